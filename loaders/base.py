@@ -1,0 +1,62 @@
+"""The loader port: the bytes of one file become LangChain documents."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from langchain_core.documents import Document
+
+
+class Failure(StrEnum):
+    """Why a file could not be loaded; the stable code of a failed document."""
+
+    EMPTY = "empty_content"
+    ENCRYPTED = "encrypted"
+    CORRUPT = "corrupt"
+    UNKNOWN = "unsupported_format"
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASHED = "parser_crashed"
+    BAD_OPTION = "bad_option"
+
+
+class LoaderError(Exception):
+    """A file that cannot become documents: a code for programs, a sentence for people."""
+
+    def __init__(self, failure: Failure, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["LoaderError"], tuple[Failure, str]]:
+        return (LoaderError, (self.failure, self.message))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to load: where its bytes lie, and the name its user gave it (never used as a path)."""
+
+    path: Path
+    name: str
+
+
+class Loader(ABC):
+    """Turns one file into documents, in reading order.
+
+    Each document is a unit that no chunk may cross (a page of a PDF, else the whole file). Its metadata carry
+    provenance: `source` (the file's name), `title` (the document's own title, else the file's name), and where they
+    are known `page` (from 1) and `pages`. `format` is `markdown` when the text carries Markdown headings and tables,
+    else `text`; splitters go by it. Text is valid Unicode in NFC without NUL characters.
+
+    Raises `LoaderError`; a file without any text is `Failure.EMPTY`, never an empty list.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    @abstractmethod
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The documents of `source`. `options` are the loader's own, by their Flowise names; unknown ones are ignored."""

@@ -1,0 +1,92 @@
+"""The one door to Postgres: a pool of connections, transactions, and the workspace that a transaction works for."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Connection = AsyncConnection[DictRow]
+Params = Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A transaction bound to one workspace: what every `records.py` function takes as its first argument.
+
+    The workspace id is always available to SQL as `%(workspace)s`.
+    """
+
+    connection: Connection
+    workspace: UUID
+
+    async def all(self, sql: LiteralString, **params: Any) -> list[DictRow]:
+        """Every row of the statement's result, as dicts."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
+        return await cursor.fetchall()
+
+    async def one(self, sql: LiteralString, **params: Any) -> DictRow | None:
+        """The first row, or None."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
+        return await cursor.fetchone()
+
+    async def run(self, sql: LiteralString, **params: Any) -> int:
+        """Execute and say how many rows were touched."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
+        return cursor.rowcount
+
+    async def many(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute once per row, pipelined."""
+        async with self.connection.cursor() as cursor:
+            await cursor.executemany(sql, [{**row, "workspace": self.workspace} for row in rows])
+
+
+class Database:
+    """A pool of connections to one Postgres. Open with `async with Database(url) as database`."""
+
+    def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0) -> None:
+        """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one."""
+        self.url = url
+        self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            kwargs={"row_factory": dict_row, "autocommit": True},
+        )
+
+    async def __aenter__(self) -> "Database":
+        await self.pool.open(wait=True)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A pooled connection in autocommit mode: each statement is its own transaction."""
+        async with self.pool.connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction: committed at the end of the block, rolled back when it raises."""
+        async with self.pool.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, workspace: UUID) -> AsyncIterator[Scope]:
+        """A transaction bound to a workspace."""
+        async with self.transaction() as connection:
+            yield Scope(connection, workspace)
+
+    @asynccontextmanager
+    async def read(self, workspace: UUID) -> AsyncIterator[Scope]:
+        """A connection bound to a workspace, without a transaction around the statements (one round trip fewer)."""
+        async with self.connection() as connection:
+            yield Scope(connection, workspace)

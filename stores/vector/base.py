@@ -1,0 +1,129 @@
+"""The vector store port: collections of points, searched by nearness to a vector.
+
+Scores are on one scale for every backend: cosine similarity in [-1, 1], higher is nearer. A store need not be
+given unit vectors. Equal scores are ordered by id, so that order is stable.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from stores.vector.filters import Filter
+
+Metadata = Mapping[str, Any]
+"""JSON object; values come back with the types they went in with."""
+
+Vector = Sequence[float] | NDArray[Any]
+"""One embedding, `dimension` finite numbers."""
+
+
+class VectorStoreError(Exception):
+    """A vector store refused or failed."""
+
+
+class WrongDimension(VectorStoreError):
+    """A vector has another size than its collection."""
+
+
+class NotFinite(VectorStoreError):
+    """A vector holds NaN or an infinity, or is all zeros."""
+
+
+class UnknownCollection(VectorStoreError):
+    """The collection was never created, or was dropped."""
+
+
+class Unavailable(VectorStoreError):
+    """The backend cannot be reached or does not answer."""
+
+
+class Unsupported(VectorStoreError):
+    """The backend does not declare the capability that this call needs."""
+
+
+class Capability(StrEnum):
+    """What a backend can do beyond the required minimum; declared in the class, never guessed."""
+
+    FILTER = "filter"
+    """`query`, `count` and `delete_where` take a filter."""
+    TRANSACTION = "transaction"
+    """`within(connection)` joins the caller's Postgres transaction."""
+    PERSISTENT = "persistent"
+    """Points survive closing and opening the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A chunk as a vector store sees it: its id, its embedding, and the metadata that filters may look at."""
+
+    id: str
+    vector: Vector
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A point found by a query. `score` is cosine similarity in [-1, 1], higher is nearer."""
+
+    id: str
+    score: float
+    metadata: Metadata
+
+
+class VectorStore(ABC):
+    """Keeps points in named collections and finds the nearest ones.
+
+    A collection name is `[a-z0-9_]{3,40}`, chosen by the server. Every method that names a collection raises
+    `UnknownCollection` when it does not exist, except `create` and `drop`; `Unavailable` when the backend is out of
+    reach; `Unsupported` when a capability is needed that the class does not declare.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+    @abstractmethod
+    async def create(self, collection: str, dimension: int) -> None:
+        """Make an empty collection; a no-op when it exists with this dimension, else `WrongDimension`."""
+
+    @abstractmethod
+    async def drop(self, collection: str) -> None:
+        """Remove a collection with its points; a no-op when there is none."""
+
+    @abstractmethod
+    async def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Add points, replacing those whose id exists. All or nothing; the last of equal ids wins.
+
+        Raises `WrongDimension` and `NotFinite` before anything is written.
+        """
+
+    @abstractmethod
+    async def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Remove points by id; unknown ids are no error."""
+
+    @abstractmethod
+    async def query(
+        self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None
+    ) -> list[Match]:
+        """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
+
+    @abstractmethod
+    async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
+        """The exact scores of these points; ids that do not exist are left out."""
+
+    @abstractmethod
+    async def ids(self, collection: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        """Up to `limit` point ids above `after` in id order: how `doctor` walks a collection."""
+
+    @abstractmethod
+    async def count(self, collection: str) -> int:
+        """How many points the collection holds."""
+
+    def within(self, connection: object) -> "VectorStore":
+        """This store, writing inside the caller's Postgres transaction (capability TRANSACTION), else `Unsupported`."""
+        raise Unsupported(f"{type(self).__name__} cannot join a Postgres transaction")
+
+    async def close(self) -> None:
+        """Give back connections and files. The store is not used afterwards."""
