@@ -37,6 +37,10 @@ class UnknownCollection(VectorStoreError):
     """The collection was never created, or was dropped."""
 
 
+class BadMetadata(VectorStoreError):
+    """Metadata are no JSON object that Postgres can keep: NaN, NUL characters, half surrogate pairs, other types."""
+
+
 class Unavailable(VectorStoreError):
     """The backend cannot be reached or does not answer."""
 
@@ -49,7 +53,7 @@ class Capability(StrEnum):
     """What a backend can do beyond the required minimum; declared in the class, never guessed."""
 
     FILTER = "filter"
-    """`query`, `count` and `delete_where` take a filter."""
+    """`query` and `count` take a filter."""
     TRANSACTION = "transaction"
     """`within(connection)` joins the caller's Postgres transaction."""
     PERSISTENT = "persistent"
@@ -96,7 +100,7 @@ class VectorStore(ABC):
     async def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Add points, replacing those whose id exists. All or nothing; the last of equal ids wins.
 
-        Raises `WrongDimension` and `NotFinite` before anything is written.
+        Raises `WrongDimension`, `NotFinite` and `BadMetadata` before anything is written.
         """
 
     @abstractmethod
@@ -104,9 +108,7 @@ class VectorStore(ABC):
         """Remove points by id; unknown ids are no error."""
 
     @abstractmethod
-    async def query(
-        self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None
-    ) -> list[Match]:
+    async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
 
     @abstractmethod
@@ -118,12 +120,12 @@ class VectorStore(ABC):
         """Up to `limit` point ids above `after` in id order: how `doctor` walks a collection."""
 
     @abstractmethod
-    async def count(self, collection: str) -> int:
-        """How many points the collection holds."""
+    async def count(self, collection: str, *, where: Filter | None = None) -> int:
+        """How many points the collection holds, or how many of them the filter lets through."""
 
     def within(self, connection: object) -> "VectorStore":
         """This store, writing inside the caller's Postgres transaction (capability TRANSACTION), else `Unsupported`."""
         raise Unsupported(f"{type(self).__name__} cannot join a Postgres transaction")
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most stores hold nothing, so this is a default and no hole
         """Give back connections and files. The store is not used afterwards."""
