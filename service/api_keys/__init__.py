@@ -1,0 +1,1 @@
+"""API keys: bearer tokens with scopes, stored hashed, shown once."""

@@ -1,0 +1,19 @@
+"""What an API key is, once its secret has been shown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without its secret. `hint` is the end of the secret, to tell keys apart."""
+
+    id: UUID
+    workspace: UUID
+    name: str
+    hint: str
+    scopes: frozenset[str]
+    created_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None

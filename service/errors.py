@@ -1,0 +1,169 @@
+"""Expected failures, and the one handler that writes them in Flowise's error shape.
+
+Every error body is `{"statusCode", "success": false, "message", "stack": {}, "error", "code"}`: the shape of the contract
+(flowise.md 0.2) plus `error`, which the chat widget shows, and a stable `code` for programs.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+log = logging.getLogger("ragstone")
+
+
+class ServiceError(Exception):
+    """An expected failure: a status for the wire, a stable code for programs, a sentence that names the remedy."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        """`headers` are added to the response (Retry-After, ...)."""
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+
+class BadRequest(ServiceError):
+    """The request is malformed."""
+
+    status, code = 400, "bad_request"
+
+
+class Unauthorized(ServiceError):
+    """Unauthorized Access"""
+
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(ServiceError):
+    """Forbidden"""
+
+    status, code = 403, "forbidden"
+
+
+class NotFound(ServiceError):
+    """Not found."""
+
+    status, code = 404, "not_found"
+
+
+class Conflict(ServiceError):
+    """The request conflicts with the present state."""
+
+    status, code = 409, "conflict"
+
+
+class MissingPart(ServiceError):
+    """A required part of the request is missing."""
+
+    status, code = 412, "missing_part"
+
+
+class TooLarge(ServiceError):
+    """The request is larger than the limit."""
+
+    status, code = 413, "too_large"
+
+
+class Unprocessable(ServiceError):
+    """A value of the request cannot be used."""
+
+    status, code = 422, "unprocessable"
+
+
+class TooManyRequests(ServiceError):
+    """Too many requests."""
+
+    status, code = 429, "too_many_requests"
+
+
+class Unavailable(ServiceError):
+    """A part of the service is out of reach; try again."""
+
+    status, code = 503, "unavailable"
+
+
+class UpstreamFailed(ServiceError):
+    """A provider that this request needs failed."""
+
+    status, code = 502, "upstream_failed"
+
+
+def error_body(status: int, message: str, code: str) -> dict[str, Any]:
+    """The one error body: Flowise's shape, plus `error` (shown by the widget) and `code`."""
+    return {
+        "statusCode": status,
+        "success": False,
+        "message": message,
+        "stack": {},
+        "error": message,
+        "code": code,
+    }
+
+
+def error_response(error: ServiceError) -> JSONResponse:
+    """The response for an expected failure."""
+    return JSONResponse(error_body(error.status, error.message, error.code), error.status, error.headers)
+
+
+def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence for a list of pydantic errors, naming each field."""
+    parts = []
+    for item in errors[:5]:
+        where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path", "header"))
+        parts.append(f"{where or 'body'}: {item['msg']}")
+    more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
+    return "Invalid request. " + "; ".join(parts) + more
+
+
+HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media",
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Give every failure of every route, unknown paths included, the one error body."""
+
+    async def expected(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        return error_response(error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        errors = error.errors()
+        malformed = any(item["type"] == "json_invalid" for item in errors)
+        status = 400 if malformed else 422
+        message = "The body is not valid JSON: " + str(errors[0].get("ctx", {}).get("error", "")) if malformed else ""
+        text = message or describe_validation(errors)
+        return JSONResponse(error_body(status, text, "malformed_json" if malformed else "invalid_field"), status)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = error.status_code
+        message = str(error.detail)
+        if status == 404:
+            message = f"No such route: {request.method} {request.url.path}"
+        elif status == 405:
+            message = f"{request.method} is not allowed on {request.url.path}"
+        body = error_body(status, message, HTTP_CODES.get(status, "http_error"))
+        return JSONResponse(body, status, dict(error.headers or {}))
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
+        message = "Internal error. The log of the service has the details."
+        return JSONResponse(error_body(500, message, "internal"), 500)
+
+    app.add_exception_handler(ServiceError, expected)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)

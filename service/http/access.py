@@ -1,0 +1,90 @@
+"""Who may call: rules that routes declare, callers that requests carry, and the one authorise function."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from service.errors import Forbidden, Unauthorized
+
+FULL = "*"
+"""The scope that includes every other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request. `key` is None for a public route, where no credential is looked at (`token` is kept for
+    chatflows that are bound to a key)."""
+
+    workspace: UUID | None
+    key: UUID | None
+    scopes: frozenset[str]
+    token: str | None
+
+    @property
+    def name(self) -> str:
+        """What chat histories are kept under: sessions of one caller are closed to every other."""
+        return f"key:{self.key}" if self.key else "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a route demands: nothing (`public`), a valid key (no scopes), or a key with one of `scopes`."""
+
+    public: bool = False
+    scopes: frozenset[str] = frozenset()
+
+
+PUBLIC = Rule(public=True)
+"""No key is looked at. Only for routes listed in service/http/public.py."""
+
+SIGNED_IN = Rule()
+"""Any valid key."""
+
+
+def needs(*scopes: str) -> Rule:
+    """A key that holds one of these scopes."""
+    return Rule(scopes=frozenset(scopes))
+
+
+Verify = Callable[[str], Awaitable[Caller | None]]
+"""Turns a presented key into its caller; None when it is unknown or revoked."""
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The key in an Authorization header: `Bearer KEY` in that spelling, or the bare key, as Flowise reads it."""
+    if not authorization:
+        return None
+    return authorization.removeprefix("Bearer ").strip() or None
+
+
+async def authorise(rule: Rule, token: str | None, verify: Verify) -> Caller:
+    """The caller of a request, or `Unauthorized` / `Forbidden`. Every transport calls this."""
+    if rule.public:
+        return Caller(None, None, frozenset(), token)
+    caller = await verify(token) if token else None
+    if caller is None:
+        raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
+    if rule.scopes and FULL not in caller.scopes and not rule.scopes & caller.scopes:
+        raise Forbidden(f"This key lacks the permission {' or '.join(sorted(rule.scopes))}.")
+    return caller
+
+
+def current_caller(request: Request) -> Caller:
+    """The caller that the route's guard put onto the request."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def current_workspace(request: Request) -> UUID:
+    """The caller's workspace; only on routes that are not public."""
+    workspace = current_caller(request).workspace
+    if workspace is None:
+        raise Unauthorized
+    return workspace
+
+
+CurrentCaller = Annotated[Caller, Depends(current_caller)]
+CurrentWorkspace = Annotated[UUID, Depends(current_workspace)]

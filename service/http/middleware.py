@@ -1,0 +1,55 @@
+"""What every request passes before a route is chosen."""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.cors import CorsMiddleware
+from service.settings import Settings
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"content-security-policy", b"frame-ancestors 'self'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class TrailingSlash:
+    """Serves `/path/` as `/path`, as Flowise does; a redirect would lose CORS headers and bodies."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on without its last slash."""
+        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """Adds the headers that every answer carries."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the answer back with the headers."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name for name, _ in message["headers"]}
+                extra = [item for item in SECURITY_HEADERS if item[0] not in present]
+                message = {**message, "headers": [*message["headers"], *extra]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def install_middleware(app: FastAPI, settings: Settings) -> None:
+    """Put the middleware around the application; the last added is the outermost."""
+    app.add_middleware(CorsMiddleware, settings=settings)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(TrailingSlash)

@@ -1,0 +1,17 @@
+"""The reviewed list of routes that answer without a key. A route that is public and not listed here does not start.
+
+A change to this list is a security review: tests/architecture/test_public_routes.py holds it.
+"""
+
+PUBLIC_ROUTES = frozenset(
+    {
+        "GET /api/v1/ping",
+        "GET /api/v1/version",
+        "GET /api/v1/chatflows-streaming/{id}",
+        "GET /api/v1/public-chatbotConfig/{id}",
+        "POST /api/v1/prediction/{id}",
+        "PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}",
+        "GET /healthz",
+        "GET /readyz",
+    }
+)

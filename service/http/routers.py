@@ -1,0 +1,11 @@
+"""The features that answer HTTP: a line a feature."""
+
+ROUTERS = {
+    "info": "service.info.routes:routes",
+    "probes": "service.info.routes:probes",
+    "jobs": "service.jobs.routes:routes",
+    "credentials": "service.credentials.routes:routes",
+    "document_stores": "service.document_stores.routes:routes",
+    "chatflows": "service.chatflows.routes:routes",
+    "predictions": "service.predictions.routes:routes",
+}

@@ -1,0 +1,104 @@
+"""Shapes that all Flowise answers share: camelCase bodies, dates, pages, the error body."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from service.errors import MissingPart
+
+
+class Wire(BaseModel):
+    """Base of response bodies: fields in camelCase on the wire."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+
+class Body(BaseModel):
+    """Base of request bodies: camelCase fields; unknown ones are ignored and never stored, as clients send extras."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class ErrorBody(BaseModel):
+    """Flowise's error shape plus `error` (what the widget shows) and `code` (stable, for programs)."""
+
+    statusCode: int = Field(examples=[404])
+    success: bool = False
+    message: str = Field(examples=["Chatflow 9f… not found"])
+    stack: dict[str, Any] = Field(default_factory=dict)
+    error: str = Field(examples=["Chatflow 9f… not found"])
+    code: str = Field(examples=["not_found"])
+
+
+class Deleted(BaseModel):
+    """How many objects a delete removed, in the shape of the contract (0.2 DEL)."""
+
+    raw: list[Any] = Field(default_factory=list)
+    affected: int = 0
+
+
+def date(value: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SS.mmmZ` (contract 0.2): always UTC, three digits; clients compare it as text."""
+    value = value.astimezone(UTC)
+    return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+
+
+Date = Annotated[datetime, PlainSerializer(date, return_type=str, when_used="json")]
+"""A point in time, written as the contract wants."""
+
+
+class Paging(BaseModel):
+    """`page` (from 1) and `limit`, or neither: the contract's PAGE rule."""
+
+    page: int = 0
+    limit: int = 0
+
+    @property
+    def on(self) -> bool:
+        """Whether a page was asked for; then lists are wrapped with their total."""
+        return self.page > 0 and self.limit > 0
+
+    @property
+    def offset(self) -> int:
+        """Rows to skip."""
+        return (self.page - 1) * self.limit if self.on else 0
+
+    @property
+    def size(self) -> int:
+        """Rows to return: the page's, or the hard cap of every list."""
+        return min(self.limit, MAX_ROWS) if self.on else MAX_ROWS
+
+
+MAX_ROWS = 10_000
+"""No list answers with more rows than this."""
+
+
+def _number(name: str, value: str | None) -> int:
+    """The contract's reading of page numbers: not a number counts as absent, a negative one is refused."""
+    try:
+        number = int(value or 0)
+    except ValueError:
+        return 0
+    if number < 0:
+        raise MissingPart(f"{name} must not be negative")
+    return min(number, 2**31 - 1)
+
+
+def paging(
+    page: Annotated[str | None, Query(description="Page, from 1; works only with `limit`")] = None,
+    limit: Annotated[str | None, Query(description="Rows in a page; works only with `page`")] = None,
+) -> Paging:
+    """The page a request asks for."""
+    return Paging(page=_number("page", page), limit=_number("limit", limit))
+
+
+Page = Annotated[Paging, Depends(paging)]
+
+
+def page_or_list[T](rows: Sequence[T], total: int, asked: Paging) -> Sequence[T] | dict[str, Any]:
+    """A bare array, or `{data, total}` when both page and limit were given (contract 0.2 PAGE)."""
+    return {"data": rows, "total": total} if asked.on else rows

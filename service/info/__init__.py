@@ -1,0 +1,1 @@
+"""Whether the service lives, and which one it is."""

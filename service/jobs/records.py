@@ -1,0 +1,105 @@
+"""The rows of jobs."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from service.jobs.types import Job, JobId, JobState
+from stores.records.database import Connection, Scope
+
+CHANNEL = "ragstone_jobs"
+
+
+def _job(row: DictRow) -> Job:
+    return Job(
+        id=JobId(row["id"]),
+        workspace=row["workspace_id"],
+        kind=row["kind"],
+        store_id=row["store_id"],
+        state=JobState(row["state"]),
+        stage=row["stage"],
+        done=row["done"],
+        total=row["total"],
+        result=row["result"],
+        error=row["error"],
+        payload=row["payload"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        updated_at=row["updated_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+async def insert(scope: Scope, job_id: UUID, kind: str, store_id: UUID | None, payload: Mapping[str, Any]) -> Job:
+    """A new queued job."""
+    row = await scope.one(
+        "INSERT INTO jobs (id, workspace_id, kind, store_id, payload)"
+        " VALUES (%(id)s, %(workspace)s, %(kind)s, %(store)s, %(payload)s) RETURNING *",
+        id=job_id,
+        kind=kind,
+        store=store_id,
+        payload=Jsonb(dict(payload)),
+    )
+    assert row is not None
+    return _job(row)
+
+
+async def get(scope: Scope, job_id: UUID) -> Job | None:
+    """A job of the workspace."""
+    row = await scope.one("SELECT * FROM jobs WHERE workspace_id = %(workspace)s AND id = %(id)s", id=job_id)
+    return _job(row) if row else None
+
+
+async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
+    """Jobs of a document store that are queued or running, oldest first."""
+    rows = await scope.all(
+        "SELECT * FROM jobs WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND state IN ('queued', 'running') ORDER BY created_at",
+        store=store_id,
+    )
+    return [_job(row) for row in rows]
+
+
+async def start(connection: Connection, job_id: UUID) -> Job | None:
+    """Mark as running and count the attempt; None when the job is final already (a repeat after its work was done)."""
+    cursor = await connection.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),"
+        " updated_at = now() WHERE id = %(id)s AND state IN ('queued', 'running') RETURNING *",
+        {"id": job_id},
+    )
+    row = await cursor.fetchone()
+    return _job(row) if row else None
+
+
+async def progress(scope: Scope, job_id: UUID, stage: str, done: int, total: int | None) -> bool:
+    """Note how far a job got; False when it is no longer running (cancelled)."""
+    touched = await scope.run(
+        "UPDATE jobs SET stage = %(stage)s, done = %(done)s, total = %(total)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state = 'running'",
+        id=job_id,
+        stage=stage,
+        done=done,
+        total=total,
+    )
+    return touched == 1
+
+
+async def finish(
+    scope: Scope, job_id: UUID, state: JobState, *, result: Mapping[str, Any] | None, error: Mapping[str, Any] | None
+) -> bool:
+    """End a job and wake whoever waits for it; False when it had ended already."""
+    touched = await scope.run(
+        "UPDATE jobs SET state = %(state)s, stage = %(state)s, result = %(result)s, error = %(error)s,"
+        " updated_at = now(), finished_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state IN ('queued', 'running')",
+        id=job_id,
+        state=state.value,
+        result=Jsonb(dict(result)) if result is not None else None,
+        error=Jsonb(dict(error)) if error is not None else None,
+    )
+    await scope.run("SELECT pg_notify(%(channel)s, %(payload)s)", channel=CHANNEL, payload=str(job_id))
+    return touched == 1

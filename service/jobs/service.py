@@ -1,0 +1,92 @@
+"""Submit background work, and wait for it without polling."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from service.errors import NotFound
+from service.jobs import records
+from service.jobs.types import FINAL, Job, JobState
+from service.worker.queue import Queue
+from stores.records.database import Database, Scope
+
+LOOK_SECONDS = 2.0
+"""How often a waiter looks for himself, should a signal be lost."""
+
+
+async def submit(
+    scope: Scope,
+    queue: Queue,
+    kind: str,
+    *,
+    store_id: UUID | None = None,
+    payload: Mapping[str, Any] | None = None,
+    lock: str | None = None,
+) -> Job:
+    """Queue a job in the caller's transaction: it exists if and only if the data that it works on does.
+
+    Jobs with the same `lock` run one after another.
+    """
+    job = await records.insert(scope, uuid4(), kind, store_id, payload or {})
+    await queue.put(scope.connection, job.id, lock=lock)
+    return job
+
+
+async def get(database: Database, workspace: UUID, job_id: UUID) -> Job:
+    """A job of the workspace, else `NotFound`."""
+    async with database.read(workspace) as scope:
+        job = await records.get(scope, job_id)
+    if job is None:
+        raise NotFound(f"Job {job_id} not found")
+    return job
+
+
+async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
+    """Ask a job to stop: a queued one never starts, a running one ends at its next batch. Final ones stay as they are."""
+    async with database.write(workspace) as scope:
+        await records.finish(
+            scope,
+            job_id,
+            JobState.CANCELLED,
+            result=None,
+            error={"status": 409, "code": "cancelled", "message": "The job was cancelled."},
+        )
+    return await get(database, workspace, job_id)
+
+
+class JobWatch:
+    """Wakes waiters when a job ends. `notify` is the callback for the signals channel `records.CHANNEL`."""
+
+    def __init__(self, database: Database) -> None:
+        """`database` is where waiters look for the job's row."""
+        self._database = database
+        self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def notify(self, payload: str) -> None:
+        """A job, named by its id, has ended."""
+        for event in self._events.get(payload, ()):
+            event.set()
+
+    async def wait(self, workspace: UUID, job_id: UUID, seconds: float) -> Job:
+        """The job when it has ended, or as it stands after `seconds`."""
+        event = asyncio.Event()
+        key = str(job_id)
+        self._events[key].add(event)
+        deadline = asyncio.get_running_loop().time() + seconds
+        try:
+            while True:
+                job = await get(self._database, workspace, job_id)
+                left = deadline - asyncio.get_running_loop().time()
+                if job.state in FINAL or left <= 0:
+                    return job
+                try:
+                    await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
+                except TimeoutError:
+                    continue
+                event.clear()
+        finally:
+            self._events[key].discard(event)
+            if not self._events[key]:
+                del self._events[key]

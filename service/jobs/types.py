@@ -1,0 +1,60 @@
+"""What a job is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+from uuid import UUID
+
+JobId = NewType("JobId", UUID)
+
+
+class JobState(StrEnum):
+    """Where a job stands. Only QUEUED and RUNNING are open; a RUNNING one holds a lease by its worker's heartbeat."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of background work and how far it got. `done` and `total` count the units of `stage` (chunks, files)."""
+
+    id: JobId
+    workspace: UUID
+    kind: str
+    store_id: UUID | None
+    state: JobState
+    stage: str
+    done: int
+    total: int | None
+    result: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None
+    payload: Mapping[str, Any]
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second since the job started; None before it has done any."""
+        if self.started_at is None or not self.done:
+            return None
+        seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
+        return self.done / seconds if seconds > 0 else None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds left at the present rate; None when it cannot be told."""
+        if self.state is not JobState.RUNNING or self.total is None or not self.rate:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)

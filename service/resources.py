@@ -1,0 +1,99 @@
+"""What a process opens once and shares: database, stores, embedders, queue, secrets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.jobs.records import CHANNEL
+from service.jobs.service import JobWatch
+from service.keyring import Keyring, open_keyring
+from service.providers.embedding.pool import EmbedderPool
+from service.settings import PREFIX, Settings, SettingsError
+from service.worker.postgres import PostgresQueue
+from service.worker.queue import Queue
+from stores.blobs.base import BlobStore
+from stores.blobs.local import LocalBlobStore
+from stores.records.database import Database
+from stores.records.migrate import check_server, pending
+from stores.records.signals import Signals
+from stores.vector import open_vector_store
+from stores.vector.base import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The open resources of one process."""
+
+    settings: Settings
+    database: Database
+    vectors: VectorStore
+    blobs: BlobStore
+    embedders: EmbedderPool
+    queue: Queue
+    keyring: Keyring
+    watch: JobWatch
+
+
+async def check_keyring(database: Database, keyring: Keyring) -> None:
+    """Remember the key ring's fingerprint in a new database; refuse to start with other keys on a known one."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO instance_facts (name, value) VALUES ('keyring', %s) ON CONFLICT DO NOTHING",
+            (keyring.fingerprint,),
+        )
+        cursor = await connection.execute("SELECT value FROM instance_facts WHERE name = 'keyring'")
+        row = await cursor.fetchone()
+    if row is None or row["value"] != keyring.fingerprint:
+        raise SettingsError(
+            f"{PREFIX}SECRET_KEY: this database's credentials were sealed with another key. Give the key that was used"
+            " before, or the data folder with its secrets.json; nothing was changed."
+        )
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open everything a process needs. The database must be migrated.
+
+    Raises `SettingsError` when no database is configured, or its schema or keys do not fit.
+    """
+    if settings.database_url is None:
+        raise SettingsError(f"{PREFIX}DATABASE_URL: not set; use `ragstone up` for the embedded database")
+    url = settings.database_url.get_secret_value()
+    check_server(url)
+    if missing := pending(url):
+        raise SettingsError(f"The database lacks the migrations {', '.join(missing)}; run `ragstone migrate`")
+    keyring = open_keyring(settings)
+    async with Database(url, size=settings.database_pool) as database:
+        await check_keyring(database, keyring)
+        watch = JobWatch(database)
+        queue = PostgresQueue(database)
+        await queue.open()
+        vectors = open_vector_store(settings.vector_store, database)
+        embedders = EmbedderPool(settings)
+        async with Signals(url, {CHANNEL: watch.notify}):
+            try:
+                yield Resources(
+                    settings=settings,
+                    database=database,
+                    vectors=vectors,
+                    blobs=LocalBlobStore(settings.data / "blobs"),
+                    embedders=embedders,
+                    queue=queue,
+                    keyring=keyring,
+                    watch=watch,
+                )
+            finally:
+                await vectors.close()
+                await embedders.close()
+
+
+def current_resources(request: Request) -> Resources:
+    """The resources of the process that serves this request."""
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+CurrentResources = Annotated[Resources, Depends(current_resources)]

@@ -1,0 +1,100 @@
+"""Every setting of the service, described once: name, default, help. The README's table is generated from here."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+PREFIX = "RAGSTONE_"
+MIB = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that cannot be used; the message names it."""
+
+
+class Settings(BaseModel):
+    """The settings of one process. Frozen; built by `load` from a mapping that is passed in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(Path("ragstone-data"), description="Folder of all state: database, uploads, secrets, logs.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        3000, ge=0, le=65535, description="Port to listen on; `up` takes the next free one when it is taken."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="URL of a Postgres >= 15 with pgvector >= 0.7; empty: the embedded one in the data folder.",
+    )
+    database_pool: int = Field(16, ge=2, le=200, description="Most database connections a process holds.")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder.",
+    )
+    vector_store: str = Field("pgvector://", description="Where new document stores keep their vectors.")
+    embedding_model_path: Path | None = Field(
+        None, description="Folder with model.onnx and tokenizer.json to use in place of the bundled model."
+    )
+    embedding_threads: int = Field(0, ge=0, le=256, description="Threads that embed; 0: one for each core.")
+    chat_model: str = Field(
+        "", description="Model that answers where a flow names none: openai:NAME or local:FILE.gguf; empty: extractive."
+    )
+    openai_api_key: SecretStr | None = Field(None, description="Key for the chat model openai:NAME.")
+    openai_base_url: str = Field("", description="Base URL of an OpenAI-compatible server for openai:NAME.")
+    local_model: Path | None = Field(None, description="GGUF file for local models (extra `llm`).")
+    provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
+    max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
+    max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")
+    max_metadata: int = Field(16 * 1024, ge=1, description="Largest metadata object of a document, in bytes of JSON.")
+    max_chunks: int = Field(1_000_000, ge=1, description="Most chunks in one document store.")
+    parser_memory: int = Field(
+        1024 * MIB, ge=64 * MIB, description="Address space a parser process may take, in bytes."
+    )
+    parser_cpu: int = Field(120, ge=1, description="CPU seconds a parser process may take for one file.")
+    parser_wall: float = Field(300.0, gt=0, description="Seconds a parser process may take for one file.")
+    upsert_wait: float = Field(
+        600.0, gt=0, description="Seconds an upsert call waits for its job before it answers 202 with the job's URL."
+    )
+    worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
+    trust_proxy: bool = Field(False, description="Believe X-Forwarded-For and -Proto of the proxy in front.")
+    public_url: str = Field("", description="URL under which callers reach the service, where it differs.")
+    cors_origins: str = Field("", description="Origins allowed on all routes, separated by commas; `*`: any.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+
+def setting_names() -> dict[str, str]:
+    """Environment name -> field name."""
+    return {PREFIX + name.upper(): name for name in Settings.model_fields}
+
+
+def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from, strongest first: `overrides` (the command line), `environ`, the TOML file RAGSTONE_CONFIG.
+
+    An empty value counts as not set. Raises `SettingsError` naming the setting.
+    """
+    names = setting_names()
+    values: dict[str, Any] = {}
+    config = environ.get(PREFIX + "CONFIG", "")
+    if config:
+        values.update(_read_file(Path(config)))
+    for key, value in environ.items():
+        if key.startswith(PREFIX) and key in names and value != "":
+            values[names[key]] = value
+    values.update({key: value for key, value in (overrides or {}).items() if value is not None})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        parts = [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+        raise SettingsError("; ".join(parts)) from None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{PREFIX}CONFIG: there is no file {path}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{PREFIX}CONFIG: {path} is not valid TOML: {error}") from None

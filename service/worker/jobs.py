@@ -1,0 +1,7 @@
+"""Kinds of jobs: a line a kind. Each handler takes a `Work` and returns the job's result."""
+
+JOBS = {
+    "ingest": "service.document_stores.jobs:ingest",
+    "purge_store": "service.document_stores.jobs:purge_store",
+    "compact": "service.document_stores.jobs:compact",
+}

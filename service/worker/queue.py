@@ -1,0 +1,14 @@
+"""The queue port: what a feature needs to have work done in the background."""
+
+from typing import Protocol
+from uuid import UUID
+
+from stores.records.database import Connection
+
+
+class Queue(Protocol):
+    """Puts jobs on the queue, on the connection that writes their data."""
+
+    async def put(self, connection: Connection, job_id: UUID, *, lock: str | None = None) -> None:
+        """Queue a job that has its row in `jobs`; jobs with one lock run one at a time, in order."""
+        ...
