@@ -1,0 +1,45 @@
+"""Embedders by name, and the Flowise node names that stand for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.plugins import resolve
+from service.providers.defaults import Defaults
+from service.providers.embedding.base import Embedder
+from service.providers.errors import UnknownProvider
+
+EMBEDDERS = {
+    "local": "service.providers.embedding.onnx:OnnxEmbedder",
+    "openai": "service.providers.embedding.openai:OpenAIEmbedder",
+    "sentence_transformers": "service.providers.embedding.sentence_transformers:SentenceTransformersEmbedder",
+    "fake": "service.providers.embedding.fake:FakeEmbedder",
+}
+
+NODES = {
+    "openAIEmbeddings": "openai",
+    "openAIEmbeddingsCustom": "openai",
+    "localAIEmbeddings": "openai",
+}
+"""Flowise node name -> embedder. The fields of the node are read by the embedder's `configured`."""
+
+
+def create_embedder(
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    credential: Mapping[str, str] | None = None,
+    *,
+    defaults: Defaults | None = None,
+) -> Embedder:
+    """The embedder of a name of ours or of a Flowise node, configured by the node's fields; nothing is loaded yet.
+
+    `credential` holds the plain data of the credential the node names. Raises `UnknownProvider` with the names that
+    are available, `RequestRefused` naming a field with a bad value, `MissingLibrary` naming the extra.
+    """
+    row = NODES.get(name, name)
+    if row not in EMBEDDERS:
+        known = ", ".join([*(key for key in EMBEDDERS if key != "fake"), *NODES])
+        raise UnknownProvider(f"There is no embedding '{name}' here. Available: {known}.")
+    made: Embedder = resolve(EMBEDDERS, row, "embedding").configured(
+        config or {}, credential or {}, defaults or Defaults()
+    )
+    return made
