@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from langchain_core.documents import Document
+
+from loaders.unicode import clean
 
 
 class Failure(StrEnum):
@@ -24,6 +26,13 @@ class Failure(StrEnum):
     BAD_OPTION = "bad_option"
 
 
+class Format(StrEnum):
+    """How the text of a document is written; splitters go by it."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+
+
 class LoaderError(Exception):
     """A file that cannot become documents: a code for programs, a sentence for people."""
 
@@ -38,10 +47,21 @@ class LoaderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to load: where its bytes lie, and the name its user gave it (never used as a path)."""
+    """A file to load: where its bytes lie, the name its user gave it (never used as a path), its declared MIME type."""
 
     path: Path
     name: str
+    mime: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folder and suffix, for titles."""
+        return PurePosixPath(self.name.strip()).stem or self.name
+
+    @property
+    def suffix(self) -> str:
+        """The last suffix of the name in lower case with its dot, or an empty string."""
+        return PurePosixPath(self.name.strip()).suffix.lower()
 
 
 class Loader(ABC):
@@ -49,8 +69,8 @@ class Loader(ABC):
 
     Each document is a unit that no chunk may cross (a page of a PDF, else the whole file). Its metadata carry
     provenance: `source` (the file's name), `title` (the document's own title, else the file's name), and where they
-    are known `page` (from 1) and `pages`. `format` is `markdown` when the text carries Markdown headings and tables,
-    else `text`; splitters go by it. Text is valid Unicode in NFC without NUL characters.
+    are known `page` (from 1) and `pages`, `row` or `line` (from 1). `format` is `markdown` when the text carries
+    Markdown headings and tables, else `text`; splitters go by it. Text is valid Unicode in NFC without NUL characters.
 
     Raises `LoaderError`; a file without any text is `Failure.EMPTY`, never an empty list.
     """
@@ -60,3 +80,25 @@ class Loader(ABC):
     @abstractmethod
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The documents of `source`. `options` are the loader's own, by their Flowise names; unknown ones are ignored."""
+
+
+def document(
+    source: Source, text: str, *, title: str = "", form: Format = Format.TEXT, **place: int
+) -> Document | None:
+    """A document of `source` in the port's shape, its text and title cleaned; None when no text is left.
+
+    `place` are further numbers of its provenance (`page`, `pages`, `row`, `line`).
+    """
+    text = clean(text).strip("\n")
+    if not text.strip():
+        return None
+    title = " ".join(clean(title).split()) or clean(source.name)
+    metadata: dict[str, Any] = {"source": clean(source.name), "title": title, "format": form.value, **place}
+    return Document(page_content=text, metadata=metadata)
+
+
+def required(found: Document | None, what: str = "The file has no text.") -> Document:
+    """`found`, or the failure `EMPTY` with the sentence `what` when there is none."""
+    if found is None:
+        raise LoaderError(Failure.EMPTY, what)
+    return found

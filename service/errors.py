@@ -1,7 +1,7 @@
 """Expected failures, and the one handler that writes them in Flowise's error shape.
 
-Every error body is `{"statusCode", "success": false, "message", "stack": {}, "error", "code"}`: the shape of the contract
-(flowise.md 0.2) plus `error`, which the chat widget shows, and a stable `code` for programs.
+Every error body is `{"statusCode", "success": false, "message", "stack": {}, "error", "code"}`: the shape of Flowise
+plus `error`, which the chat widget shows, and a stable `code` for programs.
 """
 
 import logging

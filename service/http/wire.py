@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from service.errors import MissingPart
+
+
+Row = TypeVar("Row")
 
 
 class Wire(BaseModel):
@@ -99,6 +102,6 @@ def paging(
 Page = Annotated[Paging, Depends(paging)]
 
 
-def page_or_list[T](rows: Sequence[T], total: int, asked: Paging) -> Sequence[T] | dict[str, Any]:
+def page_or_list(rows: Sequence[Row], total: int, asked: Paging) -> Sequence[Row] | dict[str, Any]:
     """A bare array, or `{data, total}` when both page and limit were given (contract 0.2 PAGE)."""
     return {"data": rows, "total": total} if asked.on else rows

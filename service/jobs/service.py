@@ -44,7 +44,7 @@ async def get(database: Database, workspace: UUID, job_id: UUID) -> Job:
 
 
 async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
-    """Ask a job to stop: a queued one never starts, a running one ends at its next batch. Final ones stay as they are."""
+    """Ask a job to stop: a queued one never starts, a running one ends at its next batch."""
     async with database.write(workspace) as scope:
         await records.finish(
             scope,

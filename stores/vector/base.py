@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+from urllib.parse import SplitResult, parse_qsl
 
 from numpy.typing import NDArray
 
@@ -39,6 +40,10 @@ class UnknownCollection(VectorStoreError):
 
 class BadMetadata(VectorStoreError):
     """Metadata are no JSON object that Postgres can keep: NaN, NUL characters, half surrogate pairs, other types."""
+
+
+class BadUrl(VectorStoreError):
+    """The URL of a store names an option or a value that its backend does not know."""
 
 
 class Unavailable(VectorStoreError):
@@ -88,6 +93,11 @@ class VectorStore(ABC):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
+    @classmethod
+    @abstractmethod
+    def open(cls, url: SplitResult, database: object) -> Self:
+        """The store that the URL configures. `database` is the service's `Database`. Raises `BadUrl`."""
+
     @abstractmethod
     async def create(self, collection: str, dimension: int) -> None:
         """Make an empty collection; a no-op when it exists with this dimension, else `WrongDimension`."""
@@ -129,3 +139,15 @@ class VectorStore(ABC):
 
     async def close(self) -> None:  # noqa: B027 - most stores hold nothing, so this is a default and no hole
         """Give back connections and files. The store is not used afterwards."""
+
+
+def url_options(url: SplitResult, known: Mapping[str, Sequence[str] | None]) -> dict[str, str]:
+    """The options after `?`, checked against the known ones and, where listed, their values. Raises `BadUrl`."""
+    options = dict(parse_qsl(url.query, keep_blank_values=True))
+    for name, value in options.items():
+        if name not in known:
+            raise BadUrl(f"{url.scheme} has no option {name!r}; known are {', '.join(known) or 'none'}")
+        values = known[name]
+        if values is not None and value not in values:
+            raise BadUrl(f"{url.scheme} option {name} is one of {', '.join(values)}, not {value!r}")
+    return options

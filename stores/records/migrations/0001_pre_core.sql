@@ -79,7 +79,7 @@ CREATE TABLE jobs (
     id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
     kind text NOT NULL,
-    store_id uuid REFERENCES document_stores ON DELETE CASCADE,
+    store_id uuid REFERENCES document_stores ON DELETE SET NULL,
     state text NOT NULL DEFAULT 'queued', -- queued, running, done, failed, cancelled
     stage text NOT NULL DEFAULT 'queued',
     done int NOT NULL DEFAULT 0,
@@ -132,6 +132,7 @@ CREATE TABLE chunks (
     position int NOT NULL,                -- in its document, from 0
     text text NOT NULL,
     metadata jsonb NOT NULL,
+    job_id uuid NOT NULL,                 -- the job that added it
     live boolean NOT NULL DEFAULT false,  -- becomes true with the commit that completes the document
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (store_id, id)
@@ -139,6 +140,7 @@ CREATE TABLE chunks (
 CREATE UNIQUE INDEX chunks_number ON chunks (store_id, number);
 CREATE INDEX chunks_document ON chunks (document_id, position);
 CREATE INDEX chunks_loader ON chunks (loader_id);
+CREATE INDEX chunks_job ON chunks (job_id);
 
 CREATE TABLE upsert_history (
     id uuid PRIMARY KEY,
