@@ -1,0 +1,1 @@
+"""Postgres: the embedded server, the connection to it, and the migrations of the schema."""

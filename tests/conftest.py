@@ -1,0 +1,110 @@
+"""What every test may ask for: a real Postgres, a migrated database of its own, and no network but this machine."""
+
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from stores.records.database import Database
+from stores.records.embedded import EmbeddedPostgres
+from stores.records.migrate import migrate
+
+TEMPLATE = "template_migrated"
+_numbers = count(1)
+
+
+class NetworkBlocked(AssertionError):
+    """A test wanted to reach another machine."""
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets reach this machine only (Unix sockets and loopback), and no name server is asked."""
+
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: socket.socket, *arguments: Any) -> Any:
+            # sendto has the address last; the other two have nothing else
+            if self.family in (socket.AF_INET, socket.AF_INET6):
+                _must_be_here(arguments[-1][0])
+            return method(self, *arguments)
+
+        return call
+
+    def resolve(host: bytes | str | None, *arguments: Any, **options: Any) -> Any:
+        _must_be_here(host)
+        return getaddrinfo(host, *arguments, **options)
+
+    getaddrinfo = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+def _must_be_here(host: bytes | str | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name and name not in ("localhost", "::1", "::", "0.0.0.0") and not name.startswith("127."):
+        raise NetworkBlocked(f"a test wanted to reach {name}: only this machine is allowed")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The embedded Postgres of the session, without fsync. It ends with the session, also when pytest is killed."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with EmbeddedPostgres(folder, durable=False) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def administration(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode that may create and drop databases."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres, administration: psycopg.Connection) -> str:
+    """The name of a database with every migration applied, to be cloned."""
+    administration.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    migrate(url_of(postgres, TEMPLATE))
+    return TEMPLATE
+
+
+def url_of(postgres: EmbeddedPostgres, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlsplit(postgres.url)._replace(path=f"/{name}").geturl()
+
+
+def _cloned(postgres: EmbeddedPostgres, administration: psycopg.Connection, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    identifier = sql.Identifier(name)
+    administration.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(identifier, sql.Identifier(template))
+    )
+    yield url_of(postgres, name)
+    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, administration: psycopg.Connection, template: str) -> Iterator[str]:
+    """The URL of a migrated database of this test's own, dropped afterwards."""
+    yield from _cloned(postgres, administration, template)
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres, administration: psycopg.Connection) -> Iterator[str]:
+    """The URL of a database of this test's own without any migration."""
+    yield from _cloned(postgres, administration, "template1")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The test's own migrated database, opened."""
+    async with Database(database_url, size=4) as opened:
+        yield opened
