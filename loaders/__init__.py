@@ -20,9 +20,7 @@ class LoaderRow:
 
 LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
     {
-        "text": LoaderRow(
-            "loaders.text:TextLoader", "plain text", (".txt", ".text", ".log"), ("text/plain",)
-        ),
+        "text": LoaderRow("loaders.text:TextLoader", "plain text", (".txt", ".text", ".log"), ("text/plain",)),
         "markdown": LoaderRow(
             "loaders.markdown:MarkdownLoader",
             "Markdown",

@@ -1,0 +1,75 @@
+"""The safety check of every format that is a ZIP archive inside (DOCX, later PPTX, XLSX, EPUB, ODT)."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders.base import Failure, LoaderError
+
+_BLOCK = 1 << 16
+_XML_HEAD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """What an archive may hold: entries, bytes when unpacked, and bytes unpacked for each byte on disk."""
+
+    entries: int = 10_000
+    unpacked_bytes: int = 512 * 1024 * 1024
+    ratio: int = 200
+    free_bytes: int = 4 * 1024 * 1024
+    """Below this many unpacked bytes the ratio does not matter."""
+
+
+def check(path: Path, limits: ArchiveLimits | None = None) -> frozenset[str]:
+    """The names of the archive's entries, once it is known to be harmless.
+
+    First what the directory declares is held against `limits`, then every entry is unpacked block by block into
+    nothing: real sizes are counted, checksums compared, and XML parts that declare a document type (the carrier of
+    entity bombs; office programs write none) are refused. Nothing is written.
+
+    Raises `LoaderError`: CORRUPT (no whole archive, wrong checksum, document type), ENCRYPTED, TOO_LARGE.
+    """
+    limits = limits or ArchiveLimits()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _check_declared(entries, path.stat().st_size, limits)
+            left = limits.unpacked_bytes
+            for entry in entries:
+                left -= _unpack(archive, entry, left)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
+        raise LoaderError(Failure.CORRUPT, f"The file is not a whole archive: {error}.") from error
+    return frozenset(entry.filename for entry in entries)
+
+
+def _check_declared(entries: list[zipfile.ZipInfo], size: int, limits: ArchiveLimits) -> None:
+    if len(entries) > limits.entries:
+        raise LoaderError(
+            Failure.TOO_LARGE, f"The archive has {len(entries)} entries, more than {limits.entries} are not read."
+        )
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise LoaderError(Failure.ENCRYPTED, "The file is protected by a password.")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > limits.unpacked_bytes:
+        raise LoaderError(Failure.TOO_LARGE, f"The archive would unpack to {unpacked} bytes.")
+    if unpacked > limits.free_bytes and unpacked > limits.ratio * size:
+        raise LoaderError(
+            Failure.TOO_LARGE,
+            f"The archive unpacks to {unpacked // max(size, 1)} times its size: a bomb, not a document.",
+        )
+    if sum(entry.compress_size for entry in entries) > size:
+        raise LoaderError(Failure.CORRUPT, "The archive's entries overlap.")
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int) -> int:
+    total = 0
+    with archive.open(entry) as part:
+        while block := part.read(_BLOCK):
+            if total == 0 and entry.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in block[:_XML_HEAD].upper():
+                raise LoaderError(Failure.CORRUPT, f"{entry.filename} declares a document type, which is refused.")
+            total += len(block)
+            if total > left:
+                raise LoaderError(Failure.TOO_LARGE, "The archive unpacks to more than is allowed.")
+    return total

@@ -1,0 +1,121 @@
+"""CSV and TSV as a Markdown table."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from typing import Any, ClassVar
+
+from langchain_core.documents import Document
+
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.tables import markdown_table
+from loaders.text import read_text
+from loaders.unicode import clean
+
+_DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_ROWS = 50
+
+
+def parse(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows of delimited `text`; a quote that never closes takes the rest into its cell, as spreadsheets do."""
+    csv.field_size_limit(max(len(text), 131072))
+    yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+
+
+def sniff(text: str, *, strict: bool = False) -> str:
+    """The delimiter of `text`: the one that gives the most columns the same number of times; `,` when none does.
+
+    With `strict` the answer is empty unless at least three rows all have the same number, two or more, of columns and
+    no cell starts with a blank, as those of prose with commas do.
+    """
+    best, best_score = "", 0.0
+    for delimiter in _DELIMITERS:
+        rows = [row for row, _ in zip(_rows(text, delimiter), range(_SAMPLE_ROWS), strict=False)]
+        widths = [len(row) for row in rows]
+        if not widths or max(widths) < 2:
+            continue
+        usual = max(set(widths), key=lambda width: (widths.count(width), width))
+        share = widths.count(usual) / len(widths)
+        if strict and not _tabular(rows, share):
+            continue
+        score = share * (1 - 1 / usual) if usual > 1 else 0.0
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best or ("" if strict else ",")
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    try:
+        yield from (row for row in parse(text, delimiter) if row)
+    except csv.Error:
+        return
+
+
+def _tabular(rows: Sequence[Sequence[str]], share: float) -> bool:
+    if len(rows) < 3 or share < 1 or len(rows[0]) < 2:
+        return False
+    header = rows[0]
+    if not all(cell.strip() for cell in header) or len(set(header)) < len(header) or max(map(len, header)) > 60:
+        return False
+    later = [cell for row in rows for cell in row[1:]]
+    return sum(cell.startswith(" ") for cell in later) <= len(later) / 10
+
+
+class CsvLoader(Loader):
+    """The whole table as one document of `markdown` format, titled with the name of the file without suffix.
+
+    The delimiter is found by its regularity. A first row of a single cell above wider rows is a caption: it becomes the
+    title and a heading. `columnName` reads only that column: a document of `text` format a row, with `row` from 1.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {"columnName": ""}
+    delimiter: ClassVar[str] = ""
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The table, or the rows of one column."""
+        text = clean(read_text(source))
+        if not text.strip():
+            raise LoaderError(Failure.EMPTY, "The table is empty.")
+        try:
+            rows = [row for row in parse(text, self.delimiter or sniff(text[:65536])) if any(map(str.strip, row))]
+        except csv.Error as error:
+            raise LoaderError(Failure.CORRUPT, f"The table cannot be read: {error}.") from error
+        title = source.stem
+        caption = ""
+        if (
+            len(rows) > 2
+            and len(rows[1]) > 1
+            and sum(bool(cell.strip()) for cell in rows[0]) == 1
+            and rows[0][0].strip()
+        ):
+            title = caption = " ".join(rows.pop(0)[0].split())
+        column = str(options.get("columnName") or "").strip()
+        if column:
+            yield from _column(source, rows, column, title)
+            return
+        table = markdown_table(rows)
+        text = f"# {caption}\n\n{table}" if caption and table else table
+        yield required(document(source, text, title=title, form=Format.MARKDOWN), "The table is empty.")
+
+
+class TsvLoader(CsvLoader):
+    """CSV whose delimiter is the tabulator."""
+
+    delimiter: ClassVar[str] = "\t"
+
+
+def _column(source: Source, rows: list[list[str]], column: str, title: str) -> Iterator[Document]:
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    if column not in header:
+        raise LoaderError(
+            Failure.BAD_OPTION, f"columnName: there is no column {column!r}; the columns are {', '.join(header)}."
+        )
+    index = header.index(column)
+    found = False
+    for number, row in enumerate(rows[1:], start=1):
+        made = document(source, row[index] if index < len(row) else "", title=title, row=number)
+        if made is not None:
+            found = True
+            yield made
+    if not found:
+        raise LoaderError(Failure.EMPTY, f"The column {column!r} is empty.")

@@ -1,0 +1,230 @@
+"""Word documents (DOCX) to Markdown, in document order."""
+
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from docx import Document as open_docx
+from docx.opc.exceptions import PackageNotFoundError
+from docx.oxml.ns import qn
+from langchain_core.documents import Document
+from lxml import etree
+
+from loaders import archives
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.tables import markdown_table
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_HEADING = re.compile(r"heading ([1-9])", re.IGNORECASE)
+_LIST = re.compile(r"list (bullet|number|paragraph)", re.IGNORECASE)
+_NOTES = (("footnotes", "footnote"), ("endnotes", "endnote"))
+_DEEPEST = 50
+
+
+class DocxLoader(Loader):
+    """One document of `markdown` format: headings, paragraphs, lists, tables, text boxes, then foot- and endnotes.
+
+    Deleted text of tracked changes is left out, inserted text is read. Headers and footers of pages are not. The title
+    is the document property, else the first heading or paragraph of style Title, else the file's name. The archive is
+    checked (`archives.check`) before any of it is parsed; entities are not resolved and nothing outside is read.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        with source.path.open("rb") as file:
+            head = file.read(8)
+        if not head:
+            raise LoaderError(Failure.EMPTY, "The file is empty.")
+        if head == _OLE:
+            raise LoaderError(Failure.ENCRYPTED, "The file is a protected or an old (DOC) Word document.")
+        names = archives.check(source.path)
+        if "[Content_Types].xml" not in names:
+            raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
+        try:
+            opened = open_docx(str(source.path))
+            reader = _Reader(opened)
+            blocks = [*reader.blocks(opened.element.body, 0), *reader.notes()]
+            title = str(opened.core_properties.title or "") or reader.title
+        except (
+            PackageNotFoundError,
+            KeyError,
+            ValueError,
+            AttributeError,
+            zipfile.BadZipFile,
+            etree.LxmlError,
+        ) as error:
+            raise LoaderError(Failure.CORRUPT, f"The Word document is damaged: {error}.") from error
+        text = "\n\n".join(blocks)
+        yield required(document(source, text, title=title, form=Format.MARKDOWN), "The document has no text.")
+
+
+class _Reader:
+    """Walks the XML of one document; `title` is known after `blocks`."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+        self._styles = _style_names(opened.styles.element)
+        self.title = ""
+
+    def blocks(self, parent: Any, depth: int) -> Iterator[str]:
+        """Markdown blocks of the children of `parent`; consecutive list items are one block."""
+        items: list[str] = []
+        for child in parent.iterchildren():
+            made = list(self._block(child, depth))
+            if len(made) == 1 and _is_item(made[0], child):
+                items += made
+                continue
+            if items:
+                yield "\n".join(items)
+                items = []
+            yield from made
+        if items:
+            yield "\n".join(items)
+
+    def _block(self, child: Any, depth: int) -> Iterator[str]:
+        if child.tag == _W + "p":
+            text = self._paragraph(child)
+            if text:
+                yield text
+            for box in _boxes(child):
+                yield from self.blocks(box, depth + 1) if depth < _DEEPEST else ()
+        elif child.tag == _W + "tbl":
+            table = markdown_table(self._rows(child))
+            if table:
+                yield table
+        elif child.tag == _W + "sdt" and depth < _DEEPEST:
+            for content in child.iterchildren(_W + "sdtContent"):
+                yield from self.blocks(content, depth + 1)
+        elif child.tag in (_W + "ins", _W + "customXml", _W + "smartTag") and depth < _DEEPEST:
+            yield from self.blocks(child, depth + 1)
+
+    def _paragraph(self, paragraph: Any) -> str:
+        text = _text(paragraph).strip()
+        if not text:
+            return ""
+        properties = paragraph.find(qn("w:pPr"))
+        style = ""
+        level = 0
+        if properties is not None:
+            named = properties.find(qn("w:pStyle"))
+            style = self._styles.get(named.get(qn("w:val"), ""), "") if named is not None else ""
+            outline = properties.find(qn("w:outlineLvl"))
+            level = _outline_level(outline)
+        heading = _HEADING.match(style)
+        level = min(int(heading.group(1)), 6) if heading else level
+        if style.lower() == "title":
+            level = 1
+        if level:
+            text = " ".join(text.split())
+            self.title = self.title or text
+            return f"{'#' * level} {text}"
+        if _LIST.match(style) or (properties is not None and properties.find(qn("w:numPr")) is not None):
+            return f"{'  ' * _indent(properties)}- {' '.join(text.split())}"
+        return text
+
+    def _rows(self, table: Any) -> Iterator[list[str]]:
+        """Cell texts; a cell over several columns stands once, the continuation of one over several rows is blank."""
+        for row in _through(table, _W + "tr"):
+            cells: list[str] = []
+            for cell in _through(row, _W + "tc"):
+                properties = cell.find(qn("w:tcPr"))
+                width, continued = 1, False
+                if properties is not None:
+                    span = properties.find(qn("w:gridSpan"))
+                    width = int(span.get(qn("w:val"), "1")) if span is not None else 1
+                    merge = properties.find(qn("w:vMerge"))
+                    continued = merge is not None and merge.get(qn("w:val"), "continue") == "continue"
+                texts = [] if continued else [_text(part) for part in cell.iter(_W + "p")]
+                cells.append(" ".join(filter(None, texts)))
+                cells += [""] * (min(width, 100) - 1)
+            yield cells
+
+    def notes(self) -> Iterator[str]:
+        """The texts of foot- and endnotes, each as a paragraph."""
+        for relation in self._opened.part.rels.values():
+            for kind, tag in _NOTES:
+                if relation.is_external or not relation.reltype.endswith("/" + kind):
+                    continue
+                parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+                root = etree.fromstring(relation.target_part.blob, parser)
+                for note in root.iter(_W + tag):
+                    text = " ".join(filter(None, (_text(part).strip() for part in note.iter(_W + "p"))))
+                    if text:
+                        yield text
+
+
+def _text(paragraph: Any) -> str:
+    """The text of a paragraph's runs, those in links and insertions too, without its text boxes."""
+    parts: list[str] = []
+    skipped = {_W + "txbxContent", _FALLBACK, _W + "pPr", _W + "del", _W + "moveFrom"}
+    stack = [iter(paragraph)]
+    while stack:
+        child = next(stack[-1], None)
+        if child is None:
+            stack.pop()
+        elif child.tag == _W + "t":
+            parts.append(child.text or "")
+        elif child.tag == _W + "tab":
+            parts.append("\t")
+        elif child.tag in (_W + "br", _W + "cr"):
+            parts.append("\n")
+        elif child.tag == _W + "noBreakHyphen":
+            parts.append("-")
+        elif child.tag not in skipped:
+            stack.append(iter(child))
+    return "".join(parts)
+
+
+def _boxes(paragraph: Any) -> Iterator[Any]:
+    for box in paragraph.iter(_W + "txbxContent"):
+        if next(box.iterancestors(_FALLBACK), None) is None:
+            yield box
+
+
+def _through(parent: Any, tag: str) -> Iterator[Any]:
+    """Children of `parent` with `tag`, also those inside content controls."""
+    for child in parent.iterchildren():
+        if child.tag == tag:
+            yield child
+        elif child.tag in (_W + "sdt", _W + "sdtContent", _W + "ins", _W + "customXml"):
+            yield from _through(child, tag)
+
+
+def _is_item(text: str, child: Any) -> bool:
+    return child.tag == _W + "p" and text.lstrip().startswith("- ") and "\n" not in text
+
+
+def _outline_level(outline: Any) -> int:
+    value = outline.get(qn("w:val"), "9") if outline is not None else "9"
+    return int(value) + 1 if value in ("0", "1", "2", "3", "4", "5") else 0
+
+
+def _indent(properties: Any) -> int:
+    level = properties.find(f"{qn('w:numPr')}/{qn('w:ilvl')}") if properties is not None else None
+    value = level.get(qn("w:val"), "0") if level is not None else "0"
+    return int(value) if value.isdecimal() and len(value) == 1 else 0
+
+
+def _style_names(styles: Iterable[Any]) -> dict[str, str]:
+    """Style names by id; a style that is none of Word's own has the name of the heading it is based on."""
+    names: dict[str, str] = {}
+    bases: dict[str, str] = {}
+    for style in styles:
+        if style.tag != _W + "style":
+            continue
+        key = style.get(qn("w:styleId"), "")
+        name, base = style.find(qn("w:name")), style.find(qn("w:basedOn"))
+        names[key] = name.get(qn("w:val"), "") if name is not None else ""
+        bases[key] = base.get(qn("w:val"), "") if base is not None else ""
+    resolved = dict(names)
+    for key in names:
+        at = key
+        for _ in range(10):
+            if _HEADING.match(names.get(at, "")):
+                resolved[key] = names[at]
+                break
+            at = bases.get(at, "")
+    return resolved

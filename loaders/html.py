@@ -1,0 +1,218 @@
+"""HTML to Markdown: headings, lists and tables stay what they are, page furniture goes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bs4 import BeautifulSoup
+from bs4.element import NavigableString, PageElement, PreformattedString, Tag
+from langchain_core.documents import Document
+
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.tables import markdown_table
+from loaders.unicode import decode, is_binary
+
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
+_SPACES = re.compile(r"[ \t\n\r\f\xa0]+")
+_AROUND_BREAK = re.compile(r" *\n *")
+_DROPPED = (
+    "script", "style", "noscript", "template", "nav", "footer", "aside", "form", "button", "select", "iframe", "svg",
+    "canvas", "audio", "video", "object", "embed", "head", "dialog",
+)  # fmt: skip
+_FURNITURE = (
+    "[hidden], [aria-hidden=true], [role=navigation], [role=search], [role=banner], [role=contentinfo], .mw-editsection"
+)
+_BLOCKS = frozenset(
+    "address article blockquote body caption center dd details div dl dt fieldset figcaption figure footer header "
+    "hgroup hr html li main ol p pre section summary table tbody td tfoot th thead tr ul h1 h2 h3 h4 h5 h6".split()
+)
+_HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
+_DEEPEST = 120
+_MAIN_LEAST = 200
+
+
+class HtmlLoader(Loader):
+    """One document of `markdown` format.
+
+    Scripts, styles, navigation, footers, forms and hidden parts are dropped; where the page has a `main` part or a
+    single `article`, only that is read. The title is `<title>`, else the first `h1`, else the file's name.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The page as one document."""
+        data = source.path.read_bytes()
+        if is_binary(data[:65536]):
+            raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not HTML.")
+        charset = _CHARSET.search(data[:4096])
+        title, text = markdown_of(decode(data, charset.group(1).decode("ascii") if charset else ""))
+        yield required(document(source, text, title=title, form=Format.MARKDOWN), "The page has no text.")
+
+
+def markdown_of(html: str) -> tuple[str, str]:
+    """Title (may be empty) and text, as Markdown, of a page. Nothing that the page refers to is fetched."""
+    soup = BeautifulSoup(html, "lxml")
+    title = soup.title.get_text() if soup.title else ""
+    for tag in soup(_DROPPED):
+        tag.decompose()
+    for tag in soup.select(_FURNITURE):
+        if not tag.decomposed:
+            tag.decompose()
+    if not title.strip():
+        heading = soup.find("h1")
+        title = heading.get_text(" ") if heading else ""
+    blocks = _Writer()
+    blocks.walk(_body(soup), 0)
+    return title, blocks.text()
+
+
+def _body(soup: BeautifulSoup) -> Tag:
+    """The part of the page that is its content."""
+    articles = soup.find_all("article")
+    for part in (soup.find("main"), soup.select_one("[role=main]"), articles[0] if len(articles) == 1 else None):
+        if part is not None and len(part.get_text(strip=True)) >= _MAIN_LEAST:
+            return part
+    return soup.body or soup
+
+
+def _inline(node: PageElement) -> str:
+    """Text of a node without block structure; `br` is a line break."""
+    if isinstance(node, NavigableString):
+        return "" if isinstance(node, PreformattedString) else _SPACES.sub(" ", node)
+    if not isinstance(node, Tag):
+        return ""
+    parts: list[str] = []
+    for part in node.descendants:
+        if isinstance(part, Tag):
+            if part.name == "br":
+                parts.append("\n")
+            elif part.name in _BLOCKS:
+                parts.append(" ")
+        elif isinstance(part, NavigableString) and not isinstance(part, PreformattedString):
+            parts.append(_SPACES.sub(" ", part))
+    return "".join(parts)
+
+
+def _tidy(text: str) -> str:
+    return _AROUND_BREAK.sub("\n", re.sub(" {2,}", " ", text)).strip()
+
+
+class _Writer:
+    """Collects Markdown blocks while walking a tree."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+        self.run: list[str] = []
+
+    def text(self) -> str:
+        self.flush()
+        return "\n\n".join(self.blocks)
+
+    def flush(self) -> None:
+        """Ends the paragraph that inline nodes have built."""
+        paragraph = _tidy("".join(self.run))
+        self.run.clear()
+        if paragraph:
+            self.blocks.append(paragraph)
+
+    def block(self, text: str) -> None:
+        self.flush()
+        if text.strip():
+            self.blocks.append(text)
+
+    def walk(self, parent: Tag, depth: int) -> None:
+        """Writes the children of `parent`; below `_DEEPEST` levels structure is given up, text is not."""
+        for node in parent.children:
+            if not isinstance(node, Tag):
+                self.run.append(_inline(node))
+            elif node.name == "br":
+                self.run.append("\n")
+            elif depth > _DEEPEST or (node.name not in _BLOCKS and not node.find(_is_block)):
+                self.run.append(_inline(node))
+            else:
+                self.element(node, depth)
+        if parent.name in _BLOCKS:
+            self.flush()
+
+    def element(self, node: Tag, depth: int) -> None:
+        """Writes one block element."""
+        if node.name in _HEADINGS:
+            heading = _tidy(_inline(node)).replace("\n", " ")
+            self.block(f"{_HEADINGS[node.name]} {heading}" if heading else "")
+        elif node.name in ("ul", "ol"):
+            self.block("\n".join(_list_lines(node, 0, depth)))
+        elif node.name == "table":
+            self.table(node, depth)
+        elif node.name == "pre":
+            code = node.get_text().strip("\n")
+            fence = "````" if "```" in code else "```"
+            self.block(f"{fence}\n{code}\n{fence}" if code.strip() else "")
+        elif node.name == "blockquote":
+            inner = _Writer()
+            inner.walk(node, depth + 1)
+            self.block("\n".join(f"> {line}".rstrip() for line in inner.text().splitlines()))
+        else:
+            self.flush() if node.name in _BLOCKS else None
+            self.walk(node, depth + 1)
+
+    def table(self, node: Tag, depth: int) -> None:
+        """Writes a data table as Markdown, a table that only lays out the page as its contents."""
+        caption = node.find("caption", recursive=False)
+        rows = _table_rows(node)
+        if node.find("table") or max((len(row) for row in rows), default=0) < 2:
+            self.flush()
+            self.walk(node, depth + 1)
+            return
+        if caption:
+            self.block(_tidy(_inline(caption)))
+        self.block(markdown_table(rows))
+
+
+def _is_block(tag: Tag) -> bool:
+    return tag.name in _BLOCKS
+
+
+def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
+    """The items of a list, nested ones indented by two spaces a level; blocks in an item become one line."""
+    lines: list[str] = []
+    number = 0
+    for item in node.find_all(["li", "ul", "ol"], recursive=False):
+        if item.name != "li":
+            lines += _list_lines(item, level + 1, depth + 1)
+            continue
+        number += 1
+        mark = f"{number}." if node.name == "ol" else "-"
+        nested = [] if depth > _DEEPEST else item.find_all(["ul", "ol"], recursive=False)
+        for inner in nested:
+            inner.extract()
+        text = _tidy(_inline(item)).replace("\n", " ")
+        if text:
+            lines.append(f"{'  ' * level}{mark} {text}")
+        for inner in nested:
+            lines += _list_lines(inner, level + 1, depth + 1)
+    return lines
+
+
+def _table_rows(node: Tag) -> list[list[str]]:
+    """Cell texts by row; a cell that spans columns or rows stands once, in its first place, rows it spans get blanks."""
+    rows: list[list[str]] = []
+    spans: dict[int, int] = {}
+    for line in node.find_all("tr"):
+        row: list[str] = []
+        for piece in line.find_all(["td", "th"], recursive=False):
+            while spans.get(len(row), 0) > 0:
+                spans[len(row)] -= 1
+                row.append("")
+            width, height = _span(piece, "colspan"), _span(piece, "rowspan")
+            for index in range(width):
+                if height > 1:
+                    spans[len(row)] = height - 1
+                row.append(_tidy(_inline(piece)) if index == 0 else "")
+        for column in [column for column, left in spans.items() if left > 0 and column >= len(row)]:
+            spans[column] -= 1
+        rows.append(row)
+    return rows
+
+
+def _span(piece: Tag, name: str) -> int:
+    value = str(piece.get(name, "1"))
+    return min(max(int(value), 1), 100) if value.isdecimal() and len(value) < 5 else 1

@@ -1,0 +1,43 @@
+"""Markdown, kept as it is written."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_core.documents import Document
+
+from loaders.base import Format, Loader, Source, document, required
+from loaders.text import read_text
+from loaders.unicode import clean
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_TITLE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(\S[^\n]*)\n(?:=+|-+)[ \t]*$", re.MULTILINE)
+_FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_MARKS = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
+
+
+def first_heading(text: str) -> str:
+    """The text of the first heading outside fenced code, without its marks; empty when there is none."""
+    found = _HEADING.search(_FENCED.sub("", text[:100_000]))
+    if found is None:
+        return ""
+    return _MARKS.sub(lambda match: match.group(1) or "", found.group(1) or found.group(2)).strip()
+
+
+class MarkdownLoader(Loader):
+    """One document of `markdown` format: the text without its YAML front matter.
+
+    The title is the front matter's `title`, else the first heading, else the file's name.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        text = clean(read_text(source))
+        title = ""
+        front = _FRONT_MATTER.match(text)
+        if front:
+            named = _FRONT_TITLE.search(front.group(1))
+            title = named.group(1).strip("\"'") if named else ""
+            text = text[front.end() :]
+        yield required(document(source, text, title=title or first_heading(text), form=Format.MARKDOWN))

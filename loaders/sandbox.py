@@ -1,0 +1,272 @@
+"""Loads a file in a process of its own that can be killed, with bounded memory, time and output and no network.
+
+A helper (`loaders.nursery`) imports the loaders once; each file costs a fork from it, some milliseconds. What holds:
+
+- memory (Linux), CPU and wall time, open files, output bytes, no file writing, no core files: limits of the kernel or
+  of this side, everywhere but for memory on macOS;
+- no network: a kernel filter on Linux, see `isolation.cut_network` for what holds elsewhere;
+- the helper's environment has none of this process's variables but the search paths;
+- children end when they are done, when the awaiting task is cancelled, and when this process or the helper dies, however.
+
+It does not hide files: a child reads what its user may read, so a service should have a user of its own.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.documents import Document
+
+from loaders import LOADERS
+from loaders.base import Failure, LoaderError, Source
+from loaders.child import LENGTH
+from loaders.nursery import REPORT
+
+_PRELOADED = ("loaders.child", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna")
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_SCALARS = (str, int, float, bool, type(None))
+_SMALL_ANSWER = 1 << 20
+_START_SECONDS = 60.0
+_NEAR_LIMIT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost: memory beyond the idle parser's, CPU and wall time, bytes of text and metadata."""
+
+    memory_bytes: int = 512 * 1024 * 1024
+    cpu_seconds: int = 120
+    wall_seconds: float = 180.0
+    output_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The documents of a file, in order, and the row of `LOADERS` that made them."""
+
+    documents: tuple[Document, ...]
+    loader: str
+
+
+class Sandbox:
+    """Loads files in child processes, any number at once; the caller bounds how many.
+
+    Starts its helper on the first `load`, and again should it have died. Use as an async context manager, or `close` it.
+    One event loop only.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._starting = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def load(
+        self,
+        source: Source,
+        loader: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> Loaded:
+        """The documents of `source`, by `loader` (one of our names or Flowise's) or by what `detect` finds.
+
+        `options` are the loader's, JSON values. `limits` replace the sandbox's own for this file. Cancelling kills the child.
+
+        Raises `LoaderError` with the loader's failure, or with TIMEOUT, MEMORY, CRASHED, TOO_LARGE when a limit was hit.
+        """
+        limits = limits or self._limits
+        request = json.dumps(
+            {
+                "path": str(source.path.absolute()),
+                "name": source.name,
+                "mime": source.mime,
+                "loader": loader,
+                "options": dict(options or {}),
+                "memory_bytes": limits.memory_bytes,
+                "cpu_seconds": limits.cpu_seconds,
+                "output_bytes": limits.output_bytes,
+            }
+        ).encode()
+        job, watch = await self._fork()
+        try:
+            async with asyncio.timeout(limits.wall_seconds):
+                answer = await _exchange(job, request, limits.output_bytes)
+                status, peak = await _report(watch)
+        except TimeoutError:
+            raise LoaderError(
+                Failure.TIMEOUT, f"Reading the file took longer than {limits.wall_seconds:g} seconds."
+            ) from None
+        finally:
+            job.close()
+            watch.close()  # which kills a child that still runs
+        if status != 0:
+            raise _ended(status, peak, limits)
+        if len(answer) > _SMALL_ANSWER:
+            return await asyncio.to_thread(_loaded, answer)
+        return _loaded(answer)
+
+    async def close(self) -> None:
+        """Ends the helper and every child. Safe to call twice; a later `load` starts anew."""
+        async with self._starting:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            process, self._process = self._process, None
+            await asyncio.to_thread(_wait, process)
+
+    async def _fork(self) -> tuple[socket.socket, socket.socket]:
+        """Our ends of a new child's sockets: for the job, and to watch it."""
+        for attempt in (1, 2):
+            control = await self._helper()
+            job, child_job = socket.socketpair()
+            watch, child_watch = socket.socketpair()
+            with child_job, child_watch:
+                try:
+                    socket.send_fds(control, [b"+"], [child_job.fileno(), child_watch.fileno()])
+                except OSError as error:
+                    job.close()
+                    watch.close()
+                    if attempt == 2 or not isinstance(error, (BrokenPipeError, ConnectionError)):
+                        raise
+                    continue  # the helper has died, the next round starts another
+            job.setblocking(False)
+            watch.setblocking(False)
+            return job, watch
+        raise AssertionError("unreachable")
+
+    async def _helper(self) -> socket.socket:
+        async with self._starting:
+            if self._process is not None and self._process.poll() is not None:
+                await self._stop()
+            if self._control is None:
+                process, control = await asyncio.to_thread(_start)
+                self._process, self._control = process, control
+            return self._control
+
+
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Starts the helper and waits until it has imported the loaders."""
+    ours, theirs = socket.socketpair()
+    modules = [*_PRELOADED, *sorted({row.target.partition(":")[0] for row in LOADERS.values()})]
+    room = str(Path(__file__).resolve().parent.parent)
+    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (room, os.environ.get("PYTHONPATH", ""))))
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loaders.nursery", str(theirs.fileno()), json.dumps(modules)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env=environment,
+            pass_fds=(theirs.fileno(),),
+        )
+    ours.settimeout(_START_SECONDS)
+    if ours.recv(1) != b"!":
+        ours.close()
+        _wait(process)
+        raise LoaderError(Failure.CRASHED, "The helper that starts parsers did not come up.")
+    ours.settimeout(None)
+    return process, ours
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a helper whose control socket is closed; it ends at once or is killed."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def _exchange(job: socket.socket, request: bytes, most: int) -> bytes:
+    """Sends the request and reads the answer to its end."""
+    loop = asyncio.get_running_loop()
+    answer = bytearray()
+    try:
+        await loop.sock_sendall(job, LENGTH.pack(len(request)) + request)
+        while block := await loop.sock_recv(job, 1 << 18):
+            answer += block
+            if len(answer) > most + 4096:
+                raise LoaderError(Failure.TOO_LARGE, f"The file's text is larger than the limit of {most} bytes.")
+    except ConnectionError:
+        return b""  # the child has died; its report says how
+    return bytes(answer)
+
+
+async def _report(watch: socket.socket) -> tuple[int, int]:
+    """Wait status and peak memory of the child; killed, when the helper has died."""
+    loop = asyncio.get_running_loop()
+    data = b""
+    while len(data) < REPORT.size:
+        try:
+            block = await loop.sock_recv(watch, REPORT.size - len(data))
+        except ConnectionError:
+            block = b""
+        if not block:
+            return signal.SIGTERM, 0
+        data += block
+    status, peak = REPORT.unpack(data)
+    return status, peak
+
+
+def _ended(status: int, peak: int, limits: Limits) -> LoaderError:
+    """Why a child that gave no answer has ended."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number == signal.SIGXCPU:
+        return LoaderError(
+            Failure.TIMEOUT, f"Reading the file took more than {limits.cpu_seconds} seconds of CPU time."
+        )
+    # Native parsers do not survive a refused allocation, and the kernel's own killer sends SIGKILL.
+    if number == signal.SIGKILL or (number and peak > limits.memory_bytes * _NEAR_LIMIT):
+        return LoaderError(Failure.MEMORY, "The file needs more memory than a parser may use.")
+    how = signal.Signals(number).name if number else f"exit code {os.waitstatus_to_exitcode(status)}"
+    return LoaderError(Failure.CRASHED, f"The parser crashed on this file ({how}).")
+
+
+def _loaded(answer: bytes) -> Loaded:
+    """The answer of a child, checked as the untrusted input it is."""
+    try:
+        made = json.loads(answer)
+        if "failure" in made:
+            raise LoaderError(Failure(made["failure"]), str(made["message"]))
+        name = made["loader"]
+        documents = tuple(_document(text, metadata) for text, metadata in made["documents"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LoaderError(Failure.CRASHED, "The parser gave an answer that cannot be read.") from error
+    if name not in LOADERS or not documents:
+        raise LoaderError(Failure.CRASHED, "The parser gave an answer that cannot be right.")
+    return Loaded(documents, name)
+
+
+def _document(text: Any, metadata: Any) -> Document:
+    if not isinstance(text, str) or not isinstance(metadata, dict):
+        raise TypeError("a document is a text and its metadata")
+    if not all(isinstance(value, _SCALARS) for value in metadata.values()):
+        raise TypeError("metadata values are scalars")
+    for value in (text, *(value for value in metadata.values() if isinstance(value, str))):
+        value.encode()  # a lone surrogate is a ValueError
+        if "\0" in value:
+            raise ValueError("text has no NUL")
+    return Document(page_content=text, metadata=metadata)

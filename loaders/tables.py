@@ -1,0 +1,27 @@
+"""Rows of cells to Markdown tables, the one way for all loaders."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+_SPACE = re.compile(r"\s+")
+
+
+def cell(value: str) -> str:
+    """A cell's text on one line, with `|` escaped."""
+    return _SPACE.sub(" ", value).strip().replace("|", "\\|")
+
+
+def markdown_table(rows: Iterable[Sequence[str]]) -> str:
+    """The rows as a Markdown table whose header is the first of them; empty rows and columns are left out.
+
+    Ragged rows are filled up. No rows give an empty string.
+    """
+    cells = [[cell(value) for value in row] for row in rows]
+    cells = [row for row in cells if any(row)]
+    if not cells:
+        return ""
+    width = max(len(row) for row in cells)
+    used = [index for index in range(width) if any(index < len(row) and row[index] for row in cells)]
+    lines = ["| " + " | ".join(row[i] if i < len(row) else "" for i in used) + " |" for row in cells]
+    lines.insert(1, "|" + " --- |" * len(used))
+    return "\n".join(lines)
