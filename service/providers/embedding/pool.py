@@ -1,0 +1,55 @@
+"""Open embedders, one for each configuration, shared by every request and job of a process."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from service.providers.defaults import Defaults
+from service.providers.embedding import create_embedder
+from service.providers.embedding.base import Embedder
+from service.settings import Settings
+
+LOCAL = "local"
+"""The embedder of document stores that name none: the bundled offline model."""
+
+MAX_OPEN = 32
+"""Embedders kept open; the one not used for longest goes first. The bundled one stays."""
+
+
+class EmbedderPool:
+    """Makes embedders on first use and closes them with the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is loaded yet."""
+        self._defaults = Defaults(
+            timeout=settings.provider_timeout,
+            embedding_model_path=settings.embedding_model_path,
+            embedding_threads=settings.embedding_threads,
+            openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
+            openai_base_url=settings.openai_base_url,
+            chat_model_path=settings.local_model,
+        )
+        self._open: dict[str, Embedder] = {}
+        self._lock = asyncio.Lock()
+
+    async def get(
+        self, name: str = LOCAL, config: Mapping[str, Any] | None = None, credential: Mapping[str, str] | None = None
+    ) -> Embedder:
+        """The embedder of this configuration. Raises what `create_embedder` raises."""
+        key = json.dumps([name, dict(config or {}), dict(credential or {})], sort_keys=True, default=str)
+        key = sha256(key.encode()).hexdigest()  # credentials do not stay in memory as keys
+        async with self._lock:
+            embedder = self._open.pop(key, None) or create_embedder(name, config, credential, defaults=self._defaults)
+            self._open[key] = embedder
+            if len(self._open) > MAX_OPEN:
+                oldest = next(iter(self._open))
+                await self._open.pop(oldest).aclose()
+        return embedder
+
+    async def close(self) -> None:
+        """Close every embedder."""
+        for embedder in self._open.values():
+            await embedder.aclose()
+        self._open.clear()

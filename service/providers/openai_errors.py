@@ -1,0 +1,101 @@
+"""The OpenAI SDK's errors in our words, and retries that honour `Retry-After` but never wait long."""
+
+import asyncio
+import email.utils
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import httpx2
+import openai
+
+from service.providers.errors import (
+    BadCredential,
+    ContentRefused,
+    Malformed,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
+    redact,
+)
+
+T = TypeVar("T")
+
+FAILURES = (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError)
+"""What a call through the SDK raises when the provider is at fault."""
+
+LONGEST_PAUSE = 20.0
+"""Seconds a retry waits at most; a provider that asks for more is surfaced at once as `RateLimited`."""
+
+FIRST_PAUSE = 0.5
+
+
+def translate(error: Exception, *, key: str = "") -> ProviderError:
+    """Our error for one of `FAILURES`; the message quotes the provider without the key."""
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+        return ProviderTimeout("The model provider did not answer in time.")
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
+        return ProviderUnavailable("The model provider cannot be reached, or broke off its answer.")
+    if isinstance(error, openai.APIStatusError):
+        return _by_status(error, redact(_said(error), key))
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return ContentRefused("The model provider's content rules stopped the answer.")
+    if isinstance(error, openai.LengthFinishReasonError):
+        return RequestRefused("The answer does not fit into the number of tokens allowed.")
+    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIResponseValidationError) and error.body:
+        return ProviderUnavailable(f"The model provider broke off its answer: {redact(error.message, key)}")
+    return Malformed("The model provider's answer cannot be understood.")
+
+
+async def retried(call: Callable[[], Awaitable[T]], retries: int, *, key: str = "") -> T:
+    """The result of `call`; transient failures are tried again up to `retries` times. Raises our errors."""
+    pause = FIRST_PAUSE
+    for left in range(retries, -1, -1):
+        try:
+            return await call()
+        except FAILURES as error:
+            ours = translate(error, key=key)
+            wait = ours.retry_after if isinstance(ours, RateLimited) and ours.retry_after is not None else pause
+            if not ours.transient or left == 0 or wait > LONGEST_PAUSE:
+                raise ours from error
+        await asyncio.sleep(wait)
+        pause *= 2
+    raise AssertionError("unreachable")
+
+
+def _by_status(error: openai.APIStatusError, said: str) -> ProviderError:
+    status = error.status_code
+    if status == 429:
+        if error.code == "insufficient_quota":
+            return BadCredential(f"The model provider's quota for this key is used up: {said}")
+        return RateLimited(
+            f"The model provider limits the rate of requests: {said}", retry_after=_retry_after(error.response)
+        )
+    if status in (401, 403):
+        return BadCredential(f"The model provider does not accept the credential (status {status}).")
+    if error.code == "content_filter" or error.code == "content_policy_violation":
+        return ContentRefused(f"The model provider refused the content: {said}")
+    if status in (408, 504):
+        return ProviderTimeout(f"The model provider gave up in time (status {status}).")
+    if status >= 500 or status == 409:
+        return ProviderUnavailable(f"The model provider failed with status {status}: {said}")
+    return RequestRefused(f"The model provider refused the request with status {status}: {said}")
+
+
+def _said(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        return str(body.get("message") or body)
+    return str(body or error.message)
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        moment = email.utils.parsedate_tz(value) if value else None
+        return max(0.0, email.utils.mktime_tz(moment) - time.time()) if moment else None
