@@ -1,0 +1,321 @@
+"""The rows of documents and chunks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from service.ledger.types import ChunkRow, DocumentRow, DocumentState, NewChunk
+from stores.records.database import Scope
+
+
+def _document(row: DictRow) -> DocumentRow:
+    return DocumentRow(
+        id=row["id"],
+        store_id=row["store_id"],
+        loader_id=row["loader_id"],
+        job_id=row["job_id"],
+        source=row["source"],
+        name=row["name"],
+        mime=row["mime"],
+        size=row["size"],
+        sha256=row["sha256"],
+        blob=row["blob"],
+        recipe=row["recipe"],
+        state=DocumentState(row["state"]),
+        digest=row["digest"],
+        error_code=row["error_code"],
+        error=row["error"],
+        chunks=row["chunks"],
+        characters=row["characters"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _chunk(row: DictRow) -> ChunkRow:
+    return ChunkRow(
+        id=row["id"],
+        document_id=row["document_id"],
+        loader_id=row["loader_id"],
+        number=row["number"],
+        position=row["position"],
+        text=row["text"],
+        metadata=row["metadata"],
+    )
+
+
+# Documents
+
+
+async def claim(scope: Scope, row: Mapping[str, Any]) -> tuple[UUID, str | None]:
+    """Put an upload into the ledger under its source: a new document, or the newest content of a known one.
+
+    The document then belongs to the job in `row`. Returns its id, and the blob that this upload replaced.
+    """
+    before = await scope.one(
+        "SELECT id, blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store_id)s"
+        " AND source = %(source)s FOR UPDATE",
+        store_id=row["store_id"],
+        source=row["source"],
+    )
+    params = {**row, "recipe": Jsonb(row["recipe"])}
+    after = await scope.one(
+        "INSERT INTO documents (id, workspace_id, store_id, loader_id, job_id, source, name, mime, size, sha256, blob,"
+        " recipe) VALUES (%(id)s, %(workspace)s, %(store_id)s, %(loader_id)s, %(job_id)s, %(source)s, %(name)s,"
+        " %(mime)s, %(size)s, %(sha256)s, %(blob)s, %(recipe)s)"
+        " ON CONFLICT (store_id, source) DO UPDATE SET loader_id = excluded.loader_id, job_id = excluded.job_id,"
+        " name = excluded.name, mime = excluded.mime, size = excluded.size, sha256 = excluded.sha256,"
+        " blob = excluded.blob, recipe = excluded.recipe, state = 'pending', updated_at = now()"
+        " RETURNING id",
+        **params,
+    )
+    assert after is not None
+    return after["id"], before["blob"] if before else None
+
+
+async def by_source(scope: Scope, store_id: UUID, sources: Sequence[str]) -> dict[str, DocumentRow]:
+    """The documents of these sources, by source."""
+    rows = await scope.all(
+        "SELECT * FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND source = ANY(%(sources)s)",
+        store=store_id,
+        sources=list(sources),
+    )
+    return {row["source"]: _document(row) for row in rows}
+
+
+async def of_job(scope: Scope, job_id: UUID) -> list[DocumentRow]:
+    """The documents that still wait for this job, in order of upload."""
+    rows = await scope.all(
+        "SELECT * FROM documents WHERE workspace_id = %(workspace)s AND job_id = %(job)s AND state = 'pending'"
+        " ORDER BY created_at, id",
+        job=job_id,
+    )
+    return [_document(row) for row in rows]
+
+
+async def of_store(
+    scope: Scope, store_id: UUID, *, loader_id: UUID | None = None, offset: int = 0, limit: int = 10_000
+) -> list[DocumentRow]:
+    """The documents of a document store, or of one of its loaders, in order of upload."""
+    rows = await scope.all(
+        "SELECT * FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND (%(loader)s::uuid IS NULL OR loader_id = %(loader)s) ORDER BY created_at, id"
+        " OFFSET %(offset)s LIMIT %(limit)s",
+        store=store_id,
+        loader=loader_id,
+        offset=offset,
+        limit=limit,
+    )
+    return [_document(row) for row in rows]
+
+
+async def lock(scope: Scope, document_ids: Sequence[UUID], job_id: UUID) -> set[UUID]:
+    """Lock those documents for the transaction that still belong to this job, and say which they are."""
+    rows = await scope.all(
+        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s) AND job_id = %(job)s"
+        " ORDER BY id FOR UPDATE",
+        ids=list(document_ids),
+        job=job_id,
+    )
+    return {row["id"] for row in rows}
+
+
+async def complete(scope: Scope, document_id: UUID, digest: bytes, mime: str | None) -> None:
+    """The document's planned chunks are all there: they become live."""
+    await scope.run(
+        "UPDATE chunks SET live = true WHERE workspace_id = %(workspace)s AND document_id = %(id)s AND NOT live",
+        id=document_id,
+    )
+    await scope.run(
+        "UPDATE documents SET state = 'ready', digest = %(digest)s, mime = coalesce(mime, %(mime)s),"
+        " error_code = NULL, error = NULL, updated_at = now(),"
+        " (chunks, characters) = (SELECT count(*), coalesce(sum(length(text)), 0) FROM chunks"
+        " WHERE document_id = %(id)s) WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        id=document_id,
+        digest=digest,
+        mime=mime,
+    )
+
+
+async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message: str) -> bool:
+    """The newest upload could not be indexed; chunks of an earlier one stay. False when it is another job's now."""
+    touched = await scope.run(
+        "UPDATE documents SET state = 'failed', error_code = %(code)s, error = %(message)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND job_id = %(job)s",
+        id=document_id,
+        job=job_id,
+        code=code,
+        message=message,
+    )
+    return touched == 1
+
+
+async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
+    """The blob keys of every document of a document store."""
+    rows = await scope.all(
+        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s", store=store_id
+    )
+    return [row["blob"] for row in rows]
+
+
+# Chunks
+
+
+async def chunk_index(scope: Scope, document_id: UUID) -> dict[UUID, DictRow]:
+    """Every chunk of a document, live or not, by id: number, position, metadata."""
+    rows = await scope.all(
+        "SELECT id, number, position, metadata FROM chunks"
+        " WHERE workspace_id = %(workspace)s AND document_id = %(document)s",
+        document=document_id,
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def known(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the ids that the ledger holds."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)",
+        store=store_id,
+        ids=list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def insert_chunks(
+    scope: Scope,
+    store_id: UUID,
+    job_id: UUID,
+    rows: Sequence[tuple[DocumentRow, NewChunk, int]],
+) -> None:
+    """Add chunks with their numbers in the keyword index; they become live with `complete`."""
+    async with (
+        scope.connection.cursor() as cursor,
+        cursor.copy(
+            "COPY chunks (id, workspace_id, store_id, document_id, loader_id, number, position, text, metadata, job_id)"
+            " FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["uuid", "uuid", "uuid", "uuid", "uuid", "int4", "int4", "text", "jsonb", "uuid"])
+        for document, chunk, number in rows:
+            await copy.write_row(
+                (
+                    chunk.id,
+                    scope.workspace,
+                    store_id,
+                    document.id,
+                    document.loader_id,
+                    number,
+                    chunk.position,
+                    chunk.text,
+                    Jsonb(dict(chunk.metadata)),
+                    job_id,
+                )
+            )
+
+
+async def revise_chunks(
+    scope: Scope, store_id: UUID, loader_id: UUID, rows: Sequence[tuple[UUID, int, Mapping[str, Any]]]
+) -> None:
+    """Give chunks whose text stayed their new position and metadata."""
+    await scope.many(
+        "UPDATE chunks SET position = %(position)s, metadata = %(metadata)s, loader_id = %(loader)s"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+        [
+            {"id": row, "position": position, "metadata": Jsonb(dict(meta)), "store": store_id, "loader": loader_id}
+            for row, position, meta in rows
+        ],
+    )
+
+
+async def delete_chunks(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> list[int]:
+    """Remove chunks; returns their numbers, for the keyword index."""
+    rows = await scope.all(
+        "DELETE FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)"
+        " RETURNING number",
+        store=store_id,
+        ids=list(ids),
+    )
+    return [row["number"] for row in rows]
+
+
+async def live_chunks(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> dict[UUID, ChunkRow]:
+    """Those of the chunks that may be shown, by id."""
+    rows = await scope.all(
+        "SELECT id, document_id, loader_id, number, position, text, metadata FROM chunks"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live AND id = ANY(%(ids)s)",
+        store=store_id,
+        ids=list(ids),
+    )
+    return {row["id"]: _chunk(row) for row in rows}
+
+
+async def numbers_of(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Chunk id -> number in the keyword index, of the ids that exist."""
+    rows = await scope.all(
+        "SELECT id, number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND live AND id = ANY(%(ids)s)",
+        store=store_id,
+        ids=list(ids),
+    )
+    return {row["id"]: row["number"] for row in rows}
+
+
+async def ids_of(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> dict[int, UUID]:
+    """Number in the keyword index -> chunk id, of the numbers that exist."""
+    rows = await scope.all(
+        "SELECT id, number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND live AND number = ANY(%(numbers)s)",
+        store=store_id,
+        numbers=list(numbers),
+    )
+    return {row["number"]: row["id"] for row in rows}
+
+
+async def count_chunks(scope: Scope, store_id: UUID) -> int:
+    """Chunks of a document store, live or not."""
+    row = await scope.one(
+        "SELECT count(*) AS n FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s", store=store_id
+    )
+    return int(row["n"]) if row else 0
+
+
+async def chunk_page(
+    scope: Scope, store_id: UUID, loader_id: UUID | None, offset: int, limit: int
+) -> tuple[list[ChunkRow], int, int]:
+    """A page of the live chunks in order of document and position, their number, and their characters in all."""
+    filters = (
+        "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
+        " AND c.store_id = %(store)s AND c.live AND (%(loader)s::uuid IS NULL OR c.loader_id = %(loader)s)"
+    )
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.text, c.metadata "
+        + filters
+        + " ORDER BY d.created_at, d.id, c.position OFFSET %(offset)s LIMIT %(limit)s",
+        store=store_id,
+        loader=loader_id,
+        offset=offset,
+        limit=limit,
+    )
+    total = await scope.one(
+        "SELECT count(*) AS n, coalesce(sum(length(c.text)), 0) AS characters " + filters,
+        store=store_id,
+        loader=loader_id,
+    )
+    assert total is not None
+    return [_chunk(row) for row in rows], int(total["n"]), int(total["characters"])
+
+
+async def added_by(scope: Scope, job_id: UUID, limit: int) -> list[ChunkRow]:
+    """The first live chunks that a job added, in reading order."""
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.text, c.metadata FROM chunks c"
+        " JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s AND c.job_id = %(job)s"
+        " AND c.live ORDER BY d.created_at, d.id, c.position LIMIT %(limit)s",
+        job=job_id,
+        limit=limit,
+    )
+    return [_chunk(row) for row in rows]

@@ -1,0 +1,87 @@
+"""Documents and chunks, as the ledger knows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+
+class DocumentState(StrEnum):
+    """PENDING while its job has not come to it; READY when its chunks are live; FAILED with a reason."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A source in a document store: what was uploaded last, and how far it is indexed.
+
+    `digest` is that of the content and recipe which the live chunks were made from; `blob` holds the newest upload.
+    """
+
+    id: UUID
+    store_id: UUID
+    loader_id: UUID
+    job_id: UUID | None
+    source: str
+    name: str
+    mime: str | None
+    size: int
+    sha256: bytes
+    blob: str
+    recipe: Mapping[str, Any]
+    state: DocumentState
+    digest: bytes | None
+    error_code: str | None
+    error: str | None
+    chunks: int
+    characters: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A piece of a document's text with its metadata. `position` counts from 0 in its document."""
+
+    id: UUID
+    document_id: UUID
+    loader_id: UUID
+    number: int
+    position: int
+    text: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk that the plan for a document asks for; `index_text` is what is embedded and searched by words."""
+
+    id: UUID
+    position: int
+    text: str
+    metadata: Mapping[str, Any]
+    index_text: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an upsert did to chunks, in the words of the contract. `failed` counts documents."""
+
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0
+    deleted: int = 0
+
+
+def chunk_id(store: UUID, source: str, fingerprint: str, text: str, occurrence: int) -> UUID:
+    """The id of a chunk: equal for equal text cut by an equal splitter from one source, so that upserting twice adds
+    nothing. `occurrence` tells equal texts of one document apart."""
+    parts = (store.hex, source, fingerprint, str(occurrence), text)
+    digest = sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
+    return UUID(bytes=digest[:16], version=4)
