@@ -45,13 +45,11 @@ CREATE TABLE document_stores (
     workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
     name text NOT NULL,
     description text,
-    status text NOT NULL DEFAULT 'EMPTY',
     embedding_config jsonb,               -- {name, config}; null: the service's default
     vector_store_config jsonb,
     record_manager_config jsonb,
     fingerprint jsonb,                    -- of the embedder, set with the first vector
     collection text,                      -- the vector collection that queries use
-    version int NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz                -- set: gone for every caller, a purge job is under way
@@ -69,7 +67,6 @@ CREATE TABLE loaders (
     splitter_name text,
     splitter_config jsonb,
     credential text,
-    status text NOT NULL DEFAULT 'SYNCING',
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
