@@ -54,6 +54,29 @@ async def get(scope: Scope, job_id: UUID) -> Job | None:
     return _job(row) if row else None
 
 
+async def everything(
+    scope: Scope, *, store_id: UUID | None, state: JobState | None, offset: int, limit: int
+) -> tuple[list[Job], int]:
+    """The workspace's jobs, newest first, and how many there are in all."""
+    rows = await scope.all(
+        "SELECT * FROM jobs WHERE workspace_id = %(workspace)s"
+        " AND (%(store)s::uuid IS NULL OR store_id = %(store)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
+        " ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s",
+        store=store_id,
+        state=state,
+        limit=limit,
+        offset=offset,
+    )
+    count = await scope.one(
+        "SELECT count(*) AS total FROM jobs WHERE workspace_id = %(workspace)s"
+        " AND (%(store)s::uuid IS NULL OR store_id = %(store)s) AND (%(state)s::text IS NULL OR state = %(state)s)",
+        store=store_id,
+        state=state,
+    )
+    assert count is not None
+    return [_job(row) for row in rows], count["total"]
+
+
 async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
     """Jobs of a document store that are queued or running, oldest first."""
     rows = await scope.all(

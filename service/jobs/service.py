@@ -43,6 +43,20 @@ async def get(database: Database, workspace: UUID, job_id: UUID) -> Job:
     return job
 
 
+async def everything(
+    database: Database,
+    workspace: UUID,
+    *,
+    store_id: UUID | None = None,
+    state: JobState | None = None,
+    offset: int = 0,
+    limit: int,
+) -> tuple[list[Job], int]:
+    """The workspace's jobs, newest first, and how many there are in all."""
+    async with database.read(workspace) as scope:
+        return await records.everything(scope, store_id=store_id, state=state, offset=offset, limit=limit)
+
+
 async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
     """Ask a job to stop: a queued one never starts, a running one ends at its next batch."""
     async with database.write(workspace) as scope:
