@@ -79,7 +79,7 @@ class Loader(ABC):
 
     @abstractmethod
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
-        """The documents of `source`. `options` are the loader's own, by their Flowise names; unknown ones are ignored."""
+        """The documents of `source`. `options` are the loader's, by their Flowise names; unknown ones are ignored."""
 
 
 def document(

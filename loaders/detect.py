@@ -31,9 +31,9 @@ _ZIP_PARTS = (
 def detect(source: Source) -> str:
     """The row of `LOADERS` for `source`.
 
-    The bytes decide: a PDF named `.txt` is a PDF, an archive goes by its parts, HTML by its tags, JSON and JSON Lines by
-    whether the beginning parses, tables by regular columns. Where text could be several things the suffix, then the
-    declared MIME type decides (Markdown is told by them only). All other text is `text`.
+    The bytes decide: a PDF named `.txt` is a PDF, an archive goes by its parts, HTML by its tags, JSON and JSON Lines
+    by whether the beginning parses, tables by regular columns. Where text could be several things the suffix, then
+    the declared MIME type decides (Markdown is told by them only). All other text is `text`.
 
     Raises `LoaderError`: EMPTY for nothing but white space, ENCRYPTED for a protected Office file, UNKNOWN, which names
     what the file seems to be and what can be read.

@@ -9,7 +9,7 @@ from docx import Document as open_docx
 from docx.opc.exceptions import PackageNotFoundError
 from docx.oxml.ns import qn
 from langchain_core.documents import Document
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from loaders import archives
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required

@@ -23,9 +23,12 @@ _FURNITURE = (
     "[hidden], [aria-hidden=true], [role=navigation], [role=search], [role=banner], [role=contentinfo], .mw-editsection"
 )
 _BLOCKS = frozenset(
-    "address article blockquote body caption center dd details div dl dt fieldset figcaption figure footer header "
-    "hgroup hr html li main ol p pre section summary table tbody td tfoot th thead tr ul h1 h2 h3 h4 h5 h6".split()
-)
+    {
+        "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
+        "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "li",
+        "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+    }
+)  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _DEEPEST = 120
 _MAIN_LEAST = 200
@@ -151,7 +154,8 @@ class _Writer:
             inner.walk(node, depth + 1)
             self.block("\n".join(f"> {line}".rstrip() for line in inner.text().splitlines()))
         else:
-            self.flush() if node.name in _BLOCKS else None
+            if node.name in _BLOCKS:
+                self.flush()
             self.walk(node, depth + 1)
 
     def table(self, node: Tag, depth: int) -> None:
@@ -193,7 +197,7 @@ def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
 
 
 def _table_rows(node: Tag) -> list[list[str]]:
-    """Cell texts by row; a cell that spans columns or rows stands once, in its first place, rows it spans get blanks."""
+    """Cell texts by row; a cell over several columns or rows stands once, with blanks for the rest."""
     rows: list[list[str]] = []
     spans: dict[int, int] = {}
     for line in node.find_all("tr"):

@@ -10,7 +10,7 @@ from loaders.base import Failure, Format, Loader, LoaderError, Source, document,
 from loaders.tables import markdown_table
 from loaders.text import read_text
 
-_Json: TypeAlias = "None | bool | int | float | str | list[_Json] | dict[str, _Json]"
+_Json: TypeAlias = "bool | int | float | str | list[_Json] | dict[str, _Json] | None"
 
 _TABLE_COLUMNS = 12
 _TABLE_CELL = 200

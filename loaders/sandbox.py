@@ -6,7 +6,8 @@ A helper (`loaders.nursery`) imports the loaders once; each file costs a fork fr
   of this side, everywhere but for memory on macOS;
 - no network: a kernel filter on Linux, see `isolation.cut_network` for what holds elsewhere;
 - the helper's environment has none of this process's variables but the search paths;
-- children end when they are done, when the awaiting task is cancelled, and when this process or the helper dies, however.
+- children end when they are done, when the awaiting task is cancelled, and when this process or the helper dies,
+  in whatever way.
 
 It does not hide files: a child reads what its user may read, so a service should have a user of its own.
 """
@@ -60,8 +61,8 @@ class Loaded:
 class Sandbox:
     """Loads files in child processes, any number at once; the caller bounds how many.
 
-    Starts its helper on the first `load`, and again should it have died. Use as an async context manager, or `close` it.
-    One event loop only.
+    Starts its helper on the first `load`, and again should it have died. Use as an async context manager, or `close`
+    it. One event loop only.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -88,9 +89,10 @@ class Sandbox:
     ) -> Loaded:
         """The documents of `source`, by `loader` (one of our names or Flowise's) or by what `detect` finds.
 
-        `options` are the loader's, JSON values. `limits` replace the sandbox's own for this file. Cancelling kills the child.
+        `options` are the loader's, JSON values. `limits` replace the sandbox's own for this file. Cancelling kills the
+        child.
 
-        Raises `LoaderError` with the loader's failure, or with TIMEOUT, MEMORY, CRASHED, TOO_LARGE when a limit was hit.
+        Raises `LoaderError`: the loader's failure, or TIMEOUT, MEMORY, CRASHED, TOO_LARGE when a limit was hit.
         """
         limits = limits or self._limits
         request = json.dumps(

@@ -20,8 +20,9 @@ _SAMPLE = 256 * 1024
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Unicode's stream-safe text format allows 30 marks in a row; sorting longer runs into NFC takes quadratic time.
-_MARK_FLOOD = re.compile("([\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0e38-\u0e4b\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{30})"
-                         "[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0e38-\u0e4b\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+")  # fmt: skip
+_MARKS = "[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0e38-\u0e4b\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
+_MARK_FLOOD = re.compile(f"({_MARKS}{{30}}){_MARKS}+")
+_ESCAPED = re.compile("[\udc80-\udcff]+")
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
@@ -115,14 +116,7 @@ def _legacy(sample: bytes) -> str:
 
 def _mixed(data: bytes) -> str:
     """UTF-8 whose wrong bytes are Windows-1252."""
-    parts: list[str] = []
-    at = 0
-    while at < len(data):
-        try:
-            parts.append(data[at:].decode("utf-8"))
-            break
-        except UnicodeDecodeError as error:
-            parts.append(data[at : at + error.start].decode("utf-8"))
-            parts.append(data[at + error.start : at + error.end].decode("cp1252", "replace"))
-            at += error.end
-    return "".join(parts)
+    return _ESCAPED.sub(
+        lambda match: match.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace"),
+        data.decode("utf-8", "surrogateescape"),
+    )
