@@ -73,7 +73,7 @@ class LocalChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        remote = self._remote or await asyncio.to_thread(self._load)
+        remote = await self._ready()
         return await remote._agenerate(messages, stop, run_manager, **kwargs)
 
     async def _astream(
@@ -83,9 +83,12 @@ class LocalChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        remote = self._remote or await asyncio.to_thread(self._load)
+        remote = await self._ready()
         async for chunk in remote._astream(messages, stop, run_manager, **kwargs):
             yield chunk
+
+    async def _ready(self) -> OpenAIChat:
+        return self._remote if self._remote is not None else await asyncio.to_thread(self._load)
 
     def _load(self) -> OpenAIChat:
         with self._loading:
@@ -143,6 +146,8 @@ def _start(path: Path, context: int, threads: int, key: str) -> Any:
     params.cpuparams_batch.n_threads = threads
     params.n_ctx = context
     params.n_parallel = 1
+    # A call that its caller has left ends between two batches of its prompt: about a second on a slow core.
+    params.n_batch = params.n_ubatch = 128
     params.warmup = False
     params.verbosity = 0
     params.api_keys = [key]
