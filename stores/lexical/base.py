@@ -1,0 +1,122 @@
+"""What the keyword index gives back, and how it scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.lexical.analysis import Group
+
+Numbers = NDArray[np.int32]
+Scores = NDArray[np.float32]
+
+POSTING = np.dtype([("number", "<i4"), ("count", "<u2"), ("length", "<u2")])
+"""One entry of a posting list: the chunk, how often it has the term, how many words it has (both at most 65,535)."""
+MOST = 65_535
+"""What the two unsigned fields hold at most."""
+
+Postings = NDArray[np.void]
+
+K1 = 1.2
+"""How soon repeating a word stops to count."""
+B = 0.75
+"""How much a chunk's length counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What scoring needs to know of the whole index, removed chunks left out."""
+
+    documents: int
+    total_length: int
+    next_number: int
+
+    @property
+    def average(self) -> float:
+        """Words of the average chunk."""
+        return self.total_length / self.documents if self.documents else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The best chunks of a search by number: highest score first, equal scores by number.
+
+    `bound` is the score that no chunk can exceed: the sum of the idf of the query's words, words that the index does
+    not know included. 0 when the query has no words. Scores are BM25 as Lucene computes it, above 0.
+    """
+
+    numbers: Numbers
+    scores: Scores
+    bound: float
+    _all: Scores
+
+    def of(self, numbers: Numbers) -> Scores:
+        """The exact scores of any chunks of the index, found or not; 0 for chunks that share no word with the query."""
+        known = (numbers >= 0) & (numbers < len(self._all))
+        return np.where(known, self._all[np.where(known, numbers, 0)], np.float32(0))
+
+
+NO_HITS = Hits(np.empty(0, np.int32), np.empty(0, np.float32), 0.0, np.zeros(1, np.float32))
+"""The answer of an empty index."""
+
+
+def idf(documents: int, having: int) -> float:
+    """How much a word says that `having` of `documents` chunks hold: ln(1 + (N - n + .5) / (n + .5))."""
+    return float(np.log1p((documents - having + 0.5) / (having + 0.5)))
+
+
+def rank(
+    groups: Sequence[Group],
+    postings: Mapping[str, Postings],
+    statistics: Statistics,
+    limit: int,
+    allowed: Numbers | None,
+) -> Hits:
+    """Score every chunk that holds a word of the query, and keep the `limit` best of the allowed ones.
+
+    Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), in Lucene's form: the sum
+    over the query's words of idf x count / (count + k1 x (1 - b + b x length / average length)). A chunk that holds
+    several variants of a word scores the best of them.
+    """
+    total: Scores = np.zeros(max(statistics.next_number, 1), np.float32)
+    bound = 0.0
+    for group in groups:
+        known = [(variant, postings[variant]) for variant in group.variants if variant in postings]
+        weights = [idf(statistics.documents, len(entries)) for _, entries in known]
+        if known or not group.optional:
+            bound += max(weights) if weights else idf(statistics.documents, 0)
+        parts = [
+            (entries["number"], _scores(entries, weight, statistics))
+            for (_, entries), weight in zip(known, weights, strict=True)
+        ]
+        if len(parts) == 1:
+            total[parts[0][0]] += parts[0][1]
+        elif parts:
+            best = np.zeros_like(total)
+            for numbers, scores in parts:
+                best[numbers] = np.maximum(best[numbers], scores)
+            total += best
+    return _best(total, bound, limit, allowed)
+
+
+def _scores(entries: Postings, weight: float, statistics: Statistics) -> Scores:
+    count = entries["count"].astype(np.float32)
+    length = entries["length"].astype(np.float32)
+    relative = np.float32(1 - B) + np.float32(B / statistics.average) * length
+    return np.asarray(np.float32(weight) * count / (count + np.float32(K1) * relative), np.float32)
+
+
+def _best(total: Scores, bound: float, limit: int, allowed: Numbers | None) -> Hits:
+    if allowed is None:
+        numbers = np.flatnonzero(total).astype(np.int32)
+    else:
+        inside = np.unique(allowed[(allowed >= 0) & (allowed < len(total))]).astype(np.int32)
+        numbers = inside[total[inside] > 0]
+    scores = total[numbers]
+    if 0 < limit < len(numbers):
+        # Everything that ties with the last place stays for the sort, so that ties are settled by number.
+        last = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        numbers, scores = numbers[scores >= last], scores[scores >= last]
+    order = np.argsort(-scores, kind="stable")[: max(limit, 0)]
+    return Hits(numbers[order], scores[order], bound, total)
