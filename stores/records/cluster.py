@@ -5,7 +5,7 @@
       log/             the server's log, one file per weekday
       socket/          the Unix socket, unless its path would be too long for a socket
       password         of the role `ragstone`, 0600
-      postgresql.conf  written at each start; settings of your own go into custom.conf, which it includes
+      postgresql.conf  written at each start; settings of your own go into custom.conf, which it then includes
       pg_hba.conf      written at each start
       socket-folder    where the socket is
       pgvector         the version of the extension in the databases
@@ -36,6 +36,7 @@ SOCKET_PATH_LIMIT = 103
 """Bytes that a socket's path may have on every supported system (macOS: 104 with its NUL, Linux: 108)."""
 
 _UNFINISHED = "data.unfinished-"
+_HALF_WRITTEN = ".writing-"
 
 # Modest enough for a laptop. WAL is minimal because nothing replicates from an embedded server.
 _SETTINGS = {
@@ -71,7 +72,7 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %q%d ",
     "log_checkpoints": "off",
 }
-_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 # Parallel index builds put maintenance_work_mem into shared memory; containers often have 64 MB of it.
 _SHARED_MEMORY_WANTED = 512 * 1024 * 1024
 
@@ -109,6 +110,8 @@ class Cluster:
                 f"start as the user that created it, or give the folder away with chown -R"
             )
         self.folder.chmod(0o711 if self.foreign else 0o700)
+        for leftover in self.folder.glob(f"{_HALF_WRITTEN}*"):
+            leftover.unlink()
         self._make(self.folder / "log")
 
     def create(self) -> None:
@@ -117,7 +120,8 @@ class Cluster:
         Raises `EmbeddedPostgresError` when initdb fails, and for data of another major version of Postgres.
         """
         for leftover in self.folder.glob(f"{_UNFINISHED}*"):
-            shutil.rmtree(leftover)
+            # a child of the killed initdb may still write there; what resists goes at the next start
+            shutil.rmtree(leftover, ignore_errors=True)
         if self.data.exists():
             self._check_version()
             return
@@ -164,7 +168,9 @@ class Cluster:
         }
         lines = ["# Written by Ragstone at each start. Put settings of your own into custom.conf beside this file."]
         lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
-        lines.append(f"include_if_exists = {_quoted(str(self.folder / 'custom.conf'))}")
+        custom = self.folder / "custom.conf"
+        if custom.exists():
+            lines.append(f"include = {_quoted(str(custom))}")
         self.write("postgresql.conf", "\n".join(lines) + "\n")
         self.write("pg_hba.conf", f"# Only this role, only through the Unix socket.\nlocal all {ROLE} scram-sha-256\n")
         self.write("socket-folder", str(socket))
@@ -187,18 +193,23 @@ class Cluster:
         arguments = ["-D", str(self.data), "-c", f"config_file={config}"]
         return self._command("postgres", *arguments, needs=[(config, os.R_OK)], place=self.data, death=signal.SIGINT)
 
+    def memory_in_use(self) -> bool:
+        """True when the latest start failed because sessions of a killed server had not ended yet."""
+        return "pre-existing shared memory block" in (self._read("start.log") or "")
+
     def log_tail(self, lines: int = 15) -> str:
         """The last lines that Postgres wrote, from before and after its log was open."""
-        logs = sorted((self.folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        start = self.folder / "start.log"
         said: list[str] = []
-        for path in [*logs[-1:], self.folder / "start.log"]:
-            if path.is_file() and not path.is_symlink():
+        for path in [start, *sorted((self.folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]]:
+            # a log older than the start is about an earlier run
+            if path.is_file() and not path.is_symlink() and path.stat().st_mtime >= start.stat().st_mtime:
                 said += path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         return "\n".join(said[-lines:])
 
     def write(self, name: str, text: str, *, mode: int = 0o644) -> None:
         """Replace a file of the folder at once, with `mode`, owned by the folder's owner."""
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.folder)
+        handle, temporary = tempfile.mkstemp(prefix=_HALF_WRITTEN, dir=self.folder)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)

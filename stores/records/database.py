@@ -1,5 +1,6 @@
 """The one door to Postgres: a pool of connections, transactions, and the workspace that a transaction works for."""
 
+import selectors
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,8 +46,23 @@ class Scope:
             await cursor.executemany(sql, [{**row, "workspace": self.workspace} for row in rows])
 
 
+async def _check(connection: Connection) -> None:
+    """Raise when the server has closed an idle connection, so that the pool replaces it.
+
+    A server that goes away says so: only a connection with something to read is worth a round trip.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        said_something = bool(selector.select(0))
+    if said_something:
+        await AsyncConnectionPool.check_connection(connection)
+
+
 class Database:
-    """A pool of connections to one Postgres. Open with `async with Database(url) as database`."""
+    """A pool of connections to one Postgres. Open with `async with Database(url) as database`.
+
+    Connections that the server closed meanwhile (a restart, a failover) are replaced when they are asked for.
+    """
 
     def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0) -> None:
         """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one."""
@@ -57,7 +73,8 @@ class Database:
             max_size=size,
             timeout=timeout,
             open=False,
-            kwargs={"row_factory": dict_row, "autocommit": True},
+            check=_check,
+            kwargs={"row_factory": dict_row, "autocommit": True, "application_name": "ragstone"},
         )
 
     async def __aenter__(self) -> "Database":

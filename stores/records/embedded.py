@@ -179,8 +179,9 @@ class EmbeddedPostgres:
                     f"a Postgres (process {found.pid}) of an earlier run is still stopping: wait for it to end"
                 )
             time.sleep(_POLL)
-        # Postgres itself clears up after a dead process, but refuses to start when the number is someone else's now.
-        if found is not None and exists(found.pid):
+        # Postgres clears up after a dead process by itself, but refuses to start beside a broken file, or when the
+        # number is somebody else's by now.
+        if found is not None and (found.pid == 0 or exists(found.pid)):
             (cluster.data / PID_FILE).unlink(missing_ok=True)
         return None
 
@@ -204,12 +205,12 @@ class EmbeddedPostgres:
         reason = "it did not call itself ready"
         while time.monotonic() < deadline:
             if not self.alive():
-                said = cluster.log_tail()
-                if self.joined or "pre-existing shared memory block" in said or "lock file" in said:
+                if self.joined or cluster.memory_in_use():
                     return False
                 status = self._child.wait() if self._child else None
                 raise EmbeddedPostgresError(
-                    f"the embedded Postgres in {self.folder} ended while starting (status {status}). It said:\n{said}"
+                    f"the embedded Postgres in {self.folder} ended while starting (status {status}). "
+                    f"It said:\n{cluster.log_tail()}"
                 )
             found = Postmaster.read(cluster.data)
             if found is not None and found.pid == self._pid and found.status == "ready":

@@ -19,7 +19,10 @@ PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAP_DAC_OVERRIDE = 1
+CAP_SETPCAP = 8
 CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -85,6 +88,9 @@ def _become(order: Order) -> None:
     os.setgid(gid)
     if kernel:
         kernel.prctl(PR_SET_KEEPCAPS, 1)
+        if kernel.permitted() & 1 << CAP_SETPCAP:
+            # Postgres asks access(2) for its own binary, which forgets capabilities without this bit
+            kernel.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setuid(uid)
     if not kernel:
         return

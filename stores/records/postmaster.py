@@ -18,14 +18,14 @@ class Postmaster:
 
     @classmethod
     def read(cls, data: Path) -> "Postmaster | None":
-        """The postmaster that the data directory's file names; None without a file, or with one that says nothing."""
+        """The postmaster that the data directory's file names; None without a file. Pid 0 when the file is broken."""
         try:
             lines = (data / PID_FILE).read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return None
         # line 1 is the pid, line 8 the status
         if not lines or not lines[0].strip().lstrip("-").isdigit():
-            return None
+            return cls(0, "")
         return cls(abs(int(lines[0])), lines[7].strip() if len(lines) > 7 else "")
 
 
