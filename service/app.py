@@ -10,6 +10,7 @@ from service import __version__
 from service.api_keys.service import Verifier
 from service.errors import install_error_handlers
 from service.http.middleware import install_middleware
+from service.http.openapi import Application
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
 from service.resources import Resources, open_resources
@@ -34,7 +35,7 @@ def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources
             app.state.verify = Verifier(resources.database)
             yield
 
-    app = FastAPI(
+    app = Application(
         title="Ragstone",
         version=__version__,
         summary="RAG and knowledge-base service",
@@ -44,7 +45,7 @@ def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources
         redirect_slashes=False,
         strict_content_type=False,
         max_body_size=settings.max_request,
-        swagger_ui_parameters={"persistAuthorization": True},
+        openapi_url=None,  # the document and its page are routes like all others: service/http/docs.py
     )
     install_error_handlers(app)
     install_middleware(app, settings)

@@ -13,5 +13,8 @@ PUBLIC_ROUTES = frozenset(
         "PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}",
         "GET /healthz",
         "GET /readyz",
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /docs/{asset}",
     }
 )

@@ -3,6 +3,7 @@
 ROUTERS = {
     "info": "service.info.routes:routes",
     "probes": "service.info.routes:probes",
+    "docs": "service.http.docs:routes",
     "jobs": "service.jobs.routes:routes",
     "credentials": "service.credentials.routes:routes",
     "document_stores": "service.document_stores.routes:routes",

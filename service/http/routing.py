@@ -6,27 +6,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from pydantic.alias_generators import to_camel
 
 from service.http.access import Rule, Verify, authorise, bearer
+from service.http.openapi import SCHEME, error_answer
 from service.http.public import PUBLIC_ROUTES
-from service.http.wire import ErrorBody
 
 Handler = Callable[..., Any]
-
-DESCRIPTIONS = {
-    400: "The request is malformed",
-    401: "No key, or a wrong one",
-    403: "The key lacks the permission",
-    404: "There is no such object in the caller's workspace",
-    409: "The request conflicts with the present state",
-    412: "A required part is missing",
-    413: "Larger than the limit",
-    422: "A field cannot be used; the message names it",
-    429: "Too many requests",
-    500: "A bug; the log has the details",
-    502: "A provider failed",
-    503: "A part of the service is out of reach",
-}
 
 
 class UndeclaredRoute(Exception):
@@ -53,6 +39,13 @@ def guarded(rule: Rule) -> type[APIRoute]:
     return GuardedRoute
 
 
+def _security(rule: Rule) -> list[dict[str, list[str]]]:
+    """A rule as OpenAPI says it: alternatives, each a key with one permission."""
+    if rule.public:
+        return []
+    return [{SCHEME: [scope]} for scope in sorted(rule.scopes)] or [{SCHEME: []}]
+
+
 @dataclass(slots=True)
 class _Spec:
     method: str
@@ -74,15 +67,15 @@ class Routes:
         self, method: str, path: str, rule: Rule, *, errors: tuple[int, ...] = (), **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a route. `errors` are the statuses it can answer with besides its rule's; `options` go to FastAPI
-        (`summary` and `response_model` or `responses` are demanded by a test)."""
+        (`summary` and `response_model` or `responses` are demanded by a test). The handler's name in camelCase is the
+        route's operation id and unlike every other; its docstring is the description."""
 
         def declare(handler: Handler) -> Handler:
             statuses = {*errors, 500} | (set() if rule.public else {401, 403})
             responses: Mapping[int | str, Any] = options.pop("responses", {})
-            documented = {
-                status: {"model": ErrorBody, "description": DESCRIPTIONS[status]} for status in sorted(statuses)
-            }
-            options["responses"] = {**documented, **responses}
+            options["responses"] = {**{status: error_answer(status) for status in sorted(statuses)}, **responses}
+            options.setdefault("operation_id", to_camel(handler.__name__))
+            options["openapi_extra"] = {"security": _security(rule), **options.get("openapi_extra", {})}
             self.specs.append(_Spec(method, self.prefix + path, rule, handler, options))
             return handler
 

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from service.errors import MissingPart
-
 
 Row = TypeVar("Row")
 
@@ -50,7 +49,11 @@ def date(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
-Date = Annotated[datetime, PlainSerializer(date, return_type=str, when_used="json")]
+Date = Annotated[
+    datetime,
+    PlainSerializer(date, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T09:30:00.000Z"]}),
+]
 """A point in time, written as the contract wants."""
 
 

@@ -98,15 +98,19 @@ async def start(connection: Connection, job_id: UUID) -> Job | None:
     return _job(row) if row else None
 
 
-async def progress(scope: Scope, job_id: UUID, stage: str, done: int, total: int | None) -> bool:
-    """Note how far a job got; False when it is no longer running (cancelled)."""
+async def progress(
+    scope: Scope, job_id: UUID, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None
+) -> bool:
+    """Note how far a job got, and its result so far; False when it is no longer running (cancelled)."""
     touched = await scope.run(
-        "UPDATE jobs SET stage = %(stage)s, done = %(done)s, total = %(total)s, updated_at = now()"
+        "UPDATE jobs SET stage = %(stage)s, done = %(done)s, total = %(total)s,"
+        " result = coalesce(%(result)s, result), updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state = 'running'",
         id=job_id,
         stage=stage,
         done=done,
         total=total,
+        result=Jsonb(dict(result)) if result is not None else None,
     )
     return touched == 1
 

@@ -10,7 +10,7 @@ from service.errors import NotFound
 from service.jobs import records
 from service.jobs.types import FINAL, Job, JobState
 from service.worker.queue import Queue
-from stores.records.database import Database, Scope
+from stores.records.database import Connection, Database, Scope
 
 LOOK_SECONDS = 2.0
 """How often a waiter looks for himself, should a signal be lost."""
@@ -32,6 +32,30 @@ async def submit(
     job = await records.insert(scope, uuid4(), kind, store_id, payload or {})
     await queue.put(scope.connection, job.id, lock=lock)
     return job
+
+
+async def note(
+    scope: Scope, job_id: UUID, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None = None
+) -> bool:
+    """Note how far a job got, and its result so far, in the caller's transaction; False when it was cancelled."""
+    return await records.progress(scope, job_id, stage, done, total, result)
+
+
+async def finish(
+    scope: Scope,
+    job_id: UUID,
+    state: JobState,
+    *,
+    result: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """End a job in the caller's transaction and wake whoever waits for it; final jobs stay as they are."""
+    await records.finish(scope, job_id, state, result=result, error=error)
+
+
+async def begin(connection: Connection, job_id: UUID) -> Job | None:
+    """Start, or start again, a queued or running job; None when it is final already."""
+    return await records.start(connection, job_id)
 
 
 async def get(database: Database, workspace: UUID, job_id: UUID) -> Job:

@@ -1,0 +1,120 @@
+"""The OpenAPI document: FastAPI's, with our error body, the key each route needs, and an example for every body."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.errors import HTTP_CODES, error_body
+from service.http.examples import example_of
+from service.http.wire import ErrorBody
+
+JSON = "application/json"
+SCHEME = "bearer"
+SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key: `ragstone key new --name NAME`. The permissions that a route asks for stand beside it.",
+}
+
+DESCRIPTIONS = {
+    400: "The request is malformed",
+    401: "No key, or a wrong one",
+    403: "The key lacks the permission",
+    404: "There is no such object in the caller's workspace",
+    409: "The request conflicts with the present state",
+    412: "A required part is missing",
+    413: "Larger than the limit",
+    422: "A field cannot be used; the message names it",
+    429: "Too many requests",
+    500: "A bug; the log has the details",
+    502: "A provider failed",
+    503: "A part of the service is out of reach",
+}
+"""What each error status means, on every route."""
+
+CODES = HTTP_CODES | {
+    401: "unauthorized",
+    403: "forbidden",
+    409: "conflict",
+    412: "missing_part",
+    422: "invalid_field",
+    429: "too_many_requests",
+    500: "internal",
+    502: "upstream_failed",
+    503: "unavailable",
+}
+
+TAGS = {
+    "Service": "Whether the service answers, and which version of it.",
+    "Jobs": "Background work: how far it got, how fast, and how it ended.",
+    "Credentials": "Keys of providers and servers. They are sealed when saved and never returned.",
+    "Document stores": "Knowledge bases: documents are loaded, split into chunks, embedded and searched.",
+    "Chatflows": "Graphs that answer questions from document stores with a model.",
+    "Predictions": "Questions to a chatflow, answered whole or as a stream, with their sources.",
+    "Upserts": "Documents into the knowledge base of a chatflow or document store, and what each upsert did.",
+    "Chat messages": "The messages of conversations, and stopping an answer while it is written.",
+}
+"""What the tags of routes stand for; a test holds that every tag is described."""
+
+
+def error_answer(status: int) -> dict[str, Any]:
+    """The documented answer for an error status."""
+    example = error_body(status, DESCRIPTIONS[status], CODES[status])
+    return {"model": ErrorBody, "description": DESCRIPTIONS[status], "content": {JSON: {"example": example}}}
+
+
+class Application(FastAPI):
+    """FastAPI with our OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document; built once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _completed(super().openapi())
+        return self.openapi_schema
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and operation of every route in an OpenAPI document."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for leftover in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(leftover, None)
+    components["securitySchemes"] = {SCHEME: SECURITY_SCHEME}
+    used = set()
+    for _method, _path, operation in operations(document):
+        used.update(operation.get("tags", ()))
+        _add_errors(operation)
+        _add_examples(operation, schemas)
+    document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
+    return document
+
+
+def _add_errors(operation: dict[str, Any]) -> None:
+    """The errors that follow from what a route takes: a body can be malformed or too large, a field unusable."""
+    statuses = {422} if operation.get("parameters") or "requestBody" in operation else set()
+    if "requestBody" in operation:
+        statuses |= {400, 413}
+    for status in statuses:
+        answer = error_answer(status)
+        del answer["model"]
+        answer["content"][JSON]["schema"] = {"$ref": "#/components/schemas/ErrorBody"}
+        operation["responses"][str(status)] = answer
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _add_examples(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    bodies = [*operation["responses"].values(), operation.get("requestBody", {})]
+    for body in bodies:
+        for media in body.get("content", {}).values():
+            if "schema" in media and "example" not in media and "examples" not in media:
+                media["example"] = example_of(media["schema"], schemas)
+    for parameter in operation.get("parameters", ()):
+        if "example" not in parameter and "examples" not in parameter and parameter.get("required"):
+            parameter["example"] = example_of(parameter["schema"], schemas, parameter["name"])
