@@ -282,7 +282,8 @@ class Cluster:
         place: Path,
         death: signal.Signals = signal.SIGTERM,
     ) -> list[str]:
-        access = [(place, os.R_OK | os.W_OK | os.X_OK), *needs]
+        share = self.installation.bin.parent / "share"
+        access = [(place, os.R_OK | os.W_OK | os.X_OK), (share, os.R_OK | os.X_OK), *needs]
         return self.installation.command(program, *arguments, account=self.account, needs=access, death=death)
 
     def _socket_folder(self) -> Path:

@@ -106,11 +106,7 @@ class Installation:
             signal=int(death),
             uid=account.uid,
             gid=account.gid,
-            needs=[
-                (str(binary), os.X_OK),
-                (str(self.bin.parent / "share"), os.R_OK | os.X_OK),
-                *((str(path), mode) for path, mode in needs),
-            ],
+            needs=[(str(binary), os.X_OK), *((str(path), mode) for path, mode in needs)],
         )
         return [sys.executable, "-I", "-S", launcher.__file__, json.dumps(order), str(binary), *arguments]
 
