@@ -1,0 +1,257 @@
+"""The port of steps: what a node of a chatflow becomes when the flow is compiled.
+
+A step is made once per version of its flow and then shared by all predictions, so it keeps nothing of a single run:
+that stands in the `Run`. Steps reach the rest of the service only through `Backing`, which tests replace.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast, get_args
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from service.chatflows.graph import Node
+from service.chatflows.types import Passage, StepEvent, Token, Turn, Usage
+from service.providers.defaults import Defaults
+
+if TYPE_CHECKING:
+    # importing LangChain costs half a second of CPU: only what runs a model pays for it
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessageChunk, BaseMessage
+
+
+class Search(Protocol):
+    """Finds the `k` passages of a document store that fit a question, best first. Raises `NotFound`."""
+
+    async def __call__(self, workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]: ...
+
+
+class Quote(Protocol):
+    """Answers with sentences of passages; gives the text and the quoted passages, in order of their numbers."""
+
+    async def __call__(
+        self, workspace: UUID, question: str, passages: Sequence[Passage]
+    ) -> tuple[str, tuple[Passage, ...]]: ...
+
+
+Reveal = Callable[[UUID, UUID, str | None], Awaitable[Mapping[str, str]]]
+"""Gives the values of a credential: workspace, credential, host it will be sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What steps may use of the service: an allow-list, built by hand."""
+
+    search: Search
+    quote: Quote
+    reveal: Reveal
+    defaults: Defaults = field(default_factory=Defaults)
+    chat_model: str = ""
+    """The service's own model, `openai:NAME` or `local:FILE`; empty: it quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One prediction: everything a step may know of it."""
+
+    workspace: UUID
+    chatflow: UUID | None
+    chat: str
+    session: str
+    question: str
+    history: Sequence[Turn]
+    backing: Backing
+
+
+class StepOptions(BaseModel):
+    """Base of options: Flowise's field names in camelCase; an empty text counts as not set, numbers may be texts."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unset(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if value is not None and value != ""}
+
+
+class BadOption(ValueError):
+    """An option cannot be used; the message names its field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An input that other steps are linked to."""
+
+    name: str
+    accepts: type["Step"]
+    label: str = ""
+    optional: bool = False
+    many: bool = False
+
+
+Links = Mapping[str, tuple["Step", ...]]
+"""The steps behind each anchor."""
+
+
+class Step(ABC):
+    """A node, compiled."""
+
+    label: ClassVar[str]
+    """What people call it, where the node has no label of its own."""
+    category: ClassVar[str]
+    version: ClassVar[float] = 1
+    base_classes: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Names of selectable outputs; empty: one only."""
+    credential: ClassVar[tuple[str, ...]] = ()
+    """Credential components that it can take."""
+    anchors: ClassVar[tuple[Anchor, ...]] = ()
+    Options: ClassVar[type[StepOptions]] = StepOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """Keep what was compiled; opens and asks nothing."""
+        self.node = node
+        self.title = f"{node.label or self.label} ({node.id})"
+        self.links = links
+
+    @classmethod
+    def build(cls, node: Node, links: Links) -> Self:
+        """The step of a node. Raises `BadOption` naming the field."""
+        linked = {anchor.name for anchor in cls.anchors}
+        try:
+            options = cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
+        except ValidationError as error:
+            parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+            raise BadOption("; ".join(parts)) from None
+        return cls(node, options, links)
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most steps need nothing
+        """Make what the runs share and check what can be checked before the first of them (credentials, libraries).
+
+        Called once, before the first run. Raises a `ServiceError` that names the node.
+        """
+
+    async def close(self) -> None:  # noqa: B027
+        """Give back what `prepare` opened."""
+
+    @classmethod
+    def form(cls, name: str) -> dict[str, Any]:
+        """The node definition in Flowise's shape (contract 3.8), for editors and for checks of imports."""
+        inputs: list[dict[str, Any]] = [
+            {
+                "label": anchor.label or anchor.name,
+                "name": anchor.name,
+                "type": anchor.accepts.base_classes[0] if anchor.accepts.base_classes else anchor.accepts.__name__,
+                **({"list": True} if anchor.many else {}),
+                **({"optional": True} if anchor.optional else {}),
+            }
+            for anchor in cls.anchors
+        ]
+        inputs += [_field(name, item) for name, item in cls.Options.model_fields.items()]
+        return {
+            "label": cls.label,
+            "name": name,
+            "version": cls.version,
+            "type": cls.base_classes[0] if cls.base_classes else name,
+            "category": cls.category,
+            "description": (cls.__doc__ or "").strip().split("\n")[0],
+            "baseClasses": list(cls.base_classes),
+            "inputs": inputs,
+            **({"credential": {"names": list(cls.credential)}} if cls.credential else {}),
+            **({"outputs": [{"name": output, "label": output} for output in cls.outputs]} if cls.outputs else {}),
+        }
+
+
+_TYPES = {bool: "boolean", int: "number", float: "number", str: "string"}
+
+
+def _field(name: str, info: FieldInfo) -> dict[str, Any]:
+    kinds = [info.annotation, *get_args(info.annotation)]
+    kind = next((_TYPES[item] for item in kinds if isinstance(item, type) and item in _TYPES), "string")
+    required = info.is_required()
+    default = {} if required or info.default in (None, "") else {"default": info.default}
+    return {
+        "label": info.title or name.replace("_", " ").capitalize(),
+        "name": info.alias or name,
+        "type": kind,
+        **({} if required else {"optional": True}),
+        **default,
+        **({"description": info.description} if info.description else {}),
+    }
+
+
+class ModelStep(Step):
+    """A chat model."""
+
+    category = "Chat Models"
+    base_classes: ClassVar[tuple[str, ...]] = ("BaseChatModel", "BaseLanguageModel")
+
+    @property
+    def quotes(self) -> bool:
+        """Whether the model cannot write: chains then answer with `quote`, and never ask it to rephrase."""
+        return False
+
+    @property
+    @abstractmethod
+    def chat(self) -> "BaseChatModel":
+        """The model, once `prepare` has run. Not for models that quote."""
+
+    async def write(self, messages: "Sequence[BaseMessage]") -> AsyncGenerator[Token | Usage, None]:
+        """The model's answer, piece by piece, then what it took. Raises `ProviderError`."""
+        usage: Usage | None = None
+        chunks = self.chat.astream(list(messages))
+        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as opened:
+            async for chunk in opened:
+                if chunk.usage_metadata:
+                    name = str(chunk.response_metadata.get("model_name") or getattr(self.chat, "model_name", ""))
+                    taken = chunk.usage_metadata
+                    usage = Usage(name, taken["input_tokens"], taken["output_tokens"])
+                if text := chunk.text:
+                    yield Token(str(text))
+        if usage:
+            yield usage
+
+
+class RetrieverStep(Step):
+    """Finds passages for a question."""
+
+    category = "Retrievers"
+    base_classes: ClassVar[tuple[str, ...]] = ("BaseRetriever",)
+
+    @abstractmethod
+    async def retrieve(self, run: Run, question: str) -> Sequence[Passage]:
+        """The passages that fit the question, best first. Raises `NotFound`, `ProviderError`."""
+
+
+class MemoryStep(Step):
+    """Remembers a session."""
+
+    category = "Memory"
+    base_classes: ClassVar[tuple[str, ...]] = ("BaseMemory", "BaseChatMemory")
+
+    @property
+    @abstractmethod
+    def session(self) -> str:
+        """The fixed session id of the node; empty: the caller's."""
+
+    @abstractmethod
+    async def recall(self, run: Run) -> Sequence[Turn]:
+        """The turns that the model sees, oldest first."""
+
+
+class EndingStep(Step):
+    """A node that can end a flow and answer."""
+
+    memory: MemoryStep | None = None
+
+    @abstractmethod
+    def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
+        """The answer, piece by piece. Raises `ServiceError` (a provider failed, a document store is gone).
+
+        Closing or cancelling it stops every call that it made.
+        """

@@ -1,0 +1,120 @@
+"""Conversational RAG: rephrase a follow-up question, find passages, answer from them with numbered sources."""
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.messages import HumanMessage, SystemMessage
+from pydantic import Field
+
+from service.chatflows.graph import Node
+from service.chatflows.steps.base import (
+    Anchor,
+    EndingStep,
+    Links,
+    MemoryStep,
+    ModelStep,
+    RetrieverStep,
+    Run,
+    StepOptions,
+)
+from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, messages, numbered, transcript
+from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Turn, Usage
+
+MAX_REPHRASED = 2_000
+"""A model that rephrases into more characters than this did something else; the question is used as it is."""
+
+_PIECE = re.compile(r"\s*\S+|\s+$")
+
+
+class ConversationalRetrievalOptions(StepOptions):
+    """Fields of the node; the last two are older versions'."""
+
+    return_source_documents: bool = Field(False, title="Return Source Documents")
+    rephrase_prompt: str = Field(REPHRASE, title="Rephrase Prompt")
+    response_prompt: str = Field(RESPOND, title="Response Prompt")
+    system_message_prompt: str = Field("", title="System Message", description="Put before the response prompt.")
+    chain_option: str = Field("", title="Chain Option", description="Of older versions; has no effect.")
+
+
+class ConversationalRetrieval(EndingStep):
+    """Answers questions about documents, with the conversation in mind."""
+
+    label = "Conversational Retrieval QA Chain"
+    category = "Chains"
+    version = 3
+    base_classes = ("ConversationalRetrievalQAChain", "BaseChain")
+    anchors = (
+        Anchor("model", ModelStep, "Chat Model"),
+        Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),
+        Anchor("memory", MemoryStep, "Memory", optional=True),
+    )
+    Options = ConversationalRetrievalOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `ConversationalRetrievalOptions`; the templates are parsed here, once."""
+        super().__init__(node, options, links)
+        self._options: ConversationalRetrievalOptions = options
+        (model,), (retriever,) = links["model"], links["vectorStoreRetriever"]
+        assert isinstance(model, ModelStep)
+        assert isinstance(retriever, RetrieverStep)
+        self._model, self._retriever = model, retriever
+        memory = next(iter(links.get("memory", ())), None)
+        self.memory = memory if isinstance(memory, MemoryStep) else None
+        self._rephrase = Template.parse(options.rephrase_prompt)
+        response = Template.parse("\n".join(filter(None, (options.system_message_prompt, options.response_prompt))))
+        if not response.holds("context"):
+            response = Template((*response.parts[:-1], response.parts[-1] + "\n\n", "context", ""))
+        self._response = response
+
+    async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
+        """The answer's pieces, what the model calls took, then the sources."""
+        history = await self.memory.recall(run) if self.memory else run.history
+        events = self._quoted(run, history) if self._model.quotes else self._written(run, history)
+        async with aclosing(events):
+            async for event in events:
+                if not isinstance(event, Sources) or self._options.return_source_documents:
+                    yield event
+
+    async def _quoted(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
+        """Sentences of the passages. One earlier user turn makes a follow-up question easier to find; more harm."""
+        before = [turn.text for turn in history if turn.role is Role.USER][-1:]
+        asked = "\n".join([*before, run.question])
+        passages = await self._retriever.retrieve(run, asked)
+        text, quoted = await run.backing.quote(run.workspace, asked, passages)
+        for piece in _PIECE.findall(text):
+            yield Token(piece)
+        yield Sources(quoted)
+
+    async def _written(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
+        asked = run.question
+        if history:
+            asked, usage = await self._standalone(run, history)
+            if usage:
+                yield usage
+        passages: Sequence[Passage] = await self._retriever.retrieve(run, asked)
+        values = {"context": numbered(passages), "question": run.question, "chat_history": ""}
+        if self._response.holds("chat_history"):
+            values["chat_history"] = transcript(history)
+        prompt = [SystemMessage(self._response.fill(values)), *messages(history), HumanMessage(run.question)]
+        pieces = self._model.write(prompt)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+        yield Sources(tuple(passages))
+
+    async def _standalone(self, run: Run, history: Sequence[Turn]) -> tuple[str, Usage | None]:
+        """The question, understandable without the conversation, and what the model call took."""
+        prompt = self._rephrase.fill({"chat_history": transcript(history), "question": run.question, "context": ""})
+        parts: list[str] = []
+        usage: Usage | None = None
+        pieces = self._model.write([HumanMessage(prompt)])
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    usage = piece
+                else:
+                    parts.append(piece.text)
+        rephrased = "".join(parts).strip()
+        return (rephrased if 0 < len(rephrased) <= MAX_REPHRASED else run.question), usage
