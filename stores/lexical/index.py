@@ -176,7 +176,8 @@ _COUNT_LANGUAGES = """
     UPDATE lexical_indexes SET languages = (
         SELECT jsonb_object_agg(language, documents) FROM (
             SELECT key AS language, sum(value::bigint) AS documents
-            FROM (SELECT * FROM jsonb_each_text(languages) UNION ALL SELECT * FROM jsonb_each_text(%(counts)s)) AS merged
+            FROM (
+                SELECT * FROM jsonb_each_text(languages) UNION ALL SELECT * FROM jsonb_each_text(%(counts)s)) AS merged
             GROUP BY key) AS counts)
     WHERE store_id = %(store)s
 """
