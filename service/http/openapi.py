@@ -61,7 +61,8 @@ TAGS = {
 def error_answer(status: int) -> dict[str, Any]:
     """The documented answer for an error status."""
     example = error_body(status, DESCRIPTIONS[status], CODES[status])
-    return {"model": ErrorBody, "description": DESCRIPTIONS[status], "content": {JSON: {"example": example}}}
+    body = {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}, "example": example}
+    return {"description": DESCRIPTIONS[status], "content": {JSON: body}}
 
 
 class Application(FastAPI):
@@ -86,6 +87,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for leftover in ("HTTPValidationError", "ValidationError"):
         schemas.pop(leftover, None)
+    schemas[ErrorBody.__name__] = ErrorBody.model_json_schema()
     components["securitySchemes"] = {SCHEME: SECURITY_SCHEME}
     used = set()
     for _method, _path, operation in operations(document):
@@ -102,10 +104,7 @@ def _add_errors(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         statuses |= {400, 413}
     for status in statuses:
-        answer = error_answer(status)
-        del answer["model"]
-        answer["content"][JSON]["schema"] = {"$ref": "#/components/schemas/ErrorBody"}
-        operation["responses"][str(status)] = answer
+        operation["responses"][str(status)] = error_answer(status)
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 

@@ -74,6 +74,7 @@ class Routes:
             statuses = {*errors, 500} | (set() if rule.public else {401, 403})
             responses: Mapping[int | str, Any] = options.pop("responses", {})
             options["responses"] = {**{status: error_answer(status) for status in sorted(statuses)}, **responses}
+            options.setdefault("response_description", "Success")
             options.setdefault("operation_id", to_camel(handler.__name__))
             options["openapi_extra"] = {"security": _security(rule), **options.get("openapi_extra", {})}
             self.specs.append(_Spec(method, self.prefix + path, rule, handler, options))

@@ -1,6 +1,6 @@
 """Liveness, readiness, version."""
 
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from service import __version__
@@ -29,12 +29,12 @@ class Health(BaseModel):
     "/ping",
     PUBLIC,
     summary="Whether the service answers",
-    response_class=PlainTextResponse,
-    responses={200: {"content": {"text/html": {"example": "pong"}}, "description": "pong"}},
+    response_class=HTMLResponse,
+    responses={200: {"content": {"text/html": {"example": "pong"}}}},
 )
-async def ping() -> PlainTextResponse:
+async def ping() -> HTMLResponse:
     """Answers `pong` as text, as Flowise does."""
-    return PlainTextResponse("pong", media_type="text/html")
+    return HTMLResponse("pong")
 
 
 @routes.get("/version", PUBLIC, summary="Version of the service", response_model=Version)

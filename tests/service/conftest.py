@@ -1,0 +1,13 @@
+"""The running application for the tests of features."""
+
+from tests.application import (  # noqa: F401  # fixtures
+    anonymous,
+    app,
+    client,
+    foreign,
+    foreign_workspace,
+    key,
+    resources,
+    settings,
+    workspace,
+)
