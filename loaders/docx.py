@@ -36,7 +36,7 @@ class DocxLoader(Loader):
         """The file as one document."""
         with source.path.open("rb") as file:
             head = file.read(8)
-        if not head:
+        if not head.strip():
             raise LoaderError(Failure.EMPTY, "The file is empty.")
         if head == _OLE:
             raise LoaderError(Failure.ENCRYPTED, "The file is a protected or an old (DOC) Word document.")
@@ -126,20 +126,19 @@ class _Reader:
         return text
 
     def _rows(self, table: Any) -> Iterator[list[str]]:
-        """Cell texts; a cell over several columns stands once, the continuation of one over several rows is blank."""
+        """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over
+        several columns stands in the first."""
+        above: list[str] = []
         for row in _through(table, _W + "tr"):
             cells: list[str] = []
             for cell in _through(row, _W + "tc"):
-                properties = cell.find(qn("w:tcPr"))
-                width, continued = 1, False
-                if properties is not None:
-                    span = properties.find(qn("w:gridSpan"))
-                    width = int(span.get(qn("w:val"), "1")) if span is not None else 1
-                    merge = properties.find(qn("w:vMerge"))
-                    continued = merge is not None and merge.get(qn("w:val"), "continue") == "continue"
-                texts = [] if continued else [_text(part) for part in cell.iter(_W + "p")]
-                cells.append(" ".join(filter(None, texts)))
-                cells += [""] * (min(width, 100) - 1)
+                width, continued = _span(cell)
+                if continued:
+                    text = above[len(cells)] if len(cells) < len(above) else ""
+                else:
+                    text = " ".join(filter(None, (_text(part) for part in cell.iter(_W + "p"))))
+                cells += [text, *[""] * (width - 1)]
+            above = cells
             yield cells
 
     def notes(self) -> Iterator[str]:
@@ -154,6 +153,18 @@ class _Reader:
                     text = " ".join(filter(None, (_text(part).strip() for part in note.iter(_W + "p"))))
                     if text:
                         yield text
+
+
+def _span(cell: Any) -> tuple[int, bool]:
+    """How many columns a cell takes, and whether it continues the one above."""
+    properties = cell.find(qn("w:tcPr"))
+    if properties is None:
+        return 1, False
+    span = properties.find(qn("w:gridSpan"))
+    value = span.get(qn("w:val"), "1") if span is not None else "1"
+    merge = properties.find(qn("w:vMerge"))
+    continued = merge is not None and merge.get(qn("w:val"), "continue") == "continue"
+    return (min(max(int(value), 1), 100) if value.isdecimal() and len(value) < 5 else 1), continued
 
 
 def _text(paragraph: Any) -> str:

@@ -197,22 +197,27 @@ def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
 
 
 def _table_rows(node: Tag) -> list[list[str]]:
-    """Cell texts by row; a cell over several columns or rows stands once, with blanks for the rest."""
+    """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over several
+    columns stands in the first."""
     rows: list[list[str]] = []
-    spans: dict[int, int] = {}
+    spanning: dict[int, tuple[int, str]] = {}  # by column: rows left and text of the cell from above
     for line in node.find_all("tr"):
         row: list[str] = []
-        for piece in line.find_all(["td", "th"], recursive=False):
-            while spans.get(len(row), 0) > 0:
-                spans[len(row)] -= 1
-                row.append("")
-            width, height = _span(piece, "colspan"), _span(piece, "rowspan")
-            for index in range(width):
-                if height > 1:
-                    spans[len(row)] = height - 1
-                row.append(_tidy(_inline(piece)) if index == 0 else "")
-        for column in [column for column, left in spans.items() if left > 0 and column >= len(row)]:
-            spans[column] -= 1
+        pieces = line.find_all(["td", "th"], recursive=False)
+        while pieces or len(row) in spanning:
+            column = len(row)
+            if column in spanning:
+                left, text = spanning.pop(column)
+                row.append(text)
+                if left > 1:
+                    spanning[column] = (left - 1, text)
+                continue
+            piece = pieces.pop(0)
+            height = _span(piece, "rowspan")
+            texts = [_tidy(_inline(piece)), *[""] * (_span(piece, "colspan") - 1)]
+            if height > 1:
+                spanning.update({column + index: (height - 1, text) for index, text in enumerate(texts)})
+            row += texts
         rows.append(row)
     return rows
 

@@ -81,7 +81,11 @@ class Splitter(ABC):
         for document in documents:
             text = document.page_content
             structure = structure_of(text) if document.metadata.get("format") == Format.MARKDOWN else None
+            done = 0
             for span in self.spans(text, structure):
+                if span.end <= done:
+                    continue  # nothing but the overlap with the chunk before
+                done = span.end
                 metadata = {**document.metadata, "start": span.start, "end": span.end}
                 heading = structure.heading(span.start, span.end) if structure else ""
                 if heading:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from loaders.splitters.base import Span, strip
 from loaders.splitters.structure import Block, Structure
 
-_CLOSING = "[\"'”’»)\\]」』）】]*"
+_CLOSING = r"[\"'”’»)\]」』）】]*(?:\[\d{1,3}\])*"  # quotes, brackets, numbers of notes
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE = re.compile(
     # Latin and others: a mark, no number before a full stop unless a long one (a list's 1. is no end), then a blank
@@ -26,6 +26,7 @@ _LINE = re.compile(r"\n\s*")
 _CLAUSE = re.compile(r"[,;:–—][ \t\n]+|[，、；：]")
 _SPACE = re.compile(r"\s+")
 _STRENGTHS = (_PARAGRAPH, _SENTENCE, _LINE, _CLAUSE, _SPACE)
+_WHOLE = (_PARAGRAPH, _SENTENCE)
 _JOINED = frozenset("\u200d\ufe0e\ufe0f")
 
 
@@ -33,9 +34,10 @@ def cut(text: str, start: int, end: int, size: int, overlap: int, structure: Str
     """Spans of at most `size` characters, prefix included, that cover `start` to `end` of `text` but for white space
     at their edges.
 
-    A chunk begins up to `overlap` characters before the end of the one before, at the beginning of a sentence or else
-    of a word. Rows of tables are only cut when one is larger than a chunk; a chunk that begins within a table repeats
-    the table's header, unless that would fill more than half of it. Tables and code do not overlap.
+    A chunk begins up to `overlap` characters before the end of the one before: at the beginning of a sentence, at that
+    of a word only when the cut is within a sentence. Rows of tables are only cut when one is larger than a chunk; a
+    chunk that begins within a table repeats the table's header, unless that would fill more than half of it. Tables and
+    code do not overlap.
     """
     done = start  # up to here everything is in a chunk
     at, stop = strip(text, start, end)
@@ -45,12 +47,12 @@ def cut(text: str, start: int, end: int, size: int, overlap: int, structure: Str
         if stop - at <= room:
             yield Span(at, stop, prefix)
             return
-        place = _place(text, at, max(at, done), at + room, structure)
+        place, whole = _place(text, at, max(at, done), at + room, structure)
         first, last = strip(text, at, place)
         if first < last:
             yield Span(first, last, prefix)
         done = place
-        at = strip(text, _back(text, at, place, overlap, structure), stop)[0]
+        at = strip(text, _back(text, at, place, overlap, whole, structure), stop)[0]
 
 
 def _header(text: str, at: int, size: int, structure: Structure | None) -> str:
@@ -62,26 +64,26 @@ def _header(text: str, at: int, size: int, structure: Structure | None) -> str:
     return header if len(header) * 2 <= size else ""
 
 
-def _place(text: str, at: int, done: int, limit: int, structure: Structure | None) -> int:
-    """Where the chunk from `at` ends: after `done`, at most at `limit`."""
+def _place(text: str, at: int, done: int, limit: int, structure: Structure | None) -> tuple[int, bool]:
+    """Where the chunk from `at` ends (after `done`, at most at `limit`), and whether a sentence ends there."""
     half = max(at + (limit - at) // 2, done + 1)
     for strength in _STRENGTHS:
         place = _last(strength, text, half, limit, structure)
         if place:
-            return place
+            return place, strength in _WHOLE
     # Nothing in the latter half: a shorter chunk is better than a cut row, a cut row better than a cut word.
     for strength in _STRENGTHS:
         place = _last(strength, text, done + 1, half, structure)
         if place:
-            return place
+            return place, strength in _WHOLE
     for found in _reversed(_SPACE, text, done + 1, limit):
-        return found
+        return found, False
     place = limit
     while place > max(half, limit - 32) and (
         unicodedata.combining(text[place]) or _JOINED & {text[place], text[place - 1]}
     ):
         place -= 1
-    return place
+    return place, False
 
 
 def _last(strength: re.Pattern[str], text: str, low: int, high: int, structure: Structure | None) -> int:
@@ -113,16 +115,16 @@ def _line_start(text: str, place: int) -> bool:
     return not text[text.rfind("\n", 0, place) + 1 : place].strip()
 
 
-def _back(text: str, at: int, place: int, overlap: int, structure: Structure | None) -> int:
-    """Where the chunk after a cut at `place` begins."""
+def _back(text: str, at: int, place: int, overlap: int, whole: bool, structure: Structure | None) -> int:
+    """Where the chunk after a cut at `place` begins. `whole`: a sentence ends at the cut."""
     low = max(place - overlap, at + 1)
     if low >= place or (structure is not None and _in_block(structure, low, place)):
         return place
-    for strength in (_SENTENCE, _SPACE):
+    for strength in (_SENTENCE,) if whole else (_SENTENCE, _SPACE):
         for found in strength.finditer(text, max(low - 8, 0), place):
             if low <= found.end() < place and (structure is None or _allowed(text, found.end(), strength, structure)):
                 return found.end()
-    return low if text[low:place].isalnum() else place
+    return place if whole or not text[low:place].isalnum() else low
 
 
 def _in_block(structure: Structure, low: int, high: int) -> bool:
