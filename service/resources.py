@@ -16,6 +16,7 @@ from service.worker.postgres import PostgresQueue
 from service.worker.queue import Queue
 from stores.blobs.base import BlobStore
 from stores.blobs.local import LocalBlobStore
+from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
 from stores.records.migrate import check_server, pending
 from stores.records.signals import Signals
@@ -30,6 +31,7 @@ class Resources:
     settings: Settings
     database: Database
     vectors: VectorStore
+    lexical: LexicalIndex
     blobs: BlobStore
     embedders: EmbedderPool
     queue: Queue
@@ -79,6 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     settings=settings,
                     database=database,
                     vectors=vectors,
+                    lexical=LexicalIndex(),
                     blobs=LocalBlobStore(settings.data / "blobs"),
                     embedders=embedders,
                     queue=queue,

@@ -34,14 +34,24 @@ def _job(row: DictRow) -> Job:
     )
 
 
-async def insert(scope: Scope, job_id: UUID, kind: str, store_id: UUID | None, payload: Mapping[str, Any]) -> Job:
+async def insert(scope: Scope, job_id: UUID, kind: str, store_id: UUID | None) -> Job:
     """A new queued job."""
     row = await scope.one(
-        "INSERT INTO jobs (id, workspace_id, kind, store_id, payload)"
-        " VALUES (%(id)s, %(workspace)s, %(kind)s, %(store)s, %(payload)s) RETURNING *",
+        "INSERT INTO jobs (id, workspace_id, kind, store_id) VALUES (%(id)s, %(workspace)s, %(kind)s, %(store)s)"
+        " RETURNING *",
         id=job_id,
         kind=kind,
         store=store_id,
+    )
+    assert row is not None
+    return _job(row)
+
+
+async def set_payload(scope: Scope, job_id: UUID, payload: Mapping[str, Any]) -> Job:
+    """What the job's handler will be given."""
+    row = await scope.one(
+        "UPDATE jobs SET payload = %(payload)s WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *",
+        id=job_id,
         payload=Jsonb(dict(payload)),
     )
     assert row is not None

@@ -16,6 +16,20 @@ LOOK_SECONDS = 2.0
 """How often a waiter looks for himself, should a signal be lost."""
 
 
+async def reserve(scope: Scope, job_id: UUID, kind: str, *, store_id: UUID | None = None) -> Job:
+    """A job's row, before its payload is known; `enqueue` must follow in the same transaction."""
+    return await records.insert(scope, job_id, kind, store_id)
+
+
+async def enqueue(
+    scope: Scope, queue: Queue, job_id: UUID, payload: Mapping[str, Any], *, lock: str | None = None
+) -> Job:
+    """Give a reserved job its payload and put it on the queue."""
+    job = await records.set_payload(scope, job_id, payload)
+    await queue.put(scope.connection, job.id, lock=lock)
+    return job
+
+
 async def submit(
     scope: Scope,
     queue: Queue,
@@ -29,9 +43,19 @@ async def submit(
 
     Jobs with the same `lock` run one after another.
     """
-    job = await records.insert(scope, uuid4(), kind, store_id, payload or {})
-    await queue.put(scope.connection, job.id, lock=lock)
-    return job
+    job = await reserve(scope, uuid4(), kind, store_id=store_id)
+    return await enqueue(scope, queue, job.id, payload or {}, lock=lock)
+
+
+async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
+    """Jobs of a document store that are queued or running, oldest first."""
+    return await records.open_jobs(scope, store_id)
+
+
+async def cancel_in(scope: Scope, job_id: UUID) -> None:
+    """Cancel a job in the caller's transaction: a queued one never starts, a running one ends at its next batch."""
+    error = {"status": 409, "code": "cancelled", "message": "The job was cancelled."}
+    await records.finish(scope, job_id, JobState.CANCELLED, result=None, error=error)
 
 
 async def note(
@@ -84,13 +108,7 @@ async def everything(
 async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
     """Ask a job to stop: a queued one never starts, a running one ends at its next batch."""
     async with database.write(workspace) as scope:
-        await records.finish(
-            scope,
-            job_id,
-            JobState.CANCELLED,
-            result=None,
-            error={"status": 409, "code": "cancelled", "message": "The job was cancelled."},
-        )
+        await cancel_in(scope, job_id)
     return await get(database, workspace, job_id)
 
 

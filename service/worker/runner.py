@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from service.errors import ServiceError
-from service.jobs import records
+from service.jobs import service as jobs
 from service.jobs.types import Job, JobState
 from service.plugins import resolve
 from service.resources import Resources
@@ -70,7 +70,7 @@ class Runner:
 
     async def _run(self, job_id: str) -> None:
         async with self._resources.database.connection() as connection:
-            job = await records.start(connection, UUID(job_id))
+            job = await jobs.begin(connection, UUID(job_id))
         if job is None:
             return
         if job.attempts > MAX_ATTEMPTS:
@@ -88,9 +88,9 @@ class Runner:
             await self._fail(job, 500, "internal", "The job failed on an internal error; the log has the details.")
         else:
             async with self._resources.database.write(job.workspace) as scope:
-                await records.finish(scope, job.id, JobState.DONE, result=result, error=None)
+                await jobs.finish(scope, job.id, JobState.DONE, result=result, error=None)
 
     async def _fail(self, job: Job, status: int, code: str, message: str) -> None:
         async with self._resources.database.write(job.workspace) as scope:
             error = {"status": status, "code": code, "message": message}
-            await records.finish(scope, job.id, JobState.FAILED, result=None, error=error)
+            await jobs.finish(scope, job.id, JobState.FAILED, result=None, error=error)

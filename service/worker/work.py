@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.jobs import records
+from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
+from stores.records.database import Scope
 
 
 class Cancelled(Exception):
@@ -25,9 +26,9 @@ class Work:
         """What was submitted with the job."""
         return self.job.payload
 
-    async def progress(self, stage: str, done: int, total: int | None) -> None:
-        """Note how far the job got. Raises `Cancelled` when it is to stop."""
-        async with self.resources.database.read(self.job.workspace) as scope:
-            running = await records.progress(scope, self.job.id, stage, done, total)
-        if not running:
+    async def note(
+        self, scope: Scope, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note how far the job got in the transaction of the work itself. Raises `Cancelled` when it is to stop."""
+        if not await jobs.note(scope, self.job.id, stage, done, total, result):
             raise Cancelled

@@ -63,7 +63,12 @@ class LocalBlobStore(BlobStore):
         await asyncio.to_thread(self._file(key).unlink, missing_ok=True)
 
     async def keys(self) -> AsyncIterator[str]:
-        for folder in await asyncio.to_thread(lambda: sorted(self._root.glob("[0-9a-f][0-9a-f]"))):
-            for file in await asyncio.to_thread(lambda where=folder: sorted(where.iterdir())):
-                if KEY.fullmatch(file.name):
-                    yield file.name
+        for folder in await asyncio.to_thread(_entries, self._root):
+            if folder.is_dir():
+                for file in await asyncio.to_thread(_entries, folder):
+                    if KEY.fullmatch(file.name):
+                        yield file.name
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.ledger.types import ChunkRow, DocumentRow, DocumentState, NewChunk
+from service.document_stores.ledger.types import ChunkRow, DocumentRow, DocumentState, NewChunk
 from stores.records.database import Scope
 
 
@@ -154,6 +154,24 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
     return touched == 1
 
 
+async def remove_others(scope: Scope, store_id: UUID, loader_id: UUID, job_id: UUID) -> list[tuple[str, UUID, int]]:
+    """Remove the documents of a loader that a job did not bring; returns blob, id and number of every chunk that went
+    (a document without chunks gives its blob with number -1)."""
+    rows = await scope.all(
+        "SELECT d.id, d.blob, c.id AS chunk, c.number FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
+        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND d.loader_id = %(loader)s"
+        " AND d.job_id IS DISTINCT FROM %(job)s",
+        store=store_id,
+        loader=loader_id,
+        job=job_id,
+    )
+    await scope.run(
+        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s)",
+        ids=list({row["id"] for row in rows}),
+    )
+    return [(row["blob"], row["chunk"], -1 if row["number"] is None else row["number"]) for row in rows]
+
+
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
     """The blob keys of every document of a document store."""
     rows = await scope.all(
@@ -166,9 +184,9 @@ async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
 
 
 async def chunk_index(scope: Scope, document_id: UUID) -> dict[UUID, DictRow]:
-    """Every chunk of a document, live or not, by id: number, position, metadata."""
+    """Every chunk of a document, live or not, by id: loader, job, number, position, metadata."""
     rows = await scope.all(
-        "SELECT id, number, position, metadata FROM chunks"
+        "SELECT id, loader_id, job_id, number, position, metadata FROM chunks"
         " WHERE workspace_id = %(workspace)s AND document_id = %(document)s",
         document=document_id,
     )
