@@ -122,6 +122,10 @@ class VectorStore(ABC):
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
 
     @abstractmethod
+    async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
+        """These points with their unit vectors, in id order; ids that do not exist are left out."""
+
+    @abstractmethod
     async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
         """The exact scores of these points; ids that do not exist are left out."""
 

@@ -73,6 +73,11 @@ class MemoryVectorStore(VectorStore):
         scores = _scores(known, vector, self._selected(known, where))
         return [Match(key, scores[key], decode(known.metadata[key])) for key in ranked(scores, limit)]
 
+    async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
+        known = self._known(collection)
+        found = sorted(key for key in set(ids) if key in known.vectors)
+        return [Point(key, known.vectors[key], decode(known.metadata[key])) for key in found]
+
     async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
         known = self._known(collection)
         return _scores(known, vector, [key for key in dict.fromkeys(ids) if key in known.vectors])

@@ -188,6 +188,16 @@ class PgVectorStore(VectorStore):
                     return found
             return await _select(connection, table, row, limit, where, approximate=False)
 
+    async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
+        async with self._session(collection) as connection:
+            table = await self._table(connection, collection)
+            statement = sql.SQL(
+                "SELECT id, embedding::vector::real[] AS embedding, metadata::text AS metadata FROM {}"
+                " WHERE id = ANY(%s) ORDER BY id"
+            )
+            rows = await _rows(connection, statement.format(table.name), (list(ids),))
+            return [Point(row["id"], row["embedding"], decode(row["metadata"])) for row in rows]
+
     async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
         async with self._session(collection) as connection:
             table = await self._table(connection, collection)

@@ -412,3 +412,12 @@ def test_every_row_resolves_to_a_vector_store() -> None:
 
 def test_half_precision_is_close_enough_for_the_tolerance_of_this_suite() -> None:
     assert np.finfo(np.float16).eps < CLOSE
+
+
+async def test_points_are_given_back_with_unit_vectors_in_id_order(backend: Backend) -> None:
+    await backend.store.create("kb_get", 6)
+    await backend.store.upsert("kb_get", [Point("b", WEST, {"n": 1}), Point("a", NORTHEAST, {"deep": {"x": [True]}})])
+    found = await backend.store.get("kb_get", ["b", "unknown", "a"])
+    assert [(point.id, dict(point.metadata)) for point in found] == [("a", {"deep": {"x": [True]}}), ("b", {"n": 1})]
+    assert np.allclose(found[0].vector, np.array(NORTHEAST) / np.sqrt(2), atol=CLOSE)
+    assert np.allclose(found[1].vector, [-1, 0, 0, 0, 0, 0], atol=CLOSE)
