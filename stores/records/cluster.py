@@ -154,8 +154,13 @@ class Cluster:
         return password
 
     def configure(self) -> Path:
-        """Write both configuration files for this start; returns the socket's folder, which exists afterwards."""
+        """Write both configuration files for this start; returns the socket's folder, which exists afterwards.
+
+        No server of this folder may be running: what a killed one left in the socket's folder is removed.
+        """
         socket = self._socket_folder()
+        for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
+            (socket / name).unlink(missing_ok=True)
         settings = {
             **_SETTINGS,
             **({} if self.durable else _FORGETFUL),
@@ -246,7 +251,7 @@ class Cluster:
         options = ["-D", str(place), "-U", "postgres", "--auth=reject", "--encoding=UTF8", "--data-checksums"]
         options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self.durable:
-            options.append("--no-sync")
+            options += ["--no-sync", "--wal-segsize=1"]
         self._run(self._command("initdb", *options, needs=[], place=place), "")
         # in template1, so that every database has it: pgvector may only be created by a superuser
         self._single(place, "template1", "CREATE EXTENSION vector;\n")

@@ -25,7 +25,7 @@ import psycopg
 from stores.records.cluster import ROLE, Cluster
 from stores.records.errors import EmbeddedPostgresError, EmbeddedPostgresInUse
 from stores.records.installation import Account, Installation, environment
-from stores.records.postmaster import PID_FILE, Postmaster, exists, is_postmaster
+from stores.records.postmaster import PID_FILE, Postmaster, is_postmaster, number_taken
 
 _POLL = 0.01
 
@@ -180,8 +180,8 @@ class EmbeddedPostgres:
                 )
             time.sleep(_POLL)
         # Postgres clears up after a dead process by itself, but refuses to start beside a broken file, or when the
-        # number is somebody else's by now.
-        if found is not None and (found.pid == 0 or exists(found.pid)):
+        # number is somebody else's by now, or a dead process that nobody has waited for (a container without init).
+        if found is not None and (found.pid == 0 or number_taken(found.pid)):
             (cluster.data / PID_FILE).unlink(missing_ok=True)
         return None
 

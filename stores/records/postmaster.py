@@ -34,15 +34,15 @@ def is_postmaster(pid: int, data: Path) -> bool:
     return f"/postgres -D {data} -c " in _command_line(pid)
 
 
-def exists(pid: int) -> bool:
-    """True when a process has this number, whoever's it is; a zombie counts as gone."""
+def number_taken(pid: int) -> bool:
+    """True when a process has this number, whoever's it is, even one that ended and waits for its parent to notice."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return bool(_command_line(pid))
+        pass
+    return True
 
 
 def _command_line(pid: int) -> str:

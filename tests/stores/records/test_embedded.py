@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -18,7 +19,7 @@ from stores.records import launcher
 from stores.records.embedded import EmbeddedPostgres
 from stores.records.errors import EmbeddedPostgresError, EmbeddedPostgresInUse
 from stores.records.installation import Account, Installation, environment
-from stores.records.postmaster import Postmaster, exists, is_postmaster
+from stores.records.postmaster import Postmaster, is_postmaster, number_taken
 
 ROOT = Path(__file__).resolve().parents[3]
 IS_ROOT = os.geteuid() == 0
@@ -58,6 +59,12 @@ def eventually(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
+
+
+def exists(pid: int) -> bool:
+    """True while the process runs; one that ended counts as gone, even before its parent notices."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 def note(url: str, word: str) -> None:
@@ -165,6 +172,20 @@ def test_a_killed_postmaster_is_started_again(folder: Path) -> None:
     with server(folder) as again:
         assert not again.joined
         assert notes(again.url) == ["first", "second"]
+
+
+def test_a_killed_postmaster_that_nobody_waited_for_is_started_again(folder: Path) -> None:
+    running = server(folder)
+    running.start()
+    child = running._child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+    eventually(lambda: not exists(child.pid), "the postmaster outlives SIGKILL")
+    assert number_taken(child.pid)
+    running._release()  # what the end of the supervisor does
+    with server(folder) as again:
+        assert notes(again.url) == ["first"]
+    child.wait()
 
 
 def test_a_postmaster_killed_under_busy_sessions_is_started_again(folder: Path) -> None:
@@ -329,6 +350,12 @@ def test_a_server_that_hangs_is_stopped_at_once_after_the_grace(folder: Path) ->
     assert not exists(pid)
     with server(folder) as again:
         assert notes(again.url) == ["first"]
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux tells children of their parent's death")
+def test_a_thread_that_may_end_is_not_let_start_it(folder: Path) -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(EmbeddedPostgresError, match="main thread"):
+        pool.submit(server(folder).start).result()
 
 
 def test_without_the_wheel_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
