@@ -68,8 +68,7 @@ def analyse_query(text: str, languages: Sequence[str]) -> list[Group]:
     """The words of a query, each once, read in these languages; stop words of the query's language are left out."""
     normal = normalised(text)
     known = tuple(dict.fromkeys(languages)) or (DEFAULT,)
-    # Telling the language costs time and memory, and an index in one language answers the question.
-    spoken = known[0] if len(known) == 1 else detect(normal, default="")
+    spoken = _spoken(normal, known)
     stop_sources = (spoken,) if spoken in known else known
     groups: dict[tuple[str, ...], Group] = {}
     for word in _words(normal):
@@ -85,10 +84,22 @@ def analyse_query(text: str, languages: Sequence[str]) -> list[Group]:
     return list(groups.values())
 
 
+def query_language(text: str, languages: Sequence[str]) -> str:
+    """The language of a query over an index with these languages, the most frequent first; that one when in doubt."""
+    known = tuple(languages) or (DEFAULT,)
+    return _spoken(normalised(text), known) or known[0]
+
+
 def normalised(text: str) -> str:
     """The text in the form that words are cut from."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _CONTRACTION.sub("", folded)
+
+
+def _spoken(normal: str, known: Sequence[str]) -> str:
+    """The language of a query, "" when it is too short to tell."""
+    # Telling the language costs time and memory, and an index in one language answers the question.
+    return known[0] if len(known) == 1 else detect(normal, default="")
 
 
 def _terms(normal: str, language: str) -> Iterator[str]:

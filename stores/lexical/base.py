@@ -49,12 +49,15 @@ class Hits:
     numbers: Numbers
     scores: Scores
     bound: float
-    _all: Scores
+    all_scores: Scores
+    """The score of every number below the index's next one."""
+    language: str = ""
+    """The language of the query as far as it could be told, else the main one of the index."""
 
     def of(self, numbers: Numbers) -> Scores:
         """The exact scores of any chunks of the index, found or not; 0 for chunks that share no word with the query."""
-        known = (numbers >= 0) & (numbers < len(self._all))
-        return np.where(known, self._all[np.where(known, numbers, 0)], np.float32(0))
+        known = (numbers >= 0) & (numbers < len(self.all_scores))
+        return np.where(known, self.all_scores[np.where(known, numbers, 0)], np.float32(0))
 
 
 NO_HITS = Hits(np.empty(0, np.int32), np.empty(0, np.float32), 0.0, np.zeros(1, np.float32))

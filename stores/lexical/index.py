@@ -7,13 +7,13 @@ numbers; it is a job's work and changes no result. Writers of one index wait for
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 from psycopg.types.json import Jsonb
 
-from stores.lexical.analysis import Analysed, analyse, analyse_query
+from stores.lexical.analysis import Analysed, analyse, analyse_query, query_language
 from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, Postings, Statistics, rank
 from stores.records.database import Scope
 
@@ -95,7 +95,8 @@ class LexicalIndex:
                 found = await _fetch(scope, store_id, [term for group in groups for term in group.variants])
                 if found is None:
                     return NO_HITS
-        return rank(groups, found.postings, found.statistics, limit, allowed)
+        hits = rank(groups, found.postings, found.statistics, limit, allowed)
+        return replace(hits, language=query_language(query, found.languages))
 
     async def drop(self, scope: Scope, store_id: UUID) -> None:
         """Remove the whole index; a no-op when there is none."""

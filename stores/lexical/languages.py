@@ -1,7 +1,7 @@
 """The languages of the keyword index: which one a text is in, how its words are stemmed, which of them say nothing."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol, cast
 
 STEMMERS = {
@@ -76,6 +76,11 @@ def detect(text: str, *, default: str = DEFAULT) -> str:
     sample = text[:SAMPLE]
     if len(_LETTERS.findall(sample[:200])) < SHORTEST and not _unspaced(sample):
         return default
+    return _classified(sample)
+
+
+@lru_cache(maxsize=512)
+def _classified(sample: str) -> str:
     return _identifier().classify(sample)[0]
 
 

@@ -8,7 +8,7 @@ METADATA: dict[str, dict[str, Any]] = {
     "c": {"n": 10, "s": "banana", "none": None, "tags": ["x", 1, None, ["z"]], "when": "2024-05-01"},
     "d": {"n": "10", "s": "", "loc": [{"page": 3}], "tags": "x", "when": "2024-11-30"},
     "e": {},
-    "f": {"n": True, "s": ["apple", "pear"], "odd name": "it's \"quoted\" \\ $", "loc": {"page": 3.0}, "big": 1e20},
+    "f": {"n": True, "s": ["apple", "pear"], "odd name": 'it\'s "quoted" \\ $', "loc": {"page": 3.0}, "big": 1e20},
 }
 """Six records by key."""
 
@@ -60,8 +60,8 @@ FILTER_CASES: list[tuple[dict[str, Any], str]] = [
     ({"loc": {"$exists": True}}, "abdf"),
     ({"when": {"$gte": "2024-06-01"}}, "d"),
     ({"when": {"$gte": "2024-01-01", "$lt": "2024-06-01"}}, "c"),
-    ({"odd name": "it's \"quoted\" \\ $"}, "f"),
-    ({"odd name": {"$gte": "it's \"quoted\" \\ $"}}, "f"),
+    ({"odd name": 'it\'s "quoted" \\ $'}, "f"),
+    ({"odd name": {"$gte": 'it\'s "quoted" \\ $'}}, "f"),
     ({"big": 1e20}, "f"),
     ({"big": 10**20}, "f"),
     ({"big": {"$gt": 1e19}}, "f"),

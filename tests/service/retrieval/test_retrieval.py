@@ -1,0 +1,150 @@
+"""Fusion as a formula, and the strategies over a real keyword index with vectors of six numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from service.retrieval import RETRIEVERS
+from service.retrieval.base import Hit, Query, Retriever, Sources
+from service.retrieval.fusion import WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
+from service.retrieval.hybrid import HybridRetriever
+from service.retrieval.similarity import SimilarityRetriever
+from stores.lexical.base import Hits, Numbers
+from stores.lexical.index import LexicalIndex
+from stores.records.database import Database
+from stores.vector.base import Point, Unavailable
+from stores.vector.filters import Filter, matches, parse
+from stores.vector.pgvector import PgVectorStore
+
+WORKSPACE, STORE = UUID(int=1), UUID(int=2)
+TEXTS: dict[str, tuple[str, list[float]]] = {
+    "cats": ("Cats sleep most of the day.", [1, 0, 0, 0, 0, 0]),
+    "dogs": ("Dogs bark at the postman.", [0, 1, 0, 0, 0, 0]),
+    "pets": ("Animals that live with people.", [2, 1, 0, 0, 0, 0]),
+    "code": ("The part number is PA-22-150.", [0, 0, 1, 0, 0, 0]),
+}
+EMBEDDED: dict[str, list[float]] = {
+    "sleepy kitten": [1.0, 0.2, 0, 0, 0, 0],
+    "PA-22-150": [0.1, 1, 0, 0, 0, 0],
+    "of the": [0, 0, 3, 1, 0, 0],
+}
+
+
+@dataclass
+class DictLedger:
+    """A ledger in two dicts."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def numbers_of(self, ids: Sequence[str]) -> Mapping[str, int]:
+        return {key: self.numbers[key] for key in ids if key in self.numbers}
+
+    async def ids_of(self, numbers: Sequence[int]) -> Mapping[int, str]:
+        return {number: key for key, number in self.numbers.items() if number in numbers}
+
+    async def allowed(self, where: Filter) -> Numbers:
+        return np.array([self.numbers[key] for key, each in self.metadata.items() if matches(where, each)], np.int32)
+
+
+async def embed(text: str) -> list[float]:
+    """The vector that the table gives this query."""
+    return EMBEDDED[text]
+
+
+@pytest.fixture
+async def sources(database: Database) -> Sources:
+    """A document store of four chunks, in Postgres."""
+    vectors, index, ledger = PgVectorStore(database), LexicalIndex(), DictLedger()
+    await vectors.create("animals", 6)
+    metadata = {key: {"kind": key} for key in TEXTS}
+    await vectors.upsert("animals", [Point(key, vector, metadata[key]) for key, (_, vector) in TEXTS.items()])
+    async with database.write(WORKSPACE) as scope:
+        numbers = await index.add(scope, STORE, [text for text, _ in TEXTS.values()])
+    ledger.numbers = {key: int(number) for key, number in zip(TEXTS, numbers, strict=True)}
+    ledger.metadata = metadata
+
+    async def search(query: str, limit: int, *, allowed: Numbers | None = None) -> Hits:
+        async with database.read(WORKSPACE) as scope:
+            return await index.search(scope, STORE, query, limit, allowed=allowed)
+
+    return Sources(vectors, "animals", embed, search, ledger, frozenset({"en"}))
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    """The ids in their order."""
+    return [hit.id for hit in hits]
+
+
+def test_fusion_adds_the_share_of_the_bound_that_was_reached() -> None:
+    scores = fused(np.array([0.5, 0.2]), np.array([0.0, 3.0]), 6.0, 1.0)
+    assert list(scores) == pytest.approx([0.25, 0.35])
+    assert list(fused(np.array([0.5]), np.array([0.0]), 0.0, 1.0)) == [0.5]
+    assert list(best(np.array([1.0, 3.0, 3.0, 2.0]), 3)) == [1, 2, 3]
+    assert len(best(np.array([1.0]), 0)) == 0
+
+
+def test_more_candidates_are_taken_for_longer_answers() -> None:
+    assert candidates(4) == 100
+    assert candidates(50) == 200
+
+
+def test_words_weigh_more_where_the_embedder_does_not_know_the_language() -> None:
+    english = frozenset({"en"})
+    assert weight_for("en", english) == weight_for("", english) == weight_for("zh", None) == WEIGHT
+    assert weight_for("zh", english) == WEIGHT_UNKNOWN_LANGUAGE
+
+
+async def test_similarity_follows_the_vectors(sources: Sources) -> None:
+    hits = await SimilarityRetriever(sources).retrieve(Query("sleepy kitten", 2))
+    assert ids(hits) == ["cats", "pets"]
+    assert hits[0].score == hits[0].parts["cosine"]
+
+
+async def test_hybrid_finds_the_words_that_vectors_miss_and_scores_both_halves_exactly(sources: Sources) -> None:
+    hits = await HybridRetriever(sources).retrieve(Query("PA-22-150", 4))
+    assert ids(hits)[0] == "code"
+    assert set(ids(hits)) == set(TEXTS)
+    by_id = {hit.id: hit for hit in hits}
+    assert by_id["code"].parts["cosine"] == pytest.approx(0, abs=1e-6)
+    assert 0 < by_id["code"].parts["lexical"] <= 1
+    assert by_id["dogs"].parts["lexical"] == 0
+    assert by_id["dogs"].score == pytest.approx(by_id["dogs"].parts["cosine"] / 2)
+
+
+async def test_hybrid_without_words_is_similarity(sources: Sources) -> None:
+    hybrid = await HybridRetriever(sources).retrieve(Query("of the", 4))
+    similar = await SimilarityRetriever(sources).retrieve(Query("of the", 4))
+    assert ids(hybrid) == ids(similar)
+    assert [hit.score for hit in hybrid] == pytest.approx([hit.score for hit in similar])
+
+
+@pytest.mark.parametrize("name", RETRIEVERS)
+async def test_every_strategy_keeps_to_limit_filter_and_ledger(sources: Sources, name: str) -> None:
+    retriever = resolve_name(RETRIEVERS[name])(sources)
+    assert isinstance(retriever, Retriever)
+    assert await retriever.retrieve(Query("PA-22-150", 0)) == []
+    assert len(await retriever.retrieve(Query("PA-22-150", 3))) == 3
+    where = parse({"kind": {"$in": ["cats", "dogs"]}})
+    assert set(ids(await retriever.retrieve(Query("PA-22-150", 4, where)))) == {"cats", "dogs"}
+    assert await retriever.retrieve(Query("PA-22-150", 4, parse({"kind": "none"}))) == []
+    await sources.vectors.upsert("animals", [Point("orphan", EMBEDDED["PA-22-150"])])
+    assert "orphan" not in ids(await retriever.retrieve(Query("PA-22-150", 5)))
+
+
+async def test_a_chunk_whose_vector_is_missing_is_still_found_by_its_words(sources: Sources) -> None:
+    await sources.vectors.delete("animals", ["code"])
+    assert "code" in ids(await HybridRetriever(sources).retrieve(Query("PA-22-150", 2)))
+
+
+async def test_the_error_of_either_half_comes_through_as_it_is(sources: Sources) -> None:
+    async def fail(text: str) -> list[float]:
+        raise Unavailable("no embedder")
+
+    broken = Sources(sources.vectors, "animals", fail, sources.lexical, sources.ledger)
+    with pytest.raises(Unavailable, match="no embedder"):
+        await HybridRetriever(broken).retrieve(Query("PA-22-150"))

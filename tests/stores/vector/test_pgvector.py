@@ -1,0 +1,108 @@
+"""What is special about pgvector: precision, wide vectors, recall under filters; and how stores are opened."""
+
+from importlib.metadata import EntryPoint, EntryPoints
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from stores import vector
+from stores.records.database import Database
+from stores.vector import UnknownVectorStore, open_vector_store
+from stores.vector.base import BadUrl, Point, Unavailable, VectorStoreError
+from stores.vector.filters import parse
+from stores.vector.memory import MemoryVectorStore
+from stores.vector.pgvector import PgVectorStore
+
+POINTS = 2000
+
+
+@pytest.mark.parametrize("kind", ["vector", "halfvec"])
+@pytest.mark.parametrize("dimension", [2000, 2001, 4000, 4001])
+async def test_vectors_wider_than_an_index_takes_are_searched_all_the_same(
+    database: Database, dimension: int, kind: str
+) -> None:
+    store = open_vector_store(f"pgvector://?type={kind}", database)
+    await store.create("wide", dimension)
+    rows = np.random.default_rng(5).normal(size=(20, dimension))
+    await store.upsert("wide", [Point(f"p{place:02d}", row) for place, row in enumerate(rows)])
+    found = await store.query("wide", rows[7], 3)
+    assert found[0].id == "p07"
+    assert found[0].score == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("where", "share"),
+    [({"half": 1}, 2), ({"hundredth": 7}, 100), ({"thousandth": 7}, 1000), ({"n": {"$lt": POINTS // 100}}, 100)],
+)
+async def test_filters_that_let_few_points_through_keep_their_recall(
+    database: Database, where: dict[str, object], share: int
+) -> None:
+    store = PgVectorStore(database)
+    await store.create("many", 16)
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(POINTS, 16))
+    await store.upsert(
+        "many",
+        [
+            Point(f"p{n:04d}", row, {"n": n, "half": n % 2, "hundredth": n % 100, "thousandth": n % 1000})
+            for n, row in enumerate(rows)
+        ],
+    )
+    memory = MemoryVectorStore()
+    await memory.create("many", 16)
+    for match in await store.query("many", rows[0], POINTS):
+        await memory.upsert("many", [Point(match.id, rows[int(match.id[1:])], match.metadata)])
+    hits = total = 0
+    for query in random.normal(size=(10, 16)):
+        expected = {match.id for match in await memory.query("many", query, 10, where=parse(where))}
+        actual = {match.id for match in await store.query("many", query, 10, where=parse(where))}
+        assert len(actual) == min(10, POINTS // share)
+        hits += len(actual & expected)
+        total += len(expected)
+    assert hits / total >= 0.95
+
+
+async def test_the_settings_of_a_search_do_not_outlive_it(database: Database) -> None:
+    store = PgVectorStore(database)
+    await store.create("some", 3)
+    await store.upsert("some", [Point("a", [1, 2, 3])])
+    async with database.connection() as connection:
+        await store.within(connection).query("some", [1, 2, 3], 1)
+        cursor = await connection.execute("SELECT current_setting('hnsw.iterative_scan') AS scan")
+        assert await cursor.fetchone() == {"scan": "off"}
+
+
+async def test_a_store_whose_pool_is_closed_is_unavailable(database_url: str) -> None:
+    async with Database(database_url, size=1) as database:
+        store = PgVectorStore(database)
+    with pytest.raises(Unavailable):
+        await store.count("any")
+
+
+def test_unknown_names_and_options_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownVectorStore, match="known are memory, pgvector"):
+        open_vector_store("nosuch://")
+    with pytest.raises(BadUrl, match="known are none"):
+        open_vector_store("memory://?x=1")
+    with pytest.raises(BadUrl, match="known are type"):
+        open_vector_store("pgvector://?size=1")
+    with pytest.raises(BadUrl, match="one of vector, halfvec"):
+        open_vector_store("pgvector://?type=float8")
+    with pytest.raises(TypeError, match="database"):
+        PgVectorStore.open(urlsplit("pgvector://"), None)
+
+
+def test_another_package_adds_a_backend_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = EntryPoints(
+        [
+            EntryPoint("theirs", "stores.vector.memory:MemoryVectorStore", vector.ENTRY_POINTS),
+            EntryPoint("broken", "json:dumps", vector.ENTRY_POINTS),
+        ]
+    )
+    monkeypatch.setattr(vector, "entry_points", lambda **params: offered.select(**params))
+    assert isinstance(open_vector_store("theirs://"), MemoryVectorStore)
+    with pytest.raises(VectorStoreError, match="no subclass"):
+        open_vector_store("broken://")
+    with pytest.raises(UnknownVectorStore, match="broken, memory, pgvector, theirs"):
+        open_vector_store("nosuch://")
