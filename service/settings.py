@@ -75,20 +75,33 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
 
     An empty value counts as not set. Raises `SettingsError` naming the setting.
     """
-    names = setting_names()
     values: dict[str, Any] = {}
-    config = environ.get(PREFIX + "CONFIG", "")
-    if config:
-        values.update(_read_file(Path(config)))
-    for key, value in environ.items():
-        if key.startswith(PREFIX) and key in names and value != "":
-            values[names[key]] = value
-    values.update({key: value for key, value in (overrides or {}).items() if value is not None})
+    for layer in _layers(environ, overrides).values():
+        values.update(layer)
     try:
         return Settings(**values)
     except ValidationError as error:
         parts = [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
         raise SettingsError("; ".join(parts)) from None
+
+
+def sources(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Field name -> where its value comes from: `file`, `environment` or `flag`; settings at their default are left out.
+
+    Raises `SettingsError` when the file cannot be read.
+    """
+    return {name: source for source, layer in _layers(environ, overrides).items() for name in layer}
+
+
+def _layers(environ: Mapping[str, str], overrides: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """What each source says, weakest source first."""
+    config = environ.get(PREFIX + "CONFIG", "")
+    named = {name: environ.get(key, "") for key, name in setting_names().items()}
+    return {
+        "file": _read_file(Path(config)) if config else {},
+        "environment": {name: value for name, value in named.items() if value != ""},
+        "flag": {name: value for name, value in (overrides or {}).items() if value is not None},
+    }
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[DictRow]
 Params = Sequence[Any] | Mapping[str, Any]
@@ -58,6 +58,11 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
+async def _autocommit(connection: Connection) -> None:
+    """Not among the pool's `kwargs`: the queue's listener opens a connection with these and a mode of its own."""
+    await connection.set_autocommit(True)
+
+
 class Database:
     """A pool of connections to one Postgres. Open with `async with Database(url) as database`.
 
@@ -74,7 +79,8 @@ class Database:
             timeout=timeout,
             open=False,
             check=_check,
-            kwargs={"row_factory": dict_row, "autocommit": True, "application_name": "ragstone"},
+            configure=_autocommit,
+            kwargs={"row_factory": dict_row, "application_name": "ragstone"},
         )
 
     async def __aenter__(self) -> "Database":
@@ -107,3 +113,12 @@ class Database:
         """A connection bound to a workspace, without a transaction around the statements (one round trip fewer)."""
         async with self.connection() as connection:
             yield Scope(connection, workspace)
+
+    async def alive(self, *, patience: float = 2.0) -> bool:
+        """Whether the server answers within `patience` seconds."""
+        try:
+            async with self.pool.connection(timeout=patience) as connection:
+                await connection.execute("SELECT 1")
+        except (OperationalError, PoolTimeout):
+            return False
+        return True
