@@ -29,7 +29,7 @@ TEXTS: dict[str, tuple[str, list[float]]] = {
 }
 EMBEDDED: dict[str, list[float]] = {
     "sleepy kitten": [1.0, 0.2, 0, 0, 0, 0],
-    "PA-22-150": [0.1, 1, 0, 0, 0, 0],
+    "PA-22-150": [0.1, 0.3, 0, 1, 1, 1],
     "of the": [0, 0, 3, 1, 0, 0],
 }
 

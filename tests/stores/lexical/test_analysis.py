@@ -46,12 +46,10 @@ def test_combining_marks_stay_inside_their_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "whole"), [("PA-22-150", "pa22150"), ("1,250.50", "125050"), ("2024-05-01", "20240501")]
+    ("text", "whole", "part"), [("PA-22-150", "pa22150", "150"), ("1,250.50", "125050", "250"), ("v1.2", "v12", "v1")]
 )
-def test_codes_are_found_whole_and_by_parts(text: str, whole: str) -> None:
-    terms = analyse(f"see {text}").terms
-    assert whole in terms
-    assert len(terms) == 4 if whole != "125050" else True
+def test_codes_are_found_whole_and_by_parts(text: str, whole: str, part: str) -> None:
+    assert {whole, part} <= analyse(f"see {text}").terms.keys()
     assert Group((whole,), optional=True) in analyse_query(text, ["en"])
 
 
