@@ -1,0 +1,17 @@
+"""Facts about a database that a process checks when it opens it, such as the fingerprint of the secret key."""
+
+from stores.records.database import Database
+
+
+async def remember(database: Database, name: str, value: str) -> str:
+    """Note a fact unless there is one of this name already; gives the fact as the database knows it."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO instance_facts (name, value) VALUES (%(name)s, %(value)s) ON CONFLICT DO NOTHING",
+            {"name": name, "value": value},
+        )
+        cursor = await connection.execute("SELECT value FROM instance_facts WHERE name = %(name)s", {"name": name})
+        row = await cursor.fetchone()
+    assert row is not None
+    known: str = row["value"]
+    return known
