@@ -1,0 +1,40 @@
+"""Options that several verbs share, and the settings that they lead to."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of all state.", show_default="RAGSTONE_DATA, or ./ragstone-data", metavar="DIR"
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", help="Service to talk to.", show_default="RAGSTONE_URL, or the one running on the folder"),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", help="API key.", show_default="RAGSTONE_API_KEY, or one made for the folder"),
+]
+
+
+def environment() -> Mapping[str, str]:
+    """Where settings come from besides the command line."""
+    return os.environ
+
+
+def settings_for(data: Path | None = None, **overrides: Any) -> "Settings":
+    """The settings of this command line, with an absolute data folder. Raises `SettingsError`."""
+    from service.settings import load
+
+    settings = load(environment(), {"data": data, **overrides})
+    return settings.model_copy(update={"data": settings.data.expanduser().absolute()})

@@ -1,0 +1,59 @@
+"""The API process: resources opened, application made, requests served until a signal comes."""
+
+import asyncio
+import logging
+import signal
+import socket
+from contextlib import nullcontext
+
+import uvicorn
+
+from service.app import create_app
+from service.providers.errors import ProviderError
+from service.resources import Resources, open_resources
+from service.settings import Settings
+
+log = logging.getLogger("ragstone.api")
+
+
+async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: int, drain: int) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT; running requests then get `drain` seconds.
+
+    Raises what `open_resources` raises.
+    """
+    async with open_resources(settings) as resources:
+        app = create_app(settings, nullcontext(resources))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=settings.trust_proxy,
+                forwarded_allow_ips="*" if settings.trust_proxy else None,
+                timeout_keep_alive=keep_alive,
+                timeout_graceful_shutdown=drain,
+                backlog=2048,
+            )
+        )
+        # uvicorn takes the signals now, and raises them again at its end, when all is done.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        warming = asyncio.create_task(_warm(resources))
+        try:
+            await server.serve(sockets=[opened])
+        finally:
+            warming.cancel()
+            await asyncio.wait({warming})
+
+
+async def _warm(resources: Resources) -> None:
+    """Load the bundled embedder, so that the first question does not wait for it."""
+    try:
+        await (await resources.embedders.get()).open()
+    except ProviderError as error:
+        log.warning("The bundled embedder cannot be loaded: %s", error)
