@@ -55,7 +55,8 @@ class CompiledFlow:
         return self.ending.answer(run)
 
     async def close(self) -> None:
-        """Give back what was opened."""
+        """Give back what was opened. `prepare` would open it again."""
+        self._prepared = None
         for step in self.steps:
             await step.close()
 

@@ -1,0 +1,147 @@
+"""The rows of chatflows, and what the edge looks up of one before it is known whose it is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from service.chatflows.types import Chatflow, Draft, FlowType
+from stores.records.database import Connection, Scope
+
+CHANNEL = "ragstone_chatflows"
+"""Signals carry the id of a flow that was changed or removed."""
+
+
+def _flow(row: DictRow) -> Chatflow:
+    values = dict(row)
+    values["workspace"] = values.pop("workspace_id")
+    values["type"] = FlowType(values["type"])
+    values.pop("total", None)
+    return Chatflow(**values)
+
+
+def _columns(draft: Draft) -> dict[str, Any]:
+    columns = asdict(draft)
+    columns["type"] = draft.type.value
+    return columns
+
+
+async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
+    """A new flow."""
+    row = await scope.one(
+        "INSERT INTO chatflows (id, workspace_id, name, type, flow_data, deployed, is_public, api_key_id,"
+        " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category, mcp_server_config)"
+        " VALUES (%(id)s, %(workspace)s, %(name)s, %(type)s, %(flow_data)s, %(deployed)s, %(is_public)s,"
+        " %(api_key_id)s, %(chatbot_config)s, %(api_config)s, %(analytic)s, %(speech_to_text)s, %(text_to_speech)s,"
+        " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s) RETURNING *",
+        id=flow_id,
+        **_columns(draft),
+    )
+    assert row is not None
+    return _flow(row)
+
+
+async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
+    """The flow with these columns and the next version, made known to all processes; None when there is none."""
+    row = await scope.one(
+        "WITH changed AS (UPDATE chatflows SET name = %(name)s, type = %(type)s, flow_data = %(flow_data)s,"
+        " deployed = %(deployed)s, is_public = %(is_public)s, api_key_id = %(api_key_id)s,"
+        " chatbot_config = %(chatbot_config)s, api_config = %(api_config)s, analytic = %(analytic)s,"
+        " speech_to_text = %(speech_to_text)s, text_to_speech = %(text_to_speech)s,"
+        " follow_up_prompts = %(follow_up_prompts)s, category = %(category)s,"
+        " mcp_server_config = %(mcp_server_config)s,"
+        # clients compare the date as text of milliseconds: two changes within one must still differ
+        " version = version + 1, updated_at = greatest(now(), updated_at + interval '1 millisecond')"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *),"
+        " told AS (SELECT pg_notify(%(channel)s, id::text) FROM changed)"
+        " SELECT changed.* FROM changed, told",
+        id=flow_id,
+        channel=CHANNEL,
+        **_columns(draft),
+    )
+    return _flow(row) if row else None
+
+
+async def get(scope: Scope, flow_id: UUID, *, lock: bool = False) -> Chatflow | None:
+    """A flow of the workspace; `lock` keeps it from changing until the transaction ends."""
+    if lock:
+        row = await scope.one(
+            "SELECT * FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s FOR UPDATE", id=flow_id
+        )
+    else:
+        row = await scope.one("SELECT * FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s", id=flow_id)
+    return _flow(row) if row else None
+
+
+async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> tuple[list[Chatflow], int]:
+    """Flows of one kind or all, last changed first, and how many there are in all."""
+    rows = await scope.all(
+        "SELECT *, count(*) OVER () AS total FROM chatflows WHERE workspace_id = %(workspace)s"
+        " AND (%(kind)s::text IS NULL OR type = %(kind)s)"
+        " ORDER BY updated_at DESC, id LIMIT %(size)s OFFSET %(offset)s",
+        kind=kind and kind.value,
+        size=size,
+        offset=offset,
+    )
+    total = rows[0]["total"] if rows else 0
+    if not rows and offset:
+        row = await scope.one(
+            "SELECT count(*) AS total FROM chatflows WHERE workspace_id = %(workspace)s"
+            " AND (%(kind)s::text IS NULL OR type = %(kind)s)",
+            kind=kind and kind.value,
+        )
+        total = row["total"] if row else 0
+    return [_flow(row) for row in rows], total
+
+
+async def delete(scope: Scope, flow_id: UUID) -> int:
+    """Remove a flow with its messages; how many went."""
+    row = await scope.one(
+        "WITH gone AS (DELETE FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING id),"
+        " history AS (DELETE FROM upsert_history WHERE workspace_id = %(workspace)s"
+        " AND chatflow_id IN (SELECT id FROM gone)),"
+        " told AS (SELECT pg_notify(%(channel)s, id::text) FROM gone)"
+        " SELECT count(*) AS affected FROM gone, told",
+        id=flow_id,
+        channel=CHANNEL,
+    )
+    return int(row["affected"]) if row else 0
+
+
+async def find(connection: Connection, flow_id: UUID) -> Chatflow | None:
+    """The flow in whatever workspace: how a public call learns whose flow it asks for."""
+    cursor = await connection.execute("SELECT * FROM chatflows WHERE id = %(id)s", {"id": flow_id})
+    row = await cursor.fetchone()
+    return _flow(row) if row else None
+
+
+async def version(connection: Connection, flow_id: UUID) -> int | None:
+    """The version of a flow in whatever workspace; None when there is no such flow."""
+    cursor = await connection.execute("SELECT version FROM chatflows WHERE id = %(id)s", {"id": flow_id})
+    row = await cursor.fetchone()
+    return row["version"] if row else None
+
+
+ENTER = """
+SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id,
+    (SELECT string_agg(c.id || ' ' || c.updated_at, ',' ORDER BY c.id) FROM credentials c
+        WHERE c.workspace_id = f.workspace_id AND c.id = ANY(%(credentials)s)) AS stamp,
+    (SELECT json_agg(json_build_array(m.role, m.content) ORDER BY m.sequence DESC) FROM (
+        SELECT role, content, sequence FROM chat_messages
+        WHERE workspace_id = f.workspace_id AND chatflow_id = f.id AND session_id = %(session)s
+            AND caller = coalesce('key:' || k.id, 'public') AND state <> 'failed'
+        ORDER BY sequence DESC LIMIT %(turns)s) m) AS turns
+FROM chatflows f
+LEFT JOIN api_keys k ON k.hash = %(digest)s AND k.revoked_at IS NULL AND k.workspace_id = f.workspace_id
+WHERE f.id = %(id)s
+"""
+"""All that a prediction has to know before it runs, in one round trip. `stamp` changes with the flow's credentials,
+`turns` are the newest of the session first, as [role, content]."""
+
+
+async def enter(connection: Connection, **params: Any) -> Mapping[str, Any] | None:
+    """The row of ENTER for `id`, `digest`, `session`, `credentials`, `turns`; None when there is no such flow."""
+    cursor = await connection.execute(ENTER, params)
+    return await cursor.fetchone()

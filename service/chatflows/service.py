@@ -1,0 +1,241 @@
+"""Keep chatflows, and know them: compiled, with their rules, for whoever runs them."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from service.api_keys import service as api_keys
+from service.chatflows import graph as graphs
+from service.chatflows import records
+from service.chatflows.cache import BELIEVED_SECONDS, KnownFlow
+from service.chatflows.engine import compile_flow
+from service.chatflows.streaming import can_stream
+from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
+from service.errors import BadRequest, NotFound, ServiceError, Unauthorized, Unprocessable
+from stores.records.database import Database
+
+if TYPE_CHECKING:
+    from service.resources import Resources
+
+MAX_TURNS = 100
+"""Messages of a session that a prediction sees."""
+
+JSON_COLUMNS = (
+    "chatbot_config",
+    "api_config",
+    "analytic",
+    "speech_to_text",
+    "text_to_speech",
+    "follow_up_prompts",
+    "mcp_server_config",
+)
+
+
+async def create(database: Database, workspace: UUID, draft: Draft) -> Chatflow:
+    """A new flow; nothing is stored unless all of it can be. Raises `BrokenGraph`, `BadRequest`, `Unprocessable`."""
+    await _check(database, workspace, draft, None)
+    async with database.write(workspace) as scope:
+        return await records.insert(scope, uuid4(), draft)
+
+
+async def get(database: Database, workspace: UUID, flow_id: UUID) -> Chatflow:
+    """A flow of the workspace, else `NotFound`."""
+    async with database.read(workspace) as scope:
+        flow = await records.get(scope, flow_id)
+    if flow is None:
+        raise missing(flow_id)
+    return flow
+
+
+async def page(
+    database: Database, workspace: UUID, kind: FlowType | None, offset: int, size: int
+) -> tuple[list[Chatflow], int]:
+    """Flows of one kind or all, last changed first, and how many there are in all."""
+    async with database.read(workspace) as scope:
+        return await records.page(scope, kind, offset, size)
+
+
+async def update(database: Database, workspace: UUID, flow_id: UUID, changes: Mapping[str, Any]) -> Chatflow:
+    """Change the columns that `changes` names. Raises as `create` does, and `NotFound`."""
+    before = await get(database, workspace, flow_id)
+    names = {item.name for item in fields(Draft)}
+    await _check(database, workspace, replace(_draft(before), **changes), before, names & changes.keys())
+    async with database.write(workspace) as scope:
+        held = await records.get(scope, flow_id, lock=True)
+        changed = held and await records.update(scope, flow_id, replace(_draft(held), **changes))
+    if changed is None:
+        raise missing(flow_id)
+    return changed
+
+
+async def delete(database: Database, workspace: UUID, flow_id: UUID) -> int:
+    """Remove a flow with its messages. Raises `NotFound`."""
+    async with database.write(workspace) as scope:
+        affected = await records.delete(scope, flow_id)
+    if not affected:
+        raise missing(flow_id)
+    return affected
+
+
+def missing(flow_id: object) -> NotFound:
+    """There is no such flow: the message names it."""
+    return NotFound(f"Chatflow {flow_id} not found")
+
+
+def _draft(flow: Chatflow) -> Draft:
+    return Draft(**{item.name: getattr(flow, item.name) for item in fields(Draft)})
+
+
+async def _check(
+    database: Database, workspace: UUID, draft: Draft, before: Chatflow | None, changed: set[str] | None = None
+) -> None:
+    """Refuse what cannot be kept. What is not `changed` (None: everything is) stays as it was, good or bad."""
+
+    def is_new(column: str) -> bool:
+        return changed is None or column in changed
+
+    if is_new("name") and not draft.name.strip():
+        raise Unprocessable("name: must not be empty")
+    if is_new("flow_data"):
+        graphs.parse(draft.flow_data)
+    for column in JSON_COLUMNS:
+        if is_new(column):
+            parse_config(column, getattr(draft, column))
+    key = draft.api_key_id
+    if key is not None and (before is None or before.api_key_id != key):
+        living = await api_keys.everything(database, workspace)
+        if key not in {item.id for item in living}:
+            raise Unprocessable(f"apikeyid: there is no API key {key} in this workspace")
+
+
+def parse_config(column: str, text: str | None) -> Mapping[str, Any]:
+    """The object in a JSON column; empty for null, an empty text or a JSON null. Raises `BadRequest`."""
+    try:
+        parsed = json.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"{column}: not JSON: {error}") from None
+    if parsed is not None and not isinstance(parsed, dict):
+        raise BadRequest(f"{column}: must be a JSON object")
+    return parsed or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A public call that was let in: the flow, the caller's name, the turns of the session so far."""
+
+    known: KnownFlow
+    caller: str
+    history: tuple[Turn, ...]
+
+
+@asynccontextmanager
+async def enter(
+    resources: "Resources", flow_id: UUID, token: str | None, asked: str, *, fixed_counts: bool
+) -> AsyncIterator[Entrance]:
+    """Let a caller into a flow, which stays open meanwhile; one round trip once this process knows the flow.
+
+    `asked` is the session that the caller named; when it is empty the memory node's fixed session counts, if
+    `fixed_counts`. Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
+    """
+    known = resources.flows.get(flow_id)
+    session = _session(known, asked, fixed_counts)
+    with ExitStack() as stack:
+        if known is not None:
+            stack.enter_context(resources.flows.holding(known))
+        row = await _row(resources, flow_id, token, session, known)
+        if known is None or not _current(known, row):
+            known = await _learn(resources, flow_id, row)
+            stack.enter_context(resources.flows.holding(known))
+            again = _session(known, asked, fixed_counts)
+            if again != session or (known.compiled and known.compiled.credentials):
+                row = await _row(resources, flow_id, token, again, known)
+                known.stamp = row["stamp"]
+        known.seen = time.monotonic()
+        if row["api_key_id"] is not None and row["api_key_id"] != row["key_id"]:
+            raise Unauthorized("Unauthorized: this chatflow needs its API key")
+        turns = tuple(Turn(Role(role), text) for role, text in reversed(row["turns"] or ()))
+        yield Entrance(known, f"key:{row['key_id']}" if row["key_id"] else "public", turns)
+
+
+def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
+    return bool(row["version"] == known.flow.version and row["stamp"] == known.stamp)
+
+
+def _session(known: KnownFlow | None, asked: str, fixed_counts: bool) -> str:
+    if asked or not fixed_counts or known is None or known.compiled is None:
+        return asked
+    return known.compiled.session
+
+
+async def _row(
+    resources: "Resources", flow_id: UUID, token: str | None, session: str, known: KnownFlow | None
+) -> Mapping[str, Any]:
+    compiled = known.compiled if known else None
+    async with resources.database.connection() as connection:
+        row = await records.enter(
+            connection,
+            id=flow_id,
+            digest=sha256(token.encode("utf-8", "replace")).digest() if token else b"",
+            session=session,
+            credentials=list(compiled.credentials) if compiled else [],
+            turns=MAX_TURNS,
+        )
+    if row is None:
+        resources.flows.forget(flow_id)
+        raise missing(flow_id)
+    return row
+
+
+async def know(resources: "Resources", flow_id: UUID) -> KnownFlow:
+    """What there is to know of a flow in whatever workspace, at most a few seconds old. Raises `NotFound`."""
+    known = resources.flows.get(flow_id)
+    if known is not None and time.monotonic() - known.seen < BELIEVED_SECONDS:
+        return known
+    async with resources.database.connection() as connection:
+        version = await records.version(connection, flow_id)
+    if version is None:
+        resources.flows.forget(flow_id)
+        raise missing(flow_id)
+    if known is None or known.flow.version != version:
+        return await _learn(resources, flow_id, {"version": version, "stamp": None})
+    known.seen = time.monotonic()
+    return known
+
+
+async def _learn(resources: "Resources", flow_id: UUID, row: Mapping[str, Any]) -> KnownFlow:
+    """Read and compile the flow as it is now, once however many ask for it."""
+    async with resources.flows.learning:
+        known = resources.flows.get(flow_id)
+        if known is not None and _current(known, row):
+            return known
+        async with resources.database.connection() as connection:
+            flow = await records.find(connection, flow_id)
+        if flow is None:
+            raise missing(flow_id)
+        # a large graph takes a while; other requests go on meanwhile
+        known = await asyncio.to_thread(read, flow, chat_model=resources.settings.chat_model)
+        resources.flows.put(known)
+        return known
+
+
+def read(flow: Chatflow, *, chat_model: str = "") -> KnownFlow:
+    """A stored flow, compiled, or with the reason why it cannot be."""
+    try:
+        config: Mapping[str, Any] = parse_config("chatbotConfig", flow.chatbot_config)
+    except BadRequest:
+        config = {}
+    try:
+        graph = graphs.parse(flow.flow_data)
+    except BrokenGraph as error:
+        return KnownFlow(flow, config, False, None, error)
+    streams = can_stream(graph, flow.type, config)
+    try:
+        return KnownFlow(flow, config, streams, compile_flow(graph, chat_model=chat_model), None)
+    except ServiceError as error:
+        return KnownFlow(flow, config, streams, None, error)
