@@ -92,7 +92,7 @@ def document(
     text = clean(text).strip("\n")
     if not text.strip():
         return None
-    title = " ".join(clean(title).split()) or clean(source.name)
+    title = " ".join(clean(title).split()) or " ".join(clean(source.name).split())
     metadata: dict[str, Any] = {"source": clean(source.name), "title": title, "format": form.value, **place}
     return Document(page_content=text, metadata=metadata)
 

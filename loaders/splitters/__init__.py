@@ -7,6 +7,8 @@ from typing import Any
 
 from loaders.splitters.base import Splitter, SplitterError
 
+__all__ = ["FLOWISE_SPLITTERS", "SPLITTERS", "Splitter", "SplitterError", "splitter"]
+
 SPLITTERS: Mapping[str, str] = MappingProxyType(
     {
         "default": "loaders.splitters.default:DefaultSplitter",

@@ -89,7 +89,7 @@ def _place(text: str, at: int, done: int, limit: int, structure: Structure | Non
 def _last(strength: re.Pattern[str], text: str, low: int, high: int, structure: Structure | None) -> int:
     """The last boundary of this strength from `low` to `high` at which may be cut; 0 when there is none."""
     for place in _reversed(strength, text, low, high):
-        if structure is None or _allowed(text, place, strength, structure):
+        if structure is None or _allowed(text, place, structure):
             return place
     return 0
 
@@ -100,15 +100,14 @@ def _reversed(strength: re.Pattern[str], text: str, low: int, high: int) -> Iter
     return (end for end in reversed(ends) if low <= end <= high)
 
 
-def _allowed(text: str, place: int, strength: re.Pattern[str], structure: Structure) -> bool:
-    """Not within a table's header or a row of it, not within a line of code, not right below a heading."""
+def _allowed(text: str, place: int, structure: Structure) -> bool:
+    """Not within a table's header or a row of it, not within a line of code, not within or right below a heading."""
     block = structure.block(place)
     if block is not None:
         return text[place - 1] == "\n" and place > block.rows if block.table else _line_start(text, place)
-    section = structure.section(place)
-    if strength is _SENTENCE or strength is _PARAGRAPH or strength is _LINE:
-        return section.level == 0 or bool(text[section.body : place].strip()) or place <= section.start
-    return section.level == 0 or place >= section.body
+    # The text above the cut belongs to the section of the character before it.
+    section = structure.section(place - 1)
+    return section.level == 0 or bool(text[section.body : place].strip())
 
 
 def _line_start(text: str, place: int) -> bool:
@@ -122,7 +121,7 @@ def _back(text: str, at: int, place: int, overlap: int, whole: bool, structure: 
         return place
     for strength in (_SENTENCE,) if whole else (_SENTENCE, _SPACE):
         for found in strength.finditer(text, max(low - 8, 0), place):
-            if low <= found.end() < place and (structure is None or _allowed(text, found.end(), strength, structure)):
+            if low <= found.end() < place and (structure is None or _allowed(text, found.end(), structure)):
                 return found.end()
     return place if whole or not text[low:place].isalnum() else low
 

@@ -13,6 +13,8 @@ Tokens: TypeAlias = Callable[[str], Sequence[tuple[int, int]]]
 """A tokenizer: the places (start, end in characters) of a text's tokens, in order."""
 
 _BLOCK = 1 << 18
+_FIRST_CJK = "\u2e80"
+"""From here on scripts are written without blanks between words."""
 _ESTIMATE = re.compile(
     # CJK, kana and Hangul: a token a character; else up to six letters, up to three digits, or any other sign
     r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\d_]{1,6}?(?![^\W\d_])|[^\W\d_]{6}|\d{1,3}|[^\w\s]|_"
@@ -103,8 +105,8 @@ def _through(tokens: Tokens, text: str) -> Iterable[tuple[int, int]]:
 
 
 def _starts_word(text: str, place: int) -> bool:
-    before = text[place - 1 : place]
-    return not before or not (before.isalnum() and before.isascii() and text[place].isalnum() and text[place].isascii())
+    before, after = text[place - 1 : place], text[place]
+    return not (before.isalnum() and after.isalnum() and before < _FIRST_CJK and after < _FIRST_CJK)
 
 
 def _between_words(text: str, starts: Sequence[int], first: int, last: int) -> int:

@@ -163,7 +163,7 @@ async def test_flowise_names_load_their_samples(name: str, sandbox: Sandbox) -> 
 
 def test_a_copy_elsewhere_gives_the_same(tmp_path: Path) -> None:
     for name in NAMES:
-        copy = shutil.copy(sample(name).path, tmp_path / "blob")
+        copy = Path(shutil.copy(sample(name).path, tmp_path / "blob"))
         assert load(name, Source(copy, sample(name).name)) == load(name, sample(name))
 
 

@@ -1,0 +1,101 @@
+import io
+import json
+import zipfile
+
+import pytest
+
+from loaders.base import Failure, LoaderError
+from loaders.detect import detect
+from tests.loaders.conftest import Put
+
+
+def archive(*names: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        for name in names:
+            made.writestr(name, "x")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "expected"),
+    [
+        ("%PDF-1.7\n…", "notes.txt", "pdf"),
+        (archive("[Content_Types].xml", "word/document.xml"), "a.zip", "docx"),
+        ("<!DOCTYPE html><p>x", "a.txt", "html"),
+        ("<?xml version='1.0'?>\n<!-- x -->\n<html xmlns='x'>", "a", "html"),
+        ("<div><p>one</p><p>two</p></div>", "a", "html"),
+        ("<h1 align=center>Tool</h1>\n<p>x</p><p>y</p>\n# Use", "README.md", "markdown"),
+        ("<note><to>x</to></note>", "a.xml", "text"),
+        ('{"a": [1, 2]}', "a.txt", "json"),
+        ('[\n {"a": 1},\n {"a": 2}\n]', "a.csv", "json"),
+        ('{"a": 1}\n{"a": 2}\n', "a.json", "jsonl"),
+        ('{"a": 1}\n', "a.ndjson", "jsonl"),
+        ('{"a": 1}\n', "a", "json"),
+        ('{"a": 1', "a.json", "json"),
+        ("[INFO] started\n[INFO] ready\n", "a.log", "text"),
+        ("[link](x) and {braces}", "a", "text"),
+        ("{braces} first", "a.txt", "text"),
+        ("a,b,c\n1,2,3\n4,5,6\n", "a.txt", "csv"),
+        ("a;b\n1;2\n3;4\n", "a", "csv"),
+        ("a\tb\n1\t2\n3\t4\n", "a", "tsv"),
+        ("one column\n1\n2\n", "a.csv", "csv"),
+        ("Roses are red,\nViolets are blue,\nSugar is sweet,\n", "poem.txt", "text"),
+        ("Dear Ann, I came\nto see, but you\nwere out, and so\n", "a", "text"),
+        ("a,b\n1,2\n3,4\n", "a.md", "markdown"),
+        ("print('x')\n", "a.py", "text"),
+        ("# Looks like Markdown", "a.txt", "text"),
+        ("Hello".encode("utf-16"), "a", "text"),
+        ('{"a": "ü"}'.encode("utf-16"), "a", "json"),
+        ("a,b\n1,ü\n3,4\n".encode("cp1252"), "a", "csv"),
+        ("x", "con", "text"),
+    ],
+)
+def test_the_content_decides(put: Put, data: str | bytes, name: str, expected: str) -> None:
+    assert detect(put(data, name)) == expected
+
+
+def test_long_files_are_told_by_their_beginning(put: Put) -> None:
+    rows = [{"id": n, "text": "some words " * 5} for n in range(5000)]
+    assert detect(put(json.dumps(rows), "x")) == "json"
+    assert detect(put(json.dumps({"text": "long " * 50_000}), "x")) == "json"
+    assert detect(put("\n".join(map(json.dumps, rows)), "x")) == "jsonl"
+    assert detect(put("id,text\n" + "".join(f"{n},some ü words\n" for n in range(9000)), "x")) == "csv"
+    assert detect(put("ü" * 100_000, "x")) == "text"
+    assert detect(put("知" * 65_536, "x")) == "text"
+    assert detect(put(" " * 70_000 + "text", "x")) == "text"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (archive("xl/workbook.xml"), "Excel"),
+        (archive("ppt/presentation.xml"), "PowerPoint"),
+        (archive("mimetype", "META-INF/container.xml"), "EPUB"),
+        (archive("mimetype", "content.xml"), "OpenDocument"),
+        (archive("holiday.jpg"), "ZIP"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(50), "Network Graphics"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "Office"),
+        (rb"{\rtf1\ansi hello}", "RTF"),
+        (bytes(range(256)), "unknown kind"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_what_can(put: Put, data: bytes, words: str) -> None:
+    with pytest.raises(LoaderError, match=words) as caught:
+        detect(put(data, "file.pdf"))
+    assert caught.value.failure is Failure.UNKNOWN
+    assert "Markdown" in caught.value.message
+
+
+def test_a_protected_office_file_is_encrypted(put: Put) -> None:
+    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le") + bytes(99)
+    with pytest.raises(LoaderError) as caught:
+        detect(put(data, "a.docx"))
+    assert caught.value.failure is Failure.ENCRYPTED
+
+
+def test_a_broken_archive_is_corrupt(put: Put) -> None:
+    with pytest.raises(LoaderError) as caught:
+        detect(put(archive("holiday.jpg")[:30], "a"))
+    assert caught.value.failure is Failure.CORRUPT
+    assert detect(put(archive("word/document.xml")[:-30], "a")) == "docx"

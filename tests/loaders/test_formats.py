@@ -1,0 +1,172 @@
+"""What single loaders do beyond their samples."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fpdf import FPDF
+from langchain_core.documents import Document
+
+from loaders import loader
+from loaders.base import Failure, LoaderError, Source
+from tests.loaders.conftest import Put
+
+PDFS = Path(__file__).parent.parent / "samples" / "pdf"
+
+
+def load(name: str, source: Source, **options: Any) -> list[Document]:
+    return list(loader(name).load(source, options))
+
+
+def failure(name: str, source: Source, **options: Any) -> Failure:
+    with pytest.raises(LoaderError) as caught:
+        load(name, source, **options)
+    return caught.value.failure
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# One *two* [three](x)\n\ntext", "One two three"),
+        ("```\n# no\n```\n\nYes\n===\n", "Yes"),
+        ("---\nTITLE: 'Front'\n---\n# Not this\n", "Front"),
+        ("---\nauthor: x\n---\n## This ##\n", "This"),
+        ("just text", "a.md"),
+    ],
+)
+def test_markdown_is_titled_by_front_matter_or_heading(put: Put, text: str, title: str) -> None:
+    (found,) = load("markdown", put(text, "a.md"))
+    assert found.metadata["title"] == title
+    assert "author" not in found.page_content
+
+
+def test_html_in_its_own_charset_without_furniture(put: Put) -> None:
+    head = "<html><head><meta charset='iso-8859-2'></head><body><header role=banner>Menu</header>"
+    page = head + "<h1>Żółw</h1><p>a<b>b</b>c"
+    (found,) = load("html", put(page.encode("iso8859_2"), "a.html"))
+    assert found.page_content == "# Żółw\n\nabc"
+    assert found.metadata["title"] == "Żółw"
+
+
+def test_html_reads_the_main_part_and_layout_tables_as_text(put: Put) -> None:
+    words = "Words of the article. " * 20
+    page = f"<body><div>Chrome</div><main><table><tr><td><h2>In</h2><p>{words}</td></tr></table></main></body>"
+    (found,) = load("html", put(page, "a.html"))
+    assert found.page_content == f"## In\n\n{words.strip()}"
+
+
+def test_html_nested_very_deeply_keeps_its_text(put: Put) -> None:
+    page = "<div>" * 5000 + "deep words" + "</div>" * 5000 + "<p>after</p>"
+    (found,) = load("html", put(f"<body>{page}</body>", "a.html"))
+    assert "after" in found.page_content
+
+
+def test_html_of_scripts_only_is_empty(put: Put) -> None:
+    assert failure("html", put("<html><script>x</script><body></body></html>", "a")) is Failure.EMPTY
+
+
+def test_pdf_failures_have_their_reasons(put: Put, tmp_path: Path) -> None:
+    assert failure("pdf", Source(PDFS / "locked.pdf", "locked.pdf")) is Failure.ENCRYPTED
+    assert failure("pdf", Source(PDFS / "blank.pdf", "blank.pdf")) is Failure.EMPTY
+    assert failure("pdf", Source(PDFS / "blank.pdf", "blank.pdf"), usage="perFile") is Failure.EMPTY
+    assert failure("pdf", put("%PDF-1.7\nnothing %%EOF", "a.pdf")) is Failure.CORRUPT
+    assert failure("pdf", put("no pdf", "a.pdf")) is Failure.CORRUPT
+    assert failure("pdf", Source(PDFS / "tram.pdf", "a"), usage="perWord") is Failure.BAD_OPTION
+
+
+def test_a_pdf_with_a_wrong_table_of_objects_is_recovered(put: Put) -> None:
+    data = (PDFS / "tram.pdf").read_bytes()
+    at = data.rindex(b"startxref\n") + 10
+    (first, *_) = load("pdf", put(data[:at] + b"7" + data[at + 1 :], "a.pdf"))
+    assert "Tram line 4" in first.page_content
+
+
+def test_words_hyphenated_in_a_pdf_are_joined(put: Put) -> None:
+    made = FPDF()
+    made.add_page()
+    made.set_font("helvetica", size=12)
+    made.multi_cell(0, 8, "The committee approved the construc-\ntion of the bridge.")
+    (found,) = load("pdf", put(bytes(made.output()), "a.pdf"))
+    assert found.page_content.replace("\n", " ") in (
+        "The committee approved the construction of the bridge.",
+        "The committee approved the construc- tion of the bridge.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("a,b\n1,2\n", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
+        ("a|b\n1|2\n", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
+        ('a;b\n"1,5;x";2\n', "| a | b |\n| --- | --- |\n| 1,5;x | 2 |"),
+        ("a,b\n1\n1,2,3\n", "| a | b |  |\n| --- | --- | --- |\n| 1 |  |  |\n| 1 | 2 | 3 |"),
+        ("only\n1\n", "| only |\n| --- |\n| 1 |"),
+        (
+            "Cups,,\nTeam,Town,Cups\nBlues,STL,1\n",
+            "# Cups\n\n| Team | Town | Cups |\n| --- | --- | --- |\n| Blues | STL | 1 |",
+        ),
+        ('a,b\n"open,2\n', "| a | b |\n| --- | --- |\n| open,2 |  |"),
+    ],
+)
+def test_csv_becomes_a_table(put: Put, text: str, table: str) -> None:
+    (found,) = load("csv", put(text, "a.csv"))
+    assert found.page_content == table
+
+
+def test_a_csv_caption_is_its_title_and_a_wrong_column_names_the_right_ones(put: Put) -> None:
+    source = put("Cups,,\nTeam,Town,Cups\nBlues,STL,1\n", "a.csv")
+    assert load("csv", source)[0].metadata["title"] == "Cups"
+    assert [found.page_content for found in load("csv", source, columnName="Town")] == ["STL"]
+    with pytest.raises(LoaderError, match="Team, Town, Cups") as caught:
+        load("csv", source, columnName="City")
+    assert caught.value.failure is Failure.BAD_OPTION
+    assert failure("csv", put("a,b\n,2\n", "a"), columnName="a") is Failure.EMPTY
+
+
+def test_a_cell_of_a_megabyte_is_read(put: Put) -> None:
+    (found,) = load("csv", put(f'a,b\n"{"x" * 1_000_000}",2\n', "a.csv"))
+    assert len(found.page_content) > 1_000_000
+
+
+def test_json_lists_of_flat_objects_are_tables_and_numbers_keep_their_digits(put: Put) -> None:
+    (found,) = load("json", put('[{"a": 1.10, "b": null}, {"a": 12345678901234567890123, "b": true}]', "a.json"))
+    assert found.page_content == "| a | b |\n| --- | --- |\n| 1.10 |  |\n| 12345678901234567890123 | true |"
+    assert found.metadata["format"] == "markdown"
+    (found,) = load("json", put(json.dumps([{"a": "x" * 300}, {"a": "y"}]), "a.json"))
+    assert found.page_content == f"a: {'x' * 300}\n\na: y"
+
+
+def test_json_objects_can_be_documents_and_places_be_pointed_at(put: Put) -> None:
+    source = put('[{"name": "A", "x": {"y": 1}}, {"name": "B", "x": {"y": [2, 3]}}]', "a.json")
+    made = load("json", source, separateByObject=True)
+    assert [(found.page_content, found.metadata["title"], found.metadata["row"]) for found in made] == [
+        ("name: A\nx.y: 1", "A", 1),
+        ("name: B\nx.y: 2, 3", "B", 2),
+    ]
+    (found,) = load("json", source, pointersName="/x/y")
+    assert found.page_content == "1\n\n2, 3"
+    (found,) = load("json", source, pointersName="y, name")
+    assert found.page_content == "1\n\nA\n\n2, 3\n\nB"
+    assert failure("json", source, pointersName="/nowhere") is Failure.EMPTY
+    made = load("json", source, separateByObject="true", pointersName="name")
+    assert [found.page_content for found in made] == ["A", "B"]
+
+
+def test_json_that_is_wrong_says_where(put: Put) -> None:
+    for name in ("json", "jsonl"):
+        assert failure(name, put("[" * 100_000, "a")) is Failure.CORRUPT
+        assert failure(name, put('{"a": }', "a")) is Failure.CORRUPT
+        assert failure(name, put("{}", "a")) is Failure.EMPTY
+    with pytest.raises(LoaderError, match="Line 2"):
+        load("jsonl", put('{"a": 1}\n{"a"\n', "a"))
+    assert failure("jsonl", put('{"a": 1}\n', "a"), pointerName="b") is Failure.EMPTY
+
+
+def test_names_are_shown_as_given_but_clean(put: Put) -> None:
+    for name in ('a,"b".txt', "-rf", "con", "ü" * 200, "🦆.TXT", "two\nlines.txt", ".txt", "../../etc/passwd"):
+        (found,) = load("text", put("words", name))
+        assert found.metadata["source"] == name
+        assert found.metadata["title"] == " ".join(name.split())
+    (found,) = load("text", put("words", "nul\0.txt"))
+    assert found.metadata["source"] == "nul.txt"
