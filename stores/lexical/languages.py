@@ -115,14 +115,14 @@ STOP_WORDS = {
     "en": _words(
         "a about am an and are as at be been being but by can could did do does for from had has have he her him his"
         " how i if in into is it its may me might my no not of on or our s shall she should so such t than that the"
-        " their them then there these they this to too us was we were what when where which who whom why will with would you"
-        " your"
+        " their them then there these they this to too us was we were what when where which who whom why will with would"
+        " you your"
     ),
     "de": _words(
         "aber als am an auch auf aus bei bin bis das dass dem den der des die durch ein eine einem einen einer eines"
         " er es für hat hatte haben ich ihr im in ist ja kann mit nach nicht noch nur ob oder sein sich sie sind so"
-        " über um und uns unter vom von vor war waren warum was welche welchem welchen welcher welches wenn wer werden wie"
-        " wird wo wurde wurden zu zum zur"
+        " über um und uns unter vom von vor war waren warum was welche welchem welchen welcher welches wenn wer werden"
+        " wie wird wo wurde wurden zu zum zur"
     ),
     "fr": _words(
         "à a au aux avec c ce ces cette comme d dans de des du elle elles en est et était été il ils j je l la le les"
