@@ -7,7 +7,9 @@ PUBLIC_ROUTES = frozenset(
     {
         "GET /api/v1/ping",
         "GET /api/v1/version",
+        "GET /api/v1/chatflows-streaming",  # answers 412: the id is missing
         "GET /api/v1/chatflows-streaming/{id}",
+        "GET /api/v1/public-chatbotConfig",  # answers 412: the id is missing
         "GET /api/v1/public-chatbotConfig/{id}",
         "POST /api/v1/prediction/{id}",
         "PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}",
