@@ -115,8 +115,8 @@ STOP_WORDS = {
     "en": _words(
         "a about am an and are as at be been being but by can could did do does for from had has have he her him his"
         " how i if in into is it its may me might my no not of on or our s shall she should so such t than that the"
-        " their them then there these they this to too us was we were what when where which who whom why will with would"
-        " you your"
+        " their them then there these they this to too us was we were what when where which who whom why will with"
+        " would you your"
     ),
     "de": _words(
         "aber als am an auch auf aus bei bin bis das dass dem den der des die durch ein eine einem einen einer eines"
