@@ -7,9 +7,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.chatflows import records as chatflow_records
+from service.chatflows.cache import FlowCache
 from service.jobs.records import CHANNEL
 from service.jobs.service import JobWatch
 from service.keyring import Keyring, open_keyring
+from service.predictions import records as run_records
+from service.predictions.runs import Runs
 from service.providers.embedding.pool import EmbedderPool
 from service.settings import PREFIX, Settings, SettingsError
 from service.worker.postgres import PostgresQueue
@@ -18,7 +22,9 @@ from stores.blobs.base import BlobStore
 from stores.blobs.local import LocalBlobStore
 from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
-from stores.records.migrate import check_server, pending
+from stores.records.facts import remember
+from stores.records.migrate import pending
+from stores.records.server import check_server
 from stores.records.signals import Signals
 from stores.vector import open_vector_store
 from stores.vector.base import VectorStore
@@ -37,18 +43,13 @@ class Resources:
     queue: Queue
     keyring: Keyring
     watch: JobWatch
+    flows: FlowCache
+    runs: Runs
 
 
 async def check_keyring(database: Database, keyring: Keyring) -> None:
     """Remember the key ring's fingerprint in a new database; refuse to start with other keys on a known one."""
-    async with database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO instance_facts (name, value) VALUES ('keyring', %s) ON CONFLICT DO NOTHING",
-            (keyring.fingerprint,),
-        )
-        cursor = await connection.execute("SELECT value FROM instance_facts WHERE name = 'keyring'")
-        row = await cursor.fetchone()
-    if row is None or row["value"] != keyring.fingerprint:
+    if await remember(database, "keyring", keyring.fingerprint) != keyring.fingerprint:
         raise SettingsError(
             f"{PREFIX}SECRET_KEY: this database's credentials were sealed with another key. Give the key that was used"
             " before, or the data folder with its secrets.json; nothing was changed."
@@ -75,7 +76,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await queue.open()
         vectors = open_vector_store(settings.vector_store, database)
         embedders = EmbedderPool(settings)
-        async with Signals(url, {CHANNEL: watch.notify}):
+        flows, runs = FlowCache(), Runs()
+        callbacks = {
+            CHANNEL: watch.notify,
+            chatflow_records.CHANNEL: flows.notify,
+            run_records.CHANNEL: runs.notify,
+        }
+        async with Signals(url, callbacks):
             try:
                 yield Resources(
                     settings=settings,
@@ -87,8 +94,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     queue=queue,
                     keyring=keyring,
                     watch=watch,
+                    flows=flows,
+                    runs=runs,
                 )
             finally:
+                await runs.close()
+                await flows.close()
                 await vectors.close()
                 await embedders.close()
 

@@ -56,10 +56,13 @@ class Runner:
         watch = asyncio.create_task(self._free_stalled())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        died = worker.done() and not stop.is_set()
         for task in (watch, stopped, worker):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        if died:
+            raise RuntimeError("The queue's worker ended by itself; the log has the reason")
 
     async def _free_stalled(self) -> None:
         while True:

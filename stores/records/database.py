@@ -9,10 +9,13 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow, dict_row
+from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[DictRow]
 Params = Sequence[Any] | Mapping[str, Any]
+Statement = LiteralString | Composed
+"""SQL that was written here, never put together from callers' values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +28,22 @@ class Scope:
     connection: Connection
     workspace: UUID
 
-    async def all(self, sql: LiteralString, **params: Any) -> list[DictRow]:
+    async def all(self, sql: Statement, **params: Any) -> list[DictRow]:
         """Every row of the statement's result, as dicts."""
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return await cursor.fetchall()
 
-    async def one(self, sql: LiteralString, **params: Any) -> DictRow | None:
+    async def one(self, sql: Statement, **params: Any) -> DictRow | None:
         """The first row, or None."""
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return await cursor.fetchone()
 
-    async def run(self, sql: LiteralString, **params: Any) -> int:
+    async def run(self, sql: Statement, **params: Any) -> int:
         """Execute and say how many rows were touched."""
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return cursor.rowcount
 
-    async def many(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def many(self, sql: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per row, pipelined."""
         async with self.connection.cursor() as cursor:
             await cursor.executemany(sql, [{**row, "workspace": self.workspace} for row in rows])

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import ChunkRow, DocumentRow, DocumentState, NewChunk
 from stores.records.database import Scope
+from stores.vector.filters import Filter
+from stores.vector.jsonb import compile_filter
 
 
 def _document(row: DictRow) -> DocumentRow:
@@ -291,6 +294,17 @@ async def ids_of(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> dict[i
         numbers=list(numbers),
     )
     return {row["number"]: row["id"] for row in rows}
+
+
+async def numbers_where(scope: Scope, store_id: UUID, where: Filter) -> list[int]:
+    """The numbers of the live chunks whose metadata pass a filter, in ascending order."""
+    compiled = compile_filter(where, sql.Identifier("metadata"))
+    statement = sql.SQL(
+        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live AND {}"
+        " ORDER BY number"
+    ).format(compiled.expression)
+    rows = await scope.all(statement, store=store_id, **compiled.params)
+    return [row["number"] for row in rows]
 
 
 async def count_chunks(scope: Scope, store_id: UUID) -> int:

@@ -112,7 +112,7 @@ CREATE TABLE documents (
     error text,
     chunks int NOT NULL DEFAULT 0,
     characters bigint NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (store_id, source)
 );

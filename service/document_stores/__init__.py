@@ -1,0 +1,1 @@
+"""Document stores: knowledge bases that are configured, filled (upsert) and searched."""

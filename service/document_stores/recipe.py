@@ -1,0 +1,104 @@
+"""How a document becomes chunks: loader, splitter, their options, extra metadata; and the chunks it becomes."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from langchain_core.documents import Document
+
+from loaders.splitters import splitter
+from loaders.splitters.base import Splitter
+from service.document_stores.ledger.types import NewChunk, chunk_id
+
+INDEX_VERSION = 1
+"""Raised when the text that is embedded for a chunk is made differently: documents are then indexed anew."""
+
+HIDDEN = frozenset({"format"})
+"""Metadata that loaders give to splitters and nobody else needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything besides a file's bytes that decides its chunks."""
+
+    loader: str
+    loader_options: Mapping[str, Any] = field(default_factory=dict)
+    splitter: str = "default"
+    splitter_options: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    title: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What the ledger keeps."""
+        return {
+            "loader": self.loader,
+            "loaderOptions": dict(self.loader_options),
+            "splitter": self.splitter,
+            "splitterOptions": dict(self.splitter_options),
+            "metadata": dict(self.metadata),
+            "title": self.title,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `as_json` wrote."""
+        return cls(
+            loader=value["loader"],
+            loader_options=value["loaderOptions"],
+            splitter=value["splitter"],
+            splitter_options=value["splitterOptions"],
+            metadata=value["metadata"],
+            title=value.get("title"),
+        )
+
+    def make_splitter(self) -> Splitter:
+        """The splitter. Raises `SplitterError` naming a field with a bad value."""
+        return splitter(self.splitter, self.splitter_options)
+
+    def digest(self, content: bytes) -> bytes:
+        """Identifies what these bytes (by their SHA-256) become by this recipe: equal digests, equal chunks."""
+        parts = [INDEX_VERSION, content.hex(), self.as_json(), self.make_splitter().fingerprint()]
+        return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).digest()
+
+
+def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document], splitter: Splitter) -> list[NewChunk]:
+    """The chunks that a loaded document becomes, in reading order."""
+    fingerprint = splitter.fingerprint()
+    seen: Counter[str] = Counter()
+    chunks = []
+    for position, piece in enumerate(splitter.split(list(documents))):
+        text = piece.page_content
+        metadata = {key: value for key, value in piece.metadata.items() if value is not None and key not in HIDDEN}
+        if recipe.title:
+            metadata["title"] = recipe.title
+        metadata |= recipe.metadata
+        chunks.append(
+            NewChunk(
+                id=chunk_id(store, source, fingerprint, text, seen[text]),
+                position=position,
+                text=text,
+                metadata=metadata,
+                index_text=index_text(text, metadata),
+            )
+        )
+        seen[text] += 1
+    return chunks
+
+
+def index_text(text: str, metadata: Mapping[str, Any]) -> str:
+    """What is embedded and searched by words: the chunk under its document's own title and its headings.
+
+    A title that is only the file's name says nothing about the content and is left out.
+    """
+    title, heading = metadata.get("title"), metadata.get("heading")
+    lines = []
+    if isinstance(title, str) and title and title != metadata.get("source"):
+        lines.append(title)
+    if isinstance(heading, str) and heading and heading != title:
+        lines.append(heading)
+    missing = [line for line in lines if not text.startswith(line)]
+    return "\n".join([*missing, text])

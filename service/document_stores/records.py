@@ -1,0 +1,283 @@
+"""The rows of document stores and their loaders."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from service.document_stores.types import Component, LoaderFile, LoaderRow, LoaderStatus, StoreRow, StoreStatus
+from stores.records.database import Scope
+
+
+def _component(value: Mapping[str, Any] | None) -> Component | None:
+    return Component(value["name"], value.get("config") or {}) if value else None
+
+
+def _json(value: Component | None) -> Jsonb | None:
+    return Jsonb(value.as_json()) if value else None
+
+
+def _store(row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
+    if row["busy"]:
+        status = StoreStatus.UPSERTING
+    elif any(loader.status is not LoaderStatus.SYNC for loader in loaders):
+        status = StoreStatus.STALE
+    else:
+        status = StoreStatus.EMPTY if row["fingerprint"] is None else StoreStatus.UPSERTED
+    return StoreRow(
+        id=row["id"],
+        workspace=row["workspace_id"],
+        name=row["name"],
+        description=row["description"],
+        status=status,
+        embedding=_component(row["embedding_config"]),
+        vector_store=_component(row["vector_store_config"]),
+        record_manager=_component(row["record_manager_config"]),
+        fingerprint=row["fingerprint"],
+        collection=row["collection"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        loaders=loaders,
+    )
+
+
+def _loader(row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
+    if row["pending"]:
+        status = LoaderStatus.SYNCING
+    else:
+        status = LoaderStatus.STALE if row["failed"] else LoaderStatus.SYNC
+    splitter = Component(row["splitter_id"], row["splitter_config"] or {}) if row["splitter_id"] else None
+    return LoaderRow(
+        id=row["id"],
+        store_id=row["store_id"],
+        component=row["loader_id"],
+        name=row["loader_name"],
+        config=row["loader_config"],
+        splitter=splitter,
+        credential=row["credential"],
+        status=status,
+        chunks=row["chunks"],
+        characters=row["characters"],
+        files=files,
+    )
+
+
+FILE_STATUS = {"pending": LoaderStatus.SYNCING, "ready": LoaderStatus.SYNC, "failed": LoaderStatus.STALE}
+
+
+async def insert(scope: Scope, store_id: UUID, name: str, description: str | None) -> None:
+    """A new, empty document store."""
+    await scope.run(
+        "INSERT INTO document_stores (id, workspace_id, name, description)"
+        " VALUES (%(id)s, %(workspace)s, %(name)s, %(description)s)",
+        id=store_id,
+        name=name,
+        description=description,
+    )
+
+
+async def get(scope: Scope, store_id: UUID) -> StoreRow | None:
+    """A document store without its loaders: what ingestion and search need, in one query."""
+    row = await scope.one(
+        "SELECT *, false AS busy FROM document_stores"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
+        id=store_id,
+    )
+    return _store(row) if row else None
+
+
+async def lock(scope: Scope, store_id: UUID) -> StoreRow | None:
+    """As `get`, and nobody else changes its configuration until the transaction ends."""
+    row = await scope.one(
+        "SELECT *, false AS busy FROM document_stores"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR UPDATE",
+        id=store_id,
+    )
+    return _store(row) if row else None
+
+
+async def hold(scope: Scope, store_id: UUID) -> bool:
+    """Keep the document store from being deleted until the transaction ends; False when it is gone."""
+    row = await scope.one(
+        "SELECT 1 AS here FROM document_stores"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR KEY SHARE",
+        id=store_id,
+    )
+    return row is not None
+
+
+async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> tuple[list[StoreRow], int]:
+    """Document stores with their loaders, newest change first (or the one), and how many there are in all."""
+    rows = await scope.all(
+        "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND j.kind = 'ingest'"
+        " AND j.state IN ('queued', 'running')) AS busy, count(*) OVER () AS total FROM document_stores s"
+        " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
+        " AND (%(id)s::uuid IS NULL OR s.id = %(id)s)"
+        " ORDER BY s.updated_at DESC, s.id OFFSET %(offset)s LIMIT %(limit)s",
+        id=store_id,
+        offset=offset,
+        limit=limit,
+    )
+    loaders = await _loaders(scope, [row["id"] for row in rows])
+    total = rows[0]["total"] if rows else 0
+    return [_store(row, loaders[row["id"]]) for row in rows], total
+
+
+async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, list[LoaderRow]]:
+    rows = await scope.all(
+        "SELECT l.*, coalesce(sum(d.chunks), 0)::int AS chunks, coalesce(sum(d.characters), 0)::bigint AS characters,"
+        " coalesce(bool_or(d.state = 'pending'), true) AS pending,"
+        " coalesce(bool_or(d.state = 'failed'), false) AS failed"
+        " FROM loaders l LEFT JOIN documents d ON d.loader_id = l.id"
+        " WHERE l.workspace_id = %(workspace)s AND l.store_id = ANY(%(stores)s)"
+        " GROUP BY l.id ORDER BY l.created_at, l.id",
+        stores=list(store_ids),
+    )
+    files = await scope.all(
+        "SELECT id, loader_id, name, mime, size, state, error, created_at FROM documents"
+        " WHERE workspace_id = %(workspace)s AND store_id = ANY(%(stores)s) ORDER BY created_at, id",
+        stores=list(store_ids),
+    )
+    of_loader: defaultdict[UUID, list[LoaderFile]] = defaultdict(list)
+    for file in files:
+        of_loader[file["loader_id"]].append(
+            LoaderFile(
+                id=file["id"],
+                name=file["name"],
+                mime=file["mime"],
+                size=file["size"],
+                status=FILE_STATUS[file["state"]],
+                error=file["error"],
+                created_at=file["created_at"],
+            )
+        )
+    found: defaultdict[UUID, list[LoaderRow]] = defaultdict(list)
+    for row in rows:
+        found[row["store_id"]].append(_loader(row, of_loader[row["id"]]))
+    return found
+
+
+async def by_name(scope: Scope, name: str) -> UUID | None:
+    """The id of the document store of this name that was changed last."""
+    row = await scope.one(
+        "SELECT id FROM document_stores WHERE workspace_id = %(workspace)s AND name = %(name)s"
+        " AND deleted_at IS NULL ORDER BY updated_at DESC LIMIT 1",
+        name=name,
+    )
+    return row["id"] if row else None
+
+
+async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bool:
+    """Change name, description or the configurations that `changes` names; False when there is no such store."""
+    touched = await scope.run(
+        "UPDATE document_stores SET name = coalesce(%(name)s, name),"
+        " description = CASE WHEN %(has_description)s THEN %(description)s ELSE description END,"
+        " embedding_config = coalesce(%(embedding)s, embedding_config),"
+        " vector_store_config = coalesce(%(vector_store)s, vector_store_config),"
+        " record_manager_config = coalesce(%(record_manager)s, record_manager_config), updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
+        id=store_id,
+        name=changes.get("name"),
+        has_description="description" in changes,
+        description=changes.get("description"),
+        embedding=_json(changes.get("embedding")),
+        vector_store=_json(changes.get("vector_store")),
+        record_manager=_json(changes.get("record_manager")),
+    )
+    return touched == 1
+
+
+async def set_space(scope: Scope, store_id: UUID, fingerprint: Mapping[str, Any], collection: str) -> None:
+    """Remember the vector space of a document store with its first vector."""
+    await scope.run(
+        "UPDATE document_stores SET fingerprint = %(fingerprint)s, collection = %(collection)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        id=store_id,
+        fingerprint=Jsonb(dict(fingerprint)),
+        collection=collection,
+    )
+
+
+async def mark_deleted(scope: Scope, store_id: UUID) -> bool:
+    """Hide a document store from every caller; False when there is none."""
+    touched = await scope.run(
+        "UPDATE document_stores SET deleted_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
+        id=store_id,
+    )
+    return touched == 1
+
+
+async def purge(scope: Scope, store_id: UUID) -> None:
+    """Remove the rows of a deleted document store: loaders, documents, chunks, upsert history."""
+    await scope.run(
+        "DELETE FROM upsert_history WHERE workspace_id = %(workspace)s AND chatflow_id = %(id)s", id=store_id
+    )
+    await scope.run(
+        "DELETE FROM document_stores WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
+        id=store_id,
+    )
+
+
+async def deleted(scope: Scope, store_id: UUID) -> StoreRow | None:
+    """A document store that waits for its purge."""
+    row = await scope.one(
+        "SELECT *, false AS busy FROM document_stores"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
+        id=store_id,
+    )
+    return _store(row) if row else None
+
+
+async def insert_loader(
+    scope: Scope, loader_id: UUID, store_id: UUID, component: Component, name: str, splitter: Component | None
+) -> None:
+    """A new loader of a document store."""
+    await scope.run(
+        "INSERT INTO loaders (id, workspace_id, store_id, loader_id, loader_name, loader_config, splitter_id,"
+        " splitter_name, splitter_config) VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s, %(name)s,"
+        " %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s)",
+        id=loader_id,
+        store=store_id,
+        component=component.name,
+        name=name,
+        config=Jsonb(dict(component.config)),
+        splitter=splitter.name if splitter else None,
+        splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
+    )
+
+
+async def update_loader(
+    scope: Scope, loader_id: UUID, component: Component, name: str | None, splitter: Component | None
+) -> None:
+    """Give a loader the recipe of its newest upload."""
+    await scope.run(
+        "UPDATE loaders SET loader_id = %(component)s, loader_name = coalesce(%(name)s, loader_name),"
+        " loader_config = %(config)s, splitter_id = %(splitter)s, splitter_name = %(splitter)s,"
+        " splitter_config = %(splitter_config)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        id=loader_id,
+        component=component.name,
+        name=name,
+        config=Jsonb(dict(component.config)),
+        splitter=splitter.name if splitter else None,
+        splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
+    )
+
+
+async def get_loader(scope: Scope, store_id: UUID, loader_id: UUID) -> LoaderRow | None:
+    """A loader of a document store."""
+    loaders = await _loaders(scope, [store_id])
+    return next((loader for loader in loaders[store_id] if loader.id == loader_id), None)
+
+
+async def drop_empty_loaders(scope: Scope, store_id: UUID) -> None:
+    """Remove loaders whose documents all moved to a newer one."""
+    await scope.run(
+        "DELETE FROM loaders l WHERE l.workspace_id = %(workspace)s AND l.store_id = %(store)s"
+        " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.loader_id = l.id)",
+        store=store_id,
+    )

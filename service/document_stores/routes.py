@@ -1,0 +1,249 @@
+"""Document stores over HTTP (contract, area 3)."""
+
+import json
+import time
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from starlette.datastructures import UploadFile
+
+from service.document_stores import search, service, wire
+from service.document_stores.types import Upload
+from service.errors import BadRequest, MissingPart, NotFound, Unprocessable, error_body
+from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.routing import Routes
+from service.http.wire import Page
+from service.jobs.types import Job, JobState
+from service.jobs.wire import JobStatus, status
+from service.resources import CurrentResources, Resources
+
+routes = Routes("Document stores")
+
+VIEW = needs("documentStores:view", "documentStores:update", "documentStores:delete")
+WRITE = needs("documentStores:create", "documentStores:update")
+
+UPSERT_REQUEST = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/UpsertBody"},
+                "example": {"loader": {"name": "plainText", "config": {"text": "Offices close at 18:00."}}},
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "metadata": {"type": "string", "description": "JSON text"},
+                        "docId": {"type": "string"},
+                        "replaceExisting": {"type": "boolean"},
+                        "createNewDocStore": {"type": "boolean"},
+                        "docStore": {"type": "string", "description": "JSON text"},
+                        "loaderName": {"type": "string"},
+                        "loader": {"type": "string", "description": "JSON text"},
+                        "splitter": {"type": "string", "description": "JSON text"},
+                        "embedding": {"type": "string", "description": "JSON text"},
+                        "vectorStore": {"type": "string", "description": "JSON text"},
+                        "recordManager": {"type": "string", "description": "JSON text"},
+                    },
+                }
+            },
+        }
+    },
+    "parameters": [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
+        }
+    ],
+}
+
+
+@routes.post(
+    "/document-store/store", WRITE, errors=(422,), summary="Make a document store", response_model=wire.RawStore
+)
+async def create_store(body: wire.StoreBody, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.RawStore:
+    """A new, empty document store. What is not configured takes the service's defaults with the first upsert."""
+    store = await service.create(resources, workspace, body.name or "", body.description, body.configs())
+    return wire.raw_store(store)
+
+
+@routes.get(
+    "/document-store/store",
+    VIEW,
+    errors=(412,),
+    summary="List document stores",
+    response_model=list[wire.Store] | wire.StorePage,
+)
+async def list_stores(resources: CurrentResources, workspace: CurrentWorkspace, page: Page) -> Any:
+    """The workspace's document stores, the one changed last first."""
+    rows, total = await service.page(resources, workspace, page.offset, page.size)
+    stores = [wire.store_wire(row) for row in rows]
+    return wire.StorePage(total=total, data=stores) if page.on else stores
+
+
+@routes.get(
+    "/document-store/store/{id}", VIEW, errors=(404,), summary="Read a document store", response_model=wire.Store
+)
+async def get_store(id: UUID, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.Store:
+    """A document store with its loaders and their files."""
+    return wire.store_wire(await service.get(resources, workspace, id))
+
+
+@routes.put(
+    "/document-store/store/{id}", WRITE, errors=(404, 422), summary="Change a document store", response_model=wire.Store
+)
+async def update_store(
+    id: UUID, body: wire.StoreBody, resources: CurrentResources, workspace: CurrentWorkspace
+) -> wire.Store:
+    """Change the name, the description or a configuration; what is left out stays."""
+    changes: dict[str, Any] = dict(body.configs())
+    if body.name is not None:
+        if not body.name.strip():
+            raise Unprocessable("name: must not be empty")
+        changes["name"] = body.name.strip()
+    if "description" in body.model_fields_set:
+        changes["description"] = body.description
+    return wire.store_wire(await service.update(resources, workspace, id, changes))
+
+
+@routes.delete(
+    "/document-store/store/{id}",
+    needs("documentStores:delete"),
+    errors=(404,),
+    summary="Delete a document store",
+    response_model=wire.StoreDeleted,
+)
+async def delete_store(id: UUID, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.StoreDeleted:
+    """Nothing of it can be found from the moment of the answer; a job then removes vectors, chunks and uploads."""
+    await service.delete(resources, workspace, id)
+    return wire.StoreDeleted(deleted=1)
+
+
+@routes.get(
+    "/document-store/documents/{id}",
+    VIEW,
+    errors=(404, 412),
+    summary="List the documents of a document store",
+    response_model=list[wire.Document],
+)
+async def list_documents(
+    id: UUID, resources: CurrentResources, workspace: CurrentWorkspace, page: Page
+) -> list[wire.Document]:
+    """Every document with its state: pending, ready, or failed with the reason. Take pages with `page` and `limit`."""
+    rows = await service.documents(resources, workspace, id, page.offset, page.size)
+    return [wire.document_wire(row) for row in rows]
+
+
+@routes.get(
+    "/document-store/chunks/{store_id}/{loader_id}/{page_no}",
+    VIEW,
+    errors=(404, 412),
+    summary="Read a page of chunks",
+    response_model=wire.ChunkPage,
+)
+async def get_chunks(
+    store_id: UUID, loader_id: str, page_no: int, resources: CurrentResources, workspace: CurrentWorkspace
+) -> wire.ChunkPage:
+    """Fifty chunks of one loader, or of `all`; a page beyond the end has none."""
+    if page_no < 1:
+        raise MissingPart("pageNo: pages count from 1")
+    loader = None if loader_id == "all" else _uuid(loader_id)
+    store, rows, total, characters = await service.chunk_page(resources, workspace, store_id, loader, page_no)
+    return wire.chunk_page(store, rows, total, characters, loader, page_no, service.CHUNKS_A_PAGE)
+
+
+@routes.post(
+    "/document-store/upsert/{id}",
+    SIGNED_IN,
+    errors=(400, 404, 409, 413, 422, 502, 503),
+    summary="Upsert documents",
+    response_model=wire.UpsertResult,
+    responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
+    openapi_extra=UPSERT_REQUEST,
+)
+async def upsert(id: UUID, request: Request, resources: CurrentResources, workspace: CurrentWorkspace) -> Any:
+    """Take files or text into a document store: chunked, embedded, searchable when this answers.
+
+    The same content twice adds nothing (`numSkipped`); a changed file replaces its old chunks. Parts that the call and
+    the store leave open take the service's defaults. With `Prefer: respond-async` the answer is 202 and the job.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1000, max_fields=1000, max_part_size=16 * 1024 * 1024) as form:
+            fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+            uploads = [
+                Upload(part.filename or "file", part.file, part.content_type)
+                for key, part in form.multi_items()
+                if isinstance(part, UploadFile) and key in ("files", "files[]")
+            ]
+            odd = [
+                key
+                for key, part in form.multi_items()
+                if isinstance(part, UploadFile) and key not in ("files", "files[]")
+            ]
+            if odd:
+                raise BadRequest(f"{odd[0]}: files must come in parts named 'files'")
+            job = await service.upsert(resources, workspace, id, wire.upsert_form(fields).asked(), uploads)
+    else:
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"The body is not valid JSON: {error}") from None
+        job = await service.upsert(resources, workspace, id, wire.upsert_body(body).asked(), [])
+    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
+    return await _answer(resources, workspace, job, wait)
+
+
+async def _answer(resources: Resources, workspace: UUID, job: Job, wait: float) -> Response | wire.UpsertResult:
+    """Wait for an upsert's job, and answer with what it did, with its failure, or with the job itself."""
+    if wait:
+        job = await resources.watch.wait(workspace, job.id, wait)
+    if job.state is JobState.DONE:
+        added = await service.added_by(resources, workspace, job)
+        assert job.store_id is not None
+        return wire.upsert_result(job.store_id, job, added)
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        error = job.error or {}
+        code = int(error.get("status", 500))
+        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
+    body = status(job)
+    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
+    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")
+
+
+@routes.post(
+    "/document-store/vectorstore/query",
+    needs("documentStores:view"),
+    errors=(404, 422, 502, 503),
+    summary="Query a document store",
+    response_model=wire.QueryResult,
+)
+async def query_store(
+    body: wire.QueryBody, resources: CurrentResources, workspace: CurrentWorkspace
+) -> wire.QueryResult:
+    """The chunks that answer a question, best first, by hybrid retrieval (vectors and words) unless asked otherwise."""
+    begun = time.perf_counter()
+    inputs = body.inputs or {}
+    found = await search.search(
+        resources,
+        workspace,
+        body.store_id,
+        body.query,
+        k=search.limit_of(inputs.get("topK")),
+        where=search.filter_of(inputs.get("filter")),
+        strategy=body.strategy or search.DEFAULT_STRATEGY,
+    )
+    taken = round((time.perf_counter() - begun) * 1000)
+    return wire.QueryResult(time_taken=taken, docs=[wire.found_doc(chunk) for chunk in found])
+
+
+def _uuid(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise NotFound(f"Loader {value} not found") from None

@@ -1,0 +1,149 @@
+"""Find the chunks of a document store that answer a question."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from service.document_stores import records
+from service.document_stores.ledger import records as ledger
+from service.document_stores.space import embedder_of
+from service.document_stores.types import FoundChunk, StoreRow
+from service.errors import NotFound, Unprocessable
+from service.plugins import resolve
+from service.providers.embedding.pool import LOCAL
+from service.resources import Resources
+from service.retrieval import RETRIEVERS
+from service.retrieval.base import Hit, Query, Retriever, Sources
+from stores.lexical.base import Hits, Numbers
+from stores.records.database import Database
+from stores.vector.base import Vector
+from stores.vector.filters import Filter, FilterError, parse
+
+DEFAULT_STRATEGY = "hybrid"
+DEFAULT_LIMIT = 4
+"""Chunks of an answer, as in the contract, where the caller does not say."""
+MAX_LIMIT = 1000
+
+BUNDLED_LANGUAGES = frozenset({"en"})
+"""What the bundled model reads; in other languages the words of a question count for more."""
+
+
+def limit_of(value: object) -> int:
+    """`topK` as clients send it: a number or its text, empty for the default. Raises `Unprocessable`."""
+    if value is None or value == "":
+        return DEFAULT_LIMIT
+    try:
+        limit = int(str(value))
+    except ValueError:
+        limit = 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Unprocessable(f"topK: must be a whole number from 1 to {MAX_LIMIT}, not {value!r}")
+    return limit
+
+
+def filter_of(value: object) -> Filter | None:
+    """A metadata filter, or None. Raises `Unprocessable` naming the place of a fault."""
+    if value is None:
+        return None
+    try:
+        return parse(value)
+    except FilterError as error:
+        raise Unprocessable(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """What strategies ask of the ledger, for one document store; see `service.retrieval.base.Ledger`."""
+
+    database: Database
+    workspace: UUID
+    store_id: UUID
+
+    async def numbers_of(self, ids: Sequence[str]) -> Mapping[str, int]:
+        if not ids:
+            return {}
+        async with self.database.read(self.workspace) as scope:
+            found = await ledger.numbers_of(scope, self.store_id, [UUID(value) for value in ids])
+        return {str(key): number for key, number in found.items()}
+
+    async def ids_of(self, numbers: Sequence[int]) -> Mapping[int, str]:
+        if not numbers:
+            return {}
+        async with self.database.read(self.workspace) as scope:
+            found = await ledger.ids_of(scope, self.store_id, numbers)
+        return {number: str(key) for number, key in found.items()}
+
+    async def allowed(self, where: Filter) -> Numbers:
+        async with self.database.read(self.workspace) as scope:
+            return np.array(await ledger.numbers_where(scope, self.store_id, where), np.int32)
+
+
+async def search(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    query: str,
+    *,
+    k: int = DEFAULT_LIMIT,
+    where: Filter | None = None,
+    strategy: str = DEFAULT_STRATEGY,
+) -> list[FoundChunk]:
+    """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing.
+
+    Raises `NotFound` for an unknown document store, `Unprocessable` for an unknown strategy, and what the embedder
+    raises.
+    """
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+    if store is None:
+        raise NotFound(f"Document store {store_id} not found")
+    make = resolve(RETRIEVERS, strategy, "retrieval strategy")
+    text = query.replace("\x00", "").strip()
+    if store.collection is None or not text:
+        return []
+    retriever: Retriever = make(await _sources(resources, store, store.collection))
+    hits = await retriever.retrieve(Query(text, k, where))
+    return await _show(resources, store, hits)
+
+
+async def _sources(resources: Resources, store: StoreRow, collection: str) -> Sources:
+    embedder = await embedder_of(resources, store.workspace, store.embedding)
+    bundled = store.embedding is None or store.embedding.name == LOCAL
+
+    async def embed(text: str) -> Vector:
+        return await embedder.embed_query_array(text)
+
+    async def lexical(query: str, limit: int, *, allowed: Numbers | None = None) -> Hits:
+        async with resources.database.read(store.workspace) as scope:
+            return await resources.lexical.search(scope, store.id, query, limit, allowed=allowed)
+
+    return Sources(
+        vectors=resources.vectors,
+        collection=collection,
+        embed=embed,
+        lexical=lexical,
+        ledger=_Ledger(resources.database, store.workspace, store.id),
+        languages=BUNDLED_LANGUAGES if bundled else None,
+    )
+
+
+async def _show(resources: Resources, store: StoreRow, hits: Sequence[Hit]) -> list[FoundChunk]:
+    """The chunks behind hits; those that were deleted meanwhile are left out."""
+    async with resources.database.read(store.workspace) as scope:
+        rows = await ledger.live_chunks(scope, store.id, [UUID(hit.id) for hit in hits])
+    return [
+        FoundChunk(
+            id=row.id,
+            text=row.text,
+            metadata={**row.metadata, "docId": str(row.loader_id)},
+            score=hit.score,
+            similarity=hit.parts.get("cosine"),
+            document_id=row.document_id,
+            loader_id=row.loader_id,
+            position=row.position,
+        )
+        for hit in hits
+        if (row := rows.get(UUID(hit.id))) is not None
+    ]

@@ -1,0 +1,151 @@
+"""What document stores do: made, changed, filled, searched, deleted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from service.document_stores import records
+from service.document_stores.intake import Intake, defaults_of
+from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.search import search
+from service.document_stores.types import Component, StoreRow, Upload, Upsert
+from service.errors import BadRequest, NotFound, Unprocessable
+from service.jobs import service as jobs
+from service.jobs.types import Job
+from service.resources import Resources
+from stores.blobs.base import Blob
+
+MAX_ADDED_DOCS = 1000
+"""Most chunks that the answer to an upsert spells out; the counts are always complete."""
+
+CHUNKS_A_PAGE = 50
+"""Fixed by the contract."""
+
+
+async def create(
+    resources: Resources,
+    workspace: UUID,
+    name: str,
+    description: str | None = None,
+    configs: Mapping[str, Component] | None = None,
+) -> StoreRow:
+    """A new, empty document store. Raises `Unprocessable` for an empty name."""
+    if not name.strip():
+        raise Unprocessable("name: must not be empty")
+    store_id = uuid4()
+    async with resources.database.write(workspace) as scope:
+        await records.insert(scope, store_id, name.strip(), description)
+        if configs:
+            await records.update(scope, store_id, configs)
+    return await get(resources, workspace, store_id)
+
+
+async def get(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
+    """A document store with its loaders, else `NotFound`."""
+    async with resources.database.read(workspace) as scope:
+        rows, _ = await records.page(scope, store_id, 0, 1)
+    if not rows:
+        raise NotFound(f"Document store {store_id} not found")
+    return rows[0]
+
+
+async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -> tuple[list[StoreRow], int]:
+    """Document stores with their loaders, the one changed last first, and how many there are in all."""
+    async with resources.database.read(workspace) as scope:
+        return await records.page(scope, None, offset, limit)
+
+
+async def update(resources: Resources, workspace: UUID, store_id: UUID, changes: Mapping[str, Any]) -> StoreRow:
+    """Change the name, description or configurations that `changes` names."""
+    async with resources.database.write(workspace) as scope:
+        if not await records.update(scope, store_id, changes):
+            raise NotFound(f"Document store {store_id} not found")
+    return await get(resources, workspace, store_id)
+
+
+async def delete(resources: Resources, workspace: UUID, store_id: UUID) -> None:
+    """Delete a document store: no caller finds anything of it from now on; a job removes what it held."""
+    async with resources.database.write(workspace) as scope:
+        if not await records.mark_deleted(scope, store_id):
+            raise NotFound(f"Document store {store_id} not found")
+        for job in await jobs.open_jobs(scope, store_id):
+            await jobs.cancel_in(scope, job.id)
+        await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(store_id)})
+
+
+async def documents(
+    resources: Resources, workspace: UUID, store_id: UUID, offset: int, limit: int
+) -> list[DocumentRow]:
+    """The documents of a document store with their state and, for failed ones, the reason."""
+    await get(resources, workspace, store_id)
+    async with resources.database.read(workspace) as scope:
+        return await ledger.of_store(scope, store_id, offset=offset, limit=limit)
+
+
+async def chunk_page(
+    resources: Resources, workspace: UUID, store_id: UUID, loader_id: UUID | None, page_number: int
+) -> tuple[StoreRow, list[ChunkRow], int, int]:
+    """A page of chunks of a document store or of one loader: the store, the rows, their number, their characters."""
+    store = await get(resources, workspace, store_id)
+    if loader_id is not None and all(loader.id != loader_id for loader in store.loaders):
+        raise NotFound(f"Loader {loader_id} not found in document store {store_id}")
+    async with resources.database.read(workspace) as scope:
+        rows, total, characters = await ledger.chunk_page(
+            scope, store_id, loader_id, (page_number - 1) * CHUNKS_A_PAGE, CHUNKS_A_PAGE
+        )
+    return store, rows, total, characters
+
+
+async def upsert(
+    resources: Resources, workspace: UUID, store_id: UUID, asked: Upsert, uploads: Sequence[Upload]
+) -> Job:
+    """Take uploads into a document store and queue the job that indexes them.
+
+    When this returns, the uploads are durable and the job will run. Everything about the request is checked before
+    anything is written: unknown components, bad options, a missing store, too large files.
+    """
+    if asked.new_store:
+        base = None
+        store_id = uuid4()
+    else:
+        base = await get(resources, workspace, store_id)
+    intake = Intake.check(resources, workspace, store_id, base, asked)
+    await intake.check_embedding()
+    sources = intake.sources(uploads)
+    if not sources:
+        raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
+    kept: list[Blob] = []
+    try:
+        for upload in sources:
+            blob = await intake.keep(upload)
+            kept.append(blob)
+        async with resources.database.write(workspace) as scope:
+            if asked.new_store:
+                await records.insert(scope, store_id, intake.new_name(), asked.new_store_description)
+            return await intake.submit(scope, list(zip(sources, kept, strict=True)))
+    except BaseException:
+        for blob in kept:
+            await resources.blobs.delete(blob.key)
+        raise
+
+
+async def added_by(resources: Resources, workspace: UUID, job: Job) -> list[ChunkRow]:
+    """The chunks that an upsert's job added, the first `MAX_ADDED_DOCS` of them."""
+    async with resources.database.read(workspace) as scope:
+        return await ledger.added_by(scope, job.id, MAX_ADDED_DOCS)
+
+
+__all__ = [
+    "added_by",
+    "chunk_page",
+    "create",
+    "defaults_of",
+    "delete",
+    "documents",
+    "get",
+    "page",
+    "search",
+    "update",
+    "upsert",
+]

@@ -1,0 +1,130 @@
+"""What a document store is, and what callers ask of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, BinaryIO
+from uuid import UUID
+
+
+class StoreStatus(StrEnum):
+    """Derived from jobs, documents and vectors whenever it is asked for, so that it cannot get stuck."""
+
+    EMPTY = "EMPTY"
+    STALE = "STALE"
+    UPSERTING = "UPSERTING"
+    UPSERTED = "UPSERTED"
+
+
+class LoaderStatus(StrEnum):
+    """SYNCING while a document of the loader is not indexed, STALE when one failed, else SYNC."""
+
+    SYNC = "SYNC"
+    SYNCING = "SYNCING"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A configured part of a document store: the component's name and its fields, as on the wire."""
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """`{name, config}`."""
+        return {"name": self.name, "config": dict(self.config)}
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderFile:
+    """A file of a loader, with the reason why it is not indexed, if so."""
+
+    id: UUID
+    name: str
+    mime: str | None
+    size: int
+    status: LoaderStatus
+    error: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderRow:
+    """A loader: one upload of one or more files with one recipe. `docId` on the wire."""
+
+    id: UUID
+    store_id: UUID
+    component: str
+    name: str
+    config: Mapping[str, Any]
+    splitter: Component | None
+    credential: str | None
+    status: LoaderStatus
+    chunks: int
+    characters: int
+    files: Sequence[LoaderFile] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """A document store. Configurations are None until they are given or the first upsert takes the defaults."""
+
+    id: UUID
+    workspace: UUID
+    name: str
+    description: str | None
+    status: StoreStatus
+    embedding: Component | None
+    vector_store: Component | None
+    record_manager: Component | None
+    fingerprint: Mapping[str, Any] | None
+    collection: str | None
+    created_at: datetime
+    updated_at: datetime
+    loaders: Sequence[LoaderRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on its way into a document store. `stream` is read once, from where it stands."""
+
+    name: str
+    stream: BinaryIO
+    mime: str | None = None
+    source: str | None = None
+    """Stable id of where it came from; None: its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """What an upsert call asks for, whatever the transport. Parts left None are inherited or take the defaults."""
+
+    doc_id: UUID | None = None
+    metadata: Mapping[str, Any] | None = None
+    replace_existing: bool = False
+    new_store: bool = False
+    new_store_name: str | None = None
+    new_store_description: str | None = None
+    loader_label: str | None = None
+    loader: Component | None = None
+    splitter: Component | None = None
+    embedding: Component | None = None
+    vector_store: Component | None = None
+    record_manager: Component | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChunk:
+    """A chunk that answers a query. `score` is the strategy's, higher is better; `similarity` the cosine, where the
+    strategy knows it. Metadata carry `source`, `title`, `page`, `heading`, `start`, `end` where known, and `docId`."""
+
+    id: UUID
+    text: str
+    metadata: Mapping[str, Any]
+    score: float
+    similarity: float | None
+    document_id: UUID
+    loader_id: UUID
+    position: int

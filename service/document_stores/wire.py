@@ -1,0 +1,472 @@
+"""Flowise's shapes of document stores (contract, area 3)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field, ValidationError
+
+from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
+from service.errors import Unprocessable, describe_validation
+from service.http.wire import Body, Date, Wire
+from service.jobs.types import Job
+
+EXAMPLE_ID = "6f0e6a1c-5a1e-4f8e-9a53-0d4f3b1c2d7e"
+
+ConfigText = str | dict[str, Any] | None
+
+
+class StoreBody(Body):
+    """What a document store can be made from or changed to; ids, dates and the workspace come from the server."""
+
+    name: str | None = Field(None, max_length=500, examples=["Handbook"])
+    description: str | None = Field(None, max_length=10_000, examples=["What employees need to know"])
+    embedding_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
+    vector_store_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
+    record_manager_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
+
+    def configs(self) -> dict[str, Component]:
+        """The configurations that were given. Raises `Unprocessable` naming the field."""
+        given = {
+            "embedding": ("embeddingConfig", self.embedding_config),
+            "vector_store": ("vectorStoreConfig", self.vector_store_config),
+            "record_manager": ("recordManagerConfig", self.record_manager_config),
+        }
+        found = {key: component_field(name, value) for key, (name, value) in given.items() if value}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+class File(Wire):
+    """A file of a loader; `error` says why it is not indexed."""
+
+    id: UUID
+    name: str
+    mime_prefix: str
+    size: int
+    status: str
+    uploaded: Date
+    error: str | None = None
+
+
+class Loader(Wire):
+    """A loader of a document store: its component, its recipe, what it brought."""
+
+    id: UUID
+    loader_id: str = Field(examples=["pdfFile"])
+    loader_name: str = Field(examples=["PDF"])
+    loader_config: dict[str, Any]
+    splitter_id: str | None
+    splitter_name: str | None
+    splitter_config: dict[str, Any] | None
+    credential: str | None = None
+    total_chunks: int
+    total_chars: int
+    status: str = Field(examples=["SYNC"])
+    files: list[File]
+    source: str
+
+
+class Store(Wire):
+    """A document store with its loaders (the contract's DTO)."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Handbook"])
+    description: str | None
+    loaders: list[Loader]
+    where_used: list[Any] = Field(default_factory=list)
+    status: str = Field(examples=["UPSERTED"])
+    vector_store_config: dict[str, Any] | None
+    embedding_config: dict[str, Any] | None
+    record_manager_config: dict[str, Any] | None
+    total_chars: int
+    total_chunks: int
+    created_date: Date
+    updated_date: Date
+    workspace_id: UUID
+
+
+class StorePage(BaseModel):
+    """A page of document stores."""
+
+    total: int
+    data: list[Store]
+
+
+class RawStore(Wire):
+    """A document store as `POST /store` answers: lists and configurations are JSON texts there."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Handbook"])
+    description: str | None
+    loaders: str = Field(examples=["[]"])
+    where_used: str = Field(examples=["[]"])
+    status: str = Field(examples=["EMPTY"])
+    vector_store_config: str | None
+    embedding_config: str | None
+    record_manager_config: str | None
+    created_date: Date
+    updated_date: Date
+    workspace_id: UUID
+
+
+class StoreDeleted(BaseModel):
+    """How many document stores were deleted."""
+
+    deleted: int = Field(1, examples=[1])
+
+
+class Document(Wire):
+    """A document: a source in a document store, its state, and the reason when it failed."""
+
+    id: UUID
+    loader_id: UUID
+    name: str = Field(examples=["handbook.pdf"])
+    source: str = Field(examples=["file:handbook.pdf"])
+    mime_type: str | None
+    size: int
+    state: str = Field(examples=["ready"])
+    error_code: str | None
+    error: str | None
+    total_chunks: int
+    total_chars: int
+    created_date: Date
+    updated_date: Date
+
+
+class Chunk(Wire):
+    """A chunk; `metadata` is JSON text, as the contract has it."""
+
+    id: UUID
+    doc_id: UUID
+    store_id: UUID
+    chunk_no: int
+    page_content: str
+    metadata: str
+
+
+class ChunkPage(Wire):
+    """Up to fifty chunks of a document store or of one of its loaders."""
+
+    chunks: list[Chunk]
+    count: int
+    file: Loader | None
+    current_page: int
+    store_name: str
+    description: str | None
+    workspace_id: UUID
+    doc_id: str
+    characters: int
+
+
+class Part(Body):
+    """A component by name, and its fields."""
+
+    name: str | None = Field(None, examples=["plainText"])
+    config: dict[str, Any] | None = Field(None, examples=[{"text": "Offices close at 18:00."}])
+
+
+class NewStore(Body):
+    """The document store that an upsert makes."""
+
+    name: str | None = Field(None, max_length=500)
+    description: str | None = Field(None, max_length=10_000)
+
+
+class UpsertBody(Body):
+    """An upsert. In multipart form data every object is its JSON text, files come as parts named `files`."""
+
+    doc_id: UUID | None = Field(None, description="Loader whose recipe is the base; with `replaceExisting` the target")
+    metadata: dict[str, Any] | None = Field(None, description="Goes into the metadata of every chunk")
+    replace_existing: bool | None = Field(None, description="Replace what the loader `docId` held")
+    create_new_doc_store: bool | None = Field(None, description="Make a new document store and upsert into it")
+    doc_store: NewStore | None = None
+    loader_name: str | None = Field(None, max_length=500)
+    loader: Part | None = Field(None, description="Default: by the content of each file")
+    splitter: Part | None = Field(None, description="Default: by headings, paragraphs and sentences")
+    embedding: Part | None = Field(None, description="Default: the bundled offline model")
+    vector_store: Part | None = Field(None, description="Default: pgvector")
+    record_manager: Part | None = Field(None, description="Accepted; the ledger is always on")
+
+    def asked(self) -> Upsert:
+        """The call in the feature's own words."""
+        return Upsert(
+            doc_id=self.doc_id,
+            metadata=self.metadata,
+            replace_existing=bool(self.replace_existing),
+            new_store=bool(self.create_new_doc_store),
+            new_store_name=self.doc_store.name if self.doc_store else None,
+            new_store_description=self.doc_store.description if self.doc_store else None,
+            loader_label=self.loader_name,
+            loader=_part(self.loader),
+            splitter=_part(self.splitter),
+            embedding=_part(self.embedding),
+            vector_store=_part(self.vector_store),
+            record_manager=_part(self.record_manager),
+        )
+
+
+class AddedDoc(Wire):
+    """A chunk that an upsert added."""
+
+    page_content: str
+    metadata: dict[str, Any]
+
+
+class FailedDocument(BaseModel):
+    """A document of an upsert that could not be indexed, and why."""
+
+    name: str = Field(examples=["scan.pdf"])
+    code: str = Field(examples=["encrypted"])
+    message: str
+
+
+class UpsertResult(Wire):
+    """What an upsert did, in chunks. `addedDocs` holds the first thousand added chunks; `failed` the documents that
+    could not be read while others could."""
+
+    num_added: int
+    num_deleted: int
+    num_updated: int
+    num_skipped: int
+    total_keys: int
+    added_docs: list[AddedDoc]
+    doc_id: UUID = Field(examples=[EXAMPLE_ID])
+    store_id: UUID = Field(examples=[EXAMPLE_ID])
+    job_id: UUID = Field(examples=[EXAMPLE_ID])
+    failed: list[FailedDocument] = Field(default_factory=list)
+
+
+class QueryBody(Body):
+    """A question to a document store."""
+
+    store_id: UUID = Field(examples=[EXAMPLE_ID])
+    query: str = Field(min_length=1, max_length=100_000, examples=["How many days of leave do I have?"])
+    inputs: dict[str, Any] | None = Field(
+        None, description='`topK`: how many chunks; `filter`: a metadata filter such as `{"page": {"$gte": 2}}`'
+    )
+    strategy: str | None = Field(None, description="Retrieval strategy; default hybrid", examples=["hybrid"])
+
+
+class FoundDoc(Wire):
+    """A chunk that was found; `score` is the strategy's, higher is better."""
+
+    page_content: str
+    metadata: dict[str, Any]
+    id: UUID
+    chunk_no: int
+    score: float
+    similarity: float | None
+
+
+class QueryResult(Wire):
+    """The chunks that answer a question, best first."""
+
+    time_taken: int = Field(description="Milliseconds", examples=[12])
+    docs: list[FoundDoc]
+
+
+def _part(part: Part | None) -> Component | None:
+    return Component(part.name or "", part.config or {}) if part and (part.name or part.config) else None
+
+
+def component_field(name: str, value: str | Mapping[str, Any] | None) -> Component | None:
+    """A `{name, config}` that may come as JSON text. Raises `Unprocessable` naming the field."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise Unprocessable(f"{name}: not valid JSON: {error}") from None
+    if not value:
+        return None
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        raise Unprocessable(f"{name}: must be an object with a name and a config")
+    return Component(value["name"], value.get("config") or {})
+
+
+OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager")
+
+
+def upsert_form(fields: Mapping[str, str]) -> UpsertBody:
+    """The body of a multipart upsert: objects are JSON texts, booleans are words."""
+    values: dict[str, Any] = {}
+    for key, text in fields.items():
+        if text == "":
+            continue
+        values[key] = text
+        if key in OBJECTS:
+            try:
+                values[key] = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise Unprocessable(f"{key}: not valid JSON: {error}") from None
+    return upsert_body(values)
+
+
+def upsert_body(values: object) -> UpsertBody:
+    """A checked upsert body. Raises `Unprocessable` naming the fields."""
+    if isinstance(values, dict) and isinstance(values.get("metadata"), str):
+        return upsert_form(
+            {**{k: json.dumps(v) if k in OBJECTS else v for k, v in values.items()}, "metadata": values["metadata"]}
+        )
+    try:
+        return UpsertBody.model_validate(values)
+    except ValidationError as error:
+        raise Unprocessable(describe_validation([dict(item) for item in error.errors()])) from None
+
+
+# From rows
+
+
+def _config(component: Component | None) -> dict[str, Any] | None:
+    return component.as_json() if component else None
+
+
+def _config_text(component: Component | None) -> str | None:
+    return json.dumps(component.as_json(), ensure_ascii=False) if component else None
+
+
+def loader_wire(row: LoaderRow) -> Loader:
+    """A loader as the contract shows it."""
+    names = ", ".join(file.name for file in row.files)
+    return Loader(
+        id=row.id,
+        loader_id=row.component,
+        loader_name=row.name,
+        loader_config=dict(row.config),
+        splitter_id=row.splitter.name if row.splitter else None,
+        splitter_name=row.splitter.name if row.splitter else None,
+        splitter_config=dict(row.splitter.config) if row.splitter else None,
+        credential=row.credential,
+        total_chunks=row.chunks,
+        total_chars=row.characters,
+        status=row.status.value,
+        files=[
+            File(
+                id=file.id,
+                name=file.name,
+                mime_prefix=file.mime or "",
+                size=file.size,
+                status=file.status.value,
+                uploaded=file.created_at,
+                error=file.error,
+            )
+            for file in row.files
+        ],
+        source="None" if row.component == "plainText" else names or "None",
+    )
+
+
+def store_wire(row: StoreRow) -> Store:
+    """A document store as lists and details show it."""
+    return Store(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        loaders=[loader_wire(loader) for loader in row.loaders],
+        status=row.status.value,
+        vector_store_config=_config(row.vector_store),
+        embedding_config=_config(row.embedding),
+        record_manager_config=_config(row.record_manager),
+        total_chars=sum(loader.characters for loader in row.loaders),
+        total_chunks=sum(loader.chunks for loader in row.loaders),
+        created_date=row.created_at,
+        updated_date=row.updated_at,
+        workspace_id=row.workspace,
+    )
+
+
+def raw_store(row: StoreRow) -> RawStore:
+    """A document store as its creation answers."""
+    return RawStore(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        loaders=json.dumps([loader_wire(loader).model_dump(mode="json") for loader in row.loaders]),
+        where_used="[]",
+        status=row.status.value,
+        vector_store_config=_config_text(row.vector_store),
+        embedding_config=_config_text(row.embedding),
+        record_manager_config=_config_text(row.record_manager),
+        created_date=row.created_at,
+        updated_date=row.updated_at,
+        workspace_id=row.workspace,
+    )
+
+
+def document_wire(row: DocumentRow) -> Document:
+    """A document with its state."""
+    return Document(
+        id=row.id,
+        loader_id=row.loader_id,
+        name=row.name,
+        source=row.source,
+        mime_type=row.mime,
+        size=row.size,
+        state=row.state.value,
+        error_code=row.error_code,
+        error=row.error,
+        total_chunks=row.chunks,
+        total_chars=row.characters,
+        created_date=row.created_at,
+        updated_date=row.updated_at,
+    )
+
+
+def chunk_page(
+    store: StoreRow, rows: Sequence[ChunkRow], total: int, characters: int, loader: UUID | None, page: int, size: int
+) -> ChunkPage:
+    """A page of chunks, numbered in order of the whole list from 1."""
+    shown = next((item for item in store.loaders if item.id == loader), None)
+    return ChunkPage(
+        chunks=[
+            Chunk(
+                id=row.id,
+                doc_id=row.loader_id,
+                store_id=store.id,
+                chunk_no=(page - 1) * size + index,
+                page_content=row.text,
+                metadata=json.dumps(dict(row.metadata), ensure_ascii=False),
+            )
+            for index, row in enumerate(rows, 1)
+        ],
+        count=total,
+        file=loader_wire(shown) if shown else None,
+        current_page=page,
+        store_name=store.name,
+        description=store.description,
+        workspace_id=store.workspace,
+        doc_id=str(loader) if loader else "all",
+        characters=characters,
+    )
+
+
+def upsert_result(store_id: UUID, job: Job, added: Sequence[ChunkRow]) -> UpsertResult:
+    """The answer of an upsert whose job is done."""
+    result: Mapping[str, Any] = job.result or {}
+    return UpsertResult(
+        num_added=result["numAdded"],
+        num_deleted=result["numDeleted"],
+        num_updated=result["numUpdated"],
+        num_skipped=result["numSkipped"],
+        total_keys=result["totalKeys"],
+        added_docs=[
+            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in added
+        ],
+        doc_id=UUID(job.payload["docId"]),
+        store_id=store_id,
+        job_id=job.id,
+        failed=[FailedDocument(**item) for item in result["failed"]],
+    )
+
+
+def found_doc(chunk: FoundChunk) -> FoundDoc:
+    """A chunk that a query found."""
+    return FoundDoc(
+        page_content=chunk.text,
+        metadata=dict(chunk.metadata),
+        id=chunk.id,
+        chunk_no=chunk.position + 1,
+        score=chunk.score,
+        similarity=chunk.similarity,
+    )
