@@ -14,6 +14,7 @@ It does not hide files: a child reads what its user may read, so a service shoul
 
 import asyncio
 import json
+import math
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ from loaders import LOADERS
 from loaders.base import Failure, LoaderError, Source
 from loaders.child import LENGTH
 from loaders.nursery import REPORT
+from loaders.unicode import clean
 
 _PRELOADED = ("loaders.child", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -38,6 +40,7 @@ _SCALARS = (str, int, float, bool, type(None))
 _SMALL_ANSWER = 1 << 20
 _START_SECONDS = 60.0
 _NEAR_LIMIT = 0.8
+_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,12 @@ class Sandbox:
             if self._process is not None and self._process.poll() is not None:
                 await self._stop()
             if self._control is None:
-                process, control = await asyncio.to_thread(_start)
-                self._process, self._control = process, control
+                start = asyncio.create_task(asyncio.to_thread(_start))
+                try:
+                    self._process, self._control = await asyncio.shield(start)
+                except asyncio.CancelledError:
+                    start.add_done_callback(_discard)  # the thread goes on, nobody wants what it starts
+                    raise
             return self._control
 
 
@@ -185,9 +192,14 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
             pass_fds=(theirs.fileno(),),
         )
     ours.settimeout(_START_SECONDS)
-    if ours.recv(1) != b"!":
+    try:
+        ready = ours.recv(1)
+    except OSError:  # a timeout among them
+        ready = b""
+    if ready != b"!":
         ours.close()
-        _wait(process)
+        process.kill()
+        process.wait()
         raise LoaderError(Failure.CRASHED, "The helper that starts parsers did not come up.")
     ours.settimeout(None)
     return process, ours
@@ -198,6 +210,14 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _discard(start: "asyncio.Task[tuple[subprocess.Popen[bytes], socket.socket]]") -> None:
+    if not start.cancelled() and start.exception() is None:
+        process, control = start.result()
+        control.close()
         process.kill()
         process.wait()
 
@@ -252,7 +272,7 @@ def _loaded(answer: bytes) -> Loaded:
     try:
         made = json.loads(answer)
         if "failure" in made:
-            raise LoaderError(Failure(made["failure"]), str(made["message"]))
+            raise LoaderError(Failure(made["failure"]), clean(str(made["message"]))[:_LONGEST_MESSAGE])
         name = made["loader"]
         documents = tuple(_document(text, metadata) for text, metadata in made["documents"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -267,6 +287,8 @@ def _document(text: Any, metadata: Any) -> Document:
         raise TypeError("a document is a text and its metadata")
     if not all(isinstance(value, _SCALARS) for value in metadata.values()):
         raise TypeError("metadata values are scalars")
+    if not all(math.isfinite(value) for value in metadata.values() if isinstance(value, float)):
+        raise ValueError("numbers are finite")
     for value in (text, *(value for value in metadata.values() if isinstance(value, str))):
         value.encode()  # a lone surrogate is a ValueError
         if "\0" in value:

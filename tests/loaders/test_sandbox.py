@@ -75,6 +75,9 @@ class HostileLoader(Loader):
     def lie_well(self, source):
         os.write(3, b'{"loader":"text","documents":[["a\\\\ud800",{}]]}')
         os._exit(0)
+    def lie_in_numbers(self, source):
+        os.write(3, b'{"loader":"text","documents":[["a",{"page":NaN}]]}')
+        os._exit(0)
     def flood(self, source):
         while True: os.write(3, b"x" * 65536)
     def offspring(self, source):
@@ -165,6 +168,7 @@ async def first_child(pid: int) -> int:
         ("deep", Failure.CORRUPT),
         ("lie", Failure.CRASHED),
         ("lie_well", Failure.CRASHED),
+        ("lie_in_numbers", Failure.CRASHED),
     ],
 )
 async def test_a_parser_that_goes_wrong_fails_alone(
@@ -283,6 +287,17 @@ async def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     await parent.wait()
     await until_gone(child)
     await until_gone(helper)
+
+
+async def test_cancelling_while_the_helper_starts_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Hello.")
+    async with Sandbox() as made:
+        task = asyncio.create_task(made.load(Source(tmp_path / "a", "a")))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await made.load(Source(tmp_path / "a", "a"))).documents[0].page_content == "Hello."
 
 
 def test_it_works_on_uvloop(tmp_path: Path) -> None:
