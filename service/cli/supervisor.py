@@ -200,6 +200,7 @@ class Supervisor:
             log.error("The database ended; starting it again")
             self._postgres.stop()
             self._postgres.start()
+            self._note()
         for part in self._parts:
             if (status := part.look()) is not None:
                 if part.deaths > MAX_DEATHS:

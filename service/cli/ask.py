@@ -1,0 +1,70 @@
+"""`ragstone ask`: a question to a chatflow, the answer as it is written, and its sources."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.exits import UsageProblem
+from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.output import print_json
+
+if TYPE_CHECKING:
+    from service.cli.client import Client
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    chatflow: Annotated[str | None, typer.Option(help="Name or id of the chatflow that answers.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help='Name or id of the document store to answer from, by the chatflow "Ask NAME", made on demand.'
+        ),
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="Conversation to go on with; any text.")] = None,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a question; prints the answer as it is written, then its numbered sources."""
+    from service.cli.client import connect, need
+    from service.cli.flows import ensure_flow
+
+    if (chatflow is None) == (store is None):
+        raise UsageProblem("name one of --chatflow and --store")
+    with connect(data, url, key) as client:
+        if chatflow is not None:
+            flow = need(client.chatflow(chatflow), "chatflow", chatflow)
+        else:
+            found = need(client.store(store or ""), "document store", store or "")
+            flow = ensure_flow(client, f"Ask {found['name']}", found["id"])
+        body = {"question": question} | (
+            {"overrideConfig": {"sessionId": session}, "chatId": session} if session else {}
+        )
+        if as_json:
+            print_json(client.post(f"/prediction/{flow['id']}", body))
+        else:
+            print_answer(client, str(flow["id"]), body)
+
+
+def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> None:
+    """Ask, print the answer on stdout while it is written, then its sources. Raises `CommandError` when it fails."""
+    sources: Sequence[Mapping[str, Any]] = ()
+    for event, payload in client.events(f"/prediction/{flow_id}", {**body, "streaming": True}):
+        if event == "token":
+            print(payload, end="", flush=True)
+        elif event == "sourceDocuments":
+            sources = payload or ()
+    print()
+    if sources:
+        print("\nSources")
+    for number, source in enumerate(sources, 1):
+        from service.cli.search import excerpt, place_of
+
+        print(f"  [{number}] {place_of(source['metadata'])}")
+        print(f"      {excerpt(source['pageContent'], 160)}", flush=True)
