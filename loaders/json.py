@@ -21,9 +21,9 @@ class JsonLoader(Loader):
     """A JSON file as one document: a list of small flat objects as a Markdown table, all else as `key: value` lines,
     records separated by blank lines, nested keys joined by dots.
 
-    `pointersName` (comma-separated) reads only the values at these places: `/a/b` is a JSON pointer from the root, or
-    from each record when the root is a list; a bare name is a key at any depth. `separateByObject` makes each element
-    of a list at the root a document, with `row` from 1.
+    `pointersName` (comma-separated; Flowise's fileLoader says `pointerName`) reads only the values at these places:
+    `/a/b` is a JSON pointer from the root, or from each record when the root is a list; a bare name is a key at any
+    depth. `separateByObject` makes each element of a list at the root a document, with `row` from 1.
     """
 
     options: ClassVar[Mapping[str, Any]] = {"pointersName": "", "separateByObject": False}
@@ -31,7 +31,11 @@ class JsonLoader(Loader):
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document, or one for each record."""
         root = _parse(read_text(source))
-        pointers = [part.strip() for part in str(options.get("pointersName") or "").split(",") if part.strip()]
+        pointers = [
+            part.strip()
+            for part in str(options.get("pointersName") or options.get("pointerName") or "").split(",")
+            if part.strip()
+        ]
         title = _title(root)
         if options.get("separateByObject") in (True, "true") and isinstance(root, list):
             yield from _separate(source, root, pointers)

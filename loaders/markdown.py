@@ -12,8 +12,9 @@ from loaders.unicode import clean
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
-_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(\S[^\n]*)\n(?:=+|-+)[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$|^(\S[^\n]*)\n(?:=+|-+)[ \t]*$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_LONGEST = 500
 _MARKS = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
 
 
@@ -22,7 +23,8 @@ def first_heading(text: str) -> str:
     found = _HEADING.search(_FENCED.sub("", text[:100_000]))
     if found is None:
         return ""
-    return _MARKS.sub(lambda match: match.group(1) or "", found.group(1) or found.group(2)).strip()
+    title = (found.group(1) or found.group(2))[:_LONGEST].strip()
+    return _MARKS.sub(lambda match: match.group(1) or "", title).rstrip("#").strip()
 
 
 class MarkdownLoader(Loader):

@@ -165,14 +165,16 @@ class Sandbox:
         async with self._starting:
             if self._process is not None and self._process.poll() is not None:
                 await self._stop()
-            if self._control is None:
-                start = asyncio.create_task(asyncio.to_thread(_start))
-                try:
-                    self._process, self._control = await asyncio.shield(start)
-                except asyncio.CancelledError:
-                    start.add_done_callback(_discard)  # the thread goes on, nobody wants what it starts
-                    raise
-            return self._control
+            if self._control is not None:
+                return self._control
+            start = asyncio.create_task(asyncio.to_thread(_start))
+            try:
+                process, control = await asyncio.shield(start)
+            except asyncio.CancelledError:
+                start.add_done_callback(_discard)  # the thread goes on, nobody wants what it starts
+                raise
+            self._process, self._control = process, control
+            return control
 
 
 def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:

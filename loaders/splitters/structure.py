@@ -4,10 +4,13 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+# These run on hostile text: each is linear in the length of a line.
+_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
+_CLOSING = re.compile(r"(?:^|[ \t])#+[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_RULE = re.compile(r"\|?[ \t]*:?-+:?(?:[ \t]*\|[ \t]*:?-+:?)*(?:[ \t]*\|)?$")
+_LONGEST_HEADING = 1000
 _MARKS = re.compile(r"[*`]+|!?\[([^\]]*)\]\([^)]*\)")
 _NO_PARAGRAPH = ("#", ">", "|", "- ", "* ", "+ ", "```", "~~~")
 
@@ -75,7 +78,7 @@ def structure_of(text: str) -> Structure:
 
     Headings are ATX (`# Title`) or setext (underlined) ones outside fenced code; tables are those with a delimiter row.
     """
-    sections = [Section(0, 0, (), 0)]
+    outline = _Outline()
     blocks: list[Block] = []
     lines = _Lines(text)
     above = ""  # the line before, while it may be the title of a setext heading
@@ -86,40 +89,36 @@ def structure_of(text: str) -> Structure:
         fence = _FENCE.match(line) if stripped[:3] in ("```", "~~~") else None
         if fence:
             blocks.append(lines.fenced(fence.group(1)))
-        elif stripped.startswith("#") and (atx := _ATX.match(line)):
-            _open(sections, lines.start, len(atx.group(1)), atx.group(2) or "", lines.end)
+        elif stripped.startswith("#") and len(line) <= _LONGEST_HEADING and (atx := _ATX.match(line)):
+            outline.add(lines.start, len(atx.group(1)), _CLOSING.sub("", atx.group(2) or ""), lines.end)
         elif above and stripped[:1] in ("=", "-") and (underline := _SETEXT.match(line)):
-            _open(sections, above_start, 1 if underline.group(1)[0] == "=" else 2, above, lines.end)
+            outline.add(above_start, 1 if underline.group(1)[0] == "=" else 2, above, lines.end)
         elif "|" in line and (table := lines.table()):
             blocks.append(table)
         elif stripped and not above and not stripped.startswith(_NO_PARAGRAPH) and lines.after_blank:
-            above, above_start = stripped.strip(), lines.start
+            above, above_start = stripped[:_LONGEST_HEADING].strip(), lines.start
             continue
         above = ""
-    return Structure(sections, blocks)
+    return Structure(outline.sections, blocks)
 
 
-def _open(sections: list[Section], start: int, level: int, title: str, body: int) -> None:
-    title = " ".join(_MARKS.sub(lambda match: match.group(1) or "", title).split())
-    last = sections[-1]
-    if not last.level and start == 0:
-        sections.clear()
-    parents = [(section.level, section.path[-1]) for section in _chain(sections)]
-    path = (*(name for depth, name in parents if depth < level), title)
-    sections.append(Section(start, level, tuple(filter(None, path)), body))
+class _Outline:
+    """Sections as they are found, with the headings that are still open."""
 
+    def __init__(self) -> None:
+        self.sections = [Section(0, 0, (), 0)]
+        self._open: list[tuple[int, str]] = []
 
-def _chain(sections: list[Section]) -> list[Section]:
-    """The last section and its open ancestors, outermost first."""
-    chain: list[Section] = []
-    level = 7
-    for section in reversed(sections):
-        if 0 < section.level < level and section.path:
-            chain.append(section)
-            level = section.level
-        if level == 1 or not section.level:
-            break
-    return chain[::-1]
+    def add(self, start: int, level: int, title: str, body: int) -> None:
+        """A heading at `start`, its text from `body` on."""
+        title = " ".join(_MARKS.sub(lambda match: match.group(1) or "", title).split())
+        while self._open and self._open[-1][0] >= level:
+            self._open.pop()
+        self._open.append((level, title))
+        if start == 0:
+            self.sections.clear()
+        path = tuple(name for _, name in self._open if name)
+        self.sections.append(Section(start, level, path, body))
 
 
 class _Lines:
@@ -156,7 +155,7 @@ class _Lines:
     def table(self) -> Block | None:
         """The table whose header is this line; the cursor moves to its last row."""
         rule, rows = self._at(self.end)
-        if "|" not in rule or "-" not in rule or not _RULE.match(rule):
+        if "|" not in rule or "-" not in rule or not _RULE.match(rule.strip()):
             return None
         start = self.start
         self.next()

@@ -129,3 +129,26 @@ def test_combined_characters_are_not_cut() -> None:
 def test_metadata_of_a_document_is_kept_and_not_shared() -> None:
     (chunk,) = splitter().split([Document(page_content="Words.", metadata={"page": 3, "source": "a"})])
     assert chunk.metadata == {"page": 3, "source": "a", "start": 0, "end": 6}
+
+
+def test_hostile_markdown_takes_linear_time() -> None:
+    for text in (
+        "## Same level\n" * 100_000,
+        "# a" + " " * 500_000 + "b",
+        "#" * 500_000,
+        "| a |\n-" + " " * 500_000 + "|x",
+        "[" * 500_000 + "\n====",
+        "```\n" * 100_000,
+        "|" * 500_000 + "\n|-|\n" + "|" * 500_000,
+        "\n \t" * 300_000,
+        "a\n" * 300_000,
+        "." * 500_000,
+        "[1]" * 200_000,
+    ):
+        split(text, 1000, 200)
+
+
+def test_headings_without_a_title_or_with_closing_marks() -> None:
+    text = "# One #\n\nx\n\n##\n\ny\n\n### Three ###\n\nz\n"
+    chunks = split(text, 1000, name="markdown", splitByHeaders="h6")
+    assert [chunk.metadata["heading"] for chunk in chunks] == ["One", "One", "One > Three"]
