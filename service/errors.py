@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 log = logging.getLogger("ragstone")
@@ -22,8 +22,10 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
-        """`headers` are added to the response (Retry-After, ...)."""
+    def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None, plain: bool = False) -> None:
+        """`headers` are added to the response (Retry-After, ...); `plain`: the body is the message alone, for clients
+        that show it as it is."""
+        self.plain = plain
         self.message = message or (type(self).__doc__ or "").strip()
         self.headers = dict(headers or {})
         super().__init__(self.message)
@@ -107,8 +109,10 @@ def error_body(status: int, message: str, code: str) -> dict[str, Any]:
     }
 
 
-def error_response(error: ServiceError) -> JSONResponse:
+def error_response(error: ServiceError) -> Response:
     """The response for an expected failure."""
+    if error.plain:
+        return PlainTextResponse(error.message, error.status, error.headers)
     return JSONResponse(error_body(error.status, error.message, error.code), error.status, error.headers)
 
 
@@ -161,7 +165,10 @@ def install_error_handlers(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
         message = "Internal error. The log of the service has the details."
-        return JSONResponse(error_body(500, message, "internal"), 500)
+        response = JSONResponse(error_body(500, message, "internal"), 500)
+        # this handler answers outside of all middleware: what CORS decided is added here, so that pages can read it
+        response.raw_headers.extend(request.scope.get("state", {}).get("cors", ()))
+        return response
 
     app.add_exception_handler(ServiceError, expected)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, LiteralString
 
 from fastapi import Depends, Request
 
@@ -25,7 +25,7 @@ from stores.records.database import Database
 from stores.records.facts import remember
 from stores.records.migrate import pending
 from stores.records.server import check_server
-from stores.records.signals import Signals
+from stores.records.signals import Callback, Signals
 from stores.vector import open_vector_store
 from stores.vector.base import VectorStore
 
@@ -77,7 +77,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         vectors = open_vector_store(settings.vector_store, database)
         embedders = EmbedderPool(settings)
         flows, runs = FlowCache(), Runs()
-        callbacks = {
+        callbacks: dict[LiteralString, Callback] = {
             CHANNEL: watch.notify,
             chatflow_records.CHANNEL: flows.notify,
             run_records.CHANNEL: runs.notify,

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,15 +99,14 @@ class FlowCache:
             known.retired = True
             self._close_if_idle(known)
 
-    @contextmanager
-    def holding(self, known: KnownFlow) -> Iterator[None]:
-        """Keep a version open for the time of a run."""
+    def hold(self, known: KnownFlow) -> None:
+        """Keep a version open until `release`, however often it is replaced."""
         known.users += 1
-        try:
-            yield
-        finally:
-            known.users -= 1
-            self._close_if_idle(known)
+
+    def release(self, known: KnownFlow) -> None:
+        """The counterpart of `hold`."""
+        known.users -= 1
+        self._close_if_idle(known)
 
     def notify(self, payload: str) -> None:
         """A flow, named by its id, was changed or removed."""

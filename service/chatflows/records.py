@@ -32,7 +32,8 @@ async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
     """A new flow."""
     row = await scope.one(
         "INSERT INTO chatflows (id, workspace_id, name, type, flow_data, deployed, is_public, api_key_id,"
-        " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category, mcp_server_config)"
+        " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category,"
+        " mcp_server_config)"
         " VALUES (%(id)s, %(workspace)s, %(name)s, %(type)s, %(flow_data)s, %(deployed)s, %(is_public)s,"
         " %(api_key_id)s, %(chatbot_config)s, %(api_config)s, %(analytic)s, %(speech_to_text)s, %(text_to_speech)s,"
         " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s) RETURNING *",

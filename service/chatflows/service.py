@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -134,43 +134,40 @@ class Entrance:
     history: tuple[Turn, ...]
 
 
-@asynccontextmanager
 async def enter(
-    resources: "Resources", flow_id: UUID, token: str | None, asked: str, *, fixed_counts: bool
-) -> AsyncIterator[Entrance]:
-    """Let a caller into a flow, which stays open meanwhile; one round trip once this process knows the flow.
+    resources: "Resources", flow_id: UUID, token: str | None, named: str, session_in: Callable[[KnownFlow], str]
+) -> Entrance:
+    """Let a caller into a flow; one round trip once this process knows the flow. The flow is held open until the
+    caller gives it to `resources.flows.release`.
 
-    `asked` is the session that the caller named; when it is empty the memory node's fixed session counts, if
-    `fixed_counts`. Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
+    `named` is the session that the caller named; `session_in` says which one counts, given the flow.
+    Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
     """
-    known = resources.flows.get(flow_id)
-    session = _session(known, asked, fixed_counts)
     with ExitStack() as stack:
+        known = resources.flows.get(flow_id)
+        session = named
         if known is not None:
-            stack.enter_context(resources.flows.holding(known))
+            resources.flows.hold(known)
+            stack.callback(resources.flows.release, known)
+            session = session_in(known)
         row = await _row(resources, flow_id, token, session, known)
         if known is None or not _current(known, row):
             known = await _learn(resources, flow_id, row)
-            stack.enter_context(resources.flows.holding(known))
-            again = _session(known, asked, fixed_counts)
-            if again != session or (known.compiled and known.compiled.credentials):
-                row = await _row(resources, flow_id, token, again, known)
+            resources.flows.hold(known)
+            stack.callback(resources.flows.release, known)
+            if session_in(known) != session or (known.compiled and known.compiled.credentials):
+                row = await _row(resources, flow_id, token, session_in(known), known)
                 known.stamp = row["stamp"]
         known.seen = time.monotonic()
         if row["api_key_id"] is not None and row["api_key_id"] != row["key_id"]:
             raise Unauthorized("Unauthorized: this chatflow needs its API key")
+        resources.flows.hold(known)
         turns = tuple(Turn(Role(role), text) for role, text in reversed(row["turns"] or ()))
-        yield Entrance(known, f"key:{row['key_id']}" if row["key_id"] else "public", turns)
+        return Entrance(known, f"key:{row['key_id']}" if row["key_id"] else "public", turns)
 
 
 def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
     return bool(row["version"] == known.flow.version and row["stamp"] == known.stamp)
-
-
-def _session(known: KnownFlow | None, asked: str, fixed_counts: bool) -> str:
-    if asked or not fixed_counts or known is None or known.compiled is None:
-        return asked
-    return known.compiled.session
 
 
 async def _row(

@@ -11,7 +11,9 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/chatflows-streaming/{id}",
         "GET /api/v1/public-chatbotConfig",  # answers 412: the id is missing
         "GET /api/v1/public-chatbotConfig/{id}",
+        "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",
+        "PUT /api/v1/chatmessage/abort/{chatflowid}",
         "PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}",
         "GET /healthz",
         "GET /readyz",

@@ -9,4 +9,5 @@ ROUTERS = {
     "document_stores": "service.document_stores.routes:routes",
     "chatflows": "service.chatflows.routes:routes",
     "predictions": "service.predictions.routes:routes",
+    "chat_messages": "service.predictions.routes:messages",
 }

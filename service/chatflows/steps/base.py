@@ -31,12 +31,20 @@ class Search(Protocol):
     async def __call__(self, workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]: ...
 
 
-class Quote(Protocol):
-    """Answers with sentences of passages; gives the text and the quoted passages, in order of their numbers."""
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """An answer made of sentences of passages: in pieces, with the passages it quotes in order of their numbers."""
 
-    async def __call__(
-        self, workspace: UUID, question: str, passages: Sequence[Passage]
-    ) -> tuple[str, tuple[Passage, ...]]: ...
+    pieces: tuple[str, ...]
+    passages: tuple[Passage, ...]
+    found: bool
+    """False: the passages do not answer the question; the pieces say so."""
+
+
+class Quote(Protocol):
+    """Answers a question with sentences of the passages that were found for it."""
+
+    async def __call__(self, question: str, passages: Sequence[Passage]) -> Quoted: ...
 
 
 Reveal = Callable[[UUID, UUID, str | None], Awaitable[Mapping[str, str]]]

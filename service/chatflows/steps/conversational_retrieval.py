@@ -1,6 +1,5 @@
 """Conversational RAG: rephrase a follow-up question, find passages, answer from them with numbered sources."""
 
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -24,8 +23,6 @@ from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Tu
 
 MAX_REPHRASED = 2_000
 """A model that rephrases into more characters than this did something else; the question is used as it is."""
-
-_PIECE = re.compile(r"\s*\S+|\s+$")
 
 
 class ConversationalRetrievalOptions(StepOptions):
@@ -82,10 +79,13 @@ class ConversationalRetrieval(EndingStep):
         before = [turn.text for turn in history if turn.role is Role.USER][-1:]
         asked = "\n".join([*before, run.question])
         passages = await self._retriever.retrieve(run, asked)
-        text, quoted = await run.backing.quote(run.workspace, asked, passages)
-        for piece in _PIECE.findall(text):
+        quoted = await run.backing.quote(run.question, passages)
+        if before and not quoted.found:
+            with_turn = await run.backing.quote(asked, passages)
+            quoted = with_turn if with_turn.found else quoted
+        for piece in quoted.pieces:
             yield Token(piece)
-        yield Sources(quoted)
+        yield Sources(quoted.passages)
 
     async def _written(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
         asked = run.question

@@ -1,0 +1,74 @@
+"""What the rest of the service lends to the steps of a flow."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from service.chatflows.steps.base import Backing, Quoted
+from service.chatflows.types import Passage
+from service.credentials import service as credentials
+from service.providers.defaults import Defaults
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from service.resources import Resources
+    from service.settings import Settings
+
+
+def defaults(settings: "Settings") -> Defaults:
+    """What the settings say to providers."""
+    return Defaults(
+        timeout=settings.provider_timeout,
+        embedding_model_path=settings.embedding_model_path,
+        embedding_threads=settings.embedding_threads,
+        openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
+        openai_base_url=settings.openai_base_url,
+        chat_model_path=settings.local_model,
+    )
+
+
+def backing(resources: "Resources") -> Backing:
+    """The steps' view of these resources."""
+
+    async def search(workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]:
+        from service.document_stores.search import search as find
+
+        found = await find(resources, workspace, store, question, k=k)
+        return [Passage(str(item.id), item.text, item.metadata, item.score) for item in found]
+
+    async def quote(question: str, passages: Sequence[Passage]) -> Quoted:
+        return await quoted(resources, question, passages)
+
+    async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
+        return await credentials.reveal(resources, workspace, credential, host=host)
+
+    return Backing(search, quote, reveal, defaults(resources.settings), resources.settings.chat_model)
+
+
+async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:
+    """The extractive answer, its sources numbered from 1 in the order in which they are quoted."""
+    from service.answers import extractive
+
+    embedder = await resources.embedders.get()
+
+    async def embed(texts: Sequence[str]) -> "NDArray[np.float32]":
+        return await embedder.embed_array(list(texts), urgent=True)
+
+    read = [extractive.Passage(item.text, number, _above(item)) for number, item in enumerate(passages, 1)]
+    answer = await extractive.answer(question, read, embed)
+    places = {number: place for place, number in enumerate(answer.used, 1)}
+    pieces = answer.pieces
+    if answer.found:
+        pieces = tuple(_renumbered(item.piece, item.passage + 1, places[item.passage + 1]) for item in answer.quotes)
+    return Quoted(pieces, tuple(passages[number - 1] for number in answer.used), answer.found)
+
+
+def _renumbered(piece: str, number: int, place: int) -> str:
+    return f"{piece.removesuffix(f'[{number}]')}[{place}]"
+
+
+def _above(passage: Passage) -> str:
+    """What stands above a chunk in its document."""
+    return str(passage.metadata.get("heading") or passage.metadata.get("title") or "")

@@ -1,0 +1,127 @@
+"""Predictions over HTTP (contract 1)."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import Path, Request, Response
+
+from service.chatflows.routes import Id, flow_id
+from service.errors import BadRequest, MissingPart
+from service.http.access import PUBLIC, CurrentCaller
+from service.http.routing import Routes
+from service.http.streams import EventStream, while_connected
+from service.predictions import service, wire
+from service.predictions.runs import Running, Stop
+from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
+from service.resources import CurrentResources
+
+routes = Routes("Predictions")
+messages = Routes("Chat messages")
+
+HEARTBEAT_SECONDS = 15.0
+JSON = "application/json"
+EXAMPLE = 'message:\ndata:{"event":"token","data":"You"}\n\n'
+BODY = PredictionBody.model_json_schema()
+
+
+async def _body(request: Request) -> PredictionBody:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with request.form() as form:
+            return wire.parse_form(form.multi_items())
+    content = await request.body()
+    if kind == "application/x-www-form-urlencoded":
+        return wire.parse_urlencoded(content)
+    return wire.parse_json(content)
+
+
+async def _frames(running: Running) -> AsyncIterator[bytes]:
+    """The run as frames, with a heartbeat where it is silent."""
+    writer = wire.Writer()
+    read = 0
+    while not running.done or read < len(running.events):
+        events = await running.read(read, HEARTBEAT_SECONDS)
+        read += len(events)
+        if events:
+            yield writer.write(events)
+        elif not running.done:
+            yield wire.HEARTBEAT
+
+
+@routes.post(
+    "/prediction/{id}",
+    PUBLIC,
+    errors=(400, 401, 403, 404, 412, 413, 422, 429, 502, 503),
+    summary="Ask a chatflow",
+    response_model=PredictionAnswer,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": BODY}, "multipart/form-data": {"schema": BODY}},
+        }
+    },
+)
+async def predict(id: Id, request: Request, resources: CurrentResources, caller: CurrentCaller) -> Response:
+    """Answers whole, or as a stream of events when `streaming` is true and the flow can stream. Both messages are
+    stored under the session; a client that goes away stops the model, and what was written until then is kept.
+
+    A flow that is bound to an API key needs that key. What is wrong with the request or the flow is answered with a
+    status in both cases; a model that fails while a stream is open ends it with the event `error`."""
+    target = flow_id(id)
+    body = await _body(request)
+    origin = request.headers.get("origin")
+    prediction = await service.ask(resources, target, body.asked(), token=caller.token, origin=origin)
+    running = prediction.running
+
+    def leave() -> None:
+        running.stop(Stop.GONE)
+
+    if prediction.streams:
+        return EventStream(_frames(running), leave, wire.HEADERS)
+    await while_connected(request.receive, running.wait(), leave)
+    return Response(wire.answer(prediction), media_type=JSON)
+
+
+@routes.post(
+    "/prediction", PUBLIC, errors=(412,), summary="Ask a chatflow: without an id", response_model=PredictionAnswer
+)
+async def predict_without_id() -> Any:
+    """Always refused."""
+    raise MissingPart("id not provided!")
+
+
+@messages.put(
+    "/chatmessage/abort/{chatflowid}/{chatid}",
+    PUBLIC,
+    summary="Stop an answer",
+    response_model=Aborted,
+)
+async def abort_chat_message(
+    chatflowid: Annotated[str, Path(description="Id of the chatflow")],
+    chatid: Annotated[str, Path(description="Id of the conversation")],
+    resources: CurrentResources,
+) -> Aborted:
+    """Stops the model of the running answer in whatever process it runs, and keeps what was written until then.
+    Answers the same for a conversation that is unknown or has ended."""
+    try:
+        target = flow_id(chatflowid)
+    except BadRequest:
+        return Aborted()
+    if len(chatid) <= wire.MAX_ID and "\0" not in chatid:
+        await service.abort(resources, target, chatid)
+    return Aborted()
+
+
+@messages.put(
+    "/chatmessage/abort/{chatflowid}",
+    PUBLIC,
+    errors=(412,),
+    summary="Stop an answer: without a chat id",
+    response_model=Aborted,
+)
+async def abort_chat_message_without_chat(
+    chatflowid: Annotated[str, Path(description="Id of the chatflow")],
+) -> Aborted:
+    """Always refused."""
+    raise MissingPart("chatid not provided!")

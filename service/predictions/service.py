@@ -1,0 +1,284 @@
+"""What a prediction does: let the caller in, run the flow, say what happens, keep both messages once at the end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from service.chatflows import service as chatflows
+from service.chatflows.cache import KnownFlow
+from service.chatflows.engine import CompiledFlow, compile_flow
+from service.chatflows.graph import Graph, Link, Node
+from service.chatflows.steps.base import Run
+from service.chatflows.types import Sources, StepEvent, Token, Turn, Usage
+from service.errors import Forbidden, ServiceError
+from service.predictions import records
+from service.predictions.backing import backing
+from service.predictions.events import Abort, End, Failure, Metadata
+from service.predictions.runs import Running, Stop, signal
+from service.predictions.text import clean
+from service.predictions.types import ChatType, Exchange, Question, State
+from service.resources import Resources
+
+log = logging.getLogger("ragstone.predictions")
+
+MAX_ANSWER = 1_000_000
+"""Characters after which a model is stopped: it will not end by itself."""
+
+
+class OriginRefused(Forbidden):
+    """This domain is not allowed to use the chatflow."""
+
+    code = "origin_refused"
+
+
+class EndlessAnswer(ServiceError):
+    """The model's answer does not end."""
+
+    status, code = 502, "endless_answer"
+
+
+class InternalFailure(ServiceError):
+    """Internal error. The log of the service has the details."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A run that has begun. `streams`: it is to be written as a stream."""
+
+    running: Running
+    chat: str
+    session: str
+    question: str
+    memory: str | None
+    message: UUID
+    streams: bool
+
+
+@dataclass(slots=True)
+class _Written:
+    """What a run has produced."""
+
+    texts: list[str] = field(default_factory=list)
+    length: int = 0
+    sources: tuple[Any, ...] | None = None
+    usage: list[Usage] = field(default_factory=list)
+
+
+async def ask(
+    resources: Resources, flow_id: UUID, question: Question, *, token: str | None, origin: str | None
+) -> Prediction:
+    """Begin to answer. What can be refused before the model is asked is refused here.
+
+    Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `FlowNotRunnable`.
+    """
+    named = question.session or question.chat
+
+    def session_in(known: KnownFlow) -> str:
+        # Contract 1.1: a streamed call without a chat gets a new one before the memory node is asked, so the node's
+        # fixed session counts for plain calls only.
+        streams = question.streaming and known.streams
+        return named or ("" if streams or known.compiled is None else known.compiled.session)
+
+    entrance = await chatflows.enter(resources, flow_id, token, named, session_in)
+    known = entrance.known
+    try:
+        if origin and not known.allows(origin):
+            raise OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
+        compiled = await _ready(resources, known)
+        streams = question.streaming and known.streams
+        chat = question.chat or question.session or str(uuid4())
+        session = session_in(known) or chat
+        run = Run(
+            workspace=known.flow.workspace,
+            chatflow=known.flow.id,
+            chat=chat,
+            session=session,
+            question=question.text,
+            history=(*question.history, *entrance.history),
+            backing=backing(resources),
+        )
+        message = uuid4()
+        work = _Work(resources, known, compiled, run, entrance.caller, message, question.lead)
+        running = resources.runs.start(known.flow.id, chat, work)
+    except BaseException:
+        resources.flows.release(known)
+        raise
+    return Prediction(running, chat, session, question.text, compiled.memory_label, message, streams)
+
+
+async def _ready(resources: Resources, known: KnownFlow) -> CompiledFlow:
+    """The compiled flow with its models open, else the reason why it cannot run."""
+    if known.compiled is None:
+        assert known.failure is not None
+        raise known.failure
+    await known.compiled.prepare(known.flow.workspace, backing(resources))
+    return known.compiled
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Runs a flow to its end, whatever that is. Owns the hold on the flow that `enter` took."""
+
+    resources: Resources
+    known: KnownFlow
+    compiled: CompiledFlow
+    run: Run
+    caller: str
+    message: UUID
+    lead: str | None
+
+    async def __call__(self, running: Running) -> None:
+        """Say the flow's events, store the exchange, say how it ended."""
+        try:
+            written = _Written()
+            failure = await self._follow(running, written)
+            running.complete()
+            if running.stopped is Stop.ABORTED:
+                running.say(Abort())
+            if failure is None or written.texts:
+                failure = await self._keep(running, written, failure) or failure
+            if failure is not None:
+                running.say(Failure(failure))
+            elif running.stopped is None:
+                running.say(self._metadata())
+        finally:
+            running.say(End())
+            self.resources.flows.release(self.known)
+
+    async def _follow(self, running: Running, written: _Written) -> ServiceError | None:
+        """Pass the flow's events on until it ends, fails or is stopped; the failure, if so."""
+        try:
+            async with aclosing(self.compiled.run(self.run)) as events:
+                async for event in events:
+                    if running.stopped:
+                        break
+                    _note(event, written, running)
+        except asyncio.CancelledError:
+            if running.stopped is None:
+                raise
+            if task := asyncio.current_task():
+                task.uncancel()
+        except ServiceError as error:
+            return None if running.stopped else error
+        except Exception:
+            log.exception("Unexpected failure of chatflow %s", self.run.chatflow)
+            return InternalFailure()
+        return None
+
+    async def _keep(self, running: Running, written: _Written, failure: ServiceError | None) -> ServiceError | None:
+        """Store the exchange. The failure to do so, if any: an answer that is not kept is not reported as complete."""
+        state = State.FAILED if failure else State.ABORTED if running.stopped else State.COMPLETE
+        exchange = Exchange(
+            user_id=uuid4(),
+            answer_id=self.message,
+            chatflow=self.known.flow.id,
+            caller=self.caller,
+            session=self.run.session,
+            chat=self.run.chat,
+            type=ChatType.EXTERNAL,
+            question=self.run.question,
+            answer="".join(written.texts),
+            state=state,
+            sources=None if written.sources is None else [source_document(item) for item in written.sources],
+            usage=_total(written.usage),
+            memory=self.compiled.memory_label,
+            lead=self.lead,
+        )
+        try:
+            async with self.resources.database.read(self.run.workspace) as scope:
+                if not await records.store(scope, exchange):
+                    log.warning("Chatflow %s was deleted while it answered", exchange.chatflow)
+        except Exception:
+            log.exception("The messages of chatflow %s could not be stored", exchange.chatflow)
+            return InternalFailure()
+        return None
+
+    def _metadata(self) -> Metadata:
+        run = self.run
+        return Metadata(run.chat, str(self.message), run.question, run.session, self.compiled.memory_label)
+
+
+def _note(event: StepEvent, written: _Written, running: Running) -> None:
+    if isinstance(event, Token):
+        text = clean(event.text)
+        written.length += len(text)
+        if written.length > MAX_ANSWER:
+            raise EndlessAnswer
+        if text:
+            written.texts.append(text)
+            running.say(Token(text))
+    elif isinstance(event, Sources):
+        written.sources = event.passages
+        running.say(event)
+    else:
+        written.usage.append(event)
+
+
+def _total(usage: Sequence[Usage]) -> dict[str, Any] | None:
+    """What all model calls of a run took."""
+    if not usage:
+        return None
+    return {
+        "inputTokens": sum(item.input_tokens for item in usage),
+        "outputTokens": sum(item.output_tokens for item in usage),
+        "calls": len(usage),
+        "model": usage[-1].model,
+    }
+
+
+def source_document(passage: Any) -> dict[str, Any]:
+    """A source as clients read it (contract 1.2), with the chunk's id and score in its metadata."""
+    metadata = {**passage.metadata, "score": round(passage.score, 6), "chunkId": passage.id}
+    return {"pageContent": passage.text, "metadata": metadata}
+
+
+async def abort(resources: Resources, flow_id: UUID, chat: str) -> None:
+    """Stop the runs of a chat in whatever process they are. Unknown chats are no error."""
+    resources.runs.abort(flow_id, chat)
+    async with resources.database.connection() as connection:
+        await records.signal_abort(connection, signal(flow_id, chat))
+
+
+async def ask_store(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    question: str,
+    *,
+    history: Sequence[Turn] = (),
+    k: int = 4,
+) -> AsyncGenerator[StepEvent, None]:
+    """Answer from a document store without a chatflow, with the service's own model; nothing is kept.
+
+    Raises `NotFound` for an unknown document store, `ProviderError` when the model fails.
+    """
+    compiled = compile_flow(_store_graph(store_id, k), chat_model=resources.settings.chat_model)
+    lent = backing(resources)
+    try:
+        await compiled.prepare(workspace, lent)
+        run = Run(workspace, None, "", "", clean(question), history, lent)
+        async with aclosing(compiled.run(run)) as events:
+            async for event in events:
+                yield event
+    finally:
+        await compiled.close()
+
+
+def _store_graph(store_id: UUID, k: int) -> Graph:
+    store = Node(
+        "store",
+        "documentStoreVS",
+        "Document store",
+        "Vector Stores",
+        {"selectedStore": str(store_id), "topK": k},
+        "retriever",
+        "",
+    )
+    options = {"returnSourceDocuments": True}
+    chain = Node("chain", "conversationalRetrievalQAChain", "Answer", "Chains", options, "", "")
+    link = Link("store", "retriever", "chain", "vectorStoreRetriever")
+    return Graph({"store": store, "chain": chain}, (link,))
