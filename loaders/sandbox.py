@@ -71,8 +71,7 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._starting = asyncio.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._started: asyncio.Task[tuple[subprocess.Popen[bytes], socket.socket]] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,18 +132,28 @@ class Sandbox:
         async with self._starting:
             await self._stop()
 
+    @property
+    def helper(self) -> int | None:
+        """The helper's process id; None while it is not up."""
+        if self._started is None or not self._started.done() or self._started.exception() is not None:
+            return None
+        return self._started.result()[0].pid
+
     async def _stop(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            process, self._process = self._process, None
-            await asyncio.to_thread(_wait, process)
+        started, self._started = self._started, None
+        if started is None:
+            return
+        try:
+            process, control = await started
+        except (LoaderError, OSError):
+            return  # it never came up
+        control.close()
+        await asyncio.to_thread(_wait, process)
 
     async def _fork(self) -> tuple[socket.socket, socket.socket]:
         """Our ends of a new child's sockets: for the job, and to watch it."""
         for attempt in (1, 2):
-            control = await self._helper()
+            control = await self._control()
             job, child_job = socket.socketpair()
             watch, child_watch = socket.socketpair()
             with child_job, child_watch:
@@ -161,20 +170,17 @@ class Sandbox:
             return job, watch
         raise AssertionError("unreachable")
 
-    async def _helper(self) -> socket.socket:
+    async def _control(self) -> socket.socket:
+        """The socket to a running helper."""
         async with self._starting:
-            if self._process is not None and self._process.poll() is not None:
-                await self._stop()
-            if self._control is not None:
-                return self._control
-            start = asyncio.create_task(asyncio.to_thread(_start))
-            try:
-                process, control = await asyncio.shield(start)
-            except asyncio.CancelledError:
-                start.add_done_callback(_discard)  # the thread goes on, nobody wants what it starts
-                raise
-            self._process, self._control = process, control
-            return control
+            if self._started is not None and self._started.done():
+                failed = self._started.exception() is not None
+                if failed or self._started.result()[0].poll() is not None:
+                    await self._stop()
+            if self._started is None:
+                self._started = asyncio.create_task(asyncio.to_thread(_start))
+            # A cancelled load leaves the start to the next one, or to `close`.
+            return (await asyncio.shield(self._started))[1]
 
 
 def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -212,14 +218,6 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _discard(start: "asyncio.Task[tuple[subprocess.Popen[bytes], socket.socket]]") -> None:
-    if not start.cancelled() and start.exception() is None:
-        process, control = start.result()
-        control.close()
         process.kill()
         process.wait()
 

@@ -212,9 +212,9 @@ async def test_a_child_has_no_network_no_programs_no_secrets_and_cannot_write(
 @LINUX
 async def test_cancelling_kills_the_child(hostile: Sandbox, tmp_path: Path) -> None:
     await do(hostile, tmp_path, "pid")
-    assert hostile._process is not None
+    assert hostile.helper is not None
     task = asyncio.create_task(do(hostile, tmp_path, "sleep"))
-    child = await first_child(hostile._process.pid)
+    child = await first_child(hostile.helper)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -230,8 +230,8 @@ async def test_what_a_child_leaves_behind_is_killed(hostile: Sandbox, tmp_path: 
 @LINUX
 async def test_closing_kills_helper_and_children(hostile: Sandbox, tmp_path: Path) -> None:
     await do(hostile, tmp_path, "pid")
-    assert hostile._process is not None
-    helper = hostile._process.pid
+    assert hostile.helper is not None
+    helper = hostile.helper
     task = asyncio.create_task(do(hostile, tmp_path, "sleep"))
     child = await first_child(helper)
     await hostile.close()
@@ -246,8 +246,8 @@ async def test_closing_kills_helper_and_children(hostile: Sandbox, tmp_path: Pat
 @LINUX
 async def test_a_killed_helper_takes_its_children_along_and_is_replaced(hostile: Sandbox, tmp_path: Path) -> None:
     await do(hostile, tmp_path, "pid")
-    assert hostile._process is not None
-    helper = hostile._process.pid
+    assert hostile.helper is not None
+    helper = hostile.helper
     task = asyncio.create_task(do(hostile, tmp_path, "sleep"))
     child = await first_child(helper)
     os.kill(helper, signal.SIGKILL)
@@ -255,7 +255,7 @@ async def test_a_killed_helper_takes_its_children_along_and_is_replaced(hostile:
         await task
     await until_gone(child)
     assert int(await do(hostile, tmp_path, "pid")) > 0
-    assert hostile._process.pid != helper
+    assert hostile.helper != helper
 
 
 PARENT = """
@@ -267,7 +267,7 @@ from loaders.sandbox import Sandbox
 async def main():
     made = Sandbox()
     first = await made.load(Source(Path(sys.argv[1]), "file"), "text", {"do": "pid"})
-    print(made._process.pid, flush=True)
+    print(made.helper, flush=True)
     await made.load(Source(Path(sys.argv[1]), "file"), "text", {"do": "sleep"})
 
 asyncio.run(main())
@@ -370,8 +370,8 @@ async def test_descriptors_and_zombies_do_not_pile_up(hostile: Sandbox, tmp_path
         await do(hostile, tmp_path, "pid")
         await failure(hostile, tmp_path, "leave")
     assert len(os.listdir("/dev/fd")) <= before
-    assert hostile._process is not None
-    assert [pid for pid in children(hostile._process.pid) if not runs(pid)] == []
+    assert hostile.helper is not None
+    assert [pid for pid in children(hostile.helper) if not runs(pid)] == []
 
 
 def test_the_helper_reports_in_a_fixed_shape() -> None:
