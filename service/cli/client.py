@@ -71,7 +71,7 @@ class Client:
         location = response.headers.get("location", "")
         if not location:
             raise CommandError(f"{self.url} did not say which job took the files")
-        return location.removeprefix("/api/v1")
+        return str(location).removeprefix("/api/v1")
 
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The events of a streamed answer, as (name, data). Raises `CommandError` for the event `error`."""

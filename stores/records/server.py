@@ -33,6 +33,13 @@ def check_server(url: str) -> None:
         connection.rollback()
 
 
+def versions(url: str) -> tuple[str, str]:
+    """The versions of Postgres and of pgvector in this database; "none" where the extension is not there."""
+    with psycopg.connect(url, connect_timeout=15) as connection:
+        present = _value(connection, "SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        return _value(connection, "SHOW server_version") or "unknown", present or "none"
+
+
 def _check_version(connection: _Connection) -> None:
     major = connection.info.server_version // 10_000
     if major < OLDEST_POSTGRES:
