@@ -1,0 +1,115 @@
+"""What compiles, and what every refusal names."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from service.chatflows.engine import compile_flow, default_model
+from service.chatflows.graph import parse
+from service.chatflows.steps.chat_local import ChatLocal
+from service.chatflows.steps.chat_openai import ChatOpenAI
+from service.chatflows.types import FlowNotRunnable
+from tests.service.chatflows.flows import edge, graph, node, openai, rag
+
+
+def refused(flow_data: str) -> str:
+    """Why a flow does not compile."""
+    with pytest.raises(FlowNotRunnable) as caught:
+        compile_flow(parse(flow_data))
+    return caught.value.message
+
+
+def test_a_rag_flow_compiles_into_typed_steps() -> None:
+    compiled = compile_flow(parse(rag(uuid4(), memory={"sessionId": "fixed"})))
+    assert sorted(type(step).__name__ for step in compiled.steps) == [
+        "BufferMemory",
+        "ChatLocal",
+        "ConversationalRetrieval",
+        "DocumentStoreVS",
+    ]
+    assert compiled.session == "fixed"
+    assert compiled.memory_label == "Buffer Memory"
+
+
+def test_an_unknown_node_is_named_with_what_is_supported() -> None:
+    text = refused(rag(uuid4(), model=node("m", "chatMystery", "Chat Models")))
+    assert "'chatMystery' is not supported" in text
+    assert "chatOpenAI" in text
+
+
+def test_an_unknown_ending_is_named() -> None:
+    assert "'mysteryChain' is not supported" in refused(graph([node("m", "mysteryChain", "Chains")], []))
+
+
+def test_an_unknown_node_that_feeds_nothing_is_no_obstacle() -> None:
+    flow = graph([node("x", "faiss", "Vector Stores")], [])
+    assert "no chain, agent or engine ends the flow" in refused(flow)
+    nodes: list[dict[str, Any]] = [node("x", "faiss", "Vector Stores")]
+    assert "'faiss' is not supported" in refused(graph(nodes, []))
+
+
+def test_exactly_one_ending_is_wanted() -> None:
+    two = [node(name, "conversationalRetrievalQAChain", "Chains") for name in ("one", "two")]
+    assert "exactly one" in refused(graph(two, []))
+    assert "no chain" in refused(graph([], []))
+
+
+def test_a_missing_retriever_is_named() -> None:
+    assert "nothing is linked to 'vectorStoreRetriever'" in refused(
+        graph([node("chain", "conversationalRetrievalQAChain", "Chains")], [])
+    )
+
+
+def test_a_link_of_the_wrong_kind_is_named() -> None:
+    nodes = [node("memory", "bufferMemory", "Memory"), node("chain", "conversationalRetrievalQAChain", "Chains")]
+    text = refused(graph(nodes, [edge("memory", "chain", "vectorStoreRetriever")]))
+    assert "'vectorStoreRetriever' cannot take bufferMemory (memory)" in text
+
+
+def test_a_link_to_an_input_that_is_not_there_is_named() -> None:
+    store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(uuid4())})
+    moderation = node("m", "chatLocal", "Chat Models")
+    nodes = [store, moderation, node("c", "conversationalRetrievalQAChain", "Chains")]
+    text = refused(graph(nodes, [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "inputModeration")]))
+    assert "linked to 'inputModeration'" in text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ({"temperature": "hot"}, "temperature"),
+        ({"topP": 7}, "topP"),
+        ({"basepath": "ftp://x"}, "basepath"),
+        ({"maxTokens": "1.5"}, "maxTokens"),
+        ({"streaming": "perhaps"}, "streaming"),
+    ],
+)
+def test_a_bad_option_names_label_and_field(inputs: dict[str, Any], field: str) -> None:
+    text = refused(rag(uuid4(), model=openai("http://127.0.0.1:1/v1", **inputs)))
+    assert f"chatOpenAI (chatOpenAI_0): {field}:" in text
+
+
+def test_numbers_and_flags_may_be_texts_and_empty_texts_count_as_unset() -> None:
+    model = openai("", temperature="0.2", streaming="true", maxTokens="", baseOptions='{"defaultHeaders": {"a": "b"}}')
+    steps = compile_flow(parse(rag(uuid4(), model=model))).steps
+    (step,) = (item for item in steps if isinstance(item, ChatOpenAI))
+    assert (step.options.temperature, step.options.streaming, step.options.max_tokens) == (0.2, True, None)
+    assert step.options.base_options == {"defaultHeaders": {"a": "b"}}
+
+
+def test_the_default_model_answers_where_a_chain_is_linked_to_none() -> None:
+    store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(uuid4())})
+    flow = graph(
+        [store, node("c", "conversationalRetrievalQAChain", "Chains")], [edge("s", "c", "vectorStoreRetriever")]
+    )
+    (quoting,) = (step for step in compile_flow(parse(flow)).steps if isinstance(step, ChatLocal))
+    assert quoting.quotes
+    named = compile_flow(parse(flow), chat_model="openai:small").steps
+    (remote,) = (step for step in named if isinstance(step, ChatOpenAI))
+    assert remote.options.model_name == "small"
+
+
+def test_a_default_model_of_an_unknown_form_is_refused() -> None:
+    with pytest.raises(FlowNotRunnable, match="RAGSTONE_CHAT_MODEL"):
+        default_model("whatever")
