@@ -120,7 +120,10 @@ def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for a list of pydantic errors, naming each field."""
     parts = []
     for item in errors[:5]:
-        where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path", "header"))
+        place = list(item["loc"])
+        if place and place[0] in ("body", "query", "path", "header") and (len(place) > 1 or place[0] == "body"):
+            del place[0]  # FastAPI says first where the field came from
+        where = ".".join(str(part) for part in place)
         parts.append(f"{where or 'body'}: {item['msg']}")
     more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
     return "Invalid request. " + "; ".join(parts) + more

@@ -23,6 +23,7 @@ __all__ = [
     "foreign",
     "foreign_workspace",
     "key",
+    "limited",
     "resources",
     "settings",
     "speak",
@@ -100,5 +101,13 @@ async def foreign_workspace(resources: Resources) -> UUID:
 async def foreign(app: FastAPI, resources: Resources, foreign_workspace: UUID) -> AsyncIterator[httpx.AsyncClient]:
     """A client that may do everything, but in another workspace."""
     _, secret = await api_keys.create(resources.database, foreign_workspace, "foreign")
+    async with speak(app, secret) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def limited(app: FastAPI, resources: Resources, workspace: UUID) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose key has one permission that no route asks for."""
+    _, secret = await api_keys.create(resources.database, workspace, "limited", ["auditLogs:view"])
     async with speak(app, secret) as opened:
         yield opened

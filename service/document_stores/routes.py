@@ -28,7 +28,6 @@ UPSERT_REQUEST = {
     "requestBody": {
         "content": {
             "application/json": {
-                "schema": {"$ref": "#/components/schemas/UpsertBody"},
                 "example": {"loader": {"name": "plainText", "config": {"text": "Offices close at 18:00."}}},
             },
             "multipart/form-data": {
@@ -165,6 +164,7 @@ async def get_chunks(
     summary="Upsert documents",
     response_model=wire.UpsertResult,
     responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
+    body=wire.UpsertBody,
     openapi_extra=UPSERT_REQUEST,
 )
 async def upsert(id: UUID, request: Request, resources: CurrentResources, workspace: CurrentWorkspace) -> Any:

@@ -25,7 +25,10 @@ NAMES: dict[str, Any] = {
 
 
 def example_of(schema: Schema, schemas: Mapping[str, Schema], name: str = "", depth: int = 0) -> Any:
-    """A value that fits a JSON schema of the OpenAPI document; `schemas` are its components, `name` is the field's."""
+    """A value that fits a JSON schema of the OpenAPI document; `schemas` are its components, `name` is the field's.
+
+    Fields that may be left out and say nothing about themselves are left out.
+    """
     if schema.get("examples"):
         return schema["examples"][0]
     if "example" in schema:
@@ -57,8 +60,12 @@ def _of_union(options: list[Schema], schemas: Mapping[str, Schema], name: str, d
 def _of_type(schema: Schema, schemas: Mapping[str, Schema], name: str, depth: int) -> Any:
     kind = schema.get("type")
     if kind == "object":
-        fields = schema.get("properties", {})
-        return {field: example_of(part, schemas, field, depth + 1) for field, part in fields.items()}
+        required = schema.get("required", ())
+        return {
+            field: example_of(part, schemas, field, depth + 1)
+            for field, part in schema.get("properties", {}).items()
+            if field in required or part.get("examples") or part.get("default") is not None
+        }
     if kind == "array":
         items = schema.get("items", {})
         return [] if depth > DEPTH or not items else [example_of(items, schemas, name, depth + 1)]

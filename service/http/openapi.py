@@ -1,15 +1,17 @@
 """The OpenAPI document: FastAPI's, with our error body, the key each route needs, and an example for every body."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from service.errors import HTTP_CODES, error_body
 from service.http.examples import example_of
 from service.http.wire import ErrorBody
 
 JSON = "application/json"
+REFERENCE = "#/components/schemas/{model}"
 SCHEME = "bearer"
 SECURITY_SCHEME = {
     "type": "http",
@@ -61,18 +63,28 @@ TAGS = {
 def error_answer(status: int) -> dict[str, Any]:
     """The documented answer for an error status."""
     example = error_body(status, DESCRIPTIONS[status], CODES[status])
-    body = {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}, "example": example}
+    body = {"schema": {"$ref": REFERENCE.format(model=ErrorBody.__name__)}, "example": example}
     return {"description": DESCRIPTIONS[status], "content": {JSON: body}}
 
 
 class Application(FastAPI):
     """FastAPI with our OpenAPI document."""
 
+    def __init__(self, **options: Any) -> None:
+        """`options` go to FastAPI."""
+        super().__init__(**options)
+        self.bodies: list[type[BaseModel]] = []
+
     def openapi(self) -> dict[str, Any]:
         """The document; built once."""
         if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi())
+            self.openapi_schema = _completed(super().openapi(), self.bodies)
         return self.openapi_schema
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """How a body that the handler reads itself stands in the document."""
+    return {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -82,12 +94,16 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str
             yield method.upper(), path, operation
 
 
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
+def _completed(document: dict[str, Any], bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for leftover in ("HTTPValidationError", "ValidationError"):
         schemas.pop(leftover, None)
-    schemas[ErrorBody.__name__] = ErrorBody.model_json_schema()
+    models: list[type[BaseModel]] = [ErrorBody, *bodies]
+    for model in models:
+        schema = model.model_json_schema(ref_template=REFERENCE)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     components["securitySchemes"] = {SCHEME: SECURITY_SCHEME}
     used = set()
     for _method, _path, operation in operations(document):

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from service.errors import BadRequest
 from service.http.access import Rule, Verify, authorise, bearer
-from service.http.openapi import SCHEME, error_answer
+from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
 from service.http.public import PUBLIC_ROUTES
 
 Handler = Callable[..., Any]
@@ -30,6 +32,8 @@ def guarded(rule: Rule) -> type[APIRoute]:
                 verify: Verify = request.app.state.verify
                 token = bearer(request.headers.get("authorization"))
                 request.state.caller = await authorise(rule, token, verify)
+                if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
+                    raise BadRequest("The URL must not contain a NUL character.")
                 response: Response = await handle(request)
                 return response
 
@@ -46,12 +50,24 @@ def _security(rule: Rule) -> list[dict[str, list[str]]]:
     return [{SCHEME: [scope]} for scope in sorted(rule.scopes)] or [{SCHEME: []}]
 
 
+def _extra(rule: Rule, body: type[BaseModel] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a route adds to its operation in the document."""
+    extra = {"security": _security(rule), **given}
+    if body is not None:
+        request = {"required": True, **extra.get("requestBody", {})}
+        content = request.get("content", {})
+        described = {**json_body(body), **{k: v for k, v in content.get(JSON, {}).items() if k != "schema"}}
+        extra["requestBody"] = {**request, "content": {**content, JSON: described}}
+    return extra
+
+
 @dataclass(slots=True)
 class _Spec:
     method: str
     path: str
     rule: Rule
     handler: Handler
+    body: type[BaseModel] | None
     options: dict[str, Any]
 
 
@@ -64,9 +80,17 @@ class Routes:
     specs: list[_Spec] = field(default_factory=list)
 
     def add(
-        self, method: str, path: str, rule: Rule, *, errors: tuple[int, ...] = (), **options: Any
+        self,
+        method: str,
+        path: str,
+        rule: Rule,
+        *,
+        errors: tuple[int, ...] = (),
+        body: type[BaseModel] | None = None,
+        **options: Any,
     ) -> Callable[[Handler], Handler]:
-        """Declare a route. `errors` are the statuses it can answer with besides its rule's; `options` go to FastAPI
+        """Declare a route. `errors` are the statuses it can answer with besides its rule's; `body` is the model of a
+        JSON body that the handler reads itself (as one that takes forms too); `options` go to FastAPI
         (`summary` and `response_model` or `responses` are demanded by a test). The handler's name in camelCase is the
         route's operation id and unlike every other; its docstring is the description."""
 
@@ -76,8 +100,8 @@ class Routes:
             options["responses"] = {**{status: error_answer(status) for status in sorted(statuses)}, **responses}
             options.setdefault("response_description", "Success")
             options.setdefault("operation_id", to_camel(handler.__name__))
-            options["openapi_extra"] = {"security": _security(rule), **options.get("openapi_extra", {})}
-            self.specs.append(_Spec(method, self.prefix + path, rule, handler, options))
+            options["openapi_extra"] = _extra(rule, body, options.get("openapi_extra", {}))
+            self.specs.append(_Spec(method, self.prefix + path, rule, handler, body, options))
             return handler
 
         return declare
@@ -102,12 +126,14 @@ class Routes:
         """A DELETE route; see `add`."""
         return self.add("DELETE", path, rule, **options)
 
-    def install(self, app: FastAPI) -> None:
+    def install(self, app: Application) -> None:
         """Register the routes; raises `UndeclaredRoute` for a public one that is not on the reviewed list."""
         for spec in self.specs:
             name = f"{spec.method} {spec.path}"
             if spec.rule.public != (name in PUBLIC_ROUTES):
                 raise UndeclaredRoute(f"{name}: its rule and service/http/public.py disagree")
+            if spec.body is not None:
+                app.bodies.append(spec.body)
             app.router.add_api_route(
                 spec.path,
                 spec.handler,

@@ -1,11 +1,12 @@
 """Shapes that all Flowise answers share: camelCase bodies, dates, pages, the error body."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from service.errors import MissingPart
@@ -23,6 +24,35 @@ class Body(BaseModel):
     """Base of request bodies: camelCase fields; unknown ones are ignored and never stored, as clients send extras."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_storable_text(cls, values: object) -> object:
+        """Refuse text that Postgres cannot hold: NUL, and halves of UTF-16 pairs, which JSON can write."""
+        if (found := _unstorable(values)) is not None:
+            raise ValueError(f"{found or 'text'}: holds a NUL or half a character, which cannot be stored")
+        return values
+
+
+def _unstorable(value: object, where: str = "") -> str | None:
+    """Where in a JSON value the first text lies that cannot be stored."""
+    if isinstance(value, str):
+        return where if "\x00" in value or (not value.isprintable() and _LONE.search(value)) else None
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    for key, part in parts:
+        inner = f"{where}.{key}" if where else str(key)
+        if (found := _unstorable(key if isinstance(key, str) else "", inner)) is not None:
+            return found.encode("ascii", "backslashreplace").decode()
+        if (found := _unstorable(part, inner)) is not None:
+            return found
+    return None
+
+
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 class ErrorBody(BaseModel):

@@ -7,6 +7,7 @@ from tests.application import (  # noqa: F401  # fixtures
     foreign,
     foreign_workspace,
     key,
+    limited,
     resources,
     settings,
     workspace,

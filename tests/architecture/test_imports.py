@@ -1,4 +1,4 @@
-"""Which way imports may point (ADRs in service/decisions/). One parse; a rule is a function from a module to findings."""
+"""Which way imports may point. One parse; a rule is a function from a module to what it finds there."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -126,7 +126,7 @@ def distributions_stay_in_their_adapters(module: Module) -> Iterator[str]:
 
 
 def features_meet_at_their_doors(module: Module) -> Iterator[str]:
-    """A feature uses another's service and types, nothing else of it; at the edge it may answer with its wire shapes."""
+    """A feature uses another's service and types, nothing else; its edge may answer with another's wire shapes."""
     parts = PurePosixPath(module.path).parts
     if parts[0] != "service" or len(parts) < 3 or parts[1] not in features():
         return

@@ -4,8 +4,12 @@ import pytest
 
 from service.http.examples import ID, example_of
 
-NODE = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]}}}
-LOOP = {"type": "object", "properties": {"self": {"$ref": "#/components/schemas/Loop"}}}
+NODE = {
+    "type": "object",
+    "required": ["next"],
+    "properties": {"next": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]}},
+}
+LOOP = {"type": "object", "required": ["self"], "properties": {"self": {"$ref": "#/components/schemas/Loop"}}}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +23,11 @@ LOOP = {"type": "object", "properties": {"self": {"$ref": "#/components/schemas/
         ({"type": "integer"}, 1),
         ({"type": "array", "items": {"type": "boolean"}}, [True]),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 1),
-        ({"type": "object", "properties": {"a": {"type": "number"}}}, {"a": 1.0}),
+        ({"type": "object", "required": ["a"], "properties": {"a": {"type": "number"}}}, {"a": 1.0}),
+        (
+            {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "string", "default": "x"}}},
+            {"b": "x"},
+        ),
         ({"$ref": "#/components/schemas/Node"}, {"next": None}),
         ({}, {}),
     ],
