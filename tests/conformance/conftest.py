@@ -1,6 +1,19 @@
-"""What LangChain's suites need of pytest."""
+"""The running application for the tests over all routes, and what LangChain's suites need of pytest."""
 
 import pytest
+
+from tests.application import (  # noqa: F401  # fixtures
+    anonymous,
+    app,
+    client,
+    foreign,
+    foreign_workspace,
+    key,
+    limited,
+    resources,
+    settings,
+    workspace,
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
