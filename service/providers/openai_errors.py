@@ -24,7 +24,7 @@ from service.providers.errors import (
 
 T = TypeVar("T")
 
-FAILURES = (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError)
+FAILURES = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
 """What a call through the SDK raises when the provider is at fault."""
 
 LONGEST_PAUSE = 20.0
@@ -35,7 +35,7 @@ FIRST_PAUSE = 0.5
 
 def translate(error: Exception, *, key: str = "") -> ProviderError:
     """Our error for one of `FAILURES`; the message quotes the provider without the key."""
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
         return ProviderTimeout("The model provider did not answer in time.")
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         return ProviderUnavailable("The model provider cannot be reached, or broke off its answer.")

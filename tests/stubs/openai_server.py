@@ -152,14 +152,21 @@ class OpenAIStub:
         self._scripts.waiting.clear()
         self.requests.clear()
 
+    def wait_until_asked(self, *, seconds: float = 10.0) -> Recorded:
+        """The last request, once there is one; `TimeoutError` after `seconds`."""
+        return self._wait(lambda: bool(self.requests), -1, seconds)
+
     def wait_until_ended(self, index: int = -1, *, seconds: float = 10.0) -> Recorded:
         """The request `index` once its answer ended or was given up; `TimeoutError` after `seconds`."""
+        return self._wait(lambda: bool(self.requests) and self.requests[index].ended is not None, index, seconds)
+
+    def _wait(self, done: Callable[[], bool], index: int, seconds: float) -> Recorded:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.requests and self.requests[index].ended is not None:
-                return self.requests[index]
+        while not done():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the stub still waits")
             time.sleep(0.005)
-        raise TimeoutError("the stub is still answering")
+        return self.requests[index]
 
     def serve(self) -> None:
         """Answer on the calling thread until the process is told to end."""
@@ -231,7 +238,7 @@ class OpenAIStub:
             await _stream(recorded, script, reply, usage if counted else None, send)
             return
         message = {"role": "assistant", "content": reply}
-        body = _chat_body("chat.completion")
+        body = _chat_body("chat.completion", recorded.body["model"])
         body["choices"] = [{"index": 0, "message": message, "finish_reason": script.finish_reason}]
         if script.usage:
             body["usage"] = usage
@@ -259,7 +266,7 @@ async def _stream(recorded: Recorded, script: Script, reply: str, usage: Mapping
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
 
     async def event(choices: list[dict[str, Any]], **more: Any) -> None:
-        data = json.dumps(_chat_body("chat.completion.chunk") | {"choices": choices} | more)
+        data = json.dumps(_chat_body("chat.completion.chunk", recorded.body["model"]) | {"choices": choices} | more)
         await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
 
     if script.stop_after == 0:
@@ -280,8 +287,8 @@ async def _stream(recorded: Recorded, script: Script, reply: str, usage: Mapping
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
 
 
-def _chat_body(kind: str) -> dict[str, Any]:
-    return {"id": "chatcmpl-stub", "object": kind, "created": 1, "model": MODEL}
+def _chat_body(kind: str, model: str) -> dict[str, Any]:
+    return {"id": "chatcmpl-stub", "object": kind, "created": 1, "model": model}
 
 
 def _tokens(text: str) -> list[str]:

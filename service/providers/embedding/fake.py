@@ -1,5 +1,6 @@
 """An embedder without a model, for tests: words hashed into a vector, so that shared words make texts near."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ class FakeEmbedder(Embedder):
         return Fingerprint(provider="fake", model="hashed-words", dimension=self._dimension, normalised=True)
 
     async def _vectors(self, texts: Sequence[str], kind: TextKind, urgent: bool) -> Vectors:
+        await asyncio.sleep(0)  # a real embedder gives way here, and can be cancelled
         return self._vectors_blocking(texts, kind)
 
     def _vectors_blocking(self, texts: Sequence[str], kind: TextKind) -> Vectors:

@@ -177,9 +177,10 @@ class _Runtime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # A memory pattern is kept for each input shape and each text has its own: 150 MB more for no speed.
         options.enable_mem_pattern = False
+        vendor = onnxruntime.capi.onnxruntime_pybind11_state
         try:
             self._session = onnxruntime.InferenceSession(str(files.model), options, providers=["CPUExecutionProvider"])
-        except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+        except (vendor.Fail, vendor.InvalidProtobuf, vendor.InvalidGraph, vendor.NotImplemented) as error:
             raise Malformed(f"{files.model} is not a model that ONNX Runtime can load.") from error
         self._inputs = {item.name for item in self._session.get_inputs()}
         self.tokenizer = Tokenizer.from_file(str(files.tokenizer))
