@@ -12,7 +12,7 @@ from loaders.splitters.structure import Structure
 Tokens: TypeAlias = Callable[[str], Sequence[tuple[int, int]]]
 """A tokenizer: the places (start, end in characters) of a text's tokens, in order."""
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 12
 _FIRST_CJK = "\u2e80"
 """From here on scripts are written without blanks between words."""
 _ESTIMATE = re.compile(
