@@ -1,0 +1,68 @@
+"""Run benchmarks: `python -m tests.benchmarks [--only NAME] [--size MB] [--requests N] [--json]`."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import footprint, ingestion, predictions, retrieval
+from tests.benchmarks.harness import Service
+from tests.benchmarks.measure import Measure
+
+NAMES = ("predictions", "ingestion", "footprint", "retrieval")
+
+
+def measures(only: str | None, megabytes: float, requests: int) -> Iterator[Measure]:
+    """The measures, as they come."""
+    wanted = (only,) if only else NAMES
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as folder:
+        data = Path(folder) / "data"
+        with Service(data) as service:
+            if "predictions" in wanted:
+                yield from predictions.run(service, requests)
+            if "ingestion" in wanted:
+                yield from ingestion.run(service, int(megabytes * 1_000_000))
+            if "retrieval" in wanted:
+                yield from retrieval.run(service)
+        if "footprint" in wanted:
+            yield from footprint.run(data)
+
+
+def table(found: list[Measure]) -> Table:
+    """The report as people read it."""
+    view = Table("measure", "value", "target", "", "made of")
+    for item in found:
+        sign = "≥" if item.better == "higher" else "≤"
+        made = ", ".join(f"{name} {value:.4g}" for name, value in item.details.items())
+        verdict = "reached" if item.reached else "missed"
+        view.add_row(item.name, f"{item.value:.3f} {item.unit}", f"{sign} {item.target:g} {item.unit}", verdict, made)
+    return view
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; 1 when a target was missed."""
+    parser = argparse.ArgumentParser(prog="ragstone bench")
+    parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--size", type=float, default=5.0, help="megabytes of text to upsert")
+    parser.add_argument("--requests", type=int, default=1000, help="predictions to send")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    found = []
+    for item in measures(given.only, given.size, given.requests):
+        print(f"{item.name}: {item.value:.3f} {item.unit}", file=sys.stderr)
+        found.append(item)
+    if given.json:
+        print(json.dumps([asdict(item) | {"reached": item.reached} for item in found], indent=2))
+    else:
+        Console().print(table(found))
+    return 0 if all(item.reached for item in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
