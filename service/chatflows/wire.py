@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.chatflows.types import Chatflow, Draft, FlowType
 from service.errors import BadRequest
@@ -18,39 +18,29 @@ PROMPTS = re.compile(r"prompt|message|instruction|template", re.IGNORECASE)
 """Names of inputs that hold prompts: not for the public."""
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not hold NUL characters")
-    return value
-
-
 def _empty_is_none(value: Any) -> Any:
     return None if value == "" else value
-
-
-Text = Annotated[str, AfterValidator(_no_nul)]
-"""A text that the database can hold."""
 
 
 class ChatflowBody(Body):
     """Any of a chatflow's fields. Id, dates and workspace are the server's; sent along they are ignored."""
 
-    name: Text | None = Field(None, max_length=1000, examples=["Handbook"])
-    flow_data: Text | None = Field(None, description="The graph, as JSON text; kept byte for byte", examples=[GRAPH])
+    name: str | None = Field(None, max_length=1000, examples=["Handbook"])
+    flow_data: str | None = Field(None, description="The graph, as JSON text; kept byte for byte", examples=[GRAPH])
     type: str | None = Field(None, description=", ".join(FlowType), examples=["CHATFLOW"])
     deployed: bool | None = None
     is_public: bool | None = None
     apikeyid: Annotated[UUID | None, BeforeValidator(_empty_is_none)] = Field(
         None, alias="apikeyid", description="Id of the API key that predictions must send"
     )
-    chatbot_config: Text | None = Field(None, description="JSON text (contract 4.2)", examples=["{}"])
-    api_config: Text | None = Field(None, description="JSON text", examples=["{}"])
-    analytic: Text | None = Field(None, description="JSON text", examples=["{}"])
-    speech_to_text: Text | None = Field(None, description="JSON text", examples=["{}"])
-    text_to_speech: Text | None = Field(None, description="JSON text", examples=["{}"])
-    follow_up_prompts: Text | None = Field(None, description="JSON text", examples=["{}"])
-    category: Text | None = Field(None, description="Tags, separated by semicolons", examples=["HR;Docs"])
-    mcp_server_config: Text | None = Field(None, description="JSON text", examples=["{}"])
+    chatbot_config: str | None = Field(None, description="JSON text (contract 4.2)", examples=["{}"])
+    api_config: str | None = Field(None, description="JSON text", examples=["{}"])
+    analytic: str | None = Field(None, description="JSON text", examples=["{}"])
+    speech_to_text: str | None = Field(None, description="JSON text", examples=["{}"])
+    text_to_speech: str | None = Field(None, description="JSON text", examples=["{}"])
+    follow_up_prompts: str | None = Field(None, description="JSON text", examples=["{}"])
+    category: str | None = Field(None, description="Tags, separated by semicolons", examples=["HR;Docs"])
+    mcp_server_config: str | None = Field(None, description="JSON text", examples=["{}"])
 
     def changes(self) -> dict[str, Any]:
         """The columns that the body names. Raises `BadRequest` for an unknown type."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from service.chatflows.types import Role, Sources, Token, Turn
 from service.errors import BadRequest, MissingPart, Unprocessable, describe_validation
@@ -51,8 +51,13 @@ Line = Annotated[str, BeforeValidator(_cleaned)]
 Config = Annotated[dict[str, Any] | None, BeforeValidator(_object_or_none)]
 
 
-class PredictionBody(Body):
-    """A question to a chatflow. Every field but the question may be null or left out; unknown ones are ignored."""
+class PredictionBody(BaseModel):
+    """A question to a chatflow. Every field but the question may be null or left out; unknown ones are ignored.
+
+    Text that cannot be stored is cleaned here, not refused as in other bodies: people paste it into chats.
+    """
+
+    model_config = Body.model_config
 
     question: Line | None = Field(None, max_length=MAX_QUESTION, examples=["How many days of leave do I have?"])
     chat_id: Line | None = Field(None, max_length=MAX_ID, description="Id of the conversation; none: a new one")
