@@ -22,6 +22,7 @@ STATEMENT = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|
 SQL_ALLOWED = (*SQL_FILES, "service/worker/records.py")
 
 BROAD = {
+    "service/predictions/service.py": "the end of a stream: the client must learn that it failed",
     "service/worker/runner.py": "the worker's loop: a job that fails must not end the worker",
     "service/providers/embedding/lanes.py": "the failure belongs to the callers that wait, not to the lane",
 }
@@ -39,6 +40,8 @@ FORMATTED = {
 """Files that write SQL text from values of their own, and why."""
 
 UNSCOPED = {
+    "service/document_stores/check/records.py:workspaces": "the check goes through all of them",
+    "service/document_stores/check/records.py:blobs": "uploads of all workspaces share one folder",
     "service/chatflows/records.py:find": "how a public call learns whose flow it asks for",
     "service/chatflows/records.py:version": "a cache of flows asks whether its copy is fresh",
     "service/worker/records.py:newest_worker": "workers belong to the installation",
