@@ -39,7 +39,7 @@ class Lanes:
     """Two queues of texts, urgent and bulk, over `threads` bulk workers and half as many that only take urgent texts.
 
     An urgent text therefore never waits for a bulk batch to end. Bulk workers help once a whole batch of urgent
-    texts waits. Threads start with the first text and end with `close`.
+    texts waits, or several of one caller. Threads start with the first text and end with `close`.
     """
 
     def __init__(self, compute: Compute, threads: int) -> None:
@@ -115,6 +115,9 @@ class Lanes:
     def _choose(self, only_urgent: bool) -> deque[_Item]:
         if only_urgent or len(self._urgent) >= BATCH_TEXTS:
             return self._urgent
+        # The texts of one caller gain from a second core; lone queries of many callers gain more from a shared batch.
+        if self._urgent and len(self._urgent[0][0].rows) > 1:
+            return self._urgent
         return self._bulk
 
 
@@ -123,7 +126,7 @@ def _batch(queue: deque[_Item]) -> list[_Item]:
     longest = 0
     while queue and len(batch) < BATCH_TEXTS:
         request, _, tokens = queue[0]
-        if request.answer.cancelled():
+        if request.answer.done():  # cancelled, or failed with an earlier batch
             queue.popleft()
             continue
         longest = max(longest, len(tokens))
