@@ -48,7 +48,7 @@ class SentenceTransformersEmbedder(Embedder):
     @property
     def dimension(self) -> int | None:
         """The size of the vectors; None until the model is loaded."""
-        return None if self._model is None else int(self._model.get_sentence_embedding_dimension())
+        return None if self._model is None else _dimension(self._model)
 
     async def open(self) -> None:
         """Load the model, off the event loop. Raises `MissingLibrary`, `RequestRefused`."""
@@ -61,7 +61,7 @@ class SentenceTransformersEmbedder(Embedder):
         return Fingerprint(
             provider="sentence_transformers",
             model=self._name,
-            dimension=int(self._model.get_sentence_embedding_dimension()),
+            dimension=_dimension(self._model),
             normalised=True,
             revision=self._revision or "",
             query_prefix=prompts.get("query") or "",
@@ -91,3 +91,9 @@ class SentenceTransformersEmbedder(Embedder):
                 except (OSError, ValueError) as error:
                     raise RequestRefused(f"The embedding model '{self._name}' cannot be loaded.") from error
             return self._model
+
+
+def _dimension(model: Any) -> int:
+    # The method was renamed within the range of versions that the extra allows; the old name warns in later ones.
+    ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    return int(ask())
