@@ -104,7 +104,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 await embedders.close()
 
 
-def current_resources(request: Request) -> Resources:
+async def current_resources(request: Request) -> Resources:
     """The resources of the process that serves this request."""
     resources: Resources = request.app.state.resources
     return resources

@@ -86,7 +86,7 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
 
 
 def sources(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Field name -> where its value comes from: `file`, `environment` or `flag`; settings at their default are left out.
+    """Field name -> where its value comes from: `file`, `environment` or `flag`; defaults are left out.
 
     Raises `SettingsError` when the file cannot be read.
     """

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from loaders.base import LoaderError, Source
 from loaders.sandbox import Limits, Sandbox
@@ -23,6 +22,7 @@ from service.document_stores.space import Space
 from service.errors import TooLarge
 from service.providers.embedding.base import Vectors
 from service.providers.errors import ProviderError, RateLimited
+from service.retrieval.base import point_id
 from service.worker.work import Cancelled, Work
 from stores.blobs.base import UnknownBlob
 from stores.lexical.analysis import Analysed, analyse
@@ -256,32 +256,35 @@ class Ingestion:
                 limit = resources.settings.max_chunks
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
             store = resources.vectors.within(scope.connection) if joins else resources.vectors
-            points = [Point(str(chunk.id), vector, chunk.metadata) for _, chunk, vector, _ in rows]
-            await store.upsert(self._space.collection, points)
             numbers = await resources.lexical.add_analysed(scope, self._store, [terms for *_, terms in rows])
+            points = [
+                Point(point_id(int(number)), vector, chunk.metadata)
+                for (_, chunk, vector, _), number in zip(rows, numbers, strict=True)
+            ]
+            await store.upsert(self._space.collection, points)
             added = [
                 (document, chunk, int(number)) for (document, chunk, *_), number in zip(rows, numbers, strict=True)
             ]
             await ledger.insert_chunks(scope, self._store, job.id, added)
             self._outcome.counts.added += len(added)
-            dropped: list[UUID] = []
+            dropped: list[str] = []
             for item in complete:
                 if item.document.id in owned:
                     dropped += await self._complete(scope, item)
             if joins:
-                await store.delete(self._space.collection, [str(chunk) for chunk in dropped])
+                await store.delete(self._space.collection, dropped)
             self._seen += len(batch)
             await self._note(scope)
         if not joins:
-            await resources.vectors.delete(self._space.collection, [str(chunk) for chunk in dropped])
+            await resources.vectors.delete(self._space.collection, dropped)
 
-    async def _complete(self, scope: Scope, item: Prepared) -> list[UUID]:
-        """Make the plan the document's live content; returns the chunks that went."""
+    async def _complete(self, scope: Scope, item: Prepared) -> list[str]:
+        """Make the plan the document's live content; returns the ids of the points that went."""
         before = await ledger.chunk_index(scope, item.document.id)
         planned = {chunk.id: chunk for chunk in item.chunks}
         stale = [chunk for chunk in before if chunk not in planned]
-        if stale:
-            numbers = await ledger.delete_chunks(scope, self._store, stale)
+        numbers = await ledger.delete_chunks(scope, self._store, stale) if stale else []
+        if numbers:
             await self._work.resources.lexical.remove(scope, self._store, numbers)
         kept = [(row, planned[chunk]) for chunk, row in before.items() if chunk in planned]
         moved = [
@@ -291,7 +294,7 @@ class Ingestion:
             or row["metadata"] != chunk.metadata
             or row["loader_id"] != item.document.loader_id
         ]
-        revised = [chunk for row, chunk in kept if row["metadata"] != chunk.metadata]
+        revised = {point_id(row["number"]): chunk for row, chunk in kept if row["metadata"] != chunk.metadata}
         if moved:
             await ledger.revise_chunks(scope, self._store, item.document.loader_id, moved)
         if revised:
@@ -302,16 +305,15 @@ class Ingestion:
         counts.updated += len(revised)
         counts.skipped += sum(row["job_id"] != self._work.job.id for row, _ in kept) - len(revised)
         self._outcome.documents += 1
-        return stale
+        return [point_id(number) for number in numbers]
 
-    async def _revise_vectors(self, scope: Scope, chunks: Sequence[NewChunk]) -> None:
+    async def _revise_vectors(self, scope: Scope, chunks: Mapping[str, NewChunk]) -> None:
         """Give vectors new metadata; the embedding itself is kept."""
         store = self._work.resources.vectors
         if Capability.TRANSACTION in store.capabilities:
             store = store.within(scope.connection)
-        metadata = {str(chunk.id): chunk.metadata for chunk in chunks}
-        points = await store.get(self._space.collection, list(metadata))
-        fresh = [Point(point.id, point.vector, metadata[point.id]) for point in points]
+        points = await store.get(self._space.collection, list(chunks))
+        fresh = [Point(point.id, point.vector, chunks[point.id].metadata) for point in points]
         await store.upsert(self._space.collection, fresh)
 
     async def _note(self, scope: Scope) -> None:

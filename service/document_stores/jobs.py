@@ -10,6 +10,7 @@ from service.document_stores.ledger import records as ledger
 from service.document_stores.space import open_space
 from service.errors import NotFound, ServiceError, Unprocessable
 from service.jobs import service as jobs
+from service.retrieval.base import point_id
 from service.worker.work import Work
 from stores.lexical.compaction import compact as compact_index
 from stores.lexical.compaction import needs_compaction
@@ -70,17 +71,16 @@ async def _remove_others(work: Work, collection: str, loader_id: UUID) -> int:
     resources, job = work.resources, work.job
     assert job.store_id is not None
     async with resources.database.write(job.workspace) as scope:
-        gone = await ledger.remove_others(scope, job.store_id, loader_id, job.id)
-        chunks = [(str(chunk), number) for _, chunk, number in gone if number >= 0]
-        await resources.lexical.remove(scope, job.store_id, [number for _, number in chunks])
-        ids = [chunk for chunk, _ in chunks]
+        blobs, numbers = await ledger.remove_others(scope, job.store_id, loader_id, job.id)
+        await resources.lexical.remove(scope, job.store_id, numbers)
+        ids = [point_id(number) for number in numbers]
         if Capability.TRANSACTION in resources.vectors.capabilities:
             await resources.vectors.within(scope.connection).delete(collection, ids)
     if Capability.TRANSACTION not in resources.vectors.capabilities:
         await resources.vectors.delete(collection, ids)
-    for blob in {blob for blob, _, _ in gone}:
+    for blob in blobs:
         await resources.blobs.delete(blob)
-    return len(chunks)
+    return len(numbers)
 
 
 async def purge_store(work: Work) -> Mapping[str, Any]:

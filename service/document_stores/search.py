@@ -1,6 +1,6 @@
 """Find the chunks of a document store that answer a question."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,6 +25,9 @@ DEFAULT_STRATEGY = "hybrid"
 DEFAULT_LIMIT = 4
 """Chunks of an answer, as in the contract, where the caller does not say."""
 MAX_LIMIT = 1000
+
+SPARE = 3
+"""Hits asked for per chunk that is shown, as some may not be live: their document is being indexed or went."""
 
 BUNDLED_LANGUAGES = frozenset({"en"})
 """What the bundled model reads; in other languages the words of a question count for more."""
@@ -61,20 +64,6 @@ class _Ledger:
     workspace: UUID
     store_id: UUID
 
-    async def numbers_of(self, ids: Sequence[str]) -> Mapping[str, int]:
-        if not ids:
-            return {}
-        async with self.database.read(self.workspace) as scope:
-            found = await ledger.numbers_of(scope, self.store_id, [UUID(value) for value in ids])
-        return {str(key): number for key, number in found.items()}
-
-    async def ids_of(self, numbers: Sequence[int]) -> Mapping[int, str]:
-        if not numbers:
-            return {}
-        async with self.database.read(self.workspace) as scope:
-            found = await ledger.ids_of(scope, self.store_id, numbers)
-        return {number: str(key) for number, key in found.items()}
-
     async def allowed(self, where: Filter) -> Numbers:
         async with self.database.read(self.workspace) as scope:
             return np.array(await ledger.numbers_where(scope, self.store_id, where), np.int32)
@@ -104,8 +93,8 @@ async def search(
     if store.collection is None or not text:
         return []
     retriever: Retriever = make(await _sources(resources, store, store.collection))
-    hits = await retriever.retrieve(Query(text, k, where))
-    return await _show(resources, store, hits)
+    hits = await retriever.retrieve(Query(text, SPARE * k, where))
+    return await _show(resources, store, hits, k)
 
 
 async def _sources(resources: Resources, store: StoreRow, collection: str) -> Sources:
@@ -129,21 +118,21 @@ async def _sources(resources: Resources, store: StoreRow, collection: str) -> So
     )
 
 
-async def _show(resources: Resources, store: StoreRow, hits: Sequence[Hit]) -> list[FoundChunk]:
-    """The chunks behind hits; those that were deleted meanwhile are left out."""
+async def _show(resources: Resources, store: StoreRow, hits: Sequence[Hit], limit: int) -> list[FoundChunk]:
+    """The chunks behind the best hits; those that are not live yet, or no longer, are passed over."""
+    by_number = {hit.number: hit for hit in hits}
     async with resources.database.read(store.workspace) as scope:
-        rows = await ledger.live_chunks(scope, store.id, [UUID(hit.id) for hit in hits])
+        rows = await ledger.best_chunks(scope, store.id, list(by_number), limit)
     return [
         FoundChunk(
             id=row.id,
             text=row.text,
             metadata={**row.metadata, "docId": str(row.loader_id)},
-            score=hit.score,
-            similarity=hit.parts.get("cosine"),
+            score=by_number[row.number].score,
+            similarity=by_number[row.number].parts.get("cosine"),
             document_id=row.document_id,
             loader_id=row.loader_id,
             position=row.position,
         )
-        for hit in hits
-        if (row := rows.get(UUID(hit.id))) is not None
+        for row in rows
     ]

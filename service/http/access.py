@@ -72,15 +72,15 @@ async def authorise(rule: Rule, token: str | None, verify: Verify) -> Caller:
     return caller
 
 
-def current_caller(request: Request) -> Caller:
+async def current_caller(request: Request) -> Caller:
     """The caller that the route's guard put onto the request."""
     caller: Caller = request.state.caller
     return caller
 
 
-def current_workspace(request: Request) -> UUID:
+async def current_workspace(request: Request) -> UUID:
     """The caller's workspace; only on routes that are not public."""
-    workspace = current_caller(request).workspace
+    workspace = (await current_caller(request)).workspace
     if workspace is None:
         raise Unauthorized
     return workspace

@@ -124,7 +124,7 @@ def _number(name: str, value: str | None) -> int:
     return min(number, 2**31 - 1)
 
 
-def paging(
+async def paging(
     page: Annotated[str | None, Query(description="Page, from 1; works only with `limit`")] = None,
     limit: Annotated[str | None, Query(description="Rows in a page; works only with `page`")] = None,
 ) -> Paging:

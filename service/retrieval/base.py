@@ -1,7 +1,7 @@
 """The retrieval port: a query in, the best chunks out, and what a strategy may ask of the rest of the service."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,9 +21,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found. `score` is in [-1, 1], higher is better; `parts` says what it was made of."""
+    """A chunk that was found, by number. `score` is in [-1, 1], higher is better; `parts` says of what it is made."""
 
-    id: str
+    number: int
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
 
@@ -39,6 +39,12 @@ class Retriever(ABC):
         """
 
 
+def point_id(number: int) -> str:
+    """The id of a chunk's vector: its number, written so that texts sort as numbers do. Vectors and keyword index thus
+    speak of chunks in the same terms, and no query has to translate between them."""
+    return f"{number:010d}"
+
+
 EmbedQuery = Callable[[str], Awaitable[Vector]]
 """Embeds the text of a query."""
 
@@ -52,15 +58,7 @@ class LexicalSearch(Protocol):
 
 
 class Ledger(Protocol):
-    """What strategies ask of the ledger of one document store. Chunks that it does not know are left out."""
-
-    async def numbers_of(self, ids: Sequence[str]) -> Mapping[str, int]:
-        """Chunk ids to their numbers in the keyword index."""
-        ...
-
-    async def ids_of(self, numbers: Sequence[int]) -> Mapping[int, str]:
-        """Numbers in the keyword index to chunk ids."""
-        ...
+    """What strategies ask of the ledger of one document store."""
 
     async def allowed(self, where: Filter) -> Numbers:
         """The numbers of the chunks that pass a filter."""
@@ -72,6 +70,7 @@ class Sources:
     """The document store that a strategy searches."""
 
     vectors: VectorStore
+    """Its points are named by `point_id` of their chunks' numbers."""
     collection: str
     embed: EmbedQuery
     lexical: LexicalSearch

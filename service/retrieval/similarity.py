@@ -4,7 +4,7 @@ from service.retrieval.base import Hit, Query, Retriever, Sources
 
 
 class SimilarityRetriever(Retriever):
-    """Scores are cosine similarities. Vectors that the ledger does not know are skipped."""
+    """Scores are cosine similarities."""
 
     def __init__(self, sources: Sources) -> None:
         """Search this document store."""
@@ -16,5 +16,4 @@ class SimilarityRetriever(Retriever):
         sources = self._sources
         vector = await sources.embed(query.text)
         matches = await sources.vectors.query(sources.collection, vector, query.limit, where=query.where)
-        known = await sources.ledger.numbers_of([match.id for match in matches])
-        return [Hit(match.id, match.score, {"cosine": match.score}) for match in matches if match.id in known]
+        return [Hit(int(match.id), match.score, {"cosine": match.score}) for match in matches]

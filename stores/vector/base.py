@@ -80,7 +80,6 @@ class Match:
 
     id: str
     score: float
-    metadata: Metadata
 
 
 class VectorStore(ABC):

@@ -71,7 +71,7 @@ class MemoryVectorStore(VectorStore):
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         known = self._known(collection)
         scores = _scores(known, vector, self._selected(known, where))
-        return [Match(key, scores[key], decode(known.metadata[key])) for key in ranked(scores, limit)]
+        return [Match(key, scores[key]) for key in ranked(scores, limit)]
 
     async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
         known = self._known(collection)

@@ -295,12 +295,12 @@ async def _select(
         template = _BY_SCAN
     statement = template.format(cast=table.cast, table=table.name, condition=condition, order=order)
     found = await _rows(connection, statement, params)
-    matches = [Match(each["id"], bounded(each["score"]), decode(each["metadata"])) for each in found]
+    matches = [Match(each["id"], bounded(each["score"])) for each in found]
     return sorted(matches, key=lambda match: (-match.score, match.id))
 
 
 _BY_SCAN = sql.SQL(
-    "SELECT id, metadata::text AS metadata, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
+    "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
     " WHERE {condition} ORDER BY {order}, id LIMIT %(limit)s"
 )
 
@@ -309,7 +309,7 @@ _BY_SCAN = sql.SQL(
 _THROUGH_INDEX = sql.SQL(
     "SELECT points.* FROM (SELECT set_config('hnsw.iterative_scan', 'strict_order', true) AS scan,"
     " set_config('hnsw.ef_search', %(ef)s, true) AS ef) AS tuned, LATERAL ("
-    "SELECT id, metadata::text AS metadata, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
+    "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
     " WHERE tuned.ef IS NOT NULL AND {condition} ORDER BY {order}, id LIMIT %(limit)s) AS points"
 )
 

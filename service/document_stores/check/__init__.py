@@ -7,6 +7,7 @@ from uuid import UUID
 
 from service.document_stores.check import records
 from service.resources import Resources
+from service.retrieval.base import point_id
 from stores.lexical.integrity import numbers
 from stores.records.database import Scope
 from stores.vector.base import UnknownCollection
@@ -78,7 +79,7 @@ async def _vectors(resources: Resources, scope: Scope, store: records.StoreRow) 
     if store.collection is None:
         return None
     try:
-        return await _compare(_ledger_ids(scope, store.id), _vector_ids(resources, store.collection))
+        return await _compare(_ledger_points(scope, store.id), _vector_ids(resources, store.collection))
     except UnknownCollection:
         return _Difference(missing=await records.count(scope, store.id), examples={"missing": "all"})
 
@@ -137,12 +138,9 @@ async def _compare(ledger: AsyncIterator[Key], other: AsyncIterator[Key]) -> _Di
     return difference
 
 
-async def _ledger_ids(scope: Scope, store_id: UUID) -> AsyncIterator[str]:
-    after = ""
-    while page := await records.chunk_ids(scope, store_id, after, PAGE):
-        for chunk in page:
-            yield chunk
-        after = page[-1]
+async def _ledger_points(scope: Scope, store_id: UUID) -> AsyncIterator[str]:
+    async for number in _ledger_numbers(scope, store_id):
+        yield point_id(number)
 
 
 async def _ledger_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:

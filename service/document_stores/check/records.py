@@ -71,19 +71,6 @@ async def unfinished(scope: Scope, store_id: UUID) -> int:
     return int(row["chunks"])
 
 
-async def chunk_ids(scope: Scope, store_id: UUID, after: str, limit: int) -> list[str]:
-    """The next chunk ids above `after`, ascending."""
-    rows = await scope.all(
-        "SELECT id::text AS id FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND id > coalesce(nullif(%(after)s, '')::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY chunks.id"
-        " LIMIT %(limit)s",
-        store=store_id,
-        after=after,
-        limit=limit,
-    )
-    return [row["id"] for row in rows]
-
-
 async def chunk_numbers(scope: Scope, store_id: UUID, after: int, limit: int) -> list[int]:
     """The next numbers in the keyword index that the ledger knows, ascending."""
     rows = await scope.all(

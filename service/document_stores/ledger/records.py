@@ -157,11 +157,10 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
     return touched == 1
 
 
-async def remove_others(scope: Scope, store_id: UUID, loader_id: UUID, job_id: UUID) -> list[tuple[str, UUID, int]]:
-    """Remove the documents of a loader that a job did not bring; returns blob, id and number of every chunk that went
-    (a document without chunks gives its blob with number -1)."""
+async def remove_others(scope: Scope, store_id: UUID, loader_id: UUID, job_id: UUID) -> tuple[set[str], list[int]]:
+    """Remove the documents of a loader that a job did not bring; returns their blobs and their chunks' numbers."""
     rows = await scope.all(
-        "SELECT d.id, d.blob, c.id AS chunk, c.number FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
+        "SELECT d.id, d.blob, c.number FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
         " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND d.loader_id = %(loader)s"
         " AND d.job_id IS DISTINCT FROM %(job)s",
         store=store_id,
@@ -172,7 +171,8 @@ async def remove_others(scope: Scope, store_id: UUID, loader_id: UUID, job_id: U
         "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s)",
         ids=list({row["id"] for row in rows}),
     )
-    return [(row["blob"], row["chunk"], -1 if row["number"] is None else row["number"]) for row in rows]
+    numbers = [row["number"] for row in rows if row["number"] is not None]
+    return {row["blob"] for row in rows}, numbers
 
 
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
@@ -263,37 +263,18 @@ async def delete_chunks(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> li
     return [row["number"] for row in rows]
 
 
-async def live_chunks(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> dict[UUID, ChunkRow]:
-    """Those of the chunks that may be shown, by id."""
+async def best_chunks(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int) -> list[ChunkRow]:
+    """The first `limit` of the numbered chunks that may be shown, in the order of `numbers`."""
     rows = await scope.all(
-        "SELECT id, document_id, loader_id, number, position, text, metadata FROM chunks"
-        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live AND id = ANY(%(ids)s)",
-        store=store_id,
-        ids=list(ids),
-    )
-    return {row["id"]: _chunk(row) for row in rows}
-
-
-async def numbers_of(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Chunk id -> number in the keyword index, of the ids that exist."""
-    rows = await scope.all(
-        "SELECT id, number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND live AND id = ANY(%(ids)s)",
-        store=store_id,
-        ids=list(ids),
-    )
-    return {row["id"]: row["number"] for row in rows}
-
-
-async def ids_of(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> dict[int, UUID]:
-    """Number in the keyword index -> chunk id, of the numbers that exist."""
-    rows = await scope.all(
-        "SELECT id, number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND live AND number = ANY(%(numbers)s)",
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.text, c.metadata"
+        " FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS wanted (number, place)"
+        " JOIN chunks c ON c.store_id = %(store)s AND c.number = wanted.number AND c.live"
+        " WHERE c.workspace_id = %(workspace)s ORDER BY wanted.place LIMIT %(limit)s",
         store=store_id,
         numbers=list(numbers),
+        limit=limit,
     )
-    return {row["number"]: row["id"] for row in rows}
+    return [_chunk(row) for row in rows]
 
 
 async def numbers_where(scope: Scope, store_id: UUID, where: Filter) -> list[int]:
