@@ -1,12 +1,14 @@
 # Ragstone. `make run` on a fresh machine is all it takes; `make help` lists the rest.
 
-PYTHON ?= python3
+# The first Python that is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(or $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 NICE := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format lint types quality bench clean
+.PHONY: help run setup test check static format lint types quality bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +21,12 @@ setup: $(VENV)/.base ## Install into .venv what the service needs
 test: $(VENV)/.dev ## Run the test suite
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## Formatting, lint, types, tests: what a change must pass
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
+check: static test ## What a change must pass: formatting, lint, types, tests
+
+static: $(VENV)/.dev ## Formatting, lint, types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## Look for likely mistakes
 	@$(BIN)/ruff check .
@@ -56,8 +59,8 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@touch $(VENV)/.base $@
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Ragstone needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Ragstone needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)." \
 		"Install one and name it: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { \
 		rm -rf $(VENV); echo "Python's module venv does not work (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
