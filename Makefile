@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NICE := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check static format lint types quality bench clean
+.PHONY: help run setup test check static format lint types docs quality bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ types: $(VENV)/.dev ## Check the types
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev ## Write the generated parts of the README
+	@$(BIN)/python -m cogapp -I . -P -p 'from tests.architecture.readme import *' -r --verbosity=1 README.md
 
 quality: $(VENV)/.dev ## Retrieval and answer figures over datasets (slow)
 	@$(BIN)/python -m pytest -m quality
