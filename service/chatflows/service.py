@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from pydantic.alias_generators import to_camel
+
 from service.api_keys import service as api_keys
 from service.chatflows import graph as graphs
 from service.chatflows import records
@@ -106,7 +108,7 @@ async def _check(
         graphs.parse(draft.flow_data)
     for column in JSON_COLUMNS:
         if is_new(column):
-            parse_config(column, getattr(draft, column))
+            parse_config(to_camel(column), getattr(draft, column))
     key = draft.api_key_id
     if key is not None and (before is None or before.api_key_id != key):
         living = await api_keys.everything(database, workspace)
@@ -114,14 +116,14 @@ async def _check(
             raise Unprocessable(f"apikeyid: there is no API key {key} in this workspace")
 
 
-def parse_config(column: str, text: str | None) -> Mapping[str, Any]:
+def parse_config(name: str, text: str | None) -> Mapping[str, Any]:
     """The object in a JSON column; empty for null, an empty text or a JSON null. Raises `BadRequest`."""
     try:
         parsed = json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"{column}: not JSON: {error}") from None
+        raise BadRequest(f"{name}: not JSON: {error}") from None
     if parsed is not None and not isinstance(parsed, dict):
-        raise BadRequest(f"{column}: must be a JSON object")
+        raise BadRequest(f"{name}: must be a JSON object")
     return parsed or {}
 
 

@@ -1,0 +1,153 @@
+"""Every step of the table: describes itself, reads its options as Flowise writes them, names what it cannot read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from service.chatflows.engine import compile_flow
+from service.chatflows.graph import Node, parse
+from service.chatflows.steps import STEPS
+from service.chatflows.steps.base import Backing, BadOption, EndingStep, Quoted, Run, Step
+from service.chatflows.types import Passage, Sources, Token
+from service.plugins import resolve
+from tests.service.chatflows.flows import edge, graph, node, rag
+
+STORE = uuid4()
+SAMPLES: dict[str, Any] = {"selectedStore": str(STORE)}
+"""Values of the options that must be given."""
+
+
+@pytest.fixture(params=sorted(STEPS))
+def name(request: pytest.FixtureRequest) -> str:
+    """A node name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def step(name: str) -> type[Step]:
+    """Its step."""
+    found: type[Step] = resolve(STEPS, name, "node")
+    return found
+
+
+def of(name: str, inputs: Mapping[str, Any]) -> Node:
+    """A node of the graph."""
+    return Node("n_0", name, "My node", "", inputs, "", "")
+
+
+def fields(step: type[Step]) -> dict[str, Any]:
+    """Option names, as exports write them, with a value for each."""
+    found = {}
+    for item in step.Options.model_fields.values():
+        assert item.alias
+        default = item.get_default(call_default_factory=True)
+        if item.alias in SAMPLES:
+            found[item.alias] = SAMPLES[item.alias]
+        elif default is not PydanticUndefined and default is not None:
+            found[item.alias] = default
+    return found
+
+
+def test_it_describes_itself_as_a_form(name: str, step: type[Step]) -> None:
+    form = step.form(name)
+    assert form["name"] == name
+    assert form["label"]
+    assert form["category"]
+    assert form["description"].endswith(".")
+    assert form["baseClasses"]
+    names = [item["name"] for item in form["inputs"]]
+    assert len(names) == len(set(names))
+    for item in form["inputs"]:
+        assert item["label"]
+        assert item["type"]
+    json.dumps(form)
+
+
+def test_its_options_have_a_schema(step: type[Step]) -> None:
+    schema = step.Options.model_json_schema()
+    assert schema["type"] == "object"
+    assert all("_" not in field for field in schema.get("properties", {}))
+
+
+def test_options_round_trip_also_as_texts(step: type[Step]) -> None:
+    given = fields(step)
+    read = step.Options.model_validate(given)
+    written = read.model_dump(by_alias=True, mode="json")
+    assert step.Options.model_validate(written) == read
+    texts = {key: json.dumps(value) if isinstance(value, bool | int | float) else value for key, value in given.items()}
+    assert step.Options.model_validate(texts) == read
+
+
+def test_empty_texts_and_unknown_fields_count_as_not_given(step: type[Step]) -> None:
+    required = {key: value for key, value in fields(step).items() if key in SAMPLES}
+    empty: dict[str, Any] = {
+        str(item.alias): "" for item in step.Options.model_fields.values() if item.alias not in required
+    }
+    given: dict[str, Any] = {**required, **empty, "somethingElse": {"a": 1}}
+    assert step.Options.model_validate(given) == step.Options.model_validate(required)
+
+
+def test_a_bad_option_names_its_field(name: str, step: type[Step]) -> None:
+    for item in step.Options.model_fields.values():
+        if item.alias is None:
+            continue
+        with pytest.raises(BadOption, match=item.alias):
+            step.build(of(name, {**fields(step), item.alias: [object()]}), {})
+
+
+PASSAGES = (Passage("1", "Leave is 30 days.", {"source": "a"}, 0.9), Passage("2", "Doors open at 8.", {}, 0.5))
+
+
+class Library:
+    """What steps are lent here."""
+
+    async def search(self, workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]:
+        """Two passages."""
+        assert store == STORE
+        return PASSAGES[:k]
+
+    async def quote(self, question: str, passages: Sequence[Passage]) -> Quoted:
+        """The first passage."""
+        return Quoted(("Leave is 30 days.", " [1]"), tuple(passages[:1]), True)
+
+    async def reveal(self, workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
+        """None needed."""
+        raise AssertionError("no step here names a credential")
+
+
+def flow_around(name: str, step: type[Step]) -> str:
+    """A flow that holds the step, with fakes or quoting ones around it."""
+    if issubclass(step, EndingStep) or name in ("chatLocal", "documentStoreVS"):
+        return rag(STORE)
+    if name == "bufferMemory":
+        return rag(STORE, memory={})
+    inputs = {"basepath": "http://127.0.0.1:1/v1"}
+    store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(STORE)})
+    chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})
+    model = node("m", name, step.category, inputs)
+    return graph([store, chain, model], [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model")])
+
+
+async def test_it_prepares_and_closes_in_a_flow(name: str, step: type[Step]) -> None:
+    compiled = compile_flow(parse(flow_around(name, step)))
+    assert any(isinstance(item, step) for item in compiled.steps)
+    library = Library()
+    lent = Backing(library.search, library.quote, library.reveal)
+    await compiled.prepare(uuid4(), lent)
+    await compiled.close()
+    await compiled.prepare(uuid4(), lent)
+    await compiled.close()
+
+
+async def test_a_flow_of_them_runs_on_fakes() -> None:
+    compiled = compile_flow(parse(rag(STORE, memory={})))
+    library = Library()
+    lent = Backing(library.search, library.quote, library.reveal)
+    await compiled.prepare(uuid4(), lent)
+    run = Run(uuid4(), uuid4(), "c", "s", "How many days?", (), lent)
+    events = [event async for event in compiled.run(run)]
+    assert events == [Token("Leave is 30 days."), Token(" [1]"), Sources(PASSAGES[:1])]

@@ -1,0 +1,100 @@
+"""Which pages may call: the flow's rule on the widget's routes, on answers, errors and preflights alike."""
+
+import json
+
+import httpx
+import pytest
+
+from tests.service.predictions.conftest import House
+
+PAGE = "https://shop.example"
+WIDGET = (
+    "prediction/{}",
+    "public-chatbotConfig/{}",
+    "chatflows-streaming/{}",
+    "chatmessage/abort/{}/c1",
+    "feedback/{}",
+)
+
+
+def allowed(response: httpx.Response) -> str | None:
+    """The origin that may read the answer."""
+    assert "Origin" in response.headers["vary"]
+    origin: str | None = response.headers.get("access-control-allow-origin")
+    return origin
+
+
+def preflight(house: House, path: str, origin: str = PAGE) -> httpx.Response:
+    """A browser's question before the call."""
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    return httpx.options(f"{house.live.url}/api/v1/{path}", headers=headers)
+
+
+@pytest.mark.parametrize("path", WIDGET)
+def test_a_preflight_is_answered_as_flowise_does(house: House, path: str) -> None:
+    response = preflight(house, path.format(house.quoting()))
+    assert response.status_code == 204
+    assert response.content == b""
+    assert response.headers["access-control-allow-origin"] == PAGE
+    assert response.headers["access-control-allow-methods"] == "GET,HEAD,PUT,PATCH,POST,DELETE"
+    assert response.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert response.headers["vary"] == "Origin, Access-Control-Request-Headers"
+
+
+def test_a_flow_without_a_list_reflects_every_origin_on_answers_and_errors(house: House) -> None:
+    url = f"{house.live.url}/api/v1"
+    flow, headers = house.quoting(), {"Origin": PAGE}
+    body = {"question": "How many days of leave?"}
+    assert allowed(httpx.post(f"{url}/prediction/{flow}", json=body, headers=headers)) == PAGE
+    assert allowed(httpx.post(f"{url}/prediction/{flow}/", json={**body, "streaming": True}, headers=headers)) == PAGE
+    for path in (f"prediction/{flow}", "prediction/nonsense", "prediction", "chatflows-streaming/nonsense"):
+        response = httpx.post(f"{url}/{path}", json={}, headers=headers)
+        assert response.status_code >= 400
+        assert allowed(response) == PAGE
+    assert allowed(httpx.post(f"{url}/prediction/{flow}", json=body, headers={"Origin": "null"})) is None
+    assert allowed(httpx.post(f"{url}/prediction/{flow}", json=body)) is None
+
+
+def test_a_list_lets_in_its_hosts_only(house: House) -> None:
+    config = {"allowedOrigins": ["https://shop.example", "nonsense"], "allowedOriginsError": "Not here."}
+    flow = house.writing({"chatbotConfig": json.dumps(config)})
+    url, body = f"{house.live.url}/api/v1/prediction/{flow}", {"question": "How many days of leave?"}
+    assert httpx.post(url, json=body).status_code == 200
+    assert httpx.post(url, json=body, headers={"Origin": PAGE}).status_code == 200
+    evil = {"Origin": "https://shop.example.evil.example"}
+    plain = httpx.post(url, json=body, headers=evil)
+    assert (plain.status_code, plain.json()["message"], allowed(plain)) == (403, "Not here.", None)
+    streamed = httpx.post(url, json={**body, "streaming": True}, headers=evil)
+    assert (streamed.status_code, streamed.text) == (403, "Not here.")
+    assert streamed.headers["content-type"].startswith("text/plain")
+    assert allowed(preflight(house, f"prediction/{flow}", "https://evil.example")) is None
+    assert allowed(preflight(house, f"prediction/{flow}")) == PAGE
+    assert len(house.stub.requests) == 2
+
+
+def test_a_changed_list_counts_at_once(house: House) -> None:
+    flow = house.quoting()
+    assert allowed(preflight(house, f"prediction/{flow}")) == PAGE
+    config = json.dumps({"allowedOrigins": ["https://other.example"]})
+    house.client.put(f"/chatflows/{flow}", json={"chatbotConfig": config})
+    body = {"question": "How many days of leave?"}
+    response = httpx.post(f"{house.live.url}/api/v1/prediction/{flow}", json=body, headers={"Origin": PAGE})
+    assert response.status_code == 403
+
+
+def test_a_list_of_nothing_is_no_list_and_a_list_of_nonsense_closes(house: House) -> None:
+    for origins, expected in (([""], PAGE), ([], PAGE), (["shop.example"], None)):
+        flow = house.quoting()
+        house.client.put(f"/chatflows/{flow}", json={"chatbotConfig": json.dumps({"allowedOrigins": origins})})
+        assert allowed(preflight(house, f"prediction/{flow}")) == expected, origins
+
+
+def test_other_routes_are_closed_to_pages_unless_the_operator_says_otherwise(house: House) -> None:
+    response = house.client.get("/chatflows", headers={"Origin": PAGE})
+    assert response.status_code == 200
+    assert allowed(response) is None
+    assert allowed(preflight(house, "chatflows")) is None
