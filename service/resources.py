@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from service.chatflows import records as chatflow_records
 from service.chatflows.cache import FlowCache
+from service.document_stores.cache import StoreCache
 from service.jobs.records import CHANNEL
 from service.jobs.service import JobWatch
 from service.keyring import Keyring, open_keyring
@@ -38,6 +39,7 @@ class Resources:
     database: Database
     vectors: VectorStore
     lexical: LexicalIndex
+    stores: StoreCache
     blobs: BlobStore
     embedders: EmbedderPool
     queue: Queue
@@ -89,6 +91,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     database=database,
                     vectors=vectors,
                     lexical=LexicalIndex(),
+                    stores=StoreCache(),
                     blobs=LocalBlobStore(settings.data / "blobs"),
                     embedders=embedders,
                     queue=queue,

@@ -84,10 +84,7 @@ async def search(
     Raises `NotFound` for an unknown document store, `Unprocessable` for an unknown strategy, and what the embedder
     raises.
     """
-    async with resources.database.read(workspace) as scope:
-        store = await records.get(scope, store_id)
-    if store is None:
-        raise NotFound(f"Document store {store_id} not found")
+    store = await _store(resources, workspace, store_id)
     make = resolve(RETRIEVERS, strategy, "retrieval strategy")
     text = query.replace("\x00", "").strip()
     if store.collection is None or not text:
@@ -95,6 +92,17 @@ async def search(
     retriever: Retriever = make(await _sources(resources, store, store.collection))
     hits = await retriever.retrieve(Query(text, SPARE * k, where))
     return await _show(resources, store, hits, k)
+
+
+async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
+    if kept := resources.stores.get(workspace, store_id):
+        return kept
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+    if store is None:
+        raise NotFound(f"Document store {store_id} not found")
+    resources.stores.keep(store)
+    return store
 
 
 async def _sources(resources: Resources, store: StoreRow, collection: str) -> Sources:

@@ -100,6 +100,7 @@ async def ask(
             question=question.text,
             history=(*question.history, *entrance.history),
             backing=backing(resources),
+            whole=not streams,
         )
         message = uuid4()
         work = _Work(resources, known, compiled, run, entrance.caller, message, question.lead)

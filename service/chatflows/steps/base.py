@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk, BaseMessage
+    from langchain_core.messages.ai import UsageMetadata
 
 
 class Search(Protocol):
@@ -74,6 +75,8 @@ class Run:
     question: str
     history: Sequence[Turn]
     backing: Backing
+    whole: bool = False
+    """The caller reads the answer when it is complete: models need not stream, which costs twice the work."""
 
 
 class StepOptions(BaseModel):
@@ -209,20 +212,31 @@ class ModelStep(Step):
     def chat(self) -> "BaseChatModel":
         """The model, once `prepare` has run. Not for models that quote."""
 
-    async def write(self, messages: "Sequence[BaseMessage]") -> AsyncGenerator[Token | Usage, None]:
-        """The model's answer, piece by piece, then what it took. Raises `ProviderError`."""
+    async def write(
+        self, messages: "Sequence[BaseMessage]", *, whole: bool = False
+    ) -> AsyncGenerator[Token | Usage, None]:
+        """The model's answer, piece by piece or `whole`, then what it took. Raises `ProviderError`."""
+        if whole:
+            message = await self.chat.ainvoke(list(messages))
+            if text := message.text:
+                yield Token(str(text))
+            if message.usage_metadata:
+                yield self._usage(message.response_metadata, message.usage_metadata)
+            return
         usage: Usage | None = None
         chunks = self.chat.astream(list(messages))
         async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as opened:
             async for chunk in opened:
                 if chunk.usage_metadata:
-                    name = str(chunk.response_metadata.get("model_name") or getattr(self.chat, "model_name", ""))
-                    taken = chunk.usage_metadata
-                    usage = Usage(name, taken["input_tokens"], taken["output_tokens"])
+                    usage = self._usage(chunk.response_metadata, chunk.usage_metadata)
                 if text := chunk.text:
                     yield Token(str(text))
         if usage:
             yield usage
+
+    def _usage(self, about: Mapping[str, Any], taken: "UsageMetadata") -> Usage:
+        name = str(about.get("model_name") or getattr(self.chat, "model_name", ""))
+        return Usage(name, taken["input_tokens"], taken["output_tokens"])
 
 
 class RetrieverStep(Step):

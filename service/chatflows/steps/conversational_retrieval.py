@@ -98,7 +98,7 @@ class ConversationalRetrieval(EndingStep):
         if self._response.holds("chat_history"):
             values["chat_history"] = transcript(history)
         prompt = [SystemMessage(self._response.fill(values)), *messages(history), HumanMessage(run.question)]
-        pieces = self._model.write(prompt)
+        pieces = self._model.write(prompt, whole=run.whole)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
@@ -109,7 +109,7 @@ class ConversationalRetrieval(EndingStep):
         prompt = self._rephrase.fill({"chat_history": transcript(history), "question": run.question, "context": ""})
         parts: list[str] = []
         usage: Usage | None = None
-        pieces = self._model.write([HumanMessage(prompt)])
+        pieces = self._model.write([HumanMessage(prompt)], whole=True)
         async with aclosing(pieces):
             async for piece in pieces:
                 if isinstance(piece, Usage):
