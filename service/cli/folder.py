@@ -49,6 +49,7 @@ def hold(data: Path, verb: str, *, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise CommandError(f"the data folder {data} cannot be used: {error.strerror or error}") from None
     try:
+        _give_to_owner(descriptor, data)
         _acquire(descriptor, data, wait)
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {verb}\n".encode(), 0)
@@ -138,5 +139,13 @@ def write_private(path: Path, text: str) -> None:
     """Write a file whole, readable for its owner only."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        _give_to_owner(file.fileno(), path.parent)
         file.write(text)
     aside.replace(path)
+
+
+def _give_to_owner(descriptor: int, folder: Path) -> None:
+    """What root writes into a user's folder belongs to that user, who could not start there otherwise."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
