@@ -5,40 +5,33 @@ next batch. A document becomes live with the commit of its last batch; until the
 """
 
 import asyncio
-import logging
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from loaders.base import LoaderError, Source
-from loaders.sandbox import Limits, Sandbox
+from loaders.sandbox import Limits
 from loaders.splitters.base import SplitterError
-from service.document_stores import records
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
+from service.document_stores.pacing import paced
 from service.document_stores.recipe import Recipe, plan
+from service.document_stores.shelf import Shelf, changing
 from service.document_stores.space import Space
 from service.errors import TooLarge
 from service.providers.embedding.base import Vectors
-from service.providers.errors import ProviderError, RateLimited
-from service.retrieval.base import point_id
-from service.worker.work import Cancelled, Work
+from service.worker.work import Work
 from stores.blobs.base import UnknownBlob
 from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
-from stores.vector.base import Capability, Point
-
-log = logging.getLogger("ragstone.ingest")
 
 BATCH = 64
 """Chunks embedded and committed together: small enough to lose little, large enough to cost few commits."""
 
 AHEAD = 2
 """Documents loaded while earlier ones are embedded."""
-
-PATIENCE_SECONDS = 900.0
-"""How long a batch waits for a provider that limits or fails, in all."""
 
 
 @dataclass(slots=True)
@@ -89,7 +82,8 @@ class Ingestion:
         self._space = space
         self._store = space.store_id
         self._outcome = Outcome.from_json(work.job.result)
-        self._seen = 0
+        self._writing = asyncio.Lock()  # one transaction at a time notes the outcome, so that none is lost
+        self._done = 0
         self._total: int | None = None
         settings = work.resources.settings
         self._limits = Limits(settings.parser_memory, settings.parser_cpu, settings.parser_wall)
@@ -113,56 +107,56 @@ class Ingestion:
 
     async def _settle_unchanged(self) -> list[DocumentRow]:
         """Documents whose live chunks come from the very same content and recipe need nothing; returns the others."""
-        async with self._work.resources.database.write(self._work.job.workspace) as scope:
-            documents = await ledger.of_job(scope, self._work.job.id)
-            rest = []
-            for document in documents:
-                digest = Recipe.from_json(document.recipe).digest(document.sha256)
-                if document.digest == digest:
-                    await ledger.complete(scope, document.id, digest, document.mime)
-                    self._outcome.counts.skipped += document.chunks
-                    self._outcome.documents += 1
-                else:
-                    rest.append(document)
-            self._room -= await ledger.count_chunks(scope, self._store)
-            await self._note(scope)
-        return rest
+        job = self._work.job
+        async with changing(self._work.resources, job.workspace, self._store) as shelf:
+            documents = await ledger.of_job(shelf.scope, job.id)
+            digests = _digests(documents)
+            same = {document.id for document in documents if document.digest == digests[document.id]}
+            settled = await ledger.settle(shelf.scope, self._store, sorted(same), job.id)
+            await shelf.remove(await ledger.hidden_chunks(shelf.scope, list(settled)))
+            self._outcome.counts.skipped += sum(settled.values())
+            self._outcome.documents += len(settled)
+            self._done = await ledger.chunks_done(shelf.scope, job.id)
+            self._room -= await ledger.count_chunks(shelf.scope, self._store)
+            await self._note(shelf.scope)
+        return [document for document in documents if document.id not in same]
 
     async def _prepare_all(self, documents: Sequence[DocumentRow], queue: asyncio.Queue[Prepared | None]) -> None:
-        planned = 0
-        async with Sandbox(self._limits) as sandbox:
-            for document in documents:
-                try:
-                    prepared = await self._prepare(document, sandbox)
-                except LoaderError as error:
-                    await self._fail(document, error.failure.value, error.message)
-                    continue
-                except SplitterError as error:
-                    await self._fail(document, "bad_option", str(error))
-                    continue
-                except UnknownBlob:
-                    await self._fail(document, "upload_lost", "The uploaded file is no longer there.")
-                    continue
+        planned, read, before = 0, 0, self._done
+        left = sum(document.size for document in documents)
+        for document in documents:
+            read, left = read + document.size, left - document.size
+            try:
+                prepared = await self._prepare(document)
+            except LoaderError as error:
+                await self._fail(document, error.failure.value, error.message)
+            except SplitterError as error:
+                await self._fail(document, "bad_option", str(error))
+            except UnknownBlob:
+                await self._fail(document, "upload_lost", "The uploaded file is no longer there.")
+            else:
                 planned += len(prepared.chunks)
+                self._total = before + planned + (left * planned // read if read else 0)
                 await queue.put(prepared)
-        self._total = planned
+        self._total = before + planned
         await queue.put(None)
 
-    async def _prepare(self, document: DocumentRow, sandbox: Sandbox) -> Prepared:
-        recipe = Recipe.from_json(document.recipe)
+    async def _prepare(self, document: DocumentRow) -> Prepared:
+        work, recipe = self._work, Recipe.from_json(document.recipe)
         splitter = recipe.make_splitter()
-        async with self._work.resources.blobs.path(document.blob) as path:
+        async with work.resources.blobs.path(document.blob) as path:
             source = Source(path, document.name)
-            loaded = await sandbox.load(source, recipe.loader, recipe.loader_options)
+            loaded = await work.sandbox.load(source, recipe.loader, recipe.loader_options, limits=self._limits)
         chunks = await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
-        async with self._work.resources.database.read(self._work.job.workspace) as scope:
+        async with work.resources.database.read(work.job.workspace) as scope:
             present = await ledger.known(scope, self._store, [chunk.id for chunk in chunks])
         to_add = [chunk for chunk in chunks if chunk.id not in present]
         return Prepared(document, recipe.digest(document.sha256), document.mime, chunks, to_add)
 
     async def _fail(self, document: DocumentRow, code: str, message: str) -> None:
-        async with self._work.resources.database.write(self._work.job.workspace) as scope:
-            if await ledger.fail(scope, document.id, self._work.job.id, code, message):
+        job = self._work.job
+        async with self._writing, self._work.resources.database.write(job.workspace) as scope:
+            if await ledger.fail(scope, document.id, job.id, code, message):
                 self._outcome.failed.append({"name": document.name, "code": code, "message": message})
                 await self._note(scope)
 
@@ -194,12 +188,12 @@ class Ingestion:
         complete: list[Prepared] = []
         while (prepared := await self._next(queue, producer)) is not None:
             for chunk in prepared.to_add:
-                batch.append((prepared.document, chunk))
-                if len(batch) == BATCH and chunk is not prepared.to_add[-1]:
+                if len(batch) == BATCH:
                     yield batch, complete
                     batch, complete = [], []
+                batch.append((prepared.document, chunk))
             complete.append(prepared)
-            if len(batch) >= BATCH or len(complete) >= BATCH:
+            if len(batch) == BATCH or len(complete) >= BATCH:
                 yield batch, complete
                 batch, complete = [], []
         if batch or complete:
@@ -209,27 +203,21 @@ class Ingestion:
     async def _next(queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]) -> Prepared | None:
         """The next loaded document, None after the last; raises what ended the producer early."""
         getting = asyncio.create_task(queue.get())
-        await asyncio.wait({getting, producer}, return_when=asyncio.FIRST_COMPLETED)
-        if not getting.done() and producer.done() and queue.empty():
+        try:
+            await asyncio.wait({getting, producer}, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done() and producer.done():
+                producer.result()
+            return await getting
+        finally:
             getting.cancel()
-            producer.result()
-            return None
-        return await getting
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         """The vectors; a provider that limits or fails for a while is waited for."""
-        waited, pause = 0.0, 1.0
-        while True:
-            try:
-                return await self._space.embedder.embed_array(texts)
-            except ProviderError as error:
-                told = error.retry_after if isinstance(error, RateLimited) else None
-                pause = min(told or pause * 2, 60.0)
-                if not error.transient or waited + pause > PATIENCE_SECONDS:
-                    raise
-                log.info("Embedding provider: %s; trying again in %.1f s", error.message, pause)
-                await asyncio.sleep(pause)
-                waited += pause
+        return await paced(lambda: self._space.embedder.embed_array(texts), self._note_waiting)
+
+    async def _note_waiting(self) -> None:
+        async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
+            await self._note(scope, "waiting")
 
     async def _commit(
         self,
@@ -239,13 +227,10 @@ class Ingestion:
         complete: Sequence[Prepared],
     ) -> None:
         resources, job = self._work.resources, self._work.job
-        joins = Capability.TRANSACTION in resources.vectors.capabilities
-        async with resources.database.write(job.workspace) as scope:
-            if not await records.hold(scope, self._store):
-                raise Cancelled
+        async with self._writing, changing(resources, job.workspace, self._store) as shelf:
             touched = {document.id for document, _ in batch} | {item.document.id for item in complete}
-            owned = await ledger.lock(scope, sorted(touched), job.id)
-            present = await ledger.known(scope, self._store, [chunk.id for _, chunk in batch])
+            owned = await ledger.lock(shelf.scope, sorted(touched), job.id)
+            present = await ledger.known(shelf.scope, self._store, [chunk.id for _, chunk in batch])
             rows = [
                 (document, chunk, vector, terms)
                 for (document, chunk), vector, terms in zip(batch, vectors, words, strict=True)
@@ -255,70 +240,59 @@ class Ingestion:
             if self._room < 0:
                 limit = resources.settings.max_chunks
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
-            store = resources.vectors.within(scope.connection) if joins else resources.vectors
-            numbers = await resources.lexical.add_analysed(scope, self._store, [terms for *_, terms in rows])
-            points = [
-                Point(point_id(int(number)), vector, chunk.metadata)
-                for (_, chunk, vector, _), number in zip(rows, numbers, strict=True)
-            ]
-            await store.upsert(self._space.collection, points)
-            added = [
-                (document, chunk, int(number)) for (document, chunk, *_), number in zip(rows, numbers, strict=True)
-            ]
-            await ledger.insert_chunks(scope, self._store, job.id, added)
-            self._outcome.counts.added += len(added)
-            dropped: list[str] = []
+            await shelf.add(job.id, rows)
+            self._outcome.counts.added += len(rows)
+            self._done += len(batch)
             for item in complete:
+                self._done += len(item.chunks) - len(item.to_add)
                 if item.document.id in owned:
-                    dropped += await self._complete(scope, item)
-            if joins:
-                await store.delete(self._space.collection, dropped)
-            self._seen += len(batch)
-            await self._note(scope)
-        if not joins:
-            await resources.vectors.delete(self._space.collection, dropped)
+                    await self._complete(shelf, item)
+            await self._note(shelf.scope)
 
-    async def _complete(self, scope: Scope, item: Prepared) -> list[str]:
-        """Make the plan the document's live content; returns the ids of the points that went."""
-        before = await ledger.chunk_index(scope, item.document.id)
+    async def _complete(self, shelf: Shelf, item: Prepared) -> None:
+        """Make the plan the document's live content: what it does not name goes, what it names anew becomes live."""
+        job, counts = self._work.job, self._outcome.counts
+        before = await ledger.chunk_index(shelf.scope, item.document.id)
         planned = {chunk.id: chunk for chunk in item.chunks}
+        if lost := planned.keys() - before.keys():
+            raise RuntimeError(f"{len(lost)} chunks of {item.document.name!r} went while its job ran")
         stale = [chunk for chunk in before if chunk not in planned]
-        numbers = await ledger.delete_chunks(scope, self._store, stale) if stale else []
-        if numbers:
-            await self._work.resources.lexical.remove(scope, self._store, numbers)
+        await shelf.remove(stale)
+        counts.deleted += sum(before[chunk]["live"] for chunk in stale)  # the others were never shown
         kept = [(row, planned[chunk]) for chunk, row in before.items() if chunk in planned]
+        await shelf.describe(
+            {row["number"]: chunk.metadata for row, chunk in kept if row["metadata"] != chunk.metadata}
+        )
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept
-            if row["position"] != chunk.position
-            or row["metadata"] != chunk.metadata
-            or row["loader_id"] != item.document.loader_id
+            if row["position"] != chunk.position or row["metadata"] != chunk.metadata
         ]
-        revised = {point_id(row["number"]): chunk for row, chunk in kept if row["metadata"] != chunk.metadata}
-        if moved:
-            await ledger.revise_chunks(scope, self._store, item.document.loader_id, moved)
-        if revised:
-            await self._revise_vectors(scope, revised)
-        await ledger.complete(scope, item.document.id, item.digest, item.mime)
-        counts = self._outcome.counts
-        counts.deleted += len(stale)
-        counts.updated += len(revised)
-        counts.skipped += sum(row["job_id"] != self._work.job.id for row, _ in kept) - len(revised)
+        await ledger.revise_chunks(shelf.scope, self._store, moved)
+        await ledger.complete(shelf.scope, item.document, item.digest, item.mime, job.id)
+        for row, chunk in kept:
+            if not row["live"]:
+                counts.added += row["job_id"] != job.id  # left by an upload that did not end
+            elif row["metadata"] != chunk.metadata:
+                counts.updated += 1
+            else:
+                counts.skipped += 1
         self._outcome.documents += 1
-        return [point_id(number) for number in numbers]
 
-    async def _revise_vectors(self, scope: Scope, chunks: Mapping[str, NewChunk]) -> None:
-        """Give vectors new metadata; the embedding itself is kept."""
-        store = self._work.resources.vectors
-        if Capability.TRANSACTION in store.capabilities:
-            store = store.within(scope.connection)
-        points = await store.get(self._space.collection, list(chunks))
-        fresh = [Point(point.id, point.vector, chunks[point.id].metadata) for point in points]
-        await store.upsert(self._space.collection, fresh)
+    async def _note(self, scope: Scope, stage: str = "indexing") -> None:
+        """Keep progress and counts with the batch's commit. Raises `Stopped` when the job is to stop."""
+        await self._work.note(scope, stage, self._done, self._total, self._outcome.as_json())
 
-    async def _note(self, scope: Scope) -> None:
-        """Keep progress and counts with the batch's commit. Raises `Cancelled` when the job is to stop."""
-        await self._work.note(scope, "indexing", self._seen, self._total, self._outcome.as_json())
+
+def _digests(documents: Sequence[DocumentRow]) -> dict[Any, bytes]:
+    """The digest of each document by id; most documents of a job share their recipe."""
+    recipes: dict[str, Recipe] = {}
+    found = {}
+    for document in documents:
+        key = json.dumps(document.recipe, sort_keys=True)
+        recipe = recipes.setdefault(key, Recipe.from_json(document.recipe))
+        found[document.id] = recipe.digest(document.sha256)
+    return found
 
 
 def _analyse(texts: Sequence[str]) -> list[Analysed]:

@@ -19,7 +19,7 @@ from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.ledger import records as ledger
 from service.document_stores.recipe import Recipe
-from service.document_stores.space import DEFAULT_EMBEDDING, embedder_of
+from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
@@ -41,6 +41,9 @@ FILE_FIELDS = (
 )
 """Loader fields that hold files: data URIs, or a JSON array of them."""
 
+OWN_FIELDS = (*FILE_FIELDS, "text", "metadata", "textSplitter", "omitMetadataKeys")
+"""Loader fields that are no options of the loader."""
+
 VECTOR_STORES = ("pgvector", "postgres")
 RECORD_MANAGERS = ("postgresRecordManager", "SQLiteRecordManager", "MySQLRecordManager")
 
@@ -48,18 +51,18 @@ DEFAULT_VECTOR_STORE = Component("pgvector")
 DEFAULT_LOADER = Component("file")
 
 
-def clean(value: Any) -> Any:
-    """JSON that Postgres can keep: no NUL characters and no lone surrogates in texts. Raises `Unprocessable` for
-    values that are not JSON."""
+def clean(value: Any, field: str = "metadata") -> Any:
+    """JSON that Postgres can keep: no NUL characters and no lone surrogates in texts. Raises `Unprocessable`, naming
+    the field, for values that are not JSON."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
-        return {clean(str(key)): clean(item) for key, item in value.items()}
+        return {clean(str(key)): clean(item, field) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [clean(item) for item in value]
+        return [clean(item, field) for item in value]
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and value - value == 0):
         return value
-    raise Unprocessable(f"metadata: {value!r} is not a JSON value")
+    raise Unprocessable(f"{field}: {value!r} is not a JSON value")
 
 
 def defaults_of(store: StoreRow) -> tuple[Component, Component]:
@@ -67,83 +70,89 @@ def defaults_of(store: StoreRow) -> tuple[Component, Component]:
     return store.embedding or DEFAULT_EMBEDDING, store.vector_store or DEFAULT_VECTOR_STORE
 
 
+def check_components(vector_store: Component | None, record_manager: Component | None) -> None:
+    """Raises `Unprocessable` with the known names for a vector store or record manager that there is not."""
+    if vector_store and vector_store.name not in ("", *VECTOR_STORES):
+        known = ", ".join(VECTOR_STORES)
+        raise Unprocessable(f"vectorStore.name: '{vector_store.name}' is not available here; use {known}")
+    if record_manager and record_manager.name not in ("", *RECORD_MANAGERS):
+        known = ", ".join(RECORD_MANAGERS)
+        raise Unprocessable(f"recordManager.name: '{record_manager.name}' is unknown; use {known}")
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A checked upsert call."""
+    """A checked upsert call. `template` is the document store that configurations are inherited from."""
 
     resources: Resources
     workspace: UUID
     store_id: UUID
-    store: StoreRow | None
     asked: Upsert
+    template: StoreRow | None
     base: LoaderRow | None
     component: Component
     splitter: Component | None
-    metadata: Mapping[str, Any]
+    embedding: Component
+    fingerprint: Mapping[str, Any] | None
+    """Of an embedding that is not the document store's own so far."""
 
     @classmethod
-    def check(
+    async def check(
         cls, resources: Resources, workspace: UUID, store_id: UUID, store: StoreRow | None, asked: Upsert
     ) -> "Intake":
-        """Check the parts of the call that need no look-up. Raises errors that name the field."""
+        """Check everything about the call that can be known before its files are read; `store` is the one that it
+        names. Raises errors that name the field, before anything is written."""
         base = None
         if asked.doc_id is not None:
-            loaders = store.loaders if store else ()
-            base = next((loader for loader in loaders if loader.id == asked.doc_id), None)
+            base = next((loader for loader in store.loaders if loader.id == asked.doc_id), None) if store else None
             if base is None:
                 raise NotFound(f"docId: loader {asked.doc_id} not found in document store {store_id}")
-        component = _merge(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER)
-        splitter = _merge(asked.splitter, base.splitter if base else None)
-        if asked.vector_store and asked.vector_store.name not in ("", *VECTOR_STORES):
-            known = ", ".join(VECTOR_STORES)
-            raise Unprocessable(f"vectorStore.name: '{asked.vector_store.name}' is not available here; use {known}")
-        if asked.record_manager and asked.record_manager.name not in ("", *RECORD_MANAGERS):
-            raise Unprocessable(f"recordManager.name: '{asked.record_manager.name}' is unknown")
-        assert component is not None
+        check_components(asked.vector_store, asked.record_manager)
+        embedding = _merge(asked.embedding, (store.embedding if store else None) or DEFAULT_EMBEDDING)
+        embedder = await embedder_of(resources, workspace, embedding)
+        other = asked.embedding is not None and not asked.new_store and store is not None
         intake = cls(
-            resources, workspace, store_id, store, asked, base, component, splitter, cls._metadata(asked, resources)
+            resources=resources,
+            workspace=workspace,
+            store_id=uuid4() if asked.new_store else store_id,
+            asked=asked,
+            template=store,
+            base=base,
+            component=_merge(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER),
+            splitter=_merge(asked.splitter, base.splitter) if base and base.splitter else asked.splitter,
+            embedding=embedding,
+            fingerprint=await fingerprint_of(embedder) if other and embedding != store.embedding else None,  # type: ignore[union-attr]
         )
-        intake.recipe("", None)
+        intake.recipe()
         return intake
-
-    @staticmethod
-    def _metadata(asked: Upsert, resources: Resources) -> Mapping[str, Any]:
-        metadata: dict[str, Any] = clean(asked.metadata or {})
-        size = len(json.dumps(metadata, ensure_ascii=False).encode())
-        limit = resources.settings.max_metadata
-        if size > limit:
-            raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
-        return metadata
-
-    async def check_embedding(self) -> None:
-        """Check that the configured embedder can be made: its fields, its credential."""
-        embedding = self.asked.embedding or (self.store.embedding if self.store else None)
-        await embedder_of(self.resources, self.workspace, embedding)
 
     def new_name(self) -> str:
         """The name of a document store that the call makes."""
         return self.asked.new_store_name or f"Document Store {int(time.time() * 1000)}"
 
-    def recipe(self, _name: str, _mime: str | None) -> Recipe:
-        """How each upload of this call becomes chunks. Raises `Unprocessable` naming a bad option."""
+    def recipe(self) -> Recipe:
+        """How the uploads of this call become chunks. Raises `Unprocessable` naming a bad option."""
         try:
             loader = DETECT if self.component.name == "file" else canonical(self.component.name)
         except LoaderError as error:
             raise Unprocessable(f"loader.name: {error.message}") from None
-        if self.component.name == "plainText":
-            loader = "text"
-        options = {
-            key: value
-            for key, value in self.component.config.items()
-            if key not in (*FILE_FIELDS, "text", "metadata", "textSplitter", "omitMetadataKeys")
-        }
+        options = {key: value for key, value in self.component.config.items() if key not in OWN_FIELDS}
         name = self.splitter.name if self.splitter and self.splitter.name else "default"
         config = self.splitter.config if self.splitter else {}
         try:
             make_splitter(name, config)
         except SplitterError as error:
             raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
-        return Recipe(loader, options, name, config, {**self._loader_metadata(), **self.metadata})
+        return Recipe(loader, clean(options, "loader.config"), name, clean(config, "splitter.config"), self._metadata())
+
+    def _metadata(self) -> Mapping[str, Any]:
+        """What goes into the metadata of every chunk."""
+        metadata: dict[str, Any] = {**self._loader_metadata(), **clean(self.asked.metadata or {})}
+        size = len(json.dumps(metadata, ensure_ascii=False).encode())
+        limit = self.resources.settings.max_metadata
+        if size > limit:
+            raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
+        return metadata
 
     def _loader_metadata(self) -> Mapping[str, Any]:
         """Additional metadata in the loader's own field, an object or its JSON text."""
@@ -157,24 +166,29 @@ class Intake:
             return {}
         if not isinstance(value, Mapping):
             raise Unprocessable("loader.config.metadata: must be a JSON object")
-        cleaned: dict[str, Any] = clean(value)
+        cleaned: dict[str, Any] = clean(value, "loader.config.metadata")
         return cleaned
 
     # Sources
 
     def sources(self, uploads: Sequence[Upload]) -> list[Upload]:
         """Everything the call brings, each with a stable source id: files, text, files inside the loader's config."""
-        found = [*uploads, *self._inline()]
-        seen: dict[str, int] = {}
+        taken: set[str] = set()
         named = []
-        for upload in found:
+        for upload in [*uploads, *self._inline()]:
             name = clean(upload.name)[-1000:] or "file"
-            source = upload.source or f"file:{name}"
-            seen[source] = seen.get(source, 0) + 1
-            if seen[source] > 1:  # two different files of one name in one call
-                source = f"{source}#{seen[source]}"
+            source, number = upload.source or f"file:{name}", 1
+            while source in taken:  # different files of one name in one call
+                number += 1
+                source = f"{upload.source or f'file:{name}'}#{number}"
+            taken.add(source)
             named.append(Upload(name, upload.stream, upload.mime, source))
         return named
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a call without any files means the files that its loader has already."""
+        return self.base is not None and self.asked.replace_existing and not self.asked.new_store
 
     def _inline(self) -> list[Upload]:
         config = self.component.config
@@ -182,7 +196,7 @@ class Intake:
         text = config.get("text")
         if isinstance(text, str) and self.component.name == "plainText":
             data = clean(text).encode()
-            label = self.metadata.get("source") or self._loader_metadata().get("source")
+            label = self._metadata().get("source")
             source = f"text:{label}" if isinstance(label, str) else f"text:{sha256(data).hexdigest()}"
             name = label if isinstance(label, str) else self.asked.loader_label or "Plain Text"
             found.append(Upload(name, io.BytesIO(data), "text/plain", source))
@@ -203,71 +217,84 @@ class Intake:
     # Commit
 
     async def submit(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Job:
-        """Write loader, documents and job in the caller's transaction."""
-        asked = self.asked
-        if not await records.hold(scope, self.store_id):
+        """Write loader, documents and job in the caller's transaction.
+
+        Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
+        """
+        store = await records.lock(scope, self.store_id)
+        if store is None:
             raise NotFound(f"Document store {self.store_id} not found")
-        known = await ledger.by_source(scope, self.store_id, [upload.source or "" for upload, _ in uploads])
-        loader_id = await self._loader(scope, {row.loader_id for row in known.values()}, len(uploads))
-        await self._configure(scope)
-        job_id = uuid4()
-        job = await jobs.reserve(scope, job_id, "ingest", store_id=self.store_id)
+        if self.fingerprint is not None and await ledger.count_chunks(scope, self.store_id):
+            check_space(store, self.fingerprint)
+        sources = [upload.source or "" for upload, _ in uploads]
+        known = await ledger.by_source(scope, self.store_id, sources)
+        loader_id = await self._loader(scope, {row.loader_id for row in known.values()})
+        await self._configure(scope, store)
+        job = await jobs.reserve(scope, uuid4(), "ingest", store_id=self.store_id)
+        recipe = self.recipe().as_json()
         replaced = []
         for upload, blob in uploads:
-            recipe = self.recipe(upload.name, upload.mime)
-            _, old = await ledger.claim(
-                scope,
-                {
-                    "id": uuid4(),
-                    "store_id": self.store_id,
-                    "loader_id": loader_id,
-                    "job_id": job.id,
-                    "source": upload.source,
-                    "name": upload.name,
-                    "mime": upload.mime,
-                    "size": blob.size,
-                    "sha256": blob.sha256,
-                    "blob": blob.key,
-                    "recipe": recipe.as_json(),
-                },
-            )
+            row = {
+                "id": uuid4(),
+                "store_id": self.store_id,
+                "loader_id": loader_id,
+                "job_id": job.id,
+                "source": upload.source,
+                "name": upload.name,
+                "mime": upload.mime,
+                "size": blob.size,
+                "sha256": blob.sha256,
+                "blob": blob.key,
+                "recipe": recipe,
+            }
+            _, old = await ledger.claim(scope, row)
             if old:
                 replaced.append(old)
-        payload: dict[str, Any] = {"docId": str(loader_id), "replacedBlobs": replaced}
-        if asked.replace_existing and self.base:
-            payload["replaceLoader"] = str(loader_id)
+        if self.repeats:
+            if uploads:
+                await ledger.mark_leaving(scope, loader_id, sources, job.id)
+            else:
+                await ledger.claim_all(scope, loader_id, recipe, job.id)
+        payload = {"storeId": str(self.store_id), "docId": str(loader_id), "replacedBlobs": replaced}
         return await jobs.enqueue(scope, self.resources.queue, job.id, payload)
 
-    async def _loader(self, scope: Scope, owners: set[UUID], count: int) -> UUID:
+    async def _loader(self, scope: Scope, owners: set[UUID]) -> UUID:
         """The loader to write into: the one to replace, the one that has these very sources, or a new one."""
-        label = self.asked.loader_label
-        reuse = self.base.id if self.base and self.asked.replace_existing else None
-        if reuse is None and len(owners) == 1 and count >= 1:
-            reuse = next(iter(owners))
         config = {key: value for key, value in self.component.config.items() if key not in FILE_FIELDS}
-        component = Component(self.component.name, clean(config))
+        component = Component(self.component.name, clean(config, "loader.config"))
+        reuse = next(iter(owners)) if len(owners) == 1 else None
+        if self.repeats and self.base is not None:
+            reuse = self.base.id
+        label = clean(self.asked.loader_label) if self.asked.loader_label else None
         if reuse is not None:
-            await records.update_loader(scope, reuse, component, label, self.splitter)
+            if not await records.update_loader(scope, reuse, component, label, self.splitter):
+                raise NotFound(f"docId: loader {reuse} not found in document store {self.store_id}")
             return reuse
         loader_id = uuid4()
         name = label or (self.base.name if self.base else component.name)
         await records.insert_loader(scope, loader_id, self.store_id, component, name, self.splitter)
         return loader_id
 
-    async def _configure(self, scope: Scope) -> None:
-        """Remember the configurations of the call, or the defaults, on the document store."""
-        embedding = self.asked.embedding or (self.store.embedding if self.store else None) or DEFAULT_EMBEDDING
-        vectors = self.asked.vector_store or (self.store.vector_store if self.store else None) or DEFAULT_VECTOR_STORE
-        changes = {"embedding": embedding, "vector_store": vectors, "record_manager": self.asked.record_manager}
+    async def _configure(self, scope: Scope, store: StoreRow) -> None:
+        """Remember the configurations of the call, else what the document store has, else the defaults."""
+        template = self.template or store
+        vectors = _merge(self.asked.vector_store, store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE)
+        manager = self.asked.record_manager or (template.record_manager if self.asked.new_store else None)
+        named = self.asked.embedding is not None or store.embedding is None
+        changes = {
+            "embedding": self.embedding if named else None,
+            "vector_store": vectors,
+            "record_manager": manager if manager and manager.name else None,
+        }
         await records.update(scope, self.store_id, {key: value for key, value in changes.items() if value})
 
 
-def _merge(asked: Component | None, base: Component | None) -> Component | None:
+def _merge(asked: Component | None, base: Component) -> Component:
     """The call's component over the inherited one: a name switches the component, config keys are laid over."""
     if asked is None:
         return base
-    if base is None or (asked.name and asked.name != base.name):
-        return asked if asked.name else Component(base.name if base else "default", asked.config)
+    if asked.name and asked.name != base.name:
+        return asked
     return Component(base.name, {**base.config, **asked.config})
 
 

@@ -1,20 +1,20 @@
 """The background work of document stores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.ingest import Ingestion
 from service.document_stores.ledger import records as ledger
+from service.document_stores.pacing import paced
+from service.document_stores.shelf import changing, collection_of
 from service.document_stores.space import open_space
-from service.errors import NotFound, ServiceError, Unprocessable
+from service.errors import NotFound, Unprocessable
 from service.jobs import service as jobs
-from service.retrieval.base import point_id
 from service.worker.work import Work
 from stores.lexical.compaction import compact as compact_index
 from stores.lexical.compaction import needs_compaction
-from stores.vector.base import Capability
 
 
 class NothingLoaded(Unprocessable):
@@ -26,61 +26,63 @@ class NothingLoaded(Unprocessable):
 async def ingest(work: Work) -> Mapping[str, Any]:
     """Index the documents of an upsert. Raises `NothingLoaded` when every one of them failed."""
     job, resources = work.job, work.resources
-    assert job.store_id is not None
-    async with resources.database.read(job.workspace) as scope:
-        store = await records.get(scope, job.store_id)
-    if store is None:
-        raise NotFound(f"Document store {job.store_id} was deleted")
-    ingestion = None
-    try:
-        space = await open_space(resources, store)
-        ingestion = Ingestion(work, space)
-        outcome = await ingestion.run()
-    except ServiceError as error:
-        await _give_up(work, error)
-        raise
-    await _drop_blobs(work)
-    result = outcome.as_json()
+    store_id = UUID(work.payload["storeId"])
+    await _drop_blobs(work, work.payload["replacedBlobs"])
+    space = await paced(lambda: open_space(resources, job.workspace, store_id), lambda: _note_waiting(work))
+    outcome = await Ingestion(work, space).run()
     if outcome.failed and not outcome.documents:
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
         raise NothingLoaded(reasons)
-    if replaced := work.payload.get("replaceLoader"):
-        result["numDeleted"] += await _remove_others(work, space.collection, UUID(replaced))
-    async with resources.database.write(job.workspace) as scope:
-        await records.drop_empty_loaders(scope, store.id)
-        result["totalKeys"] = await ledger.count_chunks(scope, store.id)
-        if await needs_compaction(scope, store.id):
-            await jobs.submit(scope, resources.queue, "compact", store_id=store.id, lock=f"compact:{store.id}")
+    async with changing(resources, job.workspace, store_id) as shelf:
+        gone = await ledger.leaving(shelf.scope, job.id)
+        chunks = await ledger.chunks_of(shelf.scope, gone)
+        await shelf.remove(chunks)
+        blobs = await ledger.delete_documents(shelf.scope, gone)
+        outcome.counts.deleted += len(chunks)
+        result = outcome.as_json()
+        result["totalKeys"] = await ledger.count_live(shelf.scope, store_id)
+        # Noted in this very transaction: an attempt that dies after it has nothing to remove and must know the counts.
+        await work.note(shelf.scope, "indexing", result["totalKeys"], result["totalKeys"], result)
+    await _drop_blobs(work, blobs)
+    await _tidy(work, store_id)
     return result
 
 
-async def _give_up(work: Work, error: ServiceError) -> None:
+async def _note_waiting(work: Work) -> None:
     async with work.resources.database.write(work.job.workspace) as scope:
-        for document in await ledger.of_job(scope, work.job.id):
-            await ledger.fail(scope, document.id, work.job.id, error.code, error.message)
+        await work.note(scope, "waiting", work.job.done, work.job.total)
 
 
-async def _drop_blobs(work: Work) -> None:
-    """Uploads that this job's replaced."""
-    for key in work.payload.get("replacedBlobs", ()):
+async def _drop_blobs(work: Work, keys: Sequence[str]) -> None:
+    for key in keys:
         await work.resources.blobs.delete(key)
 
 
-async def _remove_others(work: Work, collection: str, loader_id: UUID) -> int:
-    """`replaceExisting`: the loader then holds what this upsert brought, and nothing else."""
-    resources, job = work.resources, work.job
-    assert job.store_id is not None
-    async with resources.database.write(job.workspace) as scope:
-        blobs, numbers = await ledger.remove_others(scope, job.store_id, loader_id, job.id)
-        await resources.lexical.remove(scope, job.store_id, numbers)
-        ids = [point_id(number) for number in numbers]
-        if Capability.TRANSACTION in resources.vectors.capabilities:
-            await resources.vectors.within(scope.connection).delete(collection, ids)
-    if Capability.TRANSACTION not in resources.vectors.capabilities:
-        await resources.vectors.delete(collection, ids)
-    for blob in blobs:
-        await resources.blobs.delete(blob)
-    return len(numbers)
+async def _tidy(work: Work, store_id: UUID) -> None:
+    """Remove loaders that hold nothing any more, and see to the keyword index."""
+    async with work.resources.database.write(work.job.workspace) as scope:
+        if await records.lock(scope, store_id) is None:
+            return
+        await records.drop_empty_loaders(scope, store_id)
+        if await needs_compaction(scope, store_id) and not await jobs.waiting(scope, store_id, "compact"):
+            await jobs.submit(
+                scope, work.resources.queue, "compact", store_id=store_id, payload={"storeId": str(store_id)}
+            )
+
+
+async def abandon(work: Work) -> Mapping[str, Any]:
+    """After an upsert that failed or was cancelled: documents say why, and what nobody was shown goes away."""
+    job = work.job
+    store_id, error = UUID(work.payload["storeId"]), job.error or {}
+    await _drop_blobs(work, work.payload["replacedBlobs"])
+    try:
+        async with changing(work.resources, job.workspace, store_id) as shelf:
+            await ledger.give_up(shelf.scope, job.id, error.get("code", "internal"), error.get("message", ""))
+            await shelf.remove(await ledger.hidden_of_job(shelf.scope, store_id, job.id))
+    except NotFound:
+        return {}
+    await _tidy(work, store_id)
+    return {}
 
 
 async def purge_store(work: Work) -> Mapping[str, Any]:
@@ -92,8 +94,7 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
         if store is None:
             return {"purged": True}
         blobs = await ledger.blobs_of_store(scope, store_id)
-    if store.collection:
-        await resources.vectors.drop(store.collection)
+    await resources.vectors.drop(collection_of(store_id))
     for key in blobs:
         await resources.blobs.delete(key)
     async with resources.database.write(job.workspace) as scope:
@@ -104,8 +105,6 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
 
 async def compact(work: Work) -> Mapping[str, Any]:
     """Merge the keyword index's segments and forget deleted chunks."""
-    if work.job.store_id is None:
-        return {"compacted": False}
     async with work.resources.database.write(work.job.workspace) as scope:
-        await compact_index(scope, work.job.store_id)
+        await compact_index(scope, UUID(work.payload["storeId"]))
     return {"compacted": True}

@@ -66,26 +66,29 @@ class Recipe:
 
 
 def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document], splitter: Splitter) -> list[NewChunk]:
-    """The chunks that a loaded document becomes, in reading order."""
+    """The chunks that a loaded document becomes, in reading order.
+
+    Metadata that callers add are shown and filtered by, but neither embedded nor searched by words.
+    """
     fingerprint = splitter.fingerprint()
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     chunks = []
     for position, piece in enumerate(splitter.split(list(documents))):
         text = piece.page_content
         metadata = {key: value for key, value in piece.metadata.items() if value is not None and key not in HIDDEN}
         if recipe.title:
             metadata["title"] = recipe.title
-        metadata |= recipe.metadata
+        indexed = index_text(text, metadata)
         chunks.append(
             NewChunk(
-                id=chunk_id(store, source, fingerprint, text, seen[text]),
+                id=chunk_id(store, source, fingerprint, text, indexed, seen[text, indexed]),
                 position=position,
                 text=text,
-                metadata=metadata,
-                index_text=index_text(text, metadata),
+                metadata={**metadata, **recipe.metadata},
+                index_text=indexed,
             )
         )
-        seen[text] += 1
+        seen[text, indexed] += 1
     return chunks
 
 

@@ -65,7 +65,12 @@ def _loader(row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
     )
 
 
-FILE_STATUS = {"pending": LoaderStatus.SYNCING, "ready": LoaderStatus.SYNC, "failed": LoaderStatus.STALE}
+FILE_STATUS = {
+    "pending": LoaderStatus.SYNCING,
+    "ready": LoaderStatus.SYNC,
+    "leaving": LoaderStatus.SYNC,
+    "failed": LoaderStatus.STALE,
+}
 
 
 async def insert(scope: Scope, store_id: UUID, name: str, description: str | None) -> None:
@@ -90,20 +95,23 @@ async def get(scope: Scope, store_id: UUID) -> StoreRow | None:
 
 
 async def lock(scope: Scope, store_id: UUID) -> StoreRow | None:
-    """As `get`, and nobody else changes its configuration until the transaction ends."""
+    """As `get`, and nobody else changes its configuration, deletes it or writes chunks until the transaction ends."""
     row = await scope.one(
         "SELECT *, false AS busy FROM document_stores"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR UPDATE",
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR NO KEY UPDATE",
         id=store_id,
     )
     return _store(row) if row else None
 
 
 async def hold(scope: Scope, store_id: UUID) -> bool:
-    """Keep the document store from being deleted until the transaction ends; False when it is gone."""
+    """Keep the document store from being deleted or configured until the transaction ends; False when it is gone.
+
+    Many may hold it at once. A transaction that wants to change its row takes `lock` in place of this, never after it.
+    """
     row = await scope.one(
         "SELECT 1 AS here FROM document_stores"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR KEY SHARE",
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR SHARE",
         id=store_id,
     )
     return row is not None
@@ -129,7 +137,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
 async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, list[LoaderRow]]:
     rows = await scope.all(
         "SELECT l.*, coalesce(sum(d.chunks), 0)::int AS chunks, coalesce(sum(d.characters), 0)::bigint AS characters,"
-        " coalesce(bool_or(d.state = 'pending'), true) AS pending,"
+        " coalesce(bool_or(d.state = 'pending'), false) AS pending,"
         " coalesce(bool_or(d.state = 'failed'), false) AS failed"
         " FROM loaders l LEFT JOIN documents d ON d.loader_id = l.id"
         " WHERE l.workspace_id = %(workspace)s AND l.store_id = ANY(%(stores)s)"
@@ -252,9 +260,9 @@ async def insert_loader(
 
 async def update_loader(
     scope: Scope, loader_id: UUID, component: Component, name: str | None, splitter: Component | None
-) -> None:
-    """Give a loader the recipe of its newest upload."""
-    await scope.run(
+) -> bool:
+    """Give a loader the recipe of its newest upload; False when there is no such loader."""
+    touched = await scope.run(
         "UPDATE loaders SET loader_id = %(component)s, loader_name = coalesce(%(name)s, loader_name),"
         " loader_config = %(config)s, splitter_id = %(splitter)s, splitter_name = %(splitter)s,"
         " splitter_config = %(splitter_config)s, updated_at = now()"
@@ -266,16 +274,11 @@ async def update_loader(
         splitter=splitter.name if splitter else None,
         splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
     )
-
-
-async def get_loader(scope: Scope, store_id: UUID, loader_id: UUID) -> LoaderRow | None:
-    """A loader of a document store."""
-    loaders = await _loaders(scope, [store_id])
-    return next((loader for loader in loaders[store_id] if loader.id == loader_id), None)
+    return touched == 1
 
 
 async def drop_empty_loaders(scope: Scope, store_id: UUID) -> None:
-    """Remove loaders whose documents all moved to a newer one."""
+    """Remove loaders whose documents all moved to a newer one; the caller has the store's `lock`."""
     await scope.run(
         "DELETE FROM loaders l WHERE l.workspace_id = %(workspace)s AND l.store_id = %(store)s"
         " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.loader_id = l.id)",

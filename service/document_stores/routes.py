@@ -188,7 +188,7 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
             ]
             if odd:
                 raise BadRequest(f"{odd[0]}: files must come in parts named 'files'")
-            job = await service.upsert(resources, workspace, id, wire.upsert_form(fields).asked(), uploads)
+            job = await service.upsert(resources, workspace, id, wire.upsert_body(fields).asked(), uploads)
     else:
         try:
             body = json.loads(await request.body() or b"{}")

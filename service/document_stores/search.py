@@ -1,6 +1,6 @@
 """Find the chunks of a document store that answer a question."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from service.document_stores import records
 from service.document_stores.ledger import records as ledger
-from service.document_stores.space import embedder_of
+from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import FoundChunk, StoreRow
-from service.errors import NotFound, Unprocessable
+from service.errors import NotFound, Unavailable, Unprocessable
 from service.plugins import resolve
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
@@ -18,7 +18,8 @@ from service.retrieval import RETRIEVERS
 from service.retrieval.base import Hit, Query, Retriever, Sources
 from stores.lexical.base import Hits, Numbers
 from stores.records.database import Database
-from stores.vector.base import Vector
+from stores.vector.base import Unavailable as OutOfReach
+from stores.vector.base import UnknownCollection, Vector, WrongDimension
 from stores.vector.filters import Filter, FilterError, parse
 
 DEFAULT_STRATEGY = "hybrid"
@@ -28,6 +29,9 @@ MAX_LIMIT = 1000
 
 SPARE = 3
 """Hits asked for per chunk that is shown, as some may not be live: their document is being indexed or went."""
+
+SPARE_WHEN_SHORT = 300
+"""Further hits asked for when even so too few may be shown: a long document is being indexed."""
 
 BUNDLED_LANGUAGES = frozenset({"en"})
 """What the bundled model reads; in other languages the words of a question count for more."""
@@ -81,17 +85,36 @@ async def search(
 ) -> list[FoundChunk]:
     """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing.
 
-    Raises `NotFound` for an unknown document store, `Unprocessable` for an unknown strategy, and what the embedder
-    raises.
+    Raises `NotFound` for an unknown document store, `Unprocessable` for an unknown strategy, `EmbeddingChanged` when
+    the service's own model is another one than the vectors were made by, and what the embedder raises.
     """
-    store = await _store(resources, workspace, store_id)
     make = resolve(RETRIEVERS, strategy, "retrieval strategy")
     text = query.replace("\x00", "").strip()
-    if store.collection is None or not text:
+    store = await _store(resources, workspace, store_id)
+    try:
+        return await _search(resources, store, make, Query(text, k, where))
+    except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
+        resources.stores.forget(workspace, store_id)
+        store = await _store(resources, workspace, store_id)
+        return await _search(resources, store, make, Query(text, k, where))
+
+
+async def _search(
+    resources: Resources, store: StoreRow, make: Callable[[Sources], Retriever], asked: Query
+) -> list[FoundChunk]:
+    if store.collection is None or not asked.text:
         return []
-    retriever: Retriever = make(await _sources(resources, store, store.collection))
-    hits = await retriever.retrieve(Query(text, SPARE * k, where))
-    return await _show(resources, store, hits, k)
+    retriever = make(await _sources(resources, store, store.collection))
+    found: list[FoundChunk] = []
+    for limit in (SPARE * asked.limit, SPARE * asked.limit + SPARE_WHEN_SHORT):
+        try:
+            hits = await retriever.retrieve(Query(asked.text, limit, asked.where))
+        except OutOfReach as error:
+            raise Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}) from error
+        found = await _show(resources, store, hits, asked.limit)
+        if len(found) == asked.limit or len(hits) < limit:
+            break
+    return found
 
 
 async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
@@ -107,6 +130,7 @@ async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> Store
 
 async def _sources(resources: Resources, store: StoreRow, collection: str) -> Sources:
     embedder = await embedder_of(resources, store.workspace, store.embedding)
+    check_space(store, await fingerprint_of(embedder))
     bundled = store.embedding is None or store.embedding.name == LOCAL
 
     async def embed(text: str) -> Vector:

@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from service.document_stores import records
-from service.document_stores.intake import Intake, defaults_of
+from service.document_stores.intake import Intake, check_components, defaults_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.search import search
+from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, StoreRow, Upload, Upsert
 from service.errors import BadRequest, NotFound, Unprocessable
 from service.jobs import service as jobs
@@ -33,6 +34,9 @@ async def create(
     """A new, empty document store. Raises `Unprocessable` for an empty name."""
     if not name.strip():
         raise Unprocessable("name: must not be empty")
+    check_components((configs or {}).get("vector_store"), (configs or {}).get("record_manager"))
+    if embedding := (configs or {}).get("embedding"):
+        await embedder_of(resources, workspace, embedding)
     store_id = uuid4()
     async with resources.database.write(workspace) as scope:
         await records.insert(scope, store_id, name.strip(), description)
@@ -57,11 +61,30 @@ async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -
 
 
 async def update(resources: Resources, workspace: UUID, store_id: UUID, changes: Mapping[str, Any]) -> StoreRow:
-    """Change the name, description or configurations that `changes` names."""
+    """Change the name, description or configurations that `changes` names.
+
+    Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by.
+    """
+    await get(resources, workspace, store_id)
+    fingerprint = await _check_configs(resources, workspace, changes)
     async with resources.database.write(workspace) as scope:
-        if not await records.update(scope, store_id, changes):
+        store = await records.lock(scope, store_id)
+        if store is None:
             raise NotFound(f"Document store {store_id} not found")
+        if fingerprint is not None and await ledger.count_chunks(scope, store_id):
+            check_space(store, fingerprint)
+        await records.update(scope, store_id, changes)
+    resources.stores.forget(workspace, store_id)
     return await get(resources, workspace, store_id)
+
+
+async def _check_configs(resources: Resources, workspace: UUID, configs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Check the configurations given; returns the fingerprint of the embedding, if one is among them."""
+    check_components(configs.get("vector_store"), configs.get("record_manager"))
+    embedding = configs.get("embedding")
+    if embedding is None:
+        return None
+    return await fingerprint_of(await embedder_of(resources, workspace, embedding))
 
 
 async def delete(resources: Resources, workspace: UUID, store_id: UUID) -> None:
@@ -72,6 +95,7 @@ async def delete(resources: Resources, workspace: UUID, store_id: UUID) -> None:
         for job in await jobs.open_jobs(scope, store_id):
             await jobs.cancel_in(scope, job.id)
         await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(store_id)})
+    resources.stores.forget(workspace, store_id)
 
 
 async def documents(
@@ -105,15 +129,12 @@ async def upsert(
     When this returns, the uploads are durable and the job will run. Everything about the request is checked before
     anything is written: unknown components, bad options, a missing store, too large files.
     """
-    if asked.new_store:
-        base = None
-        store_id = uuid4()
-    else:
-        base = await get(resources, workspace, store_id)
-    intake = Intake.check(resources, workspace, store_id, base, asked)
-    await intake.check_embedding()
+    template = None
+    if not asked.new_store or asked.doc_id is not None:
+        template = await get(resources, workspace, store_id)
+    intake = await Intake.check(resources, workspace, store_id, template, asked)
     sources = intake.sources(uploads)
-    if not sources:
+    if not sources and not (intake.repeats and intake.base is not None and intake.base.files):
         raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
     kept: list[Blob] = []
     try:
@@ -122,7 +143,7 @@ async def upsert(
             kept.append(blob)
         async with resources.database.write(workspace) as scope:
             if asked.new_store:
-                await records.insert(scope, store_id, intake.new_name(), asked.new_store_description)
+                await records.insert(scope, intake.store_id, intake.new_name(), asked.new_store_description)
             return await intake.submit(scope, list(zip(sources, kept, strict=True)))
     except BaseException:
         for blob in kept:

@@ -1,16 +1,21 @@
 """The vector space of a document store: the embedder that fills it, and the collection that holds it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from service.credentials.service import reveal
 from service.document_stores import records
+from service.document_stores.ledger import records as ledger
+from service.document_stores.shelf import collection_of
 from service.document_stores.types import Component, StoreRow
 from service.errors import BadRequest, Conflict, NotFound
 from service.providers.embedding.base import Embedder
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
+from stores.vector.base import Capability
 
 DEFAULT_EMBEDDING = Component(LOCAL)
 """The embedding of document stores that name none: the bundled offline model."""
@@ -49,25 +54,48 @@ async def embedder_of(resources: Resources, workspace: UUID, embedding: Componen
     return await resources.embedders.get(component.name, config, credential)
 
 
-async def open_space(resources: Resources, store: StoreRow) -> Space:
-    """The space to fill, made with the first upsert.
+async def fingerprint_of(embedder: Embedder) -> dict[str, Any]:
+    """The embedder's fingerprint as document stores keep it."""
+    found: dict[str, Any] = json.loads((await embedder.fingerprint()).as_json())
+    return found
+
+
+def check_space(store: StoreRow, fingerprint: Mapping[str, Any]) -> None:
+    """Raises `EmbeddingChanged` when the document store's vectors are from another space than `fingerprint`."""
+    if store.fingerprint is None or dict(store.fingerprint) == dict(fingerprint):
+        return
+    old, new = (f"'{each.get('model')}' of {each.get('provider')}" for each in (store.fingerprint, fingerprint))
+    raise EmbeddingChanged(
+        f"The vectors of document store '{store.name}' were made by {old}, the configured embedding is {new}."
+        " Give the document store its former embedding, or upsert into a new document store."
+    )
+
+
+async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> Space:
+    """The space to fill, made with the first upsert, and made anew for another embedder while it is empty.
 
     Raises `EmbeddingChanged` when the configured embedder writes into another space than the store's vectors are in.
     """
-    embedder = await embedder_of(resources, store.workspace, store.embedding)
-    fingerprint = await embedder.fingerprint()
-    collection = store.collection or f"ds_{store.id.hex}"
-    await resources.vectors.create(collection, fingerprint.dimension)
-    async with resources.database.write(store.workspace) as scope:
-        now = await records.lock(scope, store.id)
-        if now is None:
-            raise NotFound(f"Document store {store.id} not found")
-        if now.fingerprint is None:
-            await records.set_space(scope, store.id, json.loads(fingerprint.as_json()), collection)
-        elif dict(now.fingerprint) != json.loads(fingerprint.as_json()):
-            old, new = now.fingerprint.get("model"), fingerprint.model
-            raise EmbeddingChanged(
-                f"The vectors of document store '{store.name}' were made by '{old}', the configured embedding is"
-                f" '{new}'. Give the store its former embedding, or upsert into a new document store."
-            )
-    return Space(store.id, collection, embedder)
+    collection = collection_of(store_id)
+    while True:
+        async with resources.database.read(workspace) as scope:
+            store = await records.get(scope, store_id)
+        if store is None:
+            raise NotFound(f"Document store {store_id} was deleted")
+        embedder = await embedder_of(resources, workspace, store.embedding)
+        fingerprint = await fingerprint_of(embedder)
+        if store.fingerprint is not None and dict(store.fingerprint) == fingerprint:
+            return Space(store_id, collection, embedder)
+        async with resources.database.write(workspace) as scope:
+            now = await records.lock(scope, store_id)
+            if now is None or now.embedding != store.embedding:
+                continue
+            if now.fingerprint is not None and await ledger.count_chunks(scope, store_id):
+                check_space(now, fingerprint)
+            if now.fingerprint != fingerprint:
+                joins = Capability.TRANSACTION in resources.vectors.capabilities
+                vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
+                await vectors.drop(collection)
+                await vectors.create(collection, int(fingerprint["dimension"]))
+                await records.set_space(scope, store_id, fingerprint, collection)
+            return Space(store_id, collection, embedder)

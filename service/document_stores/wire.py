@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
+from service.document_stores.intake import clean
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
 from service.errors import Unprocessable, describe_validation
@@ -288,31 +289,28 @@ def component_field(name: str, value: str | Mapping[str, Any] | None) -> Compone
 OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager")
 
 
-def upsert_form(fields: Mapping[str, str]) -> UpsertBody:
-    """The body of a multipart upsert: objects are JSON texts, booleans are words."""
-    values: dict[str, Any] = {}
-    for key, text in fields.items():
-        if text == "":
-            continue
-        values[key] = text
-        if key in OBJECTS:
-            try:
-                values[key] = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise Unprocessable(f"{key}: not valid JSON: {error}") from None
-    return upsert_body(values)
-
-
 def upsert_body(values: object) -> UpsertBody:
-    """A checked upsert body. Raises `Unprocessable` naming the fields."""
-    if isinstance(values, dict) and isinstance(values.get("metadata"), str):
-        return upsert_form(
-            {**{k: json.dumps(v) if k in OBJECTS else v for k, v in values.items()}, "metadata": values["metadata"]}
-        )
+    """A checked upsert body; objects may come as JSON text, as they do in form data, where booleans are words too.
+
+    Raises `Unprocessable` naming the fields.
+    """
+    if isinstance(values, Mapping):
+        values = {key: _object(key, value) for key, value in values.items() if value != ""}
     try:
         return UpsertBody.model_validate(values)
     except ValidationError as error:
         raise Unprocessable(describe_validation([dict(item) for item in error.errors()])) from None
+
+
+def _object(key: str, value: object) -> object:
+    if key not in OBJECTS:
+        return value
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise Unprocessable(f"{key}: not valid JSON: {error}") from None
+    return clean(value, key)
 
 
 # From rows

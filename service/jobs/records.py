@@ -27,6 +27,7 @@ def _job(row: DictRow) -> Job:
         error=row["error"],
         payload=row["payload"],
         attempts=row["attempts"],
+        idle_starts=row["idle_starts"],
         created_at=row["created_at"],
         started_at=row["started_at"],
         updated_at=row["updated_at"],
@@ -97,26 +98,66 @@ async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
     return [_job(row) for row in rows]
 
 
+async def waiting(scope: Scope, store_id: UUID, kind: str) -> bool:
+    """Whether a job of this kind is queued for the document store and has not begun."""
+    row = await scope.one(
+        "SELECT 1 AS one FROM jobs WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND kind = %(kind)s"
+        " AND state = 'queued' LIMIT 1",
+        store=store_id,
+        kind=kind,
+    )
+    return row is not None
+
+
 async def start(connection: Connection, job_id: UUID) -> Job | None:
     """Mark as running and count the attempt; None when the job is final already (a repeat after its work was done)."""
     cursor = await connection.execute(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),"
-        " updated_at = now() WHERE id = %(id)s AND state IN ('queued', 'running') RETURNING *",
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, idle_starts = idle_starts + 1,"
+        " started_at = coalesce(started_at, now()), updated_at = now()"
+        " WHERE id = %(id)s AND state IN ('queued', 'running') RETURNING *",
         {"id": job_id},
     )
     row = await cursor.fetchone()
     return _job(row) if row else None
 
 
+async def find(connection: Connection, job_id: UUID) -> Job | None:
+    """A job of whatever workspace, for the worker that was given its id."""
+    cursor = await connection.execute("SELECT * FROM jobs WHERE id = %(id)s", {"id": job_id})
+    row = await cursor.fetchone()
+    return _job(row) if row else None
+
+
+async def renew(connection: Connection, job_id: UUID, attempt: int) -> bool:
+    """Renew the lease of a running attempt; False when the job has ended or was taken up by another worker."""
+    cursor = await connection.execute(
+        "UPDATE jobs SET updated_at = now() WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running'",
+        {"id": job_id, "attempt": attempt},
+    )
+    return cursor.rowcount == 1
+
+
+async def release(connection: Connection, job_id: UUID, attempt: int) -> None:
+    """Give a running attempt back: it waits again, and the start is not held against it."""
+    await connection.execute(
+        "UPDATE jobs SET state = 'queued', idle_starts = greatest(idle_starts - 1, 0), updated_at = now()"
+        " WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running'",
+        {"id": job_id, "attempt": attempt},
+    )
+
+
 async def progress(
-    scope: Scope, job_id: UUID, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None
+    scope: Scope, job: Job, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None
 ) -> bool:
-    """Note how far a job got, and its result so far; False when it is no longer running (cancelled)."""
+    """Note how far an attempt got, and its result so far; False when the job has ended (cancelled) or another attempt
+    of it has begun."""
     touched = await scope.run(
         "UPDATE jobs SET stage = %(stage)s, done = %(done)s, total = %(total)s,"
+        " idle_starts = CASE WHEN result IS DISTINCT FROM coalesce(%(result)s, result) THEN 0 ELSE idle_starts END,"
         " result = coalesce(%(result)s, result), updated_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state = 'running'",
-        id=job_id,
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND attempts = %(attempt)s AND state = 'running'",
+        id=job.id,
+        attempt=job.attempts,
         stage=stage,
         done=done,
         total=total,
@@ -126,17 +167,26 @@ async def progress(
 
 
 async def finish(
-    scope: Scope, job_id: UUID, state: JobState, *, result: Mapping[str, Any] | None, error: Mapping[str, Any] | None
+    scope: Scope,
+    job_id: UUID,
+    state: JobState,
+    *,
+    attempt: int | None,
+    result: Mapping[str, Any] | None,
+    error: Mapping[str, Any] | None,
 ) -> bool:
-    """End a job and wake whoever waits for it; False when it had ended already."""
+    """End a job and wake whoever waits for it; False when it had ended already, or `attempt` is no longer the one."""
     touched = await scope.run(
         "UPDATE jobs SET state = %(state)s, stage = %(state)s, result = %(result)s, error = %(error)s,"
         " updated_at = now(), finished_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state IN ('queued', 'running')",
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state IN ('queued', 'running')"
+        " AND (%(attempt)s::int IS NULL OR attempts = %(attempt)s)",
         id=job_id,
+        attempt=attempt,
         state=state.value,
         result=Jsonb(dict(result)) if result is not None else None,
         error=Jsonb(dict(error)) if error is not None else None,
     )
-    await scope.run("SELECT pg_notify(%(channel)s, %(payload)s)", channel=CHANNEL, payload=str(job_id))
+    if touched:
+        await scope.run("SELECT pg_notify(%(channel)s, %(payload)s)", channel=CHANNEL, payload=str(job_id))
     return touched == 1

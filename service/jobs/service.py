@@ -52,34 +52,57 @@ async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
     return await records.open_jobs(scope, store_id)
 
 
+async def waiting(scope: Scope, store_id: UUID, kind: str) -> bool:
+    """Whether a job of this kind is queued for the document store and has not begun."""
+    return await records.waiting(scope, store_id, kind)
+
+
 async def cancel_in(scope: Scope, job_id: UUID) -> None:
-    """Cancel a job in the caller's transaction: a queued one never starts, a running one ends at its next batch."""
+    """Cancel a job in the caller's transaction: a queued one never starts, a running one ends within seconds."""
     error = {"status": 409, "code": "cancelled", "message": "The job was cancelled."}
-    await records.finish(scope, job_id, JobState.CANCELLED, result=None, error=error)
+    await records.finish(scope, job_id, JobState.CANCELLED, attempt=None, result=None, error=error)
 
 
 async def note(
-    scope: Scope, job_id: UUID, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None = None
+    scope: Scope, job: Job, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None = None
 ) -> bool:
-    """Note how far a job got, and its result so far, in the caller's transaction; False when it was cancelled."""
-    return await records.progress(scope, job_id, stage, done, total, result)
+    """Note how far an attempt got, and its result so far, in the caller's transaction.
+
+    False when it is to stop: the job was cancelled, or another worker took it up.
+    """
+    return await records.progress(scope, job, stage, done, total, result)
 
 
 async def finish(
     scope: Scope,
-    job_id: UUID,
+    job: Job,
     state: JobState,
     *,
     result: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
-) -> None:
-    """End a job in the caller's transaction and wake whoever waits for it; final jobs stay as they are."""
-    await records.finish(scope, job_id, state, result=result, error=error)
+) -> bool:
+    """End a job in its worker's transaction and wake whoever waits for it; False when that is no longer its to do."""
+    return await records.finish(scope, job.id, state, attempt=job.attempts, result=result, error=error)
 
 
 async def begin(connection: Connection, job_id: UUID) -> Job | None:
     """Start, or start again, a queued or running job; None when it is final already."""
     return await records.start(connection, job_id)
+
+
+async def find(connection: Connection, job_id: UUID) -> Job | None:
+    """A job of whatever workspace, for the worker that was given its id."""
+    return await records.find(connection, job_id)
+
+
+async def renew(connection: Connection, job: Job) -> bool:
+    """Renew an attempt's lease; False when it is to stop: the job has ended, or another worker took it up."""
+    return await records.renew(connection, job.id, job.attempts)
+
+
+async def release(connection: Connection, job: Job) -> None:
+    """Give an attempt back: the job waits again, and the start is not held against it."""
+    await records.release(connection, job.id, job.attempts)
 
 
 async def get(database: Database, workspace: UUID, job_id: UUID) -> Job:
@@ -106,7 +129,7 @@ async def everything(
 
 
 async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
-    """Ask a job to stop: a queued one never starts, a running one ends at its next batch."""
+    """Ask a job to stop: a queued one never starts, a running one ends within seconds."""
     async with database.write(workspace) as scope:
         await cancel_in(scope, job_id)
     return await get(database, workspace, job_id)

@@ -11,7 +11,8 @@ JobId = NewType("JobId", UUID)
 
 
 class JobState(StrEnum):
-    """Where a job stands. Only QUEUED and RUNNING are open; a RUNNING one holds a lease by its worker's heartbeat."""
+    """Where a job stands. Only QUEUED and RUNNING are open; a RUNNING one has a lease, which its worker renews every
+    few seconds: `updated_at`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -39,6 +40,9 @@ class Job:
     error: Mapping[str, Any] | None
     payload: Mapping[str, Any]
     attempts: int
+    """Starts so far. The newest one alone may write: its number is the fence against a worker that was given up."""
+    idle_starts: int
+    """Starts since the job last got further."""
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime

@@ -5,3 +5,8 @@ JOBS = {
     "purge_store": "service.document_stores.jobs:purge_store",
     "compact": "service.document_stores.jobs:compact",
 }
+
+AFTERMATH = {
+    "ingest": "service.document_stores.jobs:abandon",
+}
+"""What is done after a job of a kind has failed or was cancelled. May be run twice."""

@@ -1,15 +1,43 @@
 """The queue on Postgres, by Procrastinate: jobs are rows, workers hold heartbeats, a worker's death frees its jobs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from psycopg import InterfaceError, OperationalError
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from stores.records.database import Connection, Database
 
 TASK = "ragstone.job"
+
+OUT_OF_REACH = (OperationalError, InterfaceError, PoolTimeout, PoolClosed, ConnectorException)
+"""What is raised while Postgres is away, restarts, or breaks a deadlock: the same may succeed later."""
+
+AGAIN_SECONDS = 5
+"""Pause before a job whose database or vector store was out of reach is tried again."""
+
+KEEP_HOURS = 24
+"""How long the queue keeps what ended other than well, for people who look at its tables."""
+
+
+class Superseded(Exception):
+    """Another worker took the job up meanwhile: its queue entry is that worker's now."""
+
+
+class _Retry(BaseRetryStrategy):
+    """Failures of the work itself are recorded in `jobs` and never get here: a job that raises is to run again."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, Superseded):
+            return None
+        if isinstance(exception, asyncio.CancelledError):  # the worker is being stopped
+            return RetryDecision()
+        return RetryDecision(retry_in={"seconds": AGAIN_SECONDS})
 
 
 async def _elsewhere(job_id: str) -> None:
@@ -23,7 +51,7 @@ class PostgresQueue:
         """`run` does one job, named by its id; processes that only queue jobs leave it out."""
         self._database = database
         self.app = App(connector=PsycopgConnector())
-        self.app.task(name=TASK, queue="ragstone")(run)
+        self.app.task(name=TASK, queue="ragstone", retry=_Retry())(run)
 
     async def open(self) -> None:
         """Use the process's pool; call once before `put` or `work`."""
@@ -46,3 +74,9 @@ class PostgresQueue:
                 continue
             freed += 1
         return freed
+
+    async def forget_old(self) -> None:
+        """Drop entries that ended other than well long ago; what became of the job itself is in `jobs`."""
+        await self.app.job_manager.delete_old_jobs(
+            KEEP_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+        )

@@ -1,7 +1,11 @@
-"""The rows of workers, as seen from outside a worker."""
+"""The rows of workers, and of jobs that no worker knows of."""
+
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
+
+from stores.records.database import Connection
 
 Session = psycopg.Connection[TupleRow]
 
@@ -21,3 +25,16 @@ def living_workers(connection: Session, seconds: float) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def forgotten_jobs(connection: Connection, seconds: float) -> list[UUID]:
+    """Open jobs that are not on the queue and whose lease ran out `seconds` ago; locked until the transaction ends,
+    jobs that somebody else has locked left out. Their leases begin anew."""
+    cursor = await connection.execute(
+        "UPDATE jobs SET updated_at = now() WHERE id IN (SELECT id FROM jobs j"
+        " WHERE state IN ('queued', 'running') AND updated_at < now() - make_interval(secs => %(seconds)s)"
+        " AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs q WHERE q.args ->> 'job_id' = j.id::text"
+        " AND q.status IN ('todo', 'doing')) LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING id",
+        {"seconds": seconds},
+    )
+    return [row["id"] for row in await cursor.fetchall()]

@@ -7,24 +7,33 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from loaders.sandbox import Sandbox
 from service.errors import ServiceError
 from service.jobs import service as jobs
-from service.jobs.types import Job, JobState
+from service.jobs.types import FINAL, Job, JobState
 from service.plugins import resolve
 from service.resources import Resources
-from service.worker.jobs import JOBS
-from service.worker.postgres import PostgresQueue
-from service.worker.work import Cancelled, Work
+from service.worker import records
+from service.worker.jobs import AFTERMATH, JOBS
+from service.worker.postgres import OUT_OF_REACH, PostgresQueue, Superseded
+from service.worker.work import Stopped, Work
+from stores.vector.base import Unavailable
 
 log = logging.getLogger("ragstone.worker")
 
-MAX_ATTEMPTS = 5
-"""A job that killed or lost its worker this often ends as failed."""
+MAX_IDLE_STARTS = 5
+"""A job that killed or lost its worker this often without getting further ends as failed."""
 
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 10.0
 
+LEASE_SECONDS = 2.0
+"""How often a running job's lease is renewed: so soon, too, a job that was cancelled stops."""
+
 Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
+
+TRY_AGAIN = (*OUT_OF_REACH, Unavailable)
+"""Raised by a handler that has not failed itself: the job is run again, from where it stands."""
 
 
 class Runner:
@@ -35,6 +44,7 @@ class Runner:
         self._resources = resources
         self._alone = alone
         self._queue = PostgresQueue(resources.database, self._run)
+        self._sandbox = Sandbox()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then running jobs get a short grace and go back onto the queue."""
@@ -53,47 +63,118 @@ class Runner:
                 delete_jobs="successful",
             )
         )
-        watch = asyncio.create_task(self._free_stalled())
+        watch = asyncio.create_task(self._watch_over_jobs())
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        died = worker.done() and not stop.is_set()
-        for task in (watch, stopped, worker):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        try:
+            await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            died = worker.done() and not stop.is_set()
+        finally:
+            for task in (watch, stopped, worker):
+                task.cancel()
+            await asyncio.gather(watch, stopped, worker, return_exceptions=True)
+            await self._sandbox.close()
         if died:
             raise RuntimeError("The queue's worker ended by itself; the log has the reason")
 
-    async def _free_stalled(self) -> None:
+    # Jobs that somebody else dropped
+
+    async def _watch_over_jobs(self) -> None:
         while True:
             await asyncio.sleep(STALLED_SECONDS / 2)
-            freed = await self._queue.free_stalled(STALLED_SECONDS)
+            try:
+                freed = await self._queue.free_stalled(STALLED_SECONDS) + await self._queue_forgotten()
+                await self._queue.forget_old()
+            except OUT_OF_REACH as error:
+                log.warning("Cannot look for jobs that were dropped: %s", error)
+                continue
             if freed:
                 log.warning("Took %d job(s) from workers that no longer answer", freed)
+
+    async def _queue_forgotten(self) -> int:
+        """Queue open jobs again that the queue has lost; says how many."""
+        async with self._resources.database.transaction() as connection:
+            lost = await records.forgotten_jobs(connection, STALLED_SECONDS)
+            for job_id in lost:
+                await self._queue.put(connection, job_id)
+        return len(lost)
+
+    # One job
 
     async def _run(self, job_id: str) -> None:
         async with self._resources.database.connection() as connection:
             job = await jobs.begin(connection, UUID(job_id))
         if job is None:
+            await self._clear_up(UUID(job_id))
             return
-        if job.attempts > MAX_ATTEMPTS:
-            await self._fail(job, 500, "worker_lost", f"The job lost its worker {MAX_ATTEMPTS} times.")
+        try:
+            await self._attempt(job)
+        except asyncio.CancelledError:
+            async with self._resources.database.connection() as connection:
+                await jobs.release(connection, job)
+            raise
+
+    async def _attempt(self, job: Job) -> None:
+        if job.idle_starts > MAX_IDLE_STARTS:
+            message = f"The job was started {MAX_IDLE_STARTS} times and each time lost its worker or a part it needs."
+            await self._fail(job, 500, "worker_lost", message)
             return
         try:
             handler: Handler = resolve(JOBS, job.kind, "job")
-            result = await handler(Work(job, self._resources))
-        except Cancelled:
-            log.info("Job %s was cancelled", job_id)
+            result = await self._leased(job, handler)
+        except Stopped:
+            await self._clear_up(job.id)
         except ServiceError as error:
             await self._fail(job, error.status, error.code, error.message)
+        except TRY_AGAIN as error:
+            log.warning("Job %s will be tried again: %s", job.id, error)
+            raise
         except Exception:
-            log.exception("Job %s failed", job_id)
+            log.exception("Job %s failed", job.id)
             await self._fail(job, 500, "internal", "The job failed on an internal error; the log has the details.")
         else:
             async with self._resources.database.write(job.workspace) as scope:
-                await jobs.finish(scope, job.id, JobState.DONE, result=result, error=None)
+                done = await jobs.finish(scope, job, JobState.DONE, result=result)
+            if not done:
+                await self._clear_up(job.id)
+
+    async def _leased(self, job: Job, handler: Handler) -> Mapping[str, Any]:
+        """The handler's result; `Stopped` as soon as the lease cannot be renewed."""
+        work = asyncio.ensure_future(handler(Work(job, self._resources, self._sandbox)))
+        lease = asyncio.create_task(self._renew(job))
+        try:
+            await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise Stopped
+            return work.result()
+        finally:
+            for task in (work, lease):
+                task.cancel()
+            await asyncio.gather(work, lease, return_exceptions=True)
+
+    async def _renew(self, job: Job) -> None:
+        """Renew the job's lease until it is no longer this attempt's."""
+        held = True
+        while held:
+            await asyncio.sleep(LEASE_SECONDS)
+            with suppress(*OUT_OF_REACH):  # the lease runs on for a while
+                async with self._resources.database.connection() as connection:
+                    held = await jobs.renew(connection, job)
 
     async def _fail(self, job: Job, status: int, code: str, message: str) -> None:
         async with self._resources.database.write(job.workspace) as scope:
             error = {"status": status, "code": code, "message": message}
-            await jobs.finish(scope, job.id, JobState.FAILED, result=None, error=error)
+            await jobs.finish(scope, job, JobState.FAILED, error=error)
+        await self._clear_up(job.id)
+
+    async def _clear_up(self, job_id: UUID) -> None:
+        """After a job that ended without success. Raises `Superseded` when it has not ended: another attempt runs."""
+        async with self._resources.database.connection() as connection:
+            job = await jobs.find(connection, job_id)
+        if job is None or job.state is JobState.DONE:
+            return
+        if job.state not in FINAL:
+            raise Superseded(f"job {job_id}")
+        log.info("Job %s ended: %s", job_id, (job.error or {}).get("message", job.state))
+        if job.kind in AFTERMATH:
+            aftermath: Handler = resolve(AFTERMATH, job.kind, "job")
+            await aftermath(Work(job, self._resources, self._sandbox))

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loaders.sandbox import Sandbox
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
 from stores.records.database import Scope
 
 
-class Cancelled(Exception):
-    """The job was cancelled while it ran."""
+class Stopped(Exception):
+    """This attempt is to stop: the job was cancelled, or another worker took it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Work:
 
     job: Job
     resources: Resources
+    sandbox: Sandbox
+    """Parses files; shared by the jobs of a worker."""
 
     @property
     def payload(self) -> Mapping[str, Any]:
@@ -29,6 +32,6 @@ class Work:
     async def note(
         self, scope: Scope, stage: str, done: int, total: int | None, result: Mapping[str, Any] | None = None
     ) -> None:
-        """Note how far the job got in the transaction of the work itself. Raises `Cancelled` when it is to stop."""
-        if not await jobs.note(scope, self.job.id, stage, done, total, result):
-            raise Cancelled
+        """Note how far the job got in the transaction of the work itself. Raises `Stopped` when it is to stop."""
+        if not await jobs.note(scope, self.job, stage, done, total, result):
+            raise Stopped

@@ -127,21 +127,55 @@ async def lock(scope: Scope, document_ids: Sequence[UUID], job_id: UUID) -> set[
     return {row["id"] for row in rows}
 
 
-async def complete(scope: Scope, document_id: UUID, digest: bytes, mime: str | None) -> None:
-    """The document's planned chunks are all there: they become live."""
+async def complete(scope: Scope, document: DocumentRow, digest: bytes, mime: str | None, job_id: UUID) -> None:
+    """The document's planned chunks are all there, and no others: they become live. What was not live before counts
+    as added by this job."""
     await scope.run(
-        "UPDATE chunks SET live = true WHERE workspace_id = %(workspace)s AND document_id = %(id)s AND NOT live",
-        id=document_id,
+        "UPDATE chunks SET live = true, loader_id = %(loader)s,"
+        " job_id = CASE WHEN live THEN job_id ELSE %(job)s END"
+        " WHERE workspace_id = %(workspace)s AND document_id = %(id)s AND (NOT live OR loader_id <> %(loader)s)",
+        id=document.id,
+        loader=document.loader_id,
+        job=job_id,
     )
     await scope.run(
         "UPDATE documents SET state = 'ready', digest = %(digest)s, mime = coalesce(mime, %(mime)s),"
         " error_code = NULL, error = NULL, updated_at = now(),"
         " (chunks, characters) = (SELECT count(*), coalesce(sum(length(text)), 0) FROM chunks"
         " WHERE document_id = %(id)s) WHERE workspace_id = %(workspace)s AND id = %(id)s",
-        id=document_id,
+        id=document.id,
         digest=digest,
         mime=mime,
     )
+
+
+async def settle(scope: Scope, store_id: UUID, document_ids: Sequence[UUID], job_id: UUID) -> dict[UUID, int]:
+    """These documents of the job are as they should be: ready without work. Returns their numbers of chunks; those
+    that are another job's by now are left out."""
+    rows = await scope.all(
+        "UPDATE documents SET state = 'ready', error_code = NULL, error = NULL, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s) AND job_id = %(job)s"
+        " RETURNING id, chunks",
+        store=store_id,
+        ids=list(document_ids),
+        job=job_id,
+    )
+    await scope.run(
+        "UPDATE chunks c SET loader_id = d.loader_id FROM documents d WHERE c.workspace_id = %(workspace)s"
+        " AND d.id = c.document_id AND d.id = ANY(%(ids)s) AND c.loader_id <> d.loader_id",
+        ids=[row["id"] for row in rows],
+    )
+    return {row["id"]: row["chunks"] for row in rows}
+
+
+async def chunks_done(scope: Scope, job_id: UUID) -> int:
+    """How many chunks the documents hold that this job is done with."""
+    row = await scope.one(
+        "SELECT coalesce(sum(chunks), 0) AS n FROM documents WHERE workspace_id = %(workspace)s"
+        " AND job_id = %(job)s AND state = 'ready'",
+        job=job_id,
+    )
+    return int(row["n"]) if row else 0
 
 
 async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message: str) -> bool:
@@ -157,22 +191,89 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
     return touched == 1
 
 
-async def remove_others(scope: Scope, store_id: UUID, loader_id: UUID, job_id: UUID) -> tuple[set[str], list[int]]:
-    """Remove the documents of a loader that a job did not bring; returns their blobs and their chunks' numbers."""
-    rows = await scope.all(
-        "SELECT d.id, d.blob, c.number FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
-        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND d.loader_id = %(loader)s"
-        " AND d.job_id IS DISTINCT FROM %(job)s",
-        store=store_id,
+async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
+    """What waits for a job that has ended fails with its reason; what was to leave with it stays."""
+    await scope.run(
+        "UPDATE documents SET state = CASE WHEN state = 'leaving' AND error IS NULL THEN 'ready' ELSE 'failed' END,"
+        " error_code = CASE state WHEN 'leaving' THEN error_code ELSE %(code)s END,"
+        " error = CASE state WHEN 'leaving' THEN error ELSE %(message)s END, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND job_id = %(job)s AND state IN ('pending', 'leaving')",
+        job=job_id,
+        code=code,
+        message=message,
+    )
+
+
+async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID) -> None:
+    """The documents of a loader, but for these sources, are to be removed when the job is done."""
+    await scope.run(
+        "UPDATE documents SET state = 'leaving', job_id = %(job)s WHERE workspace_id = %(workspace)s"
+        " AND loader_id = %(loader)s AND source <> ALL(%(sources)s)",
         loader=loader_id,
+        sources=list(sources),
         job=job_id,
     )
-    await scope.run(
-        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s)",
-        ids=list({row["id"] for row in rows}),
+
+
+async def claim_all(scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID) -> int:
+    """Give the documents of a loader to a job, to be indexed from their uploads by another recipe; says how many."""
+    return await scope.run(
+        "UPDATE documents SET state = 'pending', job_id = %(job)s, recipe = %(recipe)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s",
+        loader=loader_id,
+        recipe=Jsonb(dict(recipe)),
+        job=job_id,
     )
-    numbers = [row["number"] for row in rows if row["number"] is not None]
-    return {row["blob"] for row in rows}, numbers
+
+
+async def leaving(scope: Scope, job_id: UUID) -> list[UUID]:
+    """The documents that leave with a job, locked."""
+    rows = await scope.all(
+        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND job_id = %(job)s AND state = 'leaving'"
+        " ORDER BY id FOR UPDATE",
+        job=job_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def chunks_of(scope: Scope, document_ids: Sequence[UUID]) -> list[UUID]:
+    """The chunks of these documents, live or not."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND document_id = ANY(%(ids)s)",
+        ids=list(document_ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def hidden_chunks(scope: Scope, document_ids: Sequence[UUID]) -> list[UUID]:
+    """The chunks of these documents that are not live: left by uploads that did not end."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND document_id = ANY(%(ids)s) AND NOT live",
+        ids=list(document_ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def hidden_of_job(scope: Scope, store_id: UUID, job_id: UUID) -> list[UUID]:
+    """The chunks that a job which has ended left without making them live; their documents are locked, those that
+    another job works on are left out."""
+    rows = await scope.all(
+        "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
+        " AND c.store_id = %(store)s AND NOT c.live"
+        " AND (d.job_id = %(job)s OR (c.job_id = %(job)s AND d.state <> 'pending')) FOR UPDATE OF d",
+        store=store_id,
+        job=job_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def delete_documents(scope: Scope, document_ids: Sequence[UUID]) -> list[str]:
+    """Remove documents whose chunks are gone; returns their blobs."""
+    rows = await scope.all(
+        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s) RETURNING blob",
+        ids=list(document_ids),
+    )
+    return [row["blob"] for row in rows]
 
 
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
@@ -187,9 +288,9 @@ async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
 
 
 async def chunk_index(scope: Scope, document_id: UUID) -> dict[UUID, DictRow]:
-    """Every chunk of a document, live or not, by id: loader, job, number, position, metadata."""
+    """Every chunk of a document by id: job, number, position, metadata, whether it is live."""
     rows = await scope.all(
-        "SELECT id, loader_id, job_id, number, position, metadata FROM chunks"
+        "SELECT id, job_id, number, position, metadata, live FROM chunks"
         " WHERE workspace_id = %(workspace)s AND document_id = %(document)s",
         document=document_id,
     )
@@ -238,18 +339,17 @@ async def insert_chunks(
             )
 
 
-async def revise_chunks(
-    scope: Scope, store_id: UUID, loader_id: UUID, rows: Sequence[tuple[UUID, int, Mapping[str, Any]]]
-) -> None:
+async def revise_chunks(scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int, Mapping[str, Any]]]) -> None:
     """Give chunks whose text stayed their new position and metadata."""
-    await scope.many(
-        "UPDATE chunks SET position = %(position)s, metadata = %(metadata)s, loader_id = %(loader)s"
-        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
-        [
-            {"id": row, "position": position, "metadata": Jsonb(dict(meta)), "store": store_id, "loader": loader_id}
-            for row, position, meta in rows
-        ],
-    )
+    if rows:
+        await scope.many(
+            "UPDATE chunks SET position = %(position)s, metadata = %(metadata)s"
+            " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+            [
+                {"id": row, "position": position, "metadata": Jsonb(dict(meta)), "store": store_id}
+                for row, position, meta in rows
+            ],
+        )
 
 
 async def delete_chunks(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> list[int]:
@@ -269,6 +369,7 @@ async def best_chunks(scope: Scope, store_id: UUID, numbers: Sequence[int], limi
         "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.text, c.metadata"
         " FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS wanted (number, place)"
         " JOIN chunks c ON c.store_id = %(store)s AND c.number = wanted.number AND c.live"
+        " JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL"
         " WHERE c.workspace_id = %(workspace)s ORDER BY wanted.place LIMIT %(limit)s",
         store=store_id,
         numbers=list(numbers),
@@ -292,6 +393,16 @@ async def count_chunks(scope: Scope, store_id: UUID) -> int:
     """Chunks of a document store, live or not."""
     row = await scope.one(
         "SELECT count(*) AS n FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s", store=store_id
+    )
+    return int(row["n"]) if row else 0
+
+
+async def count_live(scope: Scope, store_id: UUID) -> int:
+    """Chunks of a document store that may be shown."""
+    row = await scope.one(
+        "SELECT coalesce(sum(chunks), 0) AS n FROM documents WHERE workspace_id = %(workspace)s"
+        " AND store_id = %(store)s",
+        store=store_id,
     )
     return int(row["n"]) if row else 0
 

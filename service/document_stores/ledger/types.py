@@ -10,10 +10,12 @@ from uuid import UUID
 
 
 class DocumentState(StrEnum):
-    """PENDING while its job has not come to it; READY when its chunks are live; FAILED with a reason."""
+    """PENDING while its job has not come to it; READY when its chunks are live; LEAVING when its job will remove it
+    once what replaces it is there; FAILED with a reason."""
 
     PENDING = "pending"
     READY = "ready"
+    LEAVING = "leaving"
     FAILED = "failed"
 
 
@@ -79,9 +81,9 @@ class Counts:
     deleted: int = 0
 
 
-def chunk_id(store: UUID, source: str, fingerprint: str, text: str, occurrence: int) -> UUID:
-    """The id of a chunk: equal for equal text cut by an equal splitter from one source, so that upserting twice adds
-    nothing. `occurrence` tells equal texts of one document apart."""
-    parts = (store.hex, source, fingerprint, str(occurrence), text)
+def chunk_id(store: UUID, source: str, fingerprint: str, text: str, index_text: str, occurrence: int) -> UUID:
+    """The id of a chunk: equal for equal text, indexed equally, cut by an equal splitter from one source, so that
+    upserting twice adds nothing. `occurrence` tells equal chunks of one document apart."""
+    parts = (store.hex, source, fingerprint, str(occurrence), text, index_text)
     digest = sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
     return UUID(bytes=digest[:16], version=4)
