@@ -33,12 +33,14 @@ def serve(
     import signal
     import socket
 
+    from service.cli.folder import make_private
     from service.cli.logs import configure_logging
     from service.cli.parts import follow_lifeline
 
     signal.signal(signal.SIGTERM, lambda *_: exit_at_once())
     follow_lifeline()
     settings = settings_for(data, port=port, host=host)
+    make_private(settings.data)
     configure_logging("api", settings.log_level)
     from service.cli.listen import listen
     from service.cli.server import run_server

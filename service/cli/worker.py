@@ -26,11 +26,13 @@ def worker(
     """
     import asyncio
 
+    from service.cli.folder import make_private
     from service.cli.logs import configure_logging
     from service.cli.parts import follow_lifeline
 
     follow_lifeline()
     settings = settings_for(data)
+    make_private(settings.data)
     configure_logging("worker", settings.log_level)
     asyncio.run(_work(settings, alone=alone))
 

@@ -1,0 +1,37 @@
+"""`ragstone bench`: speed and retrieval quality as ratios to floors measured in the same run."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli.exits import CommandError
+from service.cli.options import JsonOption
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        str | None, typer.Option(help="One of predictions, ingestion, footprint, retrieval; default: all.")
+    ] = None,
+    size: Annotated[float, typer.Option(help="Megabytes of text to upsert.", min=0.01)] = 5.0,
+    requests: Annotated[int, typer.Option(help="Predictions to send.", min=50)] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure this checkout on a service of its own: exit code 1 when a target is missed.
+
+    Takes minutes; run it on a machine that does nothing else. The measures are in tests/benchmarks.
+    """
+    try:
+        from tests.benchmarks.__main__ import NAMES, main
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"benchmarks need a checkout with its development tools (make test): {error.name} is missing"
+        ) from None
+    if only is not None and only not in NAMES:
+        raise typer.BadParameter(f"must be one of {', '.join(NAMES)}", param_hint="--only")
+    arguments = ["--size", str(size), "--requests", str(requests)]
+    arguments += ["--only", only] if only else []
+    arguments += ["--json"] if as_json else []
+    raise typer.Exit(main(arguments))
