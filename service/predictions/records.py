@@ -16,12 +16,19 @@ CHANNEL = "ragstone_runs"
 STORE = """
 INSERT INTO chat_messages (id, workspace_id, chatflow_id, caller, session_id, chat_id, chat_type, role, content, state,
     source_documents, usage, memory_type, lead_email)
-VALUES
-    (%(user_id)s, %(workspace)s, %(chatflow)s, %(caller)s, %(session)s, %(chat)s, %(type)s, 'userMessage',
-        %(question)s, %(state)s, NULL, NULL, %(memory)s, %(lead)s),
-    (%(answer_id)s, %(workspace)s, %(chatflow)s, %(caller)s, %(session)s, %(chat)s, %(type)s, 'apiMessage',
-        %(answer)s, %(state)s, %(sources)s, %(usage)s, %(memory)s, NULL)
+SELECT said.id, %(workspace)s, %(chatflow)s, %(caller)s, %(session)s, %(chat)s, %(type)s, said.role, said.content,
+    %(state)s, said.sources, said.usage, %(memory)s, said.lead
+FROM (VALUES
+        (1, %(user_id)s::uuid, 'userMessage', %(question)s::text, NULL::jsonb, NULL::jsonb, %(lead)s::text),
+        (2, %(answer_id)s::uuid, 'apiMessage', %(answer)s::text, %(sources)s::jsonb, %(usage)s::jsonb, NULL)
+    ) AS said (place, id, role, content, sources, usage, lead),
+    set_config('synchronous_commit', 'off', true) AS mode
+WHERE mode = 'off'
+ORDER BY said.place
 """
+"""Both rows in one statement, seen by everyone at once. Its transaction does not wait for the disk, which would be the
+largest part of a prediction's latency: a crash of the database server (not of ours) can take the last half second of
+conversations with it, and never one message of a pair."""
 
 
 async def store(scope: Scope, exchange: Exchange) -> bool:
