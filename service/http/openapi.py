@@ -32,6 +32,7 @@ DESCRIPTIONS = {
     500: "A bug; the log has the details",
     502: "A provider failed",
     503: "A part of the service is out of reach",
+    504: "A provider did not answer in time",
 }
 """What each error status means, on every route."""
 
@@ -45,6 +46,7 @@ CODES = HTTP_CODES | {
     500: "internal",
     502: "upstream_failed",
     503: "unavailable",
+    504: "provider_timeout",
 }
 
 TAGS = {

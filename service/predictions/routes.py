@@ -51,7 +51,7 @@ async def _frames(running: Running) -> AsyncIterator[bytes]:
 @routes.post(
     "/prediction/{id}",
     PUBLIC,
-    errors=(400, 401, 403, 404, 412, 413, 422, 429, 502, 503),
+    errors=(400, 401, 403, 404, 412, 413, 422, 429, 502, 503, 504),
     summary="Ask a chatflow",
     response_model=PredictionAnswer,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}},
