@@ -77,19 +77,15 @@ class Supervisor:
         Raises `InUse` for a data folder or a port that is taken, `RecordsError` when the database cannot be used.
         """
         configure_logging("up", self._settings.log_level)
-        try:
-            with ExitStack() as stack:
-                self._take_signals(stack)
-                try:
-                    self._start(stack)
-                    self._interruptible = False
-                    self._serve()
-                except _Interrupted:
-                    pass
-                finally:
-                    self._interruptible = False
-        except _Interrupted:  # between the finally above and its flag
-            pass
+        with ExitStack() as stack:
+            self._take_signals(stack)
+            try:
+                self._start(stack)
+                self._serve()
+            except _Interrupted:
+                log.info("Interrupted while starting")
+            finally:
+                self._interruptible = False
         if self._failure:
             raise CommandError(self._failure)
         return Exit.OK

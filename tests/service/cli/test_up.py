@@ -31,7 +31,8 @@ def test_the_ready_line_names_everything_and_comes_when_requests_are_answered(se
     assert httpx.get(f"{found[1]}/docs").status_code == 200
 
 
-def test_the_data_folder_and_its_secrets_are_private(service: Up, tmp_path: Path) -> None:
+def test_the_data_folder_and_its_secrets_are_private(service: Up) -> None:
+    assert mode(service.data) == 0o700
     for name in ("service.json", "secrets.json", "lock"):
         assert mode(service.data / name) == 0o600
 
@@ -67,7 +68,8 @@ def test_keys_are_made_listed_and_revoked_while_it_runs(service: Up) -> None:
     assert httpx.post(stores, headers=bearer, json={"name": "Mine"}).status_code == 403
 
     listed = json.loads(ragstone("key", "list", "--data", service.data, "--json").stdout)
-    assert {"id": key["id"], "name": "Reader", "hint": key["apiKey"][-4:]}.items() <= listed[0].items()
+    (mine,) = (row for row in listed if row["id"] == key["id"])
+    assert (mine["name"], mine["hint"], mine["scopes"]) == ("Reader", key["apiKey"][-4:], ["documentStores:view"])
     assert key["apiKey"] not in json.dumps(listed)
 
     assert ragstone("key", "revoke", key["id"], "--data", service.data).returncode == 0
