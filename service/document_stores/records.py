@@ -131,7 +131,16 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
     )
     loaders = await _loaders(scope, [row["id"] for row in rows])
     total = rows[0]["total"] if rows else 0
+    if not rows and offset:  # a page beyond the end
+        total = await _count(scope)
     return [_store(row, loaders[row["id"]]) for row in rows], total
+
+
+async def _count(scope: Scope) -> int:
+    row = await scope.one(
+        "SELECT count(*) AS total FROM document_stores WHERE workspace_id = %(workspace)s AND deleted_at IS NULL"
+    )
+    return int(row["total"]) if row else 0
 
 
 async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, list[LoaderRow]]:

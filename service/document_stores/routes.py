@@ -24,6 +24,8 @@ routes = Routes("Document stores")
 VIEW = needs("documentStores:view", "documentStores:update", "documentStores:delete")
 WRITE = needs("documentStores:create", "documentStores:update")
 
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
 UPSERT_REQUEST = {
     "requestBody": {
         "content": {
@@ -173,7 +175,7 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
     The same content twice adds nothing (`numSkipped`); a changed file replaces its old chunks. Parts that the call and
     the store leave open take the service's defaults. With `Prefer: respond-async` the answer is 202 and the job.
     """
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if request.headers.get("content-type", "").startswith(FORMS):
         async with request.form(max_files=1000, max_fields=1000, max_part_size=16 * 1024 * 1024) as form:
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
             uploads = [
