@@ -175,10 +175,9 @@ class Ingestion:
             if committing:
                 await committing
         finally:
-            if committing and not committing.done():
+            if committing:
                 committing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await committing
+                await asyncio.gather(committing, return_exceptions=True)
 
     async def _batches(
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]

@@ -12,9 +12,11 @@ from service.document_stores.shelf import changing, collection_of
 from service.document_stores.space import open_space
 from service.errors import NotFound, Unprocessable
 from service.jobs import service as jobs
+from service.jobs.types import Job
 from service.worker.work import Work
 from stores.lexical.compaction import compact as compact_index
 from stores.lexical.compaction import needs_compaction
+from stores.records.database import Scope
 
 
 class NothingLoaded(Unprocessable):
@@ -70,14 +72,19 @@ async def _tidy(work: Work, store_id: UUID) -> None:
             )
 
 
+async def give_up(scope: Scope, job: Job, error: Mapping[str, Any]) -> None:
+    """What waits for an upsert that fails, fails with its reason."""
+    await ledger.give_up(scope, job.id, error.get("code", "internal"), error.get("message", ""))
+
+
 async def abandon(work: Work) -> Mapping[str, Any]:
     """After an upsert that failed or was cancelled: documents say why, and what nobody was shown goes away."""
     job = work.job
-    store_id, error = UUID(work.payload["storeId"]), job.error or {}
+    store_id = UUID(work.payload["storeId"])
     await _drop_blobs(work, work.payload["replacedBlobs"])
     try:
         async with changing(work.resources, job.workspace, store_id) as shelf:
-            await ledger.give_up(shelf.scope, job.id, error.get("code", "internal"), error.get("message", ""))
+            await give_up(shelf.scope, job, job.error or {})
             await shelf.remove(await ledger.hidden_of_job(shelf.scope, store_id, job.id))
     except NotFound:
         return {}

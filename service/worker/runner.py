@@ -14,9 +14,10 @@ from service.jobs.types import FINAL, Job, JobState
 from service.plugins import resolve
 from service.resources import Resources
 from service.worker import records
-from service.worker.jobs import AFTERMATH, JOBS
+from service.worker.jobs import AFTERMATH, GIVE_UP, JOBS
 from service.worker.postgres import OUT_OF_REACH, PostgresQueue, Superseded
 from service.worker.work import Stopped, Work
+from stores.records.database import Scope
 from stores.vector.base import Unavailable
 
 log = logging.getLogger("ragstone.worker")
@@ -31,6 +32,8 @@ LEASE_SECONDS = 2.0
 """How often a running job's lease is renewed: so soon, too, a job that was cancelled stops."""
 
 Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
+
+GiveUp = Callable[[Scope, Job, Mapping[str, Any]], Awaitable[None]]
 
 TRY_AGAIN = (*OUT_OF_REACH, Unavailable)
 """Raised by a handler that has not failed itself: the job is run again, from where it stands."""
@@ -161,9 +164,14 @@ class Runner:
                     held = await jobs.renew(connection, job)
 
     async def _fail(self, job: Job, status: int, code: str, message: str) -> None:
-        async with self._resources.database.write(job.workspace) as scope:
-            error = {"status": status, "code": code, "message": message}
-            await jobs.finish(scope, job, JobState.FAILED, error=error)
+        error = {"status": status, "code": code, "message": message}
+        with suppress(Stopped):
+            async with self._resources.database.write(job.workspace) as scope:
+                if job.kind in GIVE_UP:
+                    give_up: GiveUp = resolve(GIVE_UP, job.kind, "job")
+                    await give_up(scope, job, error)
+                if not await jobs.finish(scope, job, JobState.FAILED, error=error):
+                    raise Stopped  # which undoes the transaction: the job is not this attempt's any more
         await self._clear_up(job.id)
 
     async def _clear_up(self, job_id: UUID) -> None:
