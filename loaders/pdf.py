@@ -1,13 +1,15 @@
-"""PDF by its text layer, a document a page."""
+"""PDF by its text layer and its layout, a document a page."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pypdfium2 as pdfium
 from langchain_core.documents import Document
 
-from loaders.base import Failure, Loader, LoaderError, Source, document, required
+from loaders import layout
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.unicode import clean
 
 _PASSWORD_ERRORS = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (an unknown kind of protection)
 _SOFT_HYPHEN = re.compile("[\x02\ufffe]\\s*\n?")
@@ -16,10 +18,16 @@ _NO_TITLE = re.compile(
     r"\(?(anonymous|unspecified|untitled)\)?|.*\.(docx?|pptx?|xlsx?|indd|qxd|pdf|tex|dvi|rtf)", re.IGNORECASE
 )
 _PER_PAGE, _PER_FILE = "perPage", "perFile"
+_TITLE_PAGES = 3
+"""Pages from the first in which a title is looked for."""
 
 
 class PdfLoader(Loader):
-    """A document for each page that has text (`usage` perPage), or one for the file (perFile), of `text` format.
+    """A document for each page that has text (`usage` perPage), or one for the file (perFile).
+
+    Lines that are set as headings and simple tables become Markdown's (see `layout`); a file that has neither is of
+    `text` format. The title is the document's own, else its first heading in the largest type. A page that begins
+    within a section carries the section's heading as `heading`.
 
     Files that only carry an owner's password (restrictions) are read; a file that needs a password is ENCRYPTED. A file
     that ends before its end mark, or one with a page that cannot be read, is CORRUPT rather than read in part. A file
@@ -35,27 +43,42 @@ class PdfLoader(Loader):
             raise LoaderError(Failure.BAD_OPTION, f"usage must be {_PER_PAGE} or {_PER_FILE}, not {usage!r}.")
         pdf = _open(source)
         try:
-            count = len(pdf)
             named = str(pdf.get_metadata_value("Title") or "").strip()
-            title = "" if _NO_TITLE.fullmatch(named) else named
-            found = False
-            whole: list[str] = []
-            for index in range(count):
-                text = _page_text(pdf, index)
-                if usage == _PER_FILE:
-                    whole.append(text)
-                    continue
-                page = document(source, text, title=title, page=index + 1, pages=count)
-                if page is not None:
-                    found = True
-                    yield page
-            if usage == _PER_FILE:
-                joined = "\n\n".join(text for text in whole if text.strip())
-                yield required(document(source, joined, title=title, pages=count), _no_text(count))
-            elif not found:
-                raise LoaderError(Failure.EMPTY, _no_text(count))
+            read = layout.pages([_lines(pdf, index) for index in range(len(pdf))])
         finally:
             pdf.close()
+        marked = any(page.headings or page.has_table for page in read)
+        form = Format.MARKDOWN if marked else Format.TEXT
+        title = _first_heading(read) if not named or _NO_TITLE.fullmatch(named) else named
+        texts = [_SOFT_HYPHEN.sub("", page.text) for page in read]
+        if usage == _PER_FILE:
+            joined = "\n\n".join(text for text in texts if text.strip())
+            yield required(document(source, joined, title=title, form=form, pages=len(read)), _no_text(len(read)))
+            return
+        found = False
+        for page, heading in zip(range(len(read)), _above(read), strict=True):
+            made = document(source, texts[page], title=title, form=form, page=page + 1, pages=len(read))
+            if made is not None:
+                found = True
+                if heading:
+                    made.metadata["heading"] = clean(heading)
+                yield made
+        if not found:
+            raise LoaderError(Failure.EMPTY, _no_text(len(read)))
+
+
+def _first_heading(read: Sequence[layout.Page]) -> str:
+    every = [heading for page in read[:_TITLE_PAGES] for heading in page.headings]
+    return next((heading.text for heading in sorted(every, key=lambda heading: heading.level)), "")
+
+
+def _above(read: Sequence[layout.Page]) -> Iterator[str]:
+    """For each page the headings that are open where it begins, as splitters write them."""
+    path: list[layout.Heading] = []
+    for page in read:
+        yield " > ".join(heading.text for heading in path)
+        for heading in page.headings:
+            path = [*(each for each in path if each.level < heading.level), heading]
 
 
 def _no_text(count: int) -> str:
@@ -80,17 +103,16 @@ def _open(source: Source) -> Any:
     return pdf
 
 
-def _page_text(pdf: Any, index: int) -> str:
+def _lines(pdf: Any, index: int) -> list[layout.Line]:
     try:
         page = pdf[index]
         try:
             layer = page.get_textpage()
             try:
-                text = str(layer.get_text_bounded())
+                return layout.read_lines(layer, page.get_bbox())
             finally:
                 layer.close()
         finally:
             page.close()
     except pdfium.PdfiumError as error:
         raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
-    return _SOFT_HYPHEN.sub("", text.replace("\r\n", "\n"))

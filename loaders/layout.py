@@ -1,0 +1,359 @@
+"""The layout of PDF pages: lines with their type become Markdown with headings, paragraphs and simple tables.
+
+What counts is relative to the body, the size of type in which most characters are set. A heading is a short line in
+larger type, or one in bold type of the body's size that stands apart. A table is a bold line of several cells above
+lines with as many cells that lie below them. Anything else keeps its lines, with an empty line where the space between
+two lines is larger than usual: nothing is left out, and nothing is moved.
+"""
+
+import ctypes
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from loaders.tables import markdown_table
+
+_LARGER = 1.15
+"""Type of a heading, in sizes of the body's."""
+_APART = 1.3
+"""Distance of two lines of which the second begins a paragraph, in usual distances."""
+_BETWEEN_CELLS = 0.9
+"""White space between the cells of a row, in sizes of the row's type; a justified line's blanks are narrower."""
+_WRAPPED = 3
+"""Lines below a row in which a further row is looked for."""
+_HEADING_LINES = 3
+_LONGEST_HEADING = 200
+_LONGEST_BOLD = 80
+_LONGEST_NUMBER = 8
+_SENTENCE_WORDS = 4
+_DEEPEST = 6
+_BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
+_BOLD_WEIGHT = 600
+_NO_HEADING_END = (".", ",", ";", ":", "-", "\ufffe", "\x02")
+_RULE = re.compile(r"[-=_*~]{3,}")
+_DIGITS = re.compile(r"\d+")
+_READ_AS_HEADING = re.compile(r"^\s*#{1,6}(?=\s)")
+_AMOUNT = re.compile(r"[$€£¥]\s?\d|\d\s?[$€£¥%]")
+_PAGE_NUMBER = re.compile(r"\W*(?:page|seite|p\.|s\.)?\s*0(?:\s*(?:of|von|/)\s*0)?\W*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of a line with white space around it: its text, its left and right edge in points."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a page: its type by its first and last character, and where it lies, in points from below."""
+
+    text: str
+    size: float = 0.0
+    """0 where the type is not known; such a line is body text."""
+    bold: bool = False
+    bottom: float = 0.0
+    cells: tuple[Cell, ...] = ()
+    """Only known for bold lines, for larger ones than the line above, and below a line with cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading that was found; level 1 is the largest type of the document."""
+
+    text: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as Markdown, and its headings in order."""
+
+    text: str
+    headings: tuple[Heading, ...]
+    has_table: bool
+
+
+def read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[Line]:
+    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
+    text = str(layer.get_text_range())
+    lines: list[Line] = []
+    at = 0
+    for written in text.split("\r\n"):
+        cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
+        line = _line(layer.raw, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
+        if line is not None:
+            lines.append(line)
+        at += len(written) + 2
+    return lines
+
+
+def pages(read: Sequence[Sequence[Line]]) -> list[Page]:
+    """The pages of one document, read together as the body's type is that of the whole."""
+    layout = _Layout(read)
+    found = [layout.blocks(lines) for lines in read]
+    levels = sorted({size for blocks in found for block in blocks if (size := block.heading)}, reverse=True)
+    return [_page(blocks, levels) for blocks in found]
+
+
+@dataclass(slots=True)
+class _Block:
+    """Lines that belong together; `heading` is the size of a heading's type, 0 for other blocks."""
+
+    lines: list[Line]
+    heading: float = 0.0
+    rows: list[list[str]] | None = None
+
+    @property
+    def text(self) -> str:
+        if self.rows:
+            return markdown_table(self.rows)
+        if self.heading:
+            return " ".join(" ".join(line.text.split()) for line in self.lines)
+        return "\n".join(_READ_AS_HEADING.sub(_escaped, line.text.rstrip()) for line in self.lines)
+
+
+def _escaped(mark: re.Match[str]) -> str:
+    return mark.group().replace("#", "\\#", 1)
+
+
+class _Layout:
+    """What is usual in a document: the size of its body, the distances of its lines, what all its pages repeat."""
+
+    def __init__(self, read: Sequence[Sequence[Line]]) -> None:
+        sizes: Counter[float] = Counter()
+        bold = 0
+        for line in (line for lines in read for line in lines if line.size):
+            sizes[_rounded(line.size)] += len(line.text)
+            bold += len(line.text) * line.bold
+        self._body = sizes.most_common(1)[0][0] if sizes else 0.0
+        self._plain = 2 * bold < sum(sizes.values())
+        self._pitch = _pitches(read)
+        self._prose = {_type(lines[index]) for lines in read for index in _long_runs(lines)}
+        on_pages = Counter(text for lines in read for text in {_masked(line) for line in lines})
+        self._running = {text for text, count in on_pages.items() if count >= max(2, len(read) / 2)}
+
+    def blocks(self, lines: Sequence[Line]) -> list[_Block]:
+        found: list[_Block] = []
+        index = 0
+        while index < len(lines):
+            table = _table(lines, index)
+            if table:
+                count, rows = table
+                found.append(_Block(list(lines[index : index + count]), rows=rows))
+            elif count := self._heading(lines, index):
+                line = lines[index]
+                size = _rounded(line.size) if line.size >= _LARGER * self._body else self._body
+                found.append(_Block(list(lines[index : index + count]), heading=size))
+            else:
+                count = 1
+                line = lines[index]
+                if line.text.strip():
+                    if not found or found[-1].heading or found[-1].rows or self._begins(found[-1].lines[-1], line):
+                        found.append(_Block([]))
+                    found[-1].lines.append(line)
+            index += count
+        return found
+
+    def _begins(self, above: Line, line: Line) -> bool:
+        """Whether a paragraph begins with `line`: more space than usual, another column, a ruler."""
+        if _RULE.fullmatch(above.text.strip()) or _RULE.fullmatch(line.text.strip()):
+            return True
+        pitch = self._pitch.get(_rounded(line.size))
+        if not above.size or pitch is None:
+            return False
+        down = above.bottom - line.bottom
+        return down > _APART * pitch or down < -pitch
+
+    def _heading(self, lines: Sequence[Line], index: int) -> int:
+        """How many lines from here are a heading; 0 when there is none."""
+        line = lines[index]
+        if not self._body or line.size < 0.95 * self._body or not line.text.strip():
+            return 0
+        run = _run(lines, index)
+        text = " ".join(each.text.strip() for each in run)
+        if len(run) > _HEADING_LINES or len(text) > _LONGEST_HEADING or not _names(text) or len(line.cells) > 2:
+            return 0
+        if _masked(line) in self._running or _PAGE_NUMBER.fullmatch(_masked(line)) or _type(line) in self._prose:
+            return 0
+        if len(line.cells) == 2 and len(line.cells[0].text) > _LONGEST_NUMBER:
+            return 0
+        if line.size >= _LARGER * self._body:
+            return len(run)
+        if not (self._plain and line.bold and len(run) == 1 and len(text) <= _LONGEST_BOLD):
+            return 0
+        if text.endswith(_NO_HEADING_END) or (index and not self._begins(lines[index - 1], line)):
+            return 0
+        below = next((each.text.strip() for each in lines[index + 1 :] if each.text.strip()), "")
+        return 0 if below[:1].islower() else 1
+
+
+def _run(lines: Sequence[Line], index: int) -> list[Line]:
+    """The lines from here on that are set alike, one below the other."""
+    run = [lines[index]]
+    for line in lines[index + 1 :]:
+        down = run[-1].bottom - line.bottom
+        if _type(line) != _type(run[0]) or not line.text.strip() or not 0 <= down <= 1.6 * line.size:
+            break
+        run.append(line)
+    return run
+
+
+def _type(line: Line) -> tuple[float, bool]:
+    return _rounded(line.size), line.bold
+
+
+def _long_runs(lines: Sequence[Line]) -> Iterator[int]:
+    """The first lines of runs that are too long for a heading: they are set in the type of running text."""
+    index = 0
+    while index < len(lines):
+        run = len(_run(lines, index))
+        if run > _HEADING_LINES:
+            yield index
+        index += run
+
+
+def _names(text: str) -> bool:
+    """Whether a text may be a heading by its words: no sentence, amount, list of figures, or line of contents."""
+    letters, digits = sum(letter.isalpha() for letter in text), sum(letter.isdigit() for letter in text)
+    sentence = text.endswith((".", ";", ",", ":")) and len(text.split()) > _SENTENCE_WORDS
+    return letters > digits and not (text[0].islower() or sentence or _AMOUNT.search(text) or "...." in text)
+
+
+def _masked(line: Line) -> str:
+    return _DIGITS.sub("0", " ".join(line.text.split()))
+
+
+def _page(blocks: Sequence[_Block], levels: Sequence[float]) -> Page:
+    headings = []
+    texts = []
+    for block in blocks:
+        text = block.text
+        if block.heading:
+            heading = Heading(text, min(levels.index(block.heading) + 1, _DEEPEST))
+            headings.append(heading)
+            text = f"{'#' * heading.level} {text}"
+        texts.append(text)
+    return Page("\n\n".join(texts), tuple(headings), any(block.rows for block in blocks))
+
+
+def _table(lines: Sequence[Line], index: int) -> tuple[int, list[list[str]]] | None:
+    """The table whose header is this line: how many lines it takes, and its rows.
+
+    Its header is bold, its rows are not, and their cells lie below those of the header. A line of one cell that lies
+    below another than the first column goes on with that cell.
+    """
+    header = lines[index]
+    if not header.bold or len(header.cells) < 2:
+        return None
+    rows = [[cell.text for cell in header.cells]]
+    above = header
+    for line in lines[index + 1 :]:
+        if line.bold or not line.cells or not 0 < above.bottom - line.bottom < 4 * line.size:
+            break
+        columns = [_column(header, cell) for cell in line.cells]
+        if columns == list(range(len(header.cells))):
+            rows.append([cell.text for cell in line.cells])
+        elif len(rows) > 1 and len(columns) == 1 and columns[0] and above.bottom - line.bottom < 1.6 * line.size:
+            rows[-1][columns[0]] += f" {line.cells[0].text}"
+        else:
+            break
+        above = line
+    taken = lines.index(above, index) - index + 1
+    return (taken, rows) if len(rows) > 1 else None
+
+
+def _column(header: Line, cell: Cell) -> int | None:
+    """The column that a cell lies in: the last one that begins before the cell ends."""
+    begun = [column for column, over in enumerate(header.cells) if over.left < cell.right]
+    return begun[-1] if begun else None
+
+
+def _pitches(read: Sequence[Sequence[Line]]) -> dict[float, float]:
+    """The usual distance of two lines, from one to the next below it, for each size of type."""
+    steps: dict[float, Counter[float]] = {}
+    for lines in read:
+        for above, line in pairwise(lines):
+            down = above.bottom - line.bottom
+            if above.size and 0.8 * line.size < down < 3 * line.size:
+                steps.setdefault(_rounded(line.size), Counter())[_rounded(down)] += 1
+    return {size: each.most_common(1)[0][0] for size, each in steps.items()}
+
+
+def _rounded(points: float) -> float:
+    return round(points * 2) / 2
+
+
+def _line(
+    raw: Any, written: str, at: int, box: tuple[float, float, float, float], above: float, *, cells: bool
+) -> Line | None:
+    text = written.strip()
+    if not text:
+        return Line("")
+    first = at + written.index(text[0])
+    start, end = _character(raw, first, text[0]), _character(raw, first + len(text) - 1, text[-1])
+    if start is None or end is None:
+        return Line(written)
+    frame = _frame(raw, start)
+    left, bottom, right, top = box
+    if frame.right < left or frame.left > right or frame.top < bottom or frame.bottom > top:
+        return None
+    bold = _is_bold(raw, start) and _is_bold(raw, end)
+    size = _size(raw, start)
+    parted = _cells(raw, text, first, size) if bold or cells or size > above else ()
+    return Line(written, size, bold, frame.bottom, parted)
+
+
+def _character(raw: Any, place: int, letter: str) -> int | None:
+    """The index of a page's character by its place in the text; None when they do not agree."""
+    index = int(pdfium.FPDFText_GetCharIndexFromTextIndex(raw, place))
+    return index if index >= 0 and pdfium.FPDFText_GetUnicode(raw, index) == ord(letter) else None
+
+
+def _frame(raw: Any, index: int) -> Any:
+    frame = pdfium.FS_RECTF()
+    pdfium.FPDFText_GetLooseCharBox(raw, index, frame)
+    return frame
+
+
+def _size(raw: Any, index: int) -> float:
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFText_GetMatrix(raw, index, matrix)
+    scale = float(abs(complex(matrix.c, matrix.d)))
+    return float(pdfium.FPDFText_GetFontSize(raw, index)) * (scale or 1.0)
+
+
+def _is_bold(raw: Any, index: int) -> bool:
+    name, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    pdfium.FPDFText_GetFontInfo(raw, index, name, len(name), flags)
+    if _BOLD.search(name.value.decode("utf-8", "replace")):
+        return True
+    return int(pdfium.FPDFText_GetFontWeight(raw, index)) >= _BOLD_WEIGHT
+
+
+def _cells(raw: Any, text: str, first: int, size: float) -> tuple[Cell, ...]:
+    found: list[Cell] = []
+    begin = 0
+    for blank in [*re.finditer(r"\s+", text), None]:
+        stop = blank.start() if blank else len(text)
+        if blank and _gap(raw, first + stop - 1, first + blank.end()) < _BETWEEN_CELLS * size:
+            continue
+        found.append(Cell(text[begin:stop], _edges(raw, first + begin)[0], _edges(raw, first + stop - 1)[1]))
+        begin = blank.end() if blank else stop
+    return tuple(found)
+
+
+def _gap(raw: Any, before: int, after: int) -> float:
+    return _edges(raw, after)[0] - _edges(raw, before)[1]
+
+
+def _edges(raw: Any, place: int) -> tuple[float, float]:
+    frame = _frame(raw, int(pdfium.FPDFText_GetCharIndexFromTextIndex(raw, place)))
+    return float(frame.left), float(frame.right)
