@@ -186,6 +186,7 @@ class Ingestion:
         batch: list[tuple[DocumentRow, NewChunk]] = []
         complete: list[Prepared] = []
         while (prepared := await self._next(queue, producer)) is not None:
+            self._done += len(prepared.chunks) - len(prepared.to_add)
             for chunk in prepared.to_add:
                 if len(batch) == BATCH:
                     yield batch, complete
@@ -243,7 +244,6 @@ class Ingestion:
             self._outcome.counts.added += len(rows)
             self._done += len(batch)
             for item in complete:
-                self._done += len(item.chunks) - len(item.to_add)
                 if item.document.id in owned:
                     await self._complete(shelf, item)
             await self._note(shelf.scope)

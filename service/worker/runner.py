@@ -28,6 +28,9 @@ MAX_IDLE_STARTS = 5
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 10.0
 
+GRACE_SECONDS = 2.0
+"""What running jobs get to end when the worker is stopped; what does not goes on elsewhere, from its last commit."""
+
 LEASE_SECONDS = 2.0
 """How often a running job's lease is renewed: so soon, too, a job that was cancelled stops."""
 
@@ -62,7 +65,7 @@ class Runner:
                 install_signal_handlers=False,
                 update_heartbeat_interval=HEARTBEAT_SECONDS,
                 stalled_worker_timeout=STALLED_SECONDS,
-                shutdown_graceful_timeout=5.0,
+                shutdown_graceful_timeout=GRACE_SECONDS,
                 delete_jobs="successful",
             )
         )
