@@ -14,6 +14,9 @@ from service.retrieval.fusion import best, candidates, fused, weight_for
 from stores.lexical.base import Hits
 from stores.vector.base import Vector
 
+MARGIN = 0.02
+"""Added to that bound: an approximate index may have passed over a chunk that is a little nearer."""
+
 
 class HybridRetriever(Retriever):
     """Scores are as `fusion.fused` says; `parts` holds the cosine and the share of the query's words that was met."""
@@ -34,12 +37,25 @@ class HybridRetriever(Retriever):
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
         (vector, cosines), hits = first.result(), second.result()
-        numbers = sorted({*cosines, *(int(number) for number in hits.numbers)})
-        missing = [point_id(number) for number in numbers if number not in cosines]
-        if missing:
-            scores = await self._sources.vectors.score(self._sources.collection, vector, missing)
+        found = self._fused(query, sorted(cosines), cosines, hits)
+        if missing := self._promising(query, found, cosines, hits):
+            ids = [point_id(number) for number in missing]
+            scores = await self._sources.vectors.score(self._sources.collection, vector, ids)
             cosines |= {int(key): score for key, score in scores.items()}
-        return self._fused(query, numbers, cosines, hits)
+            found = self._fused(query, sorted({*cosines, *missing}), cosines, hits)
+        return found
+
+    def _promising(self, query: Query, found: list[Hit], cosines: Mapping[int, float], hits: Hits) -> list[int]:
+        """Chunks that only the words found, and that could still be among the best: a chunk that the vectors did not
+        find is no nearer than the last one they did find, which bounds its score."""
+        missing = [int(number) for number in hits.numbers if int(number) not in cosines]
+        if len(found) < query.limit or not missing:
+            return missing
+        farthest = np.full(len(missing), min(cosines.values()))
+        lexical = hits.of(np.array(missing, np.int32)).astype(np.float64)
+        most = fused(farthest, lexical, hits.bound, self._weight_of(hits))
+        worst = found[-1].score - MARGIN
+        return [number for number, score in zip(missing, most, strict=True) if score >= worst]
 
     async def _dense(self, query: Query) -> tuple[Vector, dict[int, float]]:
         """The query's vector, and the cosines of the nearest chunks by number."""
@@ -57,10 +73,12 @@ class HybridRetriever(Retriever):
         # A chunk whose vector is not there yet is judged by its words alone.
         cosine = np.array([cosines.get(number, 0.0) for number in numbers], np.float64)
         lexical = hits.of(np.array(numbers, np.int32)).astype(np.float64)
-        weight = weight_for(hits.language, self._sources.languages) if self._weight is None else self._weight
-        scores = fused(cosine, lexical, hits.bound, weight)
+        scores = fused(cosine, lexical, hits.bound, self._weight_of(hits))
         met = lexical / hits.bound if hits.bound > 0 else lexical
         return [
             Hit(numbers[place], float(scores[place]), {"cosine": float(cosine[place]), "lexical": float(met[place])})
             for place in best(scores, query.limit)
         ]
+
+    def _weight_of(self, hits: Hits) -> float:
+        return weight_for(hits.language, self._sources.languages) if self._weight is None else self._weight

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 from urllib.parse import SplitResult
 
@@ -79,9 +80,13 @@ def pack(row: NDArray[np.float32], precision: Precision) -> bytes:
 class _Table:
     """What is needed to write SQL for a collection."""
 
-    name: sql.Identifier
+    collection: str
     dimension: int
     precision: Precision
+
+    @property
+    def name(self) -> sql.Identifier:
+        return _identifier(self.collection)
 
     @property
     def indexed(self) -> str | None:
@@ -133,7 +138,7 @@ class PgVectorStore(VectorStore):
         return joined
 
     async def create(self, collection: str, dimension: int) -> None:
-        table = _Table(_identifier(collection), dimension, self._precision)
+        table = _Table(collection, dimension, self._precision)
         async with self._transaction(collection) as connection:
             # One maker at a time: CREATE TABLE IF NOT EXISTS alone fails when two run at once.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"vectors_{collection}",))
@@ -268,7 +273,7 @@ class PgVectorStore(VectorStore):
         if not rows:
             return None
         precision = Precision(rows[0]["precision"].rpartition(".")[2])
-        return _Table(_identifier(collection), int(rows[0]["dimension"]), precision)
+        return _Table(collection, int(rows[0]["dimension"]), precision)
 
 
 async def _select(
@@ -281,11 +286,29 @@ async def _select(
     approximate: bool,
 ) -> list[Match]:
     """The nearest points through the index, or by a scan of what the filter lets through."""
-    condition, params = _condition(where)
-    params |= {"vector": pack(row, table.precision), "limit": limit}
+    params: dict[str, Any] = {"vector": pack(row, table.precision), "limit": limit}
     if approximate:
         params["ef"] = str(max(MIN_EF_SEARCH if where is None else MIN_EF_FILTERED, 2 * limit))
         params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
+    if where is None:
+        statement = _unfiltered(table, approximate)
+    else:
+        condition, filtering = _condition(where)
+        params |= filtering
+        statement = _nearest(table, condition, approximate).as_bytes()
+    found = await _rows(connection, statement, params)
+    matches = [Match(each["id"], bounded(each["score"])) for each in found]
+    return sorted(matches, key=lambda match: (-match.score, match.id))
+
+
+@lru_cache(maxsize=512)
+def _unfiltered(table: _Table, approximate: bool) -> bytes:
+    """The statement of most searches, written out once: putting it together costs as much as sending it."""
+    return _nearest(table, sql.SQL("true"), approximate).as_bytes()
+
+
+def _nearest(table: _Table, condition: sql.Composable, approximate: bool) -> sql.Composed:
+    if approximate:
         cast = sql.SQL("::vector") if table.indexed == Precision.FULL else sql.SQL("::halfvec")
         order = sql.SQL("{} <=> %(nearby)s{}").format(table.index_expression, cast)
         template = _THROUGH_INDEX
@@ -293,10 +316,7 @@ async def _select(
         # Adding zero keeps the planner from the HNSW index, whose answer may be short.
         order = sql.SQL("(embedding <=> %(vector)s{}) + 0").format(table.cast)
         template = _BY_SCAN
-    statement = template.format(cast=table.cast, table=table.name, condition=condition, order=order)
-    found = await _rows(connection, statement, params)
-    matches = [Match(each["id"], bounded(each["score"])) for each in found]
-    return sorted(matches, key=lambda match: (-match.score, match.id))
+    return template.format(cast=table.cast, table=table.name, condition=condition, order=order)
 
 
 _BY_SCAN = sql.SQL(
@@ -315,7 +335,7 @@ _THROUGH_INDEX = sql.SQL(
 
 
 async def _rows(
-    connection: Connection, statement: sql.SQL | sql.Composed, params: Sequence[Any] | Mapping[str, Any]
+    connection: Connection, statement: sql.SQL | sql.Composed | bytes, params: Sequence[Any] | Mapping[str, Any]
 ) -> list[DictRow]:
     """The rows of a statement that is planned each time: a generic plan knows neither the limit nor the filter."""
     async with connection.cursor() as cursor:

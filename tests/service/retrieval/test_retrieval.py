@@ -7,6 +7,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Hit, Query, Retriever, Sources, point_id
@@ -145,3 +146,35 @@ async def test_the_error_of_either_half_comes_through_as_it_is(sources: Sources)
     broken = Sources(sources.vectors, "animals", fail, sources.lexical, sources.ledger)
     with pytest.raises(Unavailable, match="no embedder"):
         await HybridRetriever(broken).retrieve(Query("PA-22-150"))
+
+
+async def test_leaving_out_hopeless_candidates_changes_no_result(database: Database) -> None:
+    """Against every chunk scored by both halves, on more chunks than either half hands over."""
+    random = np.random.default_rng(7)
+    words = [f"word{number}" for number in range(60)]
+    texts = [" ".join(random.choice(words, 12)) for _ in range(400)]
+    vectors = {number: random.normal(size=6) for number in range(1, 401)}
+    store, index = PgVectorStore(database), LexicalIndex()
+    await store.create("many", 6)
+    await store.upsert("many", [Point(point_id(number), vector) for number, vector in vectors.items()])
+    async with database.write(WORKSPACE) as scope:
+        await index.add(scope, STORE, texts)
+
+    async def search(query: str, limit: int, *, allowed: Numbers | None = None) -> Hits:
+        async with database.read(WORKSPACE) as scope:
+            return await index.search(scope, STORE, query, limit, allowed=allowed)
+
+    for _ in range(5):
+        asked, vector = " ".join(random.choice(words, 4)), random.normal(size=6)
+
+        async def embedded(text: str, vector: NDArray[np.float64] = vector) -> NDArray[np.float64]:
+            return vector
+
+        sources = Sources(store, "many", embedded, search, DictLedger(), frozenset({"en"}))
+        hits = await HybridRetriever(sources).retrieve(Query(asked, 8))
+        everything = await search(asked, 400)
+        cosines = await store.score("many", vector, [point_id(number) for number in vectors])
+        cosine = np.array([cosines[point_id(number)] for number in vectors])
+        lexical = everything.of(np.array(list(vectors), np.int32)).astype(np.float64)
+        scores = fused(cosine, lexical, everything.bound, weight_for(everything.language, sources.languages))
+        assert [hit.score for hit in hits] == pytest.approx(sorted(scores, reverse=True)[:8], abs=1e-6)

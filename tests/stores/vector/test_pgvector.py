@@ -39,20 +39,16 @@ async def test_filters_that_let_few_points_through_keep_their_recall(
     database: Database, where: dict[str, object], share: int
 ) -> None:
     store = PgVectorStore(database)
-    await store.create("many", 16)
     random = np.random.default_rng(7)
     rows = random.normal(size=(POINTS, 16))
-    await store.upsert(
-        "many",
-        [
-            Point(f"p{n:04d}", row, {"n": n, "half": n % 2, "hundredth": n % 100, "thousandth": n % 1000})
-            for n, row in enumerate(rows)
-        ],
-    )
+    points = [
+        Point(f"p{n:04d}", row, {"n": n, "half": n % 2, "hundredth": n % 100, "thousandth": n % 1000})
+        for n, row in enumerate(rows)
+    ]
     memory = MemoryVectorStore()
-    await memory.create("many", 16)
-    for match in await store.query("many", rows[0], POINTS):
-        await memory.upsert("many", [Point(match.id, rows[int(match.id[1:])], match.metadata)])
+    for filled in (store, memory):
+        await filled.create("many", 16)
+        await filled.upsert("many", points)
     hits = total = 0
     for query in random.normal(size=(10, 16)):
         expected = {match.id for match in await memory.query("many", query, 10, where=parse(where))}
