@@ -60,7 +60,6 @@ class Settings(BaseModel):
     )
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
     trust_proxy: bool = Field(False, description="Believe X-Forwarded-For and -Proto of the proxy in front.")
-    public_url: str = Field("", description="URL under which callers reach the service, where it differs.")
     cors_origins: str = Field("", description="Origins allowed on all routes, separated by commas; `*`: any.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 

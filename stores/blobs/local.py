@@ -48,6 +48,7 @@ class LocalBlobStore(BlobStore):
                 file.flush()
                 os.fsync(file.fileno())
             aside.rename(target)
+            _sync(target.parent)
         finally:
             aside.unlink(missing_ok=True)
         return Blob(key, size, digest.digest())
@@ -72,3 +73,12 @@ class LocalBlobStore(BlobStore):
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename in this folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -113,7 +113,7 @@ def configured(config: Mapping[str, Any], credential: Mapping[str, str], default
         stream_usage=True,
         max_retries=0,
         retries=defaults.max_retries,
-        http_async_client=httpx2.AsyncClient(timeout=limits, follow_redirects=True),
+        http_async_client=httpx2.AsyncClient(timeout=limits, follow_redirects=False),
         **fields,
     )
 

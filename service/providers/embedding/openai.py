@@ -116,7 +116,9 @@ class OpenAIEmbedder(Embedder):
         return asyncio.run(work())
 
     def _new_client(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(http_client=self._http_client, **self._options)
+        # A redirect could carry the key to a host that nobody named.
+        client = self._http_client or openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        return openai.AsyncOpenAI(http_client=client, **self._options)
 
     async def _all(self, client: openai.AsyncOpenAI, texts: Sequence[str]) -> list[Any]:
         rows: list[Any] = []
