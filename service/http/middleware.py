@@ -28,6 +28,27 @@ class TrailingSlash:
         await self._app(scope, receive, send)
 
 
+class HeadAsGet:
+    """Answers HEAD where GET is answered, with its headers and no body: monitors and `curl -I` ask so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on as GET, and its answer back without the body."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+
+
 class SecurityHeaders:
     """Adds the headers that every answer carries."""
 
@@ -52,4 +73,5 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
     """Put the middleware around the application; the last added is the outermost."""
     app.add_middleware(CorsMiddleware, settings=settings)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(TrailingSlash)

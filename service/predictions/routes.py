@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response
 
 from service.chatflows.routes import Id, flow_id
-from service.errors import BadRequest, MissingPart
+from service.errors import BadRequest, MissingPart, ServiceError
 from service.http.access import PUBLIC, CurrentCaller
 from service.http.routing import Routes
 from service.http.streams import EventStream, while_connected
 from service.predictions import service, wire
+from service.predictions.events import End, Failure
 from service.predictions.runs import Running, Stop
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
 from service.resources import CurrentResources
@@ -20,6 +21,12 @@ messages = Routes("Chat messages")
 
 HEARTBEAT_SECONDS = 15.0
 JSON = "application/json"
+STREAM = "text/event-stream"
+WITH_STATUS = frozenset({400, 404, 412})
+"""Failures that a caller who reads streams alone is told by their status: it has named no chatflow, and the widget,
+which asks `chatflows-streaming` first, does not get as far as a stream then."""
+SHOWN = frozenset({401, 403, 429})
+"""Failures whose body the chat widget shows as it stands, in place of a stream."""
 EXAMPLE = 'message:\ndata:{"event":"token","data":"You"}\n\n'
 BODY = PredictionBody.model_json_schema()
 
@@ -48,6 +55,21 @@ async def _frames(running: Running) -> AsyncIterator[bytes]:
             yield wire.HEARTBEAT
 
 
+def _refused(request: Request, error: ServiceError) -> Response:
+    """A failure before the answer begins.
+
+    The chat widget asks with `Accept: text/event-stream` and shows nothing at all when the answer is no stream, unless
+    its status is one of `SHOWN`. So a caller who accepts a stream alone gets those as text, and others as the event
+    `error`. Raises the failure for everybody else: they get its status and the error body.
+    """
+    if request.headers.get("accept", "").strip().lower() != STREAM or error.status in WITH_STATUS:
+        raise error
+    if error.status in SHOWN:
+        error.plain = True
+        raise error
+    return Response(wire.Writer().write((Failure(error), End())), headers={"Content-Type": STREAM, **wire.HEADERS})
+
+
 @routes.post(
     "/prediction/{id}",
     PUBLIC,
@@ -67,11 +89,15 @@ async def predict(id: Id, request: Request, resources: CurrentResources, caller:
     stored under the session; a client that goes away stops the model, and what was written until then is kept.
 
     A flow that is bound to an API key needs that key. What is wrong with the request or the flow is answered with a
-    status in both cases; a model that fails while a stream is open ends it with the event `error`."""
+    status in both cases; a model that fails while a stream is open ends it with the event `error`. A caller that
+    accepts `text/event-stream` alone, as the chat widget, is told of unusable fields and flows by that event too."""
     target = flow_id(id)
-    body = await _body(request)
     origin = request.headers.get("origin")
-    prediction = await service.ask(resources, target, body.asked(), token=caller.token, origin=origin)
+    try:
+        body = await _body(request)
+        prediction = await service.ask(resources, target, body.asked(), token=caller.token, origin=origin)
+    except ServiceError as error:
+        return _refused(request, error)
     running = prediction.running
 
     def leave() -> None:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 FAILURES = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
 """What a call through the SDK raises when the provider is at fault."""
 
+SILENCE = (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError)
+"""The timeout has passed."""
+
 LONGEST_PAUSE = 20.0
 """Seconds a retry waits at most; a provider that asks for more is surfaced at once as `RateLimited`."""
 
@@ -35,7 +38,7 @@ FIRST_PAUSE = 0.5
 
 def translate(error: Exception, *, key: str = "") -> ProviderError:
     """Our error for one of `FAILURES`; the message quotes the provider without the key."""
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
+    if isinstance(error, SILENCE):
         return ProviderTimeout("The model provider did not answer in time.")
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         return ProviderUnavailable("The model provider cannot be reached, or broke off its answer.")
@@ -51,7 +54,8 @@ def translate(error: Exception, *, key: str = "") -> ProviderError:
 
 
 async def retried(call: Callable[[], Awaitable[T]], retries: int, *, key: str = "") -> T:
-    """The result of `call`; transient failures are tried again up to `retries` times. Raises our errors."""
+    """The result of `call`; transient failures are tried again up to `retries` times, but not a provider that was
+    silent for the whole timeout: nobody waits several times as long as the setting says. Raises our errors."""
     pause = FIRST_PAUSE
     for left in range(retries, -1, -1):
         try:
@@ -59,7 +63,7 @@ async def retried(call: Callable[[], Awaitable[T]], retries: int, *, key: str = 
         except FAILURES as error:
             ours = translate(error, key=key)
             wait = ours.retry_after if isinstance(ours, RateLimited) and ours.retry_after is not None else pause
-            if not ours.transient or left == 0 or wait > LONGEST_PAUSE:
+            if not ours.transient or isinstance(error, SILENCE) or left == 0 or wait > LONGEST_PAUSE:
                 raise ours from error
         await asyncio.sleep(wait)
         pause *= 2

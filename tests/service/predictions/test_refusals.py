@@ -67,6 +67,32 @@ def test_bodies_that_cannot_be_read(house: House, content: bytes, status: int) -
     assert house.messages(flow) == []
 
 
+def test_a_caller_who_reads_streams_alone_is_told_in_one(house: House) -> None:
+    """The widget shows nothing at all when it asked for a stream and gets another status than 401, 403 or 429."""
+    mystery = house.flow(rag(house.shelf.store, model=node("m", "chatMystery", "Chat Models", {"streaming": True})))
+    for flow, question, word in ((mystery, "Q", "chatMystery"), (house.quoting(), "x" * 100_001, "question")):
+        url, body = f"{house.live.url}/api/v1/prediction/{flow}", {"question": question, "streaming": True}
+        told = httpx.post(url, json=body, headers={"Accept": "text/event-stream"})
+        assert (told.status_code, told.headers["content-type"]) == (200, "text/event-stream")
+        error, end, rest = told.text.split("\n\n")
+        assert error.startswith('message:\ndata:{"event":"error","data":"')
+        assert word in error
+        assert (end, rest) == ('message:\ndata:{"event":"end","data":"[DONE]"}', "")
+        for accept in ("*/*", "application/json, text/event-stream"):
+            refused(httpx.post(url, json=body, headers={"Accept": accept}), 422)
+    unknown = f"{house.live.url}/api/v1/prediction/{uuid4()}"
+    refused(httpx.post(unknown, json={"question": "Q"}, headers={"Accept": "text/event-stream"}), 404)
+
+
+def test_a_caller_who_reads_streams_alone_is_told_of_a_missing_key_in_words(house: House) -> None:
+    bound, _ = house.live.run(api_keys.create(house.live.resources.database, DEFAULT_WORKSPACE, "bound"))
+    flow = house.quoting()
+    house.client.put(f"/chatflows/{flow}", json={"apikeyid": str(bound.id)})
+    url, body = f"{house.live.url}/api/v1/prediction/{flow}", {"question": "Q", "streaming": True}
+    told = httpx.post(url, json=body, headers={"Accept": "text/event-stream"})
+    assert (told.status_code, told.text) == (401, "Unauthorized: this chatflow needs its API key")
+
+
 def test_nulls_and_unknown_fields_are_no_obstacle(house: House) -> None:
     nothing: dict[str, Any] = dict.fromkeys(
         ("overrideConfig", "chatId", "leadEmail", "form", "action", "history", "uploads")

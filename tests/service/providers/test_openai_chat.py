@@ -131,12 +131,13 @@ async def test_a_stream_is_not_begun_again_once_a_token_was_shown(stub: OpenAISt
 
 
 @pytest.mark.parametrize("script", [Script(hang=True), Script(token_delay=30.0)])
-async def test_a_server_that_hangs_is_given_up(stub: OpenAIStub, script: Script) -> None:
-    model = make(stub, timeout="300")
-    stub.script(script)
+async def test_a_server_that_hangs_is_given_up_at_once(stub: OpenAIStub, script: Script) -> None:
+    model = make(stub, Defaults(max_retries=2), timeout="300")
+    stub.script(script, times=None)
     with pytest.raises(ProviderTimeout):
         await read(model)
     assert (await asyncio.to_thread(stub.wait_until_ended)).disconnected
+    assert len(stub.requests) == 1
     await close_chat_model(model)
 
 

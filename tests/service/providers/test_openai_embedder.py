@@ -113,11 +113,12 @@ async def test_a_long_wait_is_not_waited_for(stub: OpenAIStub) -> None:
     await embedder.aclose()
 
 
-async def test_a_server_that_hangs_is_given_up(stub: OpenAIStub) -> None:
-    embedder = make(stub, timeout="200")
-    stub.script(Script(hang=True))
+async def test_a_server_that_hangs_is_given_up_at_once(stub: OpenAIStub) -> None:
+    embedder = make(stub, Defaults(max_retries=2), timeout="200")
+    stub.script(Script(hang=True), times=None)
     with pytest.raises(ProviderTimeout):
         await embedder.embed_array(["one"])
+    assert len(stub.requests) == 1
     await embedder.aclose()
 
 
