@@ -232,7 +232,7 @@ class Intake:
         await self._configure(scope, store)
         job = await jobs.reserve(scope, uuid4(), "ingest", store_id=self.store_id)
         recipe = self.recipe().as_json()
-        replaced = []
+        unneeded = []  # blobs, once the job has ended, unless a later upload has them
         for upload, blob in uploads:
             row = {
                 "id": uuid4(),
@@ -249,13 +249,13 @@ class Intake:
             }
             _, old = await ledger.claim(scope, row)
             if old:
-                replaced.append(old)
+                unneeded.append(old)
         if self.repeats:
             if uploads:
-                await ledger.mark_leaving(scope, loader_id, sources, job.id)
+                unneeded += await ledger.mark_leaving(scope, loader_id, sources, job.id)
             else:
                 await ledger.claim_all(scope, loader_id, recipe, job.id)
-        payload = {"storeId": str(self.store_id), "docId": str(loader_id), "replacedBlobs": replaced}
+        payload = {"storeId": str(self.store_id), "docId": str(loader_id), "blobs": unneeded}
         return await jobs.enqueue(scope, self.resources.queue, job.id, payload)
 
     async def _loader(self, scope: Scope, owners: set[UUID]) -> UUID:

@@ -1,6 +1,7 @@
 """The background work of document stores."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from stores.lexical.compaction import compact as compact_index
 from stores.lexical.compaction import needs_compaction
 from stores.records.database import Scope
 
+log = logging.getLogger("ragstone.ingest")
+
 
 class NothingLoaded(Unprocessable):
     """None of the files could be loaded."""
@@ -29,7 +32,6 @@ async def ingest(work: Work) -> Mapping[str, Any]:
     """Index the documents of an upsert. Raises `NothingLoaded` when every one of them failed."""
     job, resources = work.job, work.resources
     store_id = UUID(work.payload["storeId"])
-    await _drop_blobs(work, work.payload["replacedBlobs"])
     space = await paced(lambda: open_space(resources, job.workspace, store_id), lambda: _note_waiting(work))
     outcome = await Ingestion(work, space).run()
     if outcome.failed and not outcome.documents:
@@ -39,13 +41,12 @@ async def ingest(work: Work) -> Mapping[str, Any]:
         gone = await ledger.leaving(shelf.scope, job.id)
         chunks = await ledger.chunks_of(shelf.scope, gone)
         await shelf.remove(chunks)
-        blobs = await ledger.delete_documents(shelf.scope, gone)
+        await ledger.delete_documents(shelf.scope, gone)
         outcome.counts.deleted += len(chunks)
         result = outcome.as_json()
         result["totalKeys"] = await ledger.count_live(shelf.scope, store_id)
         # Noted in this very transaction: an attempt that dies after it has nothing to remove and must know the counts.
         await work.note(shelf.scope, "indexing", result["totalKeys"], result["totalKeys"], result)
-    await _drop_blobs(work, blobs)
     await _tidy(work, store_id)
     return result
 
@@ -55,21 +56,19 @@ async def _note_waiting(work: Work) -> None:
         await work.note(scope, "waiting", work.job.done, work.job.total)
 
 
-async def _drop_blobs(work: Work, keys: Sequence[str]) -> None:
-    for key in keys:
-        await work.resources.blobs.delete(key)
-
-
 async def _tidy(work: Work, store_id: UUID) -> None:
-    """Remove loaders that hold nothing any more, and see to the keyword index."""
+    """Remove uploads that were replaced and loaders that hold nothing any more, and see to the keyword index."""
+    blobs: list[str] = work.payload["blobs"]
     async with work.resources.database.write(work.job.workspace) as scope:
-        if await records.lock(scope, store_id) is None:
-            return
-        await records.drop_empty_loaders(scope, store_id)
-        if await needs_compaction(scope, store_id) and not await jobs.waiting(scope, store_id, "compact"):
-            await jobs.submit(
-                scope, work.resources.queue, "compact", store_id=store_id, payload={"storeId": str(store_id)}
-            )
+        used = await ledger.blobs_in_use(scope, store_id, blobs) if blobs else set()
+        if await records.lock(scope, store_id) is not None:
+            await records.drop_empty_loaders(scope, store_id)
+            if await needs_compaction(scope, store_id) and not await jobs.waiting(scope, store_id, "compact"):
+                payload = {"storeId": str(store_id)}
+                await jobs.submit(scope, work.resources.queue, "compact", store_id=store_id, payload=payload)
+    for key in blobs:
+        if key not in used:
+            await work.resources.blobs.delete(key)
 
 
 async def give_up(scope: Scope, job: Job, error: Mapping[str, Any]) -> None:
@@ -81,13 +80,12 @@ async def abandon(work: Work) -> Mapping[str, Any]:
     """After an upsert that failed or was cancelled: documents say why, and what nobody was shown goes away."""
     job = work.job
     store_id = UUID(work.payload["storeId"])
-    await _drop_blobs(work, work.payload["replacedBlobs"])
     try:
         async with changing(work.resources, job.workspace, store_id) as shelf:
             await give_up(shelf.scope, job, job.error or {})
             await shelf.remove(await ledger.hidden_of_job(shelf.scope, store_id, job.id))
-    except NotFound:
-        return {}
+    except NotFound:  # deleted, with everything in it
+        log.debug("Document store %s is gone", store_id)
     await _tidy(work, store_id)
     return {}
 

@@ -95,13 +95,18 @@ def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document]
 def index_text(text: str, metadata: Mapping[str, Any]) -> str:
     """What is embedded and searched by words: the chunk under its document's own title and its headings.
 
-    A title that is only the file's name says nothing about the content and is left out.
+    A title that is only the file's name says nothing about the content and is left out, as is one that the headings
+    begin with.
     """
     title, heading = metadata.get("title"), metadata.get("heading")
     lines = []
-    if isinstance(title, str) and title and title != metadata.get("source"):
-        lines.append(title)
-    if isinstance(heading, str) and heading and heading != title:
+    if isinstance(heading, str) and heading:
         lines.append(heading)
+    if isinstance(title, str) and title and title != metadata.get("source") and not _begins_with(lines, title):
+        lines.insert(0, title)
     missing = [line for line in lines if not text.startswith(line)]
     return "\n".join([*missing, text])
+
+
+def _begins_with(lines: list[str], title: str) -> bool:
+    return any(line == title or line.startswith(f"{title} > ") for line in lines)

@@ -204,15 +204,16 @@ async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
     )
 
 
-async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID) -> None:
-    """The documents of a loader, but for these sources, are to be removed when the job is done."""
-    await scope.run(
+async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID) -> list[str]:
+    """The documents of a loader, but for these sources, are to be removed when the job is done; returns their blobs."""
+    rows = await scope.all(
         "UPDATE documents SET state = 'leaving', job_id = %(job)s WHERE workspace_id = %(workspace)s"
-        " AND loader_id = %(loader)s AND source <> ALL(%(sources)s)",
+        " AND loader_id = %(loader)s AND source <> ALL(%(sources)s) RETURNING blob",
         loader=loader_id,
         sources=list(sources),
         job=job_id,
     )
+    return [row["blob"] for row in rows]
 
 
 async def claim_all(scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID) -> int:
@@ -267,13 +268,22 @@ async def hidden_of_job(scope: Scope, store_id: UUID, job_id: UUID) -> list[UUID
     return [row["id"] for row in rows]
 
 
-async def delete_documents(scope: Scope, document_ids: Sequence[UUID]) -> list[str]:
-    """Remove documents whose chunks are gone; returns their blobs."""
-    rows = await scope.all(
-        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s) RETURNING blob",
-        ids=list(document_ids),
+async def delete_documents(scope: Scope, document_ids: Sequence[UUID]) -> None:
+    """Remove documents whose chunks are gone."""
+    await scope.run(
+        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(ids)s)", ids=list(document_ids)
     )
-    return [row["blob"] for row in rows]
+
+
+async def blobs_in_use(scope: Scope, store_id: UUID, keys: Sequence[str]) -> set[str]:
+    """Those of the blobs that a document has."""
+    rows = await scope.all(
+        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND blob = ANY(%(keys)s)",
+        store=store_id,
+        keys=list(keys),
+    )
+    return {row["blob"] for row in rows}
 
 
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:

@@ -146,4 +146,4 @@ class Talk:
             if not findings:
                 break
             await asyncio.sleep(0.05)
-        assert findings == []
+        assert findings == [], findings
