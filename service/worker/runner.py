@@ -28,6 +28,9 @@ MAX_IDLE_STARTS = 5
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 10.0
 
+POLL_SECONDS = 2.0
+"""How often the queue is looked at without being told: jobs that were handed back come without a notice."""
+
 GRACE_SECONDS = 2.0
 """What running jobs get to end when the worker is stopped; what does not goes on elsewhere, from its last commit."""
 
@@ -63,6 +66,7 @@ class Runner:
             self._queue.app.run_worker_async(
                 concurrency=self._resources.settings.worker_concurrency,
                 install_signal_handlers=False,
+                fetch_job_polling_interval=POLL_SECONDS,
                 update_heartbeat_interval=HEARTBEAT_SECONDS,
                 stalled_worker_timeout=STALLED_SECONDS,
                 shutdown_graceful_timeout=GRACE_SECONDS,

@@ -1,0 +1,234 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import OperationalError
+
+from service.jobs import service as jobs
+from service.jobs.types import FINAL, Job, JobState
+from service.resources import Resources
+from service.worker import jobs as kinds
+from service.worker import runner as running
+from service.worker.postgres import PostgresQueue, Superseded
+from service.worker.runner import Runner
+from service.worker.work import Work
+
+Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
+
+current: dict[str, Handler] = {}
+"""What the job kind `test` does now; the table names `handle`, as it names functions by their place."""
+
+
+async def handle(work: Work) -> Mapping[str, Any]:
+    return await current["test"](work)
+
+
+@pytest.fixture(autouse=True)
+def a_kind_of_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kinds.JOBS, "test", f"{__name__}:handle")
+    monkeypatch.setattr(running, "LEASE_SECONDS", 0.05)
+
+
+@asynccontextmanager
+async def at_work(resources: Resources) -> AsyncIterator[Runner]:
+    stop = asyncio.Event()
+    runner = Runner(resources)
+    task = asyncio.create_task(runner.run(stop))
+    yield runner
+    stop.set()
+    await task
+
+
+async def submit(resources: Resources, workspace: UUID) -> Job:
+    async with resources.database.write(workspace) as scope:
+        return await jobs.submit(scope, resources.queue, "test", payload={"n": 1})
+
+
+async def ended(resources: Resources, workspace: UUID, job: Job) -> Job:
+    found = await resources.watch.wait(workspace, job.id, 30)
+    assert found.state in FINAL
+    return found
+
+
+async def test_a_job_ends_with_what_its_handler_returns(resources: Resources, workspace: UUID) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        return {"given": work.payload["n"]}
+
+    current["test"] = work
+    async with at_work(resources):
+        job = await ended(resources, workspace, await submit(resources, workspace))
+    assert (job.state, job.result, job.attempts) == (JobState.DONE, {"given": 1}, 1)
+
+
+async def test_a_mistake_in_a_handler_fails_the_job_without_details(resources: Resources, workspace: UUID) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        raise ZeroDivisionError("a secret")
+
+    current["test"] = work
+    async with at_work(resources):
+        job = await ended(resources, workspace, await submit(resources, workspace))
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert (job.error["status"], job.error["code"], "secret" in job.error["message"]) == (500, "internal", False)
+
+
+async def test_a_database_that_is_away_for_a_moment_fails_no_job(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        if work.job.attempts == 1:
+            raise OperationalError("the server closed the connection unexpectedly")
+        return {}
+
+    current["test"] = work
+    monkeypatch.setattr("service.worker.postgres.AGAIN_SECONDS", 0)
+    async with at_work(resources):
+        job = await submit(resources, workspace)
+        async with asyncio.timeout(30):
+            while (await jobs.get(resources.database, workspace, job.id)).state not in FINAL:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, found.attempts) == (JobState.DONE, 2)
+
+
+async def test_a_job_that_never_gets_further_ends_after_some_starts(resources: Resources, workspace: UUID) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        raise OperationalError("gone")
+
+    current["test"] = work
+    runner, job = Runner(resources), await submit(resources, workspace)
+    for _ in range(running.MAX_IDLE_STARTS):
+        with pytest.raises(OperationalError):
+            await runner._run(str(job.id))
+    await runner._run(str(job.id))
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, (found.error or {})["code"]) == (JobState.FAILED, "worker_lost")
+
+
+async def test_a_job_that_gets_further_may_be_started_often(resources: Resources, workspace: UUID) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        async with work.resources.database.write(work.job.workspace) as scope:
+            await work.note(scope, "counting", work.job.attempts, 20, {"at": work.job.attempts})
+        if work.job.attempts < 20:
+            raise OperationalError("gone")
+        return {"at": 20}
+
+    current["test"] = work
+    runner, job = Runner(resources), await submit(resources, workspace)
+    for _ in range(19):
+        with pytest.raises(OperationalError):
+            await runner._run(str(job.id))
+    await runner._run(str(job.id))
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, found.attempts, found.done) == (JobState.DONE, 20, 20)
+
+
+async def test_a_worker_that_was_given_up_writes_nothing_any_more(resources: Resources, workspace: UUID) -> None:
+    first = asyncio.Event()
+    go_on = asyncio.Event()
+    wrote: list[int] = []
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        if work.job.attempts == 1:
+            first.set()
+            await go_on.wait()
+        async with work.resources.database.write(work.job.workspace) as scope:
+            await work.note(scope, "writing", work.job.attempts, None)
+            wrote.append(work.job.attempts)
+            await asyncio.sleep(0.3)
+        return {"by": work.job.attempts}
+
+    current["test"] = work
+    runner, job = Runner(resources), await submit(resources, workspace)
+    stalled = asyncio.create_task(runner._run(str(job.id)))
+    await first.wait()
+    other = asyncio.create_task(Runner(resources)._run(str(job.id)))
+    with pytest.raises(Superseded):  # its lease tells it, though its handler still waits
+        await stalled
+    await other
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, found.result, wrote) == (JobState.DONE, {"by": 2}, [2])
+
+
+async def test_a_running_job_that_is_cancelled_is_stopped_by_its_lease(resources: Resources, workspace: UUID) -> None:
+    begun = asyncio.Event()
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        begun.set()
+        await asyncio.Event().wait()
+        return {}
+
+    current["test"] = work
+    runner, job = Runner(resources), await submit(resources, workspace)
+    task = asyncio.create_task(runner._run(str(job.id)))
+    await begun.wait()
+    assert (await jobs.cancel(resources.database, workspace, job.id)).state is JobState.CANCELLED
+    async with asyncio.timeout(10):
+        await task
+
+
+async def test_a_stopped_worker_gives_its_job_back_and_the_start_with_it(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        begun.set()
+        if work.job.attempts == 1:
+            await asyncio.Event().wait()
+        return {}
+
+    current["test"] = work
+    monkeypatch.setattr(running, "GRACE_SECONDS", 0.05)
+    job = await submit(resources, workspace)
+    async with at_work(resources):
+        await begun.wait()
+    back = await jobs.get(resources.database, workspace, job.id)
+    assert (back.state, back.attempts, back.idle_starts) == (JobState.QUEUED, 1, 0)
+    async with at_work(resources):
+        assert (await ended(resources, workspace, job)).state is JobState.DONE
+
+
+async def test_an_open_job_that_the_queue_has_lost_is_queued_again(resources: Resources, workspace: UUID) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        return {}
+
+    current["test"] = work
+    lost, fresh = await submit(resources, workspace), await submit(resources, workspace)
+    async with resources.database.connection() as connection:
+        await connection.execute("DELETE FROM procrastinate_jobs")
+        await connection.execute("UPDATE jobs SET updated_at = now() - interval '1 hour' WHERE id = %s", (lost.id,))
+    runner = Runner(resources)
+    await runner._queue.open()
+    assert await runner._queue_forgotten() == 1
+    assert await runner._queue_forgotten() == 0
+    async with at_work(resources):
+        assert (await ended(resources, workspace, lost)).state is JobState.DONE
+    assert (await jobs.get(resources.database, workspace, fresh.id)).state is JobState.QUEUED
+
+
+async def test_a_job_of_a_worker_without_heartbeat_is_freed_once(resources: Resources, workspace: UUID) -> None:
+    await submit(resources, workspace)
+    async with resources.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute')"
+        )
+        await connection.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT max(id) FROM procrastinate_workers)"
+        )
+    queue = PostgresQueue(resources.database)
+    await queue.open()
+    assert await queue.free_stalled(120) == 0
+    assert await queue.free_stalled(10) == 1
+    assert await queue.free_stalled(10) == 0
+
+
+async def test_a_job_of_an_unknown_kind_says_so(resources: Resources, workspace: UUID) -> None:
+    async with resources.database.write(workspace) as scope:
+        job = await jobs.submit(scope, resources.queue, "juggling")
+    await Runner(resources)._run(str(job.id))
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, "juggling" in (found.error or {})["message"]) == (JobState.FAILED, True)
