@@ -69,7 +69,7 @@ async def store(talk: Talk, stub: OpenAIStub) -> str:
 
 def embedded(stub: OpenAIStub) -> int:
     """How many chunks the provider was asked for, whether or not the worker lived to see the answer."""
-    return sum(len(item.body["input"]) for item in stub.requests if item.body["input"] != ["size"])
+    return sum(len(item.body["input"]) for item in stub.requests if item.body and item.body["input"] != ["size"])
 
 
 async def reached(talk: Talk, job: str, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
