@@ -20,6 +20,7 @@ from service.providers.chat.openai import OpenAIChat
 from service.providers.defaults import Defaults
 from service.providers.errors import RequestRefused, UnknownProvider
 from tests.stubs.openai_server import KEY, OpenAIStub
+from tests.stubs.tiny_models import write_gguf
 
 MESSAGES = [SystemMessage("Be short."), HumanMessage("Say hello to Anna.")]
 MODEL_FILE = "RAGSTONE_TEST_GGUF"
@@ -31,23 +32,29 @@ def stub() -> Iterator[OpenAIStub]:
         yield server
 
 
-def make(name: str, stub: OpenAIStub, **config: Any) -> BaseChatModel:
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GGUF file that RAGSTONE_TEST_GGUF names, else one built here."""
+    if find_spec("xllamacpp") is None:
+        pytest.skip("the extra llm is not installed")
+    if MODEL_FILE in os.environ:
+        return Path(os.environ[MODEL_FILE])
+    return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest, **config: Any) -> BaseChatModel:
     if name == "openai":
         fields = {"basepath": stub.url, "modelName": "m"} | config
         return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY})
     if name == "local":
-        if find_spec("xllamacpp") is None:
-            pytest.skip("the extra llm is not installed")
-        if MODEL_FILE not in os.environ:
-            pytest.skip(f"{MODEL_FILE} names no GGUF file")
-        defaults = Defaults(chat_model_path=Path(os.environ[MODEL_FILE]))
+        defaults = Defaults(chat_model_path=request.getfixturevalue("model_file"))
         return create_chat_model("local", {"maxTokens": 24, "temperature": 0} | config, defaults=defaults)
     return create_chat_model(name, config)
 
 
 @pytest.fixture(params=sorted(CHAT_MODELS))
 async def model(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[BaseChatModel]:
-    made = make(request.param, stub)
+    made = make(request.param, stub, request)
     yield made
     await close_chat_model(made)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from service.providers.embedding import EMBEDDERS, NODES, create_embedder
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind
 from service.providers.errors import RequestRefused, UnknownProvider
 from tests.stubs.openai_server import KEY, OpenAIStub
+from tests.stubs.tiny_models import write_sentence_transformer
 
 TEXTS = [
     "The battery lasts five years.",
@@ -32,9 +33,15 @@ def stub() -> Iterator[OpenAIStub]:
         yield server
 
 
-def make(name: str, stub: OpenAIStub) -> Embedder:
-    if name == "sentence_transformers" and find_spec("sentence_transformers") is None:
-        pytest.skip("the extra torch is not installed")
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers model built here."""
+    return write_sentence_transformer(tmp_path_factory.mktemp("model"))
+
+
+def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest) -> Embedder:
+    if name == "sentence_transformers":
+        return create_embedder(name, {"modelName": str(request.getfixturevalue("model_folder"))})
     if name == "openai":
         config: dict[str, Any] = {"basepath": stub.url, "modelName": "m", "batchSize": "3"}
         return create_embedder("openAIEmbeddingsCustom", config, {"openAIApiKey": KEY})
@@ -43,7 +50,7 @@ def make(name: str, stub: OpenAIStub) -> Embedder:
 
 @pytest.fixture(params=sorted(EMBEDDERS))
 async def embedder(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Embedder]:
-    made = make(request.param, stub)
+    made = make(request.param, stub, request)
     yield made
     await made.aclose()
 
@@ -129,7 +136,7 @@ class TestLangChainSuite(EmbeddingsIntegrationTests):
     @pytest.fixture(params=sorted(EMBEDDERS))
     async def model(self, request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Embedder]:
         """The embedder under test."""
-        made = make(request.param, stub)
+        made = make(request.param, stub, request)
         yield made
         await made.aclose()
 

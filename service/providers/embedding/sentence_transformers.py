@@ -1,8 +1,11 @@
-"""Embeds with any sentence-transformers model, on a GPU where there is one (extra `torch`)."""
+"""Embeds with any sentence-transformers model, on the CPU or a GPU (extra `torch`)."""
 
 import asyncio
+import hashlib
+import json
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from service.providers.defaults import Defaults
@@ -14,9 +17,11 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 class SentenceTransformersEmbedder(Embedder):
-    """Unit vectors of a model by hub name or folder. Loading happens with the first call or `open`, in a thread.
+    """Unit vectors of a model by folder or hub name. Loading happens with the first call or `open`, in a thread.
 
-    The model's own prompts for queries and documents are used where it has them.
+    Nothing is downloaded: a hub name stands for what `hf download NAME` has put into the hub's cache on this machine,
+    and code that a model brings is never run. The model's own prompts for queries and documents are used where it has
+    them.
     """
 
     def __init__(
@@ -24,16 +29,18 @@ class SentenceTransformersEmbedder(Embedder):
         model: str = DEFAULT_MODEL,
         *,
         revision: str | None = None,
-        device: str | None = None,
+        device: str = "cpu",
         batch_size: int = 32,
     ) -> None:
-        """`device`: "cuda", "cpu", …; None: the best there is."""
+        """`device`: "cpu", "cuda", "cuda:1", "mps", …; `revision`: of a hub name."""
         self._name = model
         self._revision = revision
         self._device = device
         self._batch_size = batch_size
         self._loading = threading.Lock()
         self._model: Any = None
+        self._prompts: dict[TextKind, str] = {}
+        self._digest = ""
 
     @classmethod
     def configured(cls, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> Self:
@@ -41,7 +48,7 @@ class SentenceTransformersEmbedder(Embedder):
         return cls(
             text(config, "modelName") or DEFAULT_MODEL,
             revision=text(config, "revision") or None,
-            device=text(config, "device") or None,
+            device=text(config, "device") or "cpu",
             batch_size=whole(config, "batchSize") or 32,
         )
 
@@ -55,17 +62,16 @@ class SentenceTransformersEmbedder(Embedder):
         await asyncio.to_thread(self._load)
 
     async def fingerprint(self) -> Fingerprint:
-        """The vector space; loads the model."""
+        """The vector space; its revision is the SHA-256 of weights and layers, wherever they were loaded from."""
         await self.open()
-        prompts = self._model.prompts or {}
         return Fingerprint(
             provider="sentence_transformers",
             model=self._name,
             dimension=_dimension(self._model),
             normalised=True,
-            revision=self._revision or "",
-            query_prefix=prompts.get("query") or "",
-            document_prefix=prompts.get("document") or "",
+            revision=self._digest,
+            query_prefix=self._prompts[TextKind.QUERY],
+            document_prefix=self._prompts[TextKind.DOCUMENT],
         )
 
     async def _vectors(self, texts: Sequence[str], kind: TextKind, urgent: bool) -> Vectors:
@@ -75,22 +81,73 @@ class SentenceTransformersEmbedder(Embedder):
         model = self._load()
         encode = model.encode_query if kind is TextKind.QUERY else model.encode_document
         vectors: Vectors = encode(
-            list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+            list(texts),
+            prompt=self._prompts[kind],
+            batch_size=self._batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
         return vectors
 
     def _load(self) -> Any:
         with self._loading:
             if self._model is None:
-                try:
-                    from sentence_transformers import SentenceTransformer
-                except ImportError as error:
-                    raise MissingLibrary("sentence-transformers", "torch") from error
-                try:
-                    self._model = SentenceTransformer(self._name, revision=self._revision, device=self._device)
-                except (OSError, ValueError) as error:
-                    raise RequestRefused(f"The embedding model '{self._name}' cannot be loaded.") from error
+                model = self._opened()
+                self._prompts = {kind: _prompt(model.prompts or {}, kind) for kind in TextKind}
+                self._digest = _digest(model)
+                self._model = model
             return self._model
+
+    def _opened(self) -> Any:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingLibrary("sentence-transformers", "torch") from error
+        if _is_path(self._name) and not Path(self._name).is_dir():
+            raise RequestRefused(f"There is no model folder {self._name}.")
+        try:
+            return SentenceTransformer(
+                self._name, revision=self._revision, device=self._device, local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            raise RequestRefused(self._refusal()) from error
+        except (RuntimeError, AssertionError) as error:  # torch has no class of its own for a device that is not there
+            raise RequestRefused(
+                f"The embedding model '{self._name}' does not run on '{self._device}': {str(error)[:120]}"
+            ) from error
+
+    def _refusal(self) -> str:
+        if Path(self._name).is_dir():
+            return f"{self._name} is not a model that sentence-transformers can load."
+        revision = f" --revision {self._revision}" if self._revision else ""
+        return (
+            f"The embedding model '{self._name}' is not on this machine, and the service downloads nothing."
+            f" Fetch it as the service's user, with: hf download {self._name}{revision}"
+        )
+
+
+def _is_path(name: str) -> bool:
+    """True for what cannot be the name of a model on a hub, which is NAME or OWNER/NAME."""
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1 or Path(name).is_absolute()
+
+
+def _prompt(prompts: Mapping[str, str], kind: TextKind) -> str:
+    """The model's prompt; models of the E5 family name the one for documents `passage`."""
+    names = ("query",) if kind is TextKind.QUERY else ("document", "passage", "corpus")
+    return next((prompts[name] for name in names if prompts.get(name)), "")
+
+
+def _digest(model: Any) -> str:
+    """Of every weight by name, the vocabulary, the kinds of layers, pooling and longest input."""
+    pooling = [layer.get_pooling_mode_str() for layer in model if hasattr(layer, "get_pooling_mode_str")]
+    shape = [[type(layer).__name__ for layer in model], pooling, model.max_seq_length]
+    digest = hashlib.sha256(json.dumps(shape).encode())
+    if hasattr(model.tokenizer, "get_vocab"):
+        digest.update(json.dumps(model.tokenizer.get_vocab(), sort_keys=True).encode())
+    for name, weights in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weights.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _dimension(model: Any) -> int:

@@ -19,7 +19,6 @@ async def test_a_missing_library_names_the_extra() -> None:
 
 
 @pytest.mark.skipif(find_spec("xllamacpp") is not None, reason="the extra llm is installed")
-async def test_the_local_chat_model_does_too() -> None:
-    model = create_chat_model("chatLocal", defaults=Defaults(chat_model_path=Path("model.gguf")))
+def test_the_local_chat_model_does_too() -> None:
     with pytest.raises(MissingLibrary, match=r"ragstone\[llm\]"):
-        await model.ainvoke("Hello")
+        create_chat_model("chatLocal", defaults=Defaults(chat_model_path=Path("model.gguf")))
