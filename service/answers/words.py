@@ -6,12 +6,13 @@ A word of the question is met by a word with the same beginning, so that "calibr
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 Idf = Callable[[str], float]
 """The weight of a lower-case word: how rare it is in the whole document store."""
 
 _WORD = re.compile(r"[぀-ヿ㐀-鿿가-힯]+|(?:(?![぀-ヿ㐀-鿿가-힯])[^\W_])+(?:['’](?!s\b)[^\W\d_]+)?")
+_BEGINS = re.compile(r"(?:^|[.!?:\n])\W*$")
 _WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
 
 _ENGLISH = frozenset(
@@ -82,6 +83,12 @@ def meets(word: str, other: str) -> bool:
     return word[:alike] == other[:alike]
 
 
+def met(sought: Collection[str], text: str) -> frozenset[str]:
+    """Those of the words `sought` that are met in `text`."""
+    held = set(words(text))
+    return frozenset(word for word in sought if _held(word, held))
+
+
 class Question:
     """A question's words with their weights, against which texts are measured."""
 
@@ -92,12 +99,17 @@ class Question:
 
     def coverage(self, text: str) -> float:
         """The share of the question's weight whose words are met in `text`, in [0, 1]."""
+        return self.share(self.met(text))
+
+    def met(self, text: str) -> frozenset[str]:
+        """The question's words that are met in `text`."""
+        return met(self.words, text)
+
+    def share(self, told: Collection[str]) -> float:
+        """The share of the question's weight that these of its words have, in [0, 1]."""
         total = sum(self.weights)
-        if total <= 0:
-            return 0.0
-        held = set(words(text))
-        met = sum(weight for word, weight in zip(self.words, self.weights, strict=True) if _held(word, held))
-        return met / total
+        held = sum(weight for word, weight in zip(self.words, self.weights, strict=True) if word in told)
+        return held / total if total > 0 else 0.0
 
     def _estimated(self, texts: Sequence[str]) -> list[float]:
         sets = [set(words(text)) for text in texts]
@@ -110,3 +122,20 @@ class Question:
 
 def _held(word: str, held: set[str]) -> bool:
     return word in held or any(meets(word, other) for other in held)
+
+
+def names(question: str) -> list[str]:
+    """The words of a question that must be those of its answer: with a figure, or written large within a sentence.
+
+    None are written large in German, where every noun is, and in a question that is all large or small.
+    """
+    found = [word for word in words(question) if any(letter.isdigit() for letter in word)]
+    if is_german(question):
+        return found
+    large = [
+        match.group()
+        for match in _WORD.finditer(question)
+        if match.group()[0].isupper() and not _BEGINS.search(question, 0, match.start())
+    ]
+    parts = [part for word in large for part in words(word) if len(part) > 1 and part not in FUNCTION_WORDS]
+    return found if question.isupper() else [*found, *parts]

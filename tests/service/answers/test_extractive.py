@@ -61,7 +61,7 @@ async def test_what_no_passage_tells_is_refused_in_the_language_of_the_question(
 
 
 async def test_pieces_join_to_the_text_and_quotes_are_spans_of_their_passages(embed: Embed) -> None:
-    found = await answer("How many days of annual leave are there, and when do they expire?", HANDBOOK, embed)
+    found = await answer("When do unused days expire, and what do I do when my laptop is stolen?", HANDBOOK, embed)
     assert "".join(found.pieces) == found.text
     assert len(found.quotes) > 1
     for quote in found.quotes:
@@ -69,6 +69,31 @@ async def test_pieces_join_to_the_text_and_quotes_are_spans_of_their_passages(em
         assert quote.text == cited or cited.startswith("|")
     places = [(quote.passage, quote.start) for quote in found.quotes]
     assert places == sorted(places)
+
+
+async def test_sentences_that_add_nothing_are_left_out(embed: Embed) -> None:
+    claims = (
+        "Submit every travel expense claim within 30 days. Enter the claim in Wayfare with a photograph of each"
+        " receipt. Approved claims are paid every Thursday."
+    )
+    found = await answer("By when do I have to submit a travel expense claim?", [Passage(claims, 1)], embed)
+    assert found.text == "Submit every travel expense claim within 30 days. [1]"
+
+
+async def test_a_list_item_is_quoted_with_what_introduces_it_once(embed: Embed) -> None:
+    rules = (
+        "When you travel with a van, bring along:\n\n- your driving licence for the van\n- a yellow case for the van"
+    )
+    found = await answer("What do I bring along when I travel with a van?", [Passage(rules, 1)], embed)
+    assert found.text.count("When you travel with a van, bring along:") == 1
+    assert found.text.startswith("When you travel with a van, bring along: your driving licence for the van [1]")
+
+
+async def test_names_that_no_passage_holds_count_against_an_answer(embed: Embed) -> None:
+    offices = [Passage("The address of our office in Leeds is Unit 7, Tannery Mills.", 1)]
+    known = await answer("What is the address of our office in Leeds?", offices, embed)
+    unknown = await answer("What is the address of our office in Singapore?", offices, embed)
+    assert known.evidence > unknown.evidence + 0.3
 
 
 async def test_overlapping_chunks_are_quoted_once(embed: Embed) -> None:

@@ -71,6 +71,44 @@ def test_a_run_without_sentence_ends_is_cut_between_words() -> None:
     assert all(len(text) <= LONGEST and text.strip("word ") == "" for text in texts(chunk))
 
 
+def test_a_short_line_above_running_text_is_its_heading() -> None:
+    chunk = "Handing in a claim\nSubmit every travel expense claim within 30 days of the end of the trip, and\nkeep it."
+    (unit,) = units(chunk)
+    assert unit.context == "Handing in a claim"
+    assert unit.text.startswith("Submit every")
+
+
+def test_lines_and_fields_are_read_together() -> None:
+    receipt = "PAYMENT\nVisa Card ending in 4782\nAuth 847392"
+    assert [(unit.text, unit.is_row) for unit in units(receipt)] == [
+        ("PAYMENT, Visa Card ending in 4782, Auth 847392", True)
+    ]
+    record = "term: Blind drift\ndefinition: A slow error. Found late.\nowner: Laboratory"
+    assert texts(record) == ["term: Blind drift, definition: A slow error. Found late. owner: Laboratory"]
+
+
+def test_a_long_record_is_cut_between_its_fields() -> None:
+    chunk = "name: Long\n" + "\n".join(f"field{number}: {'word ' * 30}." for number in "abcdef")
+    found = units(chunk)
+    assert len(found) > 1
+    assert all(len(unit.text) <= LONGEST + 10 for unit in found)
+    assert [unit.context for unit in found[1:]] == ["name: Long"] * (len(found) - 1)
+
+
+def test_wrapped_lines_are_one_sentence_whatever_the_next_begins_with() -> None:
+    chunk = "Die Beschäftigten erhalten für jeden Tag im Büro eine\nPauschale von\n30 Euro, die monatlich gezahlt wird."
+    assert len(texts(chunk)) == 1
+
+
+def test_list_items_know_what_introduces_them() -> None:
+    chunk = "Bring along:\n\n- your passport\n- a pen\n\nThat is all."
+    assert [(unit.text, unit.lead) for unit in units(chunk)] == [
+        ("your passport", "Bring along:"),
+        ("a pen", "Bring along:"),
+        ("That is all.", ""),
+    ]
+
+
 @given(st.text(alphabet=st.sampled_from('ab A1.!?。\n|#-*`[]() \t"z.B'), max_size=300))
 def test_every_unit_is_a_span_of_its_chunk_in_order(chunk: str) -> None:
     end = 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.answers.words import Question, content_words, is_german, meets, words
+from service.answers.words import Question, content_words, is_german, meets, names, words
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,9 @@ def test_a_word_that_no_passage_holds_weighs_most() -> None:
 def test_the_language_of_a_question_is_told_by_its_small_words() -> None:
     assert is_german("Wie viele Tage habe ich?")
     assert not is_german("How many days do I have?")
+
+
+def test_names_are_what_is_written_large_within_a_sentence_and_figures() -> None:
+    assert names("Which office in Singapore opened in 2024, and may I visit?") == ["2024", "singapore"]
+    assert names("Bekomme ich in Hamburg 3 Tage?") == ["3"]
+    assert names("WHAT IS THIS?") == []

@@ -1,0 +1,144 @@
+"""A PDF's layout becomes Markdown: headings, paragraphs, tables; nothing is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fpdf import FPDF
+from langchain_core.documents import Document
+
+from loaders.base import Source
+from loaders.pdf import PdfLoader
+
+Make = Callable[[FPDF], None]
+Read = Callable[[Make], list[Document]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """The documents of a PDF that `make` draws."""
+
+    def load(make: Make) -> list[Document]:
+        pdf = FPDF()
+        pdf.set_font("Helvetica", size=10)
+        make(pdf)
+        path = tmp_path / "made.pdf"
+        path.write_bytes(bytes(pdf.output()))
+        return list(PdfLoader().load(Source(path, "made.pdf"), {}))
+
+    return load
+
+
+def heading(pdf: FPDF, text: str, size: float) -> None:
+    pdf.set_font("Helvetica", "B", size)
+    pdf.cell(0, 12, text, new_x="LMARGIN", new_y="NEXT")
+    pdf.set_font("Helvetica", size=10)
+
+
+def prose(pdf: FPDF, *paragraphs: str) -> None:
+    for paragraph in paragraphs:
+        pdf.multi_cell(0, 5, paragraph, new_x="LMARGIN", new_y="NEXT")
+        pdf.ln(4)
+
+
+LONG = "Everybody who travels for the company reads these rules before the journey and keeps to them on the way. " * 3
+
+
+def test_larger_lines_are_headings_and_the_largest_is_the_title(read: Read) -> None:
+    def make(pdf: FPDF) -> None:
+        pdf.add_page()
+        heading(pdf, "Travel rules", 20)
+        prose(pdf, LONG)
+        heading(pdf, "Handing in a claim", 13)
+        prose(pdf, "Submit every claim within 30 days.", LONG)
+        pdf.add_page()
+        prose(pdf, LONG)
+
+    first, second = read(make)
+    assert first.metadata["title"] == "Travel rules"
+    assert first.metadata["format"] == "markdown"
+    assert "# Travel rules\n\nEverybody who" in first.page_content
+    assert "## Handing in a claim\n\nSubmit every claim within 30 days.\n\nEverybody" in first.page_content
+    assert "heading" not in first.metadata
+    assert second.metadata["heading"] == "Travel rules > Handing in a claim"
+
+
+def test_a_table_below_a_bold_row_is_a_table_and_wrapped_cells_are_joined(read: Read) -> None:
+    def make(pdf: FPDF) -> None:
+        pdf.add_page()
+        prose(pdf, LONG)
+        rows = [("Country", "You pay", "We pay"), ("Germany", "as you choose", "4 % of it"), ("", "", "and more")]
+        for number, row in enumerate([*rows, ("Portugal", "nothing", "3 %")]):
+            pdf.set_font("Helvetica", "B" if number == 0 else "", 10)
+            for text in row:
+                pdf.cell(50, 5, text)
+            pdf.ln(5)
+        pdf.ln(6)
+        pdf.set_font("Helvetica", size=10)
+        prose(pdf, LONG)
+
+    (page,) = read(make)
+    assert (
+        "| Country | You pay | We pay |\n| --- | --- | --- |\n"
+        "| Germany | as you choose | 4 % of it and more |\n| Portugal | nothing | 3 % |\n\nEverybody"
+    ) in page.page_content
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("TOTAL $821.14", 16),
+        ("The pilot misjudged the clearance over obstacles.", 16),
+        ("Page 1 of 1", 16),
+        ("4711-0815-42", 16),
+        ("which goes on in lower case", 16),
+        ("Contents .......... 12", 16),
+    ],
+)
+def test_what_only_looks_like_a_heading_is_text(read: Read, text: str, size: float) -> None:
+    def make(pdf: FPDF) -> None:
+        pdf.add_page()
+        prose(pdf, LONG)
+        heading(pdf, text, size)
+        prose(pdf, LONG)
+
+    (page,) = read(make)
+    assert text in page.page_content
+    assert "#" not in page.page_content
+    assert page.metadata["format"] == "text"
+    assert page.metadata["title"] == "made.pdf"
+
+
+def test_what_every_page_repeats_is_no_heading(read: Read) -> None:
+    def make(pdf: FPDF) -> None:
+        for number in (1, 2, 3):
+            pdf.add_page()
+            heading(pdf, f"Tarnwick handbook {number}", 14)
+            prose(pdf, LONG)
+
+    assert all("#" not in page.page_content for page in read(make))
+
+
+def test_marks_of_the_text_itself_are_not_read_as_headings(read: Read) -> None:
+    def make(pdf: FPDF) -> None:
+        pdf.add_page()
+        heading(pdf, "Shell", 16)
+        prose(pdf, "# this is a comment", LONG)
+
+    (page,) = read(make)
+    assert "\\# this is a comment" in page.page_content
+
+
+def test_every_word_is_kept(read: Read) -> None:
+    words: list[Any] = [f"word{number}" for number in range(400)]
+
+    def make(pdf: FPDF) -> None:
+        pdf.add_page()
+        heading(pdf, words[0], 18)
+        prose(pdf, " ".join(words[1:300]))
+        heading(pdf, words[300], 12)
+        prose(pdf, " ".join(words[301:]))
+
+    found = [word for page in read(make) for word in page.page_content.split() if word.strip("#")]
+    assert found == words
