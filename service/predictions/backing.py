@@ -1,6 +1,7 @@
 """What the rest of the service lends to the steps of a flow."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -25,8 +26,14 @@ def defaults(settings: "Settings") -> Defaults:
         embedding_threads=settings.embedding_threads,
         openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
         openai_base_url=settings.openai_base_url,
-        chat_model_path=settings.local_model,
+        chat_model_path=_local_model(settings),
     )
+
+
+def _local_model(settings: "Settings") -> Path | None:
+    """The GGUF file: RAGSTONE_LOCAL_MODEL, else the one in RAGSTONE_CHAT_MODEL."""
+    provider, _, name = settings.chat_model.partition(":")
+    return settings.local_model or (Path(name) if provider == "local" and name else None)
 
 
 def backing(resources: "Resources") -> Backing:

@@ -26,7 +26,7 @@ class ChatLocalOptions(StepOptions):
     """Fields of the node, which is ours."""
 
     mode: Mode = Field(Mode.EXTRACTIVE, title="Mode", description="extractive: quotes sentences; gguf: a model.")
-    model_path: str = Field("", title="Model Path", description="GGUF file; empty: RAGSTONE_LOCAL_MODEL.")
+    model_path: str = Field("", title="Model Path", description="Empty, or the GGUF file of RAGSTONE_LOCAL_MODEL.")
     temperature: float = Field(0.0, ge=0, le=2, title="Temperature")
     max_tokens: int | None = Field(None, ge=1, title="Max Tokens")
     streaming: bool = Field(True, title="Streaming")
