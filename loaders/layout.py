@@ -6,15 +6,11 @@ lines with as many cells that lie below them. Anything else keeps its lines, wit
 two lines is larger than usual: nothing is left out, and nothing is moved.
 """
 
-import ctypes
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-import pypdfium2.raw as pdfium
 
 from loaders.tables import markdown_table
 
@@ -22,18 +18,12 @@ _LARGER = 1.15
 """Type of a heading, in sizes of the body's."""
 _APART = 1.3
 """Distance of two lines of which the second begins a paragraph, in usual distances."""
-_BETWEEN_CELLS = 0.9
-"""White space between the cells of a row, in sizes of the row's type; a justified line's blanks are narrower."""
-_WRAPPED = 3
-"""Lines below a row in which a further row is looked for."""
 _HEADING_LINES = 3
 _LONGEST_HEADING = 200
 _LONGEST_BOLD = 80
 _LONGEST_NUMBER = 8
 _SENTENCE_WORDS = 4
 _DEEPEST = 6
-_BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
-_BOLD_WEIGHT = 600
 _NO_HEADING_END = (".", ",", ";", ":", "-", "\ufffe", "\x02")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _DIGITS = re.compile(r"\d+")
@@ -79,20 +69,6 @@ class Page:
     text: str
     headings: tuple[Heading, ...]
     has_table: bool
-
-
-def read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[Line]:
-    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
-    text = str(layer.get_text_range())
-    lines: list[Line] = []
-    at = 0
-    for written in text.split("\r\n"):
-        cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
-        line = _line(layer.raw, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
-        if line is not None:
-            lines.append(line)
-        at += len(written) + 2
-    return lines
 
 
 def pages(read: Sequence[Sequence[Line]]) -> list[Page]:
@@ -289,71 +265,3 @@ def _pitches(read: Sequence[Sequence[Line]]) -> dict[float, float]:
 
 def _rounded(points: float) -> float:
     return round(points * 2) / 2
-
-
-def _line(
-    raw: Any, written: str, at: int, box: tuple[float, float, float, float], above: float, *, cells: bool
-) -> Line | None:
-    text = written.strip()
-    if not text:
-        return Line("")
-    first = at + written.index(text[0])
-    start, end = _character(raw, first, text[0]), _character(raw, first + len(text) - 1, text[-1])
-    if start is None or end is None:
-        return Line(written)
-    frame = _frame(raw, start)
-    left, bottom, right, top = box
-    if frame.right < left or frame.left > right or frame.top < bottom or frame.bottom > top:
-        return None
-    bold = _is_bold(raw, start) and _is_bold(raw, end)
-    size = _size(raw, start)
-    parted = _cells(raw, text, first, size) if bold or cells or size > above else ()
-    return Line(written, size, bold, frame.bottom, parted)
-
-
-def _character(raw: Any, place: int, letter: str) -> int | None:
-    """The index of a page's character by its place in the text; None when they do not agree."""
-    index = int(pdfium.FPDFText_GetCharIndexFromTextIndex(raw, place))
-    return index if index >= 0 and pdfium.FPDFText_GetUnicode(raw, index) == ord(letter) else None
-
-
-def _frame(raw: Any, index: int) -> Any:
-    frame = pdfium.FS_RECTF()
-    pdfium.FPDFText_GetLooseCharBox(raw, index, frame)
-    return frame
-
-
-def _size(raw: Any, index: int) -> float:
-    matrix = pdfium.FS_MATRIX()
-    pdfium.FPDFText_GetMatrix(raw, index, matrix)
-    scale = float(abs(complex(matrix.c, matrix.d)))
-    return float(pdfium.FPDFText_GetFontSize(raw, index)) * (scale or 1.0)
-
-
-def _is_bold(raw: Any, index: int) -> bool:
-    name, flags = ctypes.create_string_buffer(128), ctypes.c_int()
-    pdfium.FPDFText_GetFontInfo(raw, index, name, len(name), flags)
-    if _BOLD.search(name.value.decode("utf-8", "replace")):
-        return True
-    return int(pdfium.FPDFText_GetFontWeight(raw, index)) >= _BOLD_WEIGHT
-
-
-def _cells(raw: Any, text: str, first: int, size: float) -> tuple[Cell, ...]:
-    found: list[Cell] = []
-    begin = 0
-    for blank in [*re.finditer(r"\s+", text), None]:
-        stop = blank.start() if blank else len(text)
-        if blank and _gap(raw, first + stop - 1, first + blank.end()) < _BETWEEN_CELLS * size:
-            continue
-        found.append(Cell(text[begin:stop], _edges(raw, first + begin)[0], _edges(raw, first + stop - 1)[1]))
-        begin = blank.end() if blank else stop
-    return tuple(found)
-
-
-def _gap(raw: Any, before: int, after: int) -> float:
-    return _edges(raw, after)[0] - _edges(raw, before)[1]
-
-
-def _edges(raw: Any, place: int) -> tuple[float, float]:
-    frame = _frame(raw, int(pdfium.FPDFText_GetCharIndexFromTextIndex(raw, place)))
-    return float(frame.left), float(frame.right)

@@ -1,10 +1,12 @@
 """PDF by its text layer and its layout, a document a page."""
 
+import ctypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pypdfium2 as pdfium
+import pypdfium2.raw as raw_api
 from langchain_core.documents import Document
 
 from loaders import layout
@@ -20,6 +22,12 @@ _NO_TITLE = re.compile(
 _PER_PAGE, _PER_FILE = "perPage", "perFile"
 _TITLE_PAGES = 3
 """Pages from the first in which a title is looked for."""
+_BETWEEN_CELLS = 0.9
+"""White space between the cells of a row, in sizes of the row's type; a justified line's blanks are narrower."""
+_WRAPPED = 3
+"""Lines below a row in which a further row is looked for."""
+_BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
+_BOLD_WEIGHT = 600
 
 
 class PdfLoader(Loader):
@@ -109,10 +117,92 @@ def _lines(pdf: Any, index: int) -> list[layout.Line]:
         try:
             layer = page.get_textpage()
             try:
-                return layout.read_lines(layer, page.get_bbox())
+                return _read_lines(layer, page.get_bbox())
             finally:
                 layer.close()
         finally:
             page.close()
     except pdfium.PdfiumError as error:
         raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
+
+
+def _read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[layout.Line]:
+    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
+    text = str(layer.get_text_range())
+    lines: list[layout.Line] = []
+    at = 0
+    for written in text.split("\r\n"):
+        cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
+        line = _line(layer.raw, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
+        if line is not None:
+            lines.append(line)
+        at += len(written) + 2
+    return lines
+
+
+def _line(
+    raw: Any, written: str, at: int, box: tuple[float, float, float, float], above: float, *, cells: bool
+) -> layout.Line | None:
+    text = written.strip()
+    if not text:
+        return layout.Line("")
+    first = at + written.index(text[0])
+    start, end = _character(raw, first, text[0]), _character(raw, first + len(text) - 1, text[-1])
+    if start is None or end is None:
+        return layout.Line(written)
+    frame = _frame(raw, start)
+    left, bottom, right, top = box
+    if frame.right < left or frame.left > right or frame.top < bottom or frame.bottom > top:
+        return None
+    bold = _is_bold(raw, start) and _is_bold(raw, end)
+    size = _size(raw, start)
+    parted = _cells(raw, text, first, size) if bold or cells or size > above else ()
+    return layout.Line(written, size, bold, frame.bottom, parted)
+
+
+def _character(raw: Any, place: int, letter: str) -> int | None:
+    """The index of a page's character by its place in the text; None when they do not agree."""
+    index = int(raw_api.FPDFText_GetCharIndexFromTextIndex(raw, place))
+    return index if index >= 0 and raw_api.FPDFText_GetUnicode(raw, index) == ord(letter) else None
+
+
+def _frame(raw: Any, index: int) -> Any:
+    frame = raw_api.FS_RECTF()
+    raw_api.FPDFText_GetLooseCharBox(raw, index, frame)
+    return frame
+
+
+def _size(raw: Any, index: int) -> float:
+    matrix = raw_api.FS_MATRIX()
+    raw_api.FPDFText_GetMatrix(raw, index, matrix)
+    scale = float(abs(complex(matrix.c, matrix.d)))
+    return float(raw_api.FPDFText_GetFontSize(raw, index)) * (scale or 1.0)
+
+
+def _is_bold(raw: Any, index: int) -> bool:
+    name, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    raw_api.FPDFText_GetFontInfo(raw, index, name, len(name), flags)
+    if _BOLD.search(name.value.decode("utf-8", "replace")):
+        return True
+    return int(raw_api.FPDFText_GetFontWeight(raw, index)) >= _BOLD_WEIGHT
+
+
+def _cells(raw: Any, text: str, first: int, size: float) -> tuple[layout.Cell, ...]:
+    found: list[layout.Cell] = []
+    begin = 0
+    for blank in [*re.finditer(r"\s+", text), None]:
+        stop = blank.start() if blank else len(text)
+        if blank and _gap(raw, first + stop - 1, first + blank.end()) < _BETWEEN_CELLS * size:
+            continue
+        found.append(layout.Cell(text[begin:stop], _edges(raw, first + begin)[0], _edges(raw, first + stop - 1)[1]))
+        begin = blank.end() if blank else stop
+    return tuple(found)
+
+
+def _gap(raw: Any, before: int, after: int) -> float:
+    return _edges(raw, after)[0] - _edges(raw, before)[1]
+
+
+def _edges(raw: Any, place: int) -> tuple[float, float]:
+    frame = _frame(raw, int(raw_api.FPDFText_GetCharIndexFromTextIndex(raw, place)))
+    return float(frame.left), float(frame.right)
