@@ -35,6 +35,9 @@ CONTEXT = 4096
 """Tokens of prompt and answer together, unless the node says otherwise."""
 
 
+ANSWER = 512
+"""Most tokens of an answer, unless the node says otherwise: small models that begin to repeat themselves do not end."""
+
 BATCH = 64
 """Tokens of a prompt read at a time, and at most read after the caller has left: half a second on a slow core. Larger
 batches read no more than a fifth faster on one thread."""
@@ -172,7 +175,7 @@ def configured(config: Mapping[str, Any], credential: Mapping[str, str], default
         context=whole(config, "numCtx", least=256) or CONTEXT,
         threads=whole(config, "numThread") or 1,
         temperature=number(config, "temperature", least=0),
-        max_tokens=whole(config, "maxTokens"),
+        max_tokens=whole(config, "maxTokens") or ANSWER,
         top_p=number(config, "topP", least=0),
         timeout=defaults.timeout,
     )

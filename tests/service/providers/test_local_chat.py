@@ -50,7 +50,7 @@ async def test_the_models_own_template_makes_the_prompt(file: Path) -> None:
 @pytest.mark.parametrize("prompt", ["tell", "tell " * 1500], ids=["while it answers", "while it reads"])
 async def test_a_request_whose_caller_left_ends(tmp_path: Path, prompt: str) -> None:
     slow = write_gguf(tmp_path / "slow.gguf", width=768)
-    endless, short = local(slow, numCtx=CONTEXT), local(slow, numCtx=CONTEXT, maxTokens=2)
+    endless, short = local(slow, numCtx=CONTEXT, maxTokens=CONTEXT), local(slow, numCtx=CONTEXT, maxTokens=2)
     await short.ainvoke("Hello")
     task = asyncio.ensure_future(endless.ainvoke(prompt))
     await asyncio.sleep(0.3)
