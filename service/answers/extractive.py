@@ -12,8 +12,9 @@ best evidence stays below `THRESHOLD`: the largest cosine plus half the largest 
 `UNKNOWN_COST` times the share of the question's names and figures that no passage holds.
 
 The weights and the threshold were first chosen on one half of SQuAD's questions (English and German). The figures below
-are of 216 questions of each set, four passages of hybrid search each, with all-MiniLM-L6-v2. The rules that came later
-were kept when they did not cost on any of these sets, so all of them are in-sample, and so is the handbook.
+are of 216 questions of each set, four passages each (cosine and BM25 fused), with all-MiniLM-L6-v2. Later rules were
+judged on these same questions and on the handbook, so all figures are in-sample. Quoting fewer sentences has its price:
+the gold answer stood in .94 (en) of the answers when they had 2.4 sentences.
 Answered: the share of answerable questions that are not refused. Refused: the share of the same questions with their
 passage removed, of CLAPnq's questions whose passage does not answer (near), of questions to another set (off).
 
