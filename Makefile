@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NICE := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check static format lint types docs quality bench clean
+.PHONY: help run setup test check static format lint types docs quality bench soak clients clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ quality: $(VENV)/.dev ## Retrieval and answer figures over datasets (slow)
 
 bench: $(VENV)/.dev ## Speed, as ratios to floors measured in the same run (slow)
 	@$(BIN)/ragstone bench
+
+soak: $(VENV)/.dev ## The long variants of crash and ledger tests (slow)
+	@$(BIN)/python -m pytest -m bench
+
+clients: $(VENV)/.dev ## Drive the published JavaScript clients (needs Node and Chromium)
+	@cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@$(BIN)/python -m pytest -m clients tests/clients
 
 clean: ## Remove the environment and what tools left behind; the data folder stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build dist

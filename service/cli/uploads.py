@@ -77,7 +77,8 @@ class Progress:
 
 
 def find_files(paths: Sequence[Path]) -> list[File]:
-    """The files that these paths name: files by name, folders with all they hold, hidden ones left out.
+    """The files that these paths name: files by name, folders with all they hold, but hidden ones and links that lead
+    out of the folder.
 
     Raises `UsageProblem` for a path that is not there, and when nothing was found.
     """
@@ -86,9 +87,11 @@ def find_files(paths: Sequence[Path]) -> list[File]:
         if path.is_file():
             found[path.name if path.name not in found else str(path)] = path
         elif path.is_dir():
+            root = path.resolve()
             for inner in sorted(path.rglob("*")):
                 name = inner.relative_to(path)
-                if inner.is_file() and not any(part.startswith(".") for part in name.parts):
+                hidden = any(part.startswith(".") for part in name.parts)
+                if inner.is_file() and not hidden and inner.resolve().is_relative_to(root):
                     found[name.as_posix() if name.as_posix() not in found else str(inner)] = inner
         else:
             raise UsageProblem(f"there is no file or folder {path}")

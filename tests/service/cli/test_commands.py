@@ -110,13 +110,15 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     assert holder_of(tmp_path) is None
 
 
-def test_files_are_named_by_their_path_in_the_folder_and_hidden_ones_left_out(tmp_path: Path) -> None:
+def test_files_are_named_by_their_path_and_hidden_ones_and_links_that_lead_out_are_left_out(tmp_path: Path) -> None:
     for name in ("a.txt", "sub/a.txt", ".git/config", "sub/.hidden"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text(name)
     (tmp_path / "b.txt").write_text("b")
+    (tmp_path / "in" / "link.txt").symlink_to(tmp_path / "b.txt")
+    (tmp_path / "in" / "inner.txt").symlink_to(tmp_path / "in" / "a.txt")
     found = find_files([tmp_path / "in", tmp_path / "b.txt"])
-    assert [name for name, _ in found] == ["a.txt", "sub/a.txt", "b.txt"]
+    assert [name for name, _ in found] == ["a.txt", "inner.txt", "sub/a.txt", "b.txt"]
     with pytest.raises(UsageProblem, match="there is no file"):
         find_files([tmp_path / "missing"])
 
