@@ -146,7 +146,7 @@ class LocalChat(BaseChatModel):
             api_key=SecretStr(engine.key),
             base_url=f"{engine.server.listening_address}/v1",
             timeout=self.timeout,
-            stream_chunk_timeout=self.timeout,
+            stream_chunk_timeout=None,  # its wait_for loses a cancellation now and then before Python 3.12
             stream_usage=True,
             extra_body={"return_progress": True},
             max_retries=0,
