@@ -1,6 +1,6 @@
 """The one door to Postgres: a pool of connections, transactions, and the workspace that a transaction works for."""
 
-import selectors
+import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,10 +54,9 @@ async def _check(connection: Connection) -> None:
 
     A server that goes away says so: only a connection with something to read is worth a round trip.
     """
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection.fileno(), selectors.EVENT_READ)
-        said_something = bool(selector.select(0))
-    if said_something:
+    poller = select.poll()  # a selector would make and close a descriptor for every check
+    poller.register(connection.fileno(), select.POLLIN)
+    if poller.poll(0):
         await AsyncConnectionPool.check_connection(connection)
 
 

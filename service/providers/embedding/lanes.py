@@ -48,7 +48,10 @@ class Lanes:
         self._threads = threads
         self._urgent: deque[_Item] = deque()
         self._bulk: deque[_Item] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Told apart, so that a lone query wakes one thread and not all of them.
+        self._urgent_came = threading.Condition(self._lock)
+        self._bulk_came = threading.Condition(self._lock)
         self._workers: list[threading.Thread] = []
         self._closed = False
 
@@ -58,23 +61,27 @@ class Lanes:
         # Neighbours in the queue share a batch: by length, so that little is padded; longest first, so that
         # the workers end together.
         order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise RuntimeError("the embedder is closed")
             self._start()
             (self._urgent if urgent else self._bulk).extend((request, index, texts[index]) for index in order)
-            self._changed.notify_all()
+            if urgent:
+                self._urgent_came.notify(len(texts))
+            if not urgent or len(texts) > 1 or len(self._urgent) >= BATCH_TEXTS:
+                self._bulk_came.notify_all()
         return request.answer
 
     def close(self) -> None:
         """End the threads after their present batch; whatever waits is cancelled."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             for request, _, _ in (*self._urgent, *self._bulk):
                 request.answer.cancel()
             self._urgent.clear()
             self._bulk.clear()
-            self._changed.notify_all()
+            self._urgent_came.notify_all()
+            self._bulk_came.notify_all()
         for worker in self._workers:
             worker.join()
         self._workers.clear()
@@ -93,23 +100,24 @@ class Lanes:
             try:
                 rows = self._compute([tokens for _, _, tokens in batch])
             except BaseException as error:  # noqa: BLE001 - belongs to the callers that wait, the worker goes on
-                with self._changed:
+                with self._lock:
                     for request, _, _ in batch:
                         _fail(request, error)
                 continue
-            with self._changed:
+            with self._lock:
                 for (request, index, _), row in zip(batch, rows, strict=True):
                     _fill(request, index, row)
 
     def _take(self, only_urgent: bool) -> list[_Item]:
-        with self._changed:
+        came = self._urgent_came if only_urgent else self._bulk_came
+        with self._lock:
             while not self._closed:
                 queue = self._choose(only_urgent)
                 batch = _batch(queue) if queue else []
                 if batch:
                     return batch
                 if not queue:
-                    self._changed.wait()
+                    came.wait()
             return []
 
     def _choose(self, only_urgent: bool) -> deque[_Item]:
