@@ -18,6 +18,9 @@ class LoaderRow:
     mimes: tuple[str, ...]
 
 
+_OPEN_XML = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+
 LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
     {
         "text": LoaderRow("loaders.text:TextLoader", "plain text", (".txt", ".text", ".log"), ("text/plain",)),
@@ -46,8 +49,57 @@ LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
             (".jsonl", ".ndjson"),
             ("application/jsonl", "application/x-ndjson", "application/x-jsonlines"),
         ),
+        "xlsx": LoaderRow(
+            "loaders.xlsx:XlsxLoader",
+            "Excel (XLSX)",
+            (".xlsx", ".xlsm", ".xltx"),
+            (_OPEN_XML + "spreadsheetml.sheet", "application/vnd.ms-excel.sheet.macroenabled.12"),
+        ),
+        "xls": LoaderRow("loaders.xls:XlsLoader", "Excel (XLS)", (".xls", ".xlt"), ("application/vnd.ms-excel",)),
+        "ods": LoaderRow(
+            "loaders.opendocument:OdsLoader", "OpenDocument sheet", (".ods", ".ots"), (_OPEN_DOCUMENT + "spreadsheet",)
+        ),
+        "pptx": LoaderRow(
+            "loaders.pptx:PptxLoader",
+            "PowerPoint (PPTX)",
+            (".pptx", ".pptm", ".ppsx"),
+            (_OPEN_XML + "presentationml.presentation",),
+        ),
+        "odt": LoaderRow(
+            "loaders.opendocument:OdtLoader", "OpenDocument text", (".odt", ".ott"), (_OPEN_DOCUMENT + "text",)
+        ),
+        "doc": LoaderRow("loaders.doc:DocLoader", "Word (DOC)", (".doc", ".dot"), ("application/msword",)),
+        "rtf": LoaderRow("loaders.rtf:RtfLoader", "RTF", (".rtf",), ("application/rtf", "text/rtf")),
+        "epub": LoaderRow("loaders.epub:EpubLoader", "EPUB", (".epub",), ("application/epub+zip",)),
+        "eml": LoaderRow("loaders.eml:EmlLoader", "mail (EML)", (".eml",), ("message/rfc822",)),
+        "msg": LoaderRow("loaders.msg:MsgLoader", "Outlook mail (MSG)", (".msg",), ("application/vnd.ms-outlook",)),
+        "xml": LoaderRow(
+            "loaders.xml:XmlLoader", "XML, JATS articles", (".xml", ".nxml", ".rss", ".atom"),
+            ("application/xml", "text/xml"),
+        ),
+        "yaml": LoaderRow(
+            "loaders.yaml:YamlLoader",
+            "YAML",
+            (".yaml", ".yml"),
+            ("application/yaml", "application/x-yaml", "text/yaml"),
+        ),
+        "rst": LoaderRow("loaders.markup:RstLoader", "reStructuredText", (".rst",), ("text/x-rst",)),
+        "org": LoaderRow("loaders.markup:OrgLoader", "Org", (".org",), ("text/org", "text/x-org")),
+        "vtt": LoaderRow("loaders.subtitles:VttLoader", "subtitles (VTT)", (".vtt",), ("text/vtt",)),
+        "srt": LoaderRow("loaders.subtitles:SrtLoader", "subtitles (SRT)", (".srt",), ("application/x-subrip",)),
+        "code": LoaderRow(
+            "loaders.code:CodeLoader",
+            "source code",
+            (
+                ".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".scala", ".go", ".rs",
+                ".c", ".h", ".cpp", ".cc", ".hpp", ".cs", ".swift", ".rb", ".php", ".pl", ".lua", ".r", ".jl", ".dart",
+                ".ex", ".hs", ".sol", ".sql", ".sh", ".bash", ".ps1", ".bat", ".css", ".scss", ".vue", ".svelte",
+                ".graphql", ".proto", ".tf", ".toml", ".ini", ".cfg", ".conf", ".tex",
+            ),
+            ("text/x-python", "text/javascript", "application/javascript", "text/css", "application/toml"),
+        ),
     }
-)
+)  # fmt: skip
 
 DETECT = "detect"
 """Stands for no loader of its own: the file's content decides."""
@@ -58,7 +110,10 @@ FLOWISE_LOADERS: Mapping[str, str] = MappingProxyType(
         "textFile": "text",
         "pdfFile": "pdf",
         "docxFile": "docx",
-        "microsoftWord": "docx",
+        "microsoftWord": DETECT,
+        "microsoftExcel": DETECT,
+        "microsoftPowerpoint": "pptx",
+        "epubFile": "epub",
         "csvFile": "csv",
         "jsonFile": "json",
         "jsonlinesFile": "jsonl",
@@ -67,7 +122,7 @@ FLOWISE_LOADERS: Mapping[str, str] = MappingProxyType(
         "folderFiles": DETECT,
     }
 )
-"""Flowise's component names; those that take any kind of file map to `DETECT`."""
+"""Flowise's component names; those that take several kinds of file map to `DETECT`."""
 
 
 def canonical(name: str | None) -> str:

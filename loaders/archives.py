@@ -1,9 +1,11 @@
-"""The safety check of every format that is a ZIP archive inside (DOCX, later PPTX, XLSX, EPUB, ODT)."""
+"""The safety check of every format that is a ZIP archive inside: Office files, OpenDocument, EPUB."""
 
 import zipfile
 import zlib
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from loaders.base import Failure, LoaderError
 
@@ -22,23 +24,24 @@ class ArchiveLimits:
     """Below this many unpacked bytes the ratio does not matter."""
 
 
-def check(path: Path, limits: ArchiveLimits | None = None) -> frozenset[str]:
+def check(file: Path | BinaryIO, limits: ArchiveLimits | None = None, *, doctypes: bool = False) -> frozenset[str]:
     """The names of the archive's entries, once it is known to be harmless.
 
     First what the directory declares is held against `limits`, then every entry is unpacked block by block into
     nothing: real sizes are counted, checksums compared, and XML parts that declare a document type (the carrier of
-    entity bombs; office programs write none) are refused. Nothing is written.
+    entity bombs; office programs write none) are refused. Nothing is written. With `doctypes` they are let pass, for
+    formats whose old versions declare one and whose parser resolves no entities.
 
     Raises `LoaderError`: CORRUPT (no whole archive, wrong checksum, document type), ENCRYPTED, TOO_LARGE.
     """
     limits = limits or ArchiveLimits()
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            _check_declared(entries, path.stat().st_size, limits)
+            _check_declared(entries, _size(file), limits)
             left = limits.unpacked_bytes
             for entry in entries:
-                left -= _unpack(archive, entry, left)
+                left -= _unpack(archive, entry, left, doctypes)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
         raise LoaderError(Failure.CORRUPT, f"The file is not a whole archive: {error}.") from error
     return frozenset(entry.filename for entry in entries)
@@ -63,11 +66,16 @@ def _check_declared(entries: list[zipfile.ZipInfo], size: int, limits: ArchiveLi
         raise LoaderError(Failure.CORRUPT, "The archive's entries overlap.")
 
 
-def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int) -> int:
+def _size(file: Path | BinaryIO) -> int:
+    return file.stat().st_size if isinstance(file, Path) else file.seek(0, SEEK_END)
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, doctypes: bool) -> int:
     total = 0
+    xml = entry.filename.endswith((".xml", ".rels")) and not doctypes
     with archive.open(entry) as part:
         while block := part.read(_BLOCK):
-            if total == 0 and entry.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in block[:_XML_HEAD].upper():
+            if total == 0 and xml and b"<!DOCTYPE" in block[:_XML_HEAD].upper():
                 raise LoaderError(Failure.CORRUPT, f"{entry.filename} declares a document type, which is refused.")
             total += len(block)
             if total > left:

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from langchain_core.documents import Document
 
@@ -47,11 +48,25 @@ class LoaderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to load: where its bytes lie, the name its user gave it (never used as a path), its declared MIME type."""
+    """A file to load: where its bytes lie, the name its user gave it (never used as a path), its declared MIME type.
+
+    A file inside another one (an attachment) has its bytes in `data`, since parsers cannot write files; `depth` counts
+    the files it lies in.
+    """
 
     path: Path
     name: str
     mime: str = ""
+    data: bytes | None = None
+    depth: int = 0
+
+    def read(self) -> bytes:
+        """All bytes of the file."""
+        return self.path.read_bytes() if self.data is None else self.data
+
+    def open(self) -> BinaryIO:
+        """The file, opened for reading; close it."""
+        return self.path.open("rb") if self.data is None else BytesIO(self.data)
 
     @property
     def stem(self) -> str:
@@ -69,8 +84,10 @@ class Loader(ABC):
 
     Each document is a unit that no chunk may cross (a page of a PDF, else the whole file). Its metadata carry
     provenance: `source` (the file's name), `title` (the document's own title, else the file's name), and where they
-    are known `page` (from 1) and `pages`, `row` or `line` (from 1). `format` is `markdown` when the text carries
-    Markdown headings and tables, else `text`; splitters go by it. Text is valid Unicode in NFC without NUL characters.
+    are known `page` (from 1, a slide too) and `pages`, `row` or `line` (from 1), `sheet`, `chapter`, `language` (of
+    source code), `attachment` (the name of the file within `source` that the text comes from, with ` > ` between
+    levels). `format` is `markdown` when the text carries Markdown headings and tables, else `text`; splitters go by it.
+    Text is valid Unicode in NFC without NUL characters.
 
     Raises `LoaderError`; a file without any text is `Failure.EMPTY`, never an empty list.
     """
@@ -83,16 +100,17 @@ class Loader(ABC):
 
 
 def document(
-    source: Source, text: str, *, title: str = "", form: Format = Format.TEXT, **place: int
+    source: Source, text: str, *, title: str = "", form: Format = Format.TEXT, **place: int | str
 ) -> Document | None:
     """A document of `source` in the port's shape, its text and title cleaned; None when no text is left.
 
-    `place` are further numbers of its provenance (`page`, `pages`, `row`, `line`).
+    `place` are further parts of its provenance (`page`, `pages`, `row`, `line`, `sheet`, `language`).
     """
     text = clean(text).strip("\n")
     if not text.strip():
         return None
     title = " ".join(clean(title).split()) or " ".join(clean(source.name).split())
+    place = {key: clean(value) if isinstance(value, str) else value for key, value in place.items()}
     metadata: dict[str, Any] = {"source": clean(source.name), "title": title, "format": form.value, **place}
     return Document(page_content=text, metadata=metadata)
 

@@ -3,15 +3,14 @@
 import json
 import re
 import zipfile
+import zlib
 from typing import Final
 
-from loaders import LOADERS, csv, readable
+from loaders import LOADERS, csv, ole, readable
 from loaders.base import Failure, LoaderError, Source
 from loaders.unicode import clean, decode, encoding_of, is_binary
 
 _HEAD: Final = 64 * 1024
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _HTML_START = re.compile(
     r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
@@ -21,37 +20,55 @@ _HTML_TAG = re.compile(
 _ZIP_PARTS = (
     ("word/document.xml", "docx", ""),
     ("word/", "docx", ""),
-    ("xl/", "", "an Excel workbook (XLSX)"),
-    ("ppt/", "", "a PowerPoint presentation (PPTX)"),
-    ("META-INF/container.xml", "", "an EPUB book"),
-    ("content.xml", "", "an OpenDocument file"),
+    ("xl/workbook.bin", "", "a binary Excel workbook (XLSB); save it as XLSX"),
+    ("xl/", "xlsx", ""),
+    ("ppt/", "pptx", ""),
+    ("META-INF/container.xml", "epub", ""),
 )
+_ARCHIVES = ("docx", "xlsx", "pptx", "epub", "ods", "odt")
+_OPEN_DOCUMENTS = (("spreadsheet", "ods"), ("text", "odt"))
+_OLE_PARTS = (
+    ("WordDocument", "doc", ""),
+    ("Workbook", "xls", ""),
+    ("Book", "xls", ""),
+    ("__properties_version1.0", "msg", ""),
+    ("PowerPoint Document", "", "an old PowerPoint presentation (PPT); save it as PPTX"),
+)
+_KEPT_BY_NAME = ("markdown", "rst", "org", "yaml", "code")
+"""Text whose name says what it is, whatever it looks like otherwise."""
+
+_VTT_START = re.compile(r"WEBVTT(?:[ \t\n]|\Z)")
+_SRT_START = re.compile(r"\s*\d+[ \t]*\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]+-->[ \t]")
+_MAIL_HEAD = re.compile(r"\s*((?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){3,})")
+_MAIL_HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*):", re.MULTILINE)
+_XML_START = re.compile(r"\s*(?:<\?xml\b|<!DOCTYPE\s+article\b)")
 
 
 def detect(source: Source) -> str:
     """The row of `LOADERS` for `source`.
 
     The bytes decide: a PDF named `.txt` is a PDF, an archive goes by its parts, HTML by its tags, JSON and JSON Lines
-    by whether the beginning parses, tables by regular columns. Where text could be several things the suffix, then
-    the declared MIME type decides (Markdown is told by them only). All other text is `text`.
+    by whether the beginning parses, mails by their headers, tables by regular columns. Where text could be several
+    things the suffix, then the declared MIME type decides (Markdown, reStructuredText, Org, YAML and source code are
+    told by them only). All other text is `text`.
 
     Raises `LoaderError`: EMPTY for nothing but white space, ENCRYPTED for a protected Office file, UNKNOWN, which names
     what the file seems to be and what can be read.
     """
-    with source.path.open("rb") as file:
+    with source.open() as file:
         head = file.read(_HEAD)
         whole = len(head) < _HEAD
     if not head:
         raise LoaderError(Failure.EMPTY, "The file is empty.")
-    if head.startswith(_OLE):  # before PDF: a mail can carry one near its beginning
-        if _ENCRYPTED_OFFICE in source.path.read_bytes():
-            raise LoaderError(Failure.ENCRYPTED, "The Office document is protected by a password.")
-        raise _unknown(source, _guess(source))
+    if head.startswith(ole.MAGIC):  # before PDF: a mail can carry one near its beginning
+        return _ole(source)
     if b"%PDF-" in head[:1024]:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(source, head)
-    if is_binary(head) or head.startswith(b"{\\rtf"):
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
+    if is_binary(head):
         raise _unknown(source, _guess(source))
     return _text(source, head, whole)
 
@@ -70,11 +87,14 @@ def named(source: Source) -> str:
 
 def _archive(source: Source, head: bytes) -> str:
     try:
-        with zipfile.ZipFile(source.path) as archive:
+        with source.open() as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+            declared = archive.read("mimetype")[:200].decode("ascii", "replace") if "mimetype" in names else ""
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         # The directory stands at the end, so a broken-off archive only shows the names of its first parts.
-        if named(source) == "docx" or b"word/" in head:
+        if named(source) in _ARCHIVES:
+            return named(source)
+        if b"word/" in head:
             return "docx"
         raise LoaderError(Failure.CORRUPT, "The file is an archive that is damaged or breaks off.") from error
     for part, loader, label in _ZIP_PARTS:
@@ -82,7 +102,26 @@ def _archive(source: Source, head: bytes) -> str:
             if loader:
                 return loader
             raise _unknown(source, label)
+    if "content.xml" in names:
+        kind = declared.strip().rpartition("opendocument.")[2]
+        for start, loader in _OPEN_DOCUMENTS:
+            if kind.startswith(start) or (not kind and named(source) == loader):
+                return loader
+        raise _unknown(source, f"an OpenDocument file ({kind or 'of no declared kind'})")
     raise _unknown(source, "a ZIP archive")
+
+
+def _ole(source: Source) -> str:
+    ole.refuse_encrypted(source)
+    names = ole.entries(source)
+    for part, loader, label in _OLE_PARTS:
+        if part in names:
+            if loader:
+                return loader
+            raise _unknown(source, label)
+    if not names and named(source) in ("doc", "xls", "msg"):
+        return named(source)
+    raise _unknown(source, _guess(source))
 
 
 def _text(source: Source, head: bytes, whole: bool) -> str:
@@ -90,26 +129,43 @@ def _text(source: Source, head: bytes, whole: bool) -> str:
     width = 4 if "32" in encoding else 2 if "16" in encoding else 1
     text = clean(decode(head if whole else head[: len(head) // width * width], "" if whole else encoding))
     if not text.strip():
-        if whole or not source.path.read_bytes().strip():
+        if whole or not source.read().strip():
             raise LoaderError(Failure.EMPTY, "The file holds nothing but white space.")
         return "text"
     by_name = named(source)
     if _HTML_START.match(text):
         return "html"
-    if by_name == "markdown":
-        return "markdown"
+    if by_name in _KEPT_BY_NAME:
+        return by_name
+    marked = _marked(text, by_name)
+    if marked:
+        return marked
     found = _json(text, whole, by_name)
     if found:
         return found
     if text.lstrip().startswith("<") and not text.lstrip().startswith("<?xml") and len(_HTML_TAG.findall(text)) >= 3:
         return "html"
-    if by_name in ("csv", "tsv", "html", "json", "jsonl"):
+    if by_name in ("csv", "tsv", "html", "json", "jsonl", "eml", "vtt", "srt"):
         return by_name
     rows = text if whole else text[: text.rfind("\n") + 1]
     delimiter = csv.sniff(rows, strict=True) if by_name in ("", "text") else ""
     if delimiter:
         return "tsv" if delimiter == "\t" else "csv"
     return "text"
+
+
+def _marked(text: str, by_name: str) -> str:
+    """The format of text that has marks of its own at its start, or nothing."""
+    if _XML_START.match(text) or (by_name == "xml" and text.lstrip().startswith("<")):
+        return "xml"
+    if _VTT_START.match(text):
+        return "vtt"
+    if _SRT_START.match(text):
+        return "srt"
+    head = _MAIL_HEAD.match(text)
+    names = {name.lower() for name in _MAIL_HEADER.findall(head.group(1))} if head else set()
+    sent = names & {"date", "message-id", "mime-version", "received"}
+    return "eml" if sent and "from" in names and names & {"to", "subject", "cc", "bcc", "return-path"} else ""
 
 
 def _json(text: str, whole: bool, by_name: str) -> str:
@@ -143,7 +199,7 @@ def _guess(source: Source) -> str:
     import puremagic
 
     try:
-        found = puremagic.magic_file(str(source.path))
+        found = puremagic.magic_string(source.read())
     except (puremagic.PureError, ValueError):
         found = []
     if not found:

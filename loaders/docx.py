@@ -34,17 +34,19 @@ class DocxLoader(Loader):
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document."""
-        with source.path.open("rb") as file:
+        with source.open() as file:
             head = file.read(8)
         if not head.strip():
             raise LoaderError(Failure.EMPTY, "The file is empty.")
         if head == _OLE:
             raise LoaderError(Failure.ENCRYPTED, "The file is a protected or an old (DOC) Word document.")
-        names = archives.check(source.path)
+        with source.open() as file:
+            names = archives.check(file)
         if "[Content_Types].xml" not in names:
             raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
         try:
-            opened = open_docx(str(source.path))
+            with source.open() as file:
+                opened = open_docx(file)
             reader = _Reader(opened)
             blocks = [*reader.blocks(opened.element.body, 0), *reader.notes()]
             title = str(opened.core_properties.title or "") or reader.title

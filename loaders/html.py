@@ -15,6 +15,7 @@ from loaders.unicode import decode, is_binary
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\n\r\f\xa0]+")
 _AROUND_BREAK = re.compile(r" *\n *")
+_XML_MARK = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _DROPPED = (
     "script", "style", "noscript", "template", "nav", "footer", "aside", "form", "button", "select", "iframe", "svg",
     "canvas", "audio", "video", "object", "embed", "head", "dialog",
@@ -43,7 +44,7 @@ class HtmlLoader(Loader):
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The page as one document."""
-        data = source.path.read_bytes()
+        data = source.read()
         if is_binary(data[:65536]):
             raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not HTML.")
         charset = _CHARSET.search(data[:4096])
@@ -53,7 +54,7 @@ class HtmlLoader(Loader):
 
 def markdown_of(html: str) -> tuple[str, str]:
     """Title (may be empty) and text, as Markdown, of a page. Nothing that the page refers to is fetched."""
-    soup = BeautifulSoup(html, "lxml")
+    soup = BeautifulSoup(_XML_MARK.sub("", html, count=1), "lxml")
     title = soup.title.get_text() if soup.title else ""
     for tag in soup(_DROPPED):
         tag.decompose()

@@ -94,7 +94,7 @@ def _no_text(count: int) -> str:
 
 
 def _open(source: Source) -> Any:
-    data = source.path.read_bytes()
+    data = source.read()
     if not data.strip():
         raise LoaderError(Failure.EMPTY, "The file is empty.")
     if b"%PDF-" not in data[:1024]:

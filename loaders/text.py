@@ -16,7 +16,7 @@ def read_text(source: Source, declared: str = "") -> str:
 
     Raises `LoaderError(UNKNOWN)` for bytes that are no text.
     """
-    data = source.path.read_bytes()
+    data = source.read()
     if is_binary(data[:_HEAD]):
         raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not text.")
     return decode(data, declared)

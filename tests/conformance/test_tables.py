@@ -50,7 +50,10 @@ LOADERS = {name: row.target for name, row in loaders.LOADERS.items()}
 TABLES = [
     Table(
         "loaders", LOADERS, Loader, "loaders",
-        frozenset({"base", "archives", "child", "detect", "isolation", "layout", "nursery", "sandbox", "tables", "unicode"}),
+        frozenset(
+            {"base", "archives", "child", "detect", "isolation", "jats", "layout", "mail", "nursery", "ole", "sandbox",
+             "sheets", "tables", "unicode"}
+        ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
     Table(

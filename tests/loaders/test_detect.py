@@ -7,6 +7,7 @@ import pytest
 from loaders.base import Failure, LoaderError
 from loaders.detect import detect
 from tests.loaders.conftest import Put
+from tests.loaders.office_files import ole
 
 
 def archive(*names: str) -> bytes:
@@ -22,11 +23,27 @@ def archive(*names: str) -> bytes:
     [
         ("%PDF-1.7\n…", "notes.txt", "pdf"),
         (archive("[Content_Types].xml", "word/document.xml"), "a.zip", "docx"),
+        (archive("xl/workbook.xml"), "a.docx", "xlsx"),
+        (archive("ppt/presentation.xml"), "a", "pptx"),
+        (archive("mimetype", "META-INF/container.xml"), "a", "epub"),
+        (archive("content.xml"), "a.ods", "ods"),
+        (ole({"WordDocument": b"x"}), "a.xls", "doc"),
+        (ole({"Workbook": b"x"}), "a.doc", "xls"),
+        (ole({"__properties_version1.0": b"x"}), "a", "msg"),
         ("<!DOCTYPE html><p>x", "a.txt", "html"),
         ("<?xml version='1.0'?>\n<!-- x -->\n<html xmlns='x'>", "a", "html"),
         ("<div><p>one</p><p>two</p></div>", "a", "html"),
         ("<h1 align=center>Tool</h1>\n<p>x</p><p>y</p>\n# Use", "README.md", "markdown"),
-        ("<note><to>x</to></note>", "a.xml", "text"),
+        ("<note><to>x</to></note>", "a.xml", "xml"),
+        ("<?xml version='1.0'?><note/>", "a.txt", "xml"),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000\nx", "a.txt", "vtt"),
+        ("1\n00:00:01,000 --> 00:00:02,000\nx", "a", "srt"),
+        ("From: a@x\nTo: b@x\nDate: today\n\nx", "a.txt", "eml"),
+        ("From: me\nTo: you\nSubject: no mail\n\nx", "a.txt", "text"),
+        (r"{\rtf1\ansi hello}", "a.doc", "rtf"),
+        ("a: [1, 2]", "a.yml", "yaml"),
+        ("Title\n=====\n", "a.rst", "rst"),
+        ("* Title", "a.org", "org"),
         ('{"a": [1, 2]}', "a.txt", "json"),
         ('[\n {"a": 1},\n {"a": 2}\n]', "a.csv", "json"),
         ('{"a": 1}\n{"a": 2}\n', "a.json", "jsonl"),
@@ -43,7 +60,7 @@ def archive(*names: str) -> bytes:
         ("Roses are red,\nViolets are blue,\nSugar is sweet,\n", "poem.txt", "text"),
         ("Dear Ann, I came\nto see, but you\nwere out, and so\n", "a", "text"),
         ("a,b\n1,2\n3,4\n", "a.md", "markdown"),
-        ("print('x')\n", "a.py", "text"),
+        ("print('x')\n", "a.py", "code"),
         ("# Looks like Markdown", "a.txt", "text"),
         ("Hello".encode("utf-16"), "a", "text"),
         ('{"a": "ü"}'.encode("utf-16"), "a", "json"),
@@ -69,14 +86,12 @@ def test_long_files_are_told_by_their_beginning(put: Put) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (archive("xl/workbook.xml"), "Excel"),
-        (archive("ppt/presentation.xml"), "PowerPoint"),
-        (archive("mimetype", "META-INF/container.xml"), "EPUB"),
+        (archive("xl/workbook.bin"), "save it as XLSX"),
         (archive("mimetype", "content.xml"), "OpenDocument"),
+        (ole({"PowerPoint Document": b"x"}), "save it as PPTX"),
         (archive("holiday.jpg"), "ZIP"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(50), "Network Graphics"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "Office"),
-        (rb"{\rtf1\ansi hello}", "RTF"),
         (bytes(range(256)), "unknown kind"),
     ],
 )

@@ -1,0 +1,107 @@
+"""Mails as they travel (EML, RFC 5322 and MIME)."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from loaders import mail
+from loaders.base import Failure, Loader, LoaderError, Source
+from loaders.unicode import decode, is_binary
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+_HEAD = 64 * 1024
+_MOST_PARTS = 2000
+
+
+class EmlLoader(Loader):
+    """The mail as a document (`markdown` format when only its HTML body says something), then those of its attachments.
+
+    `mail.documents` says how. Bodies after the first of a kind are appended; pictures within an HTML body are left out.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The mail, then its attachments in order."""
+        from email import message_from_bytes
+
+        data = source.read()
+        if not data.strip():
+            raise LoaderError(Failure.EMPTY, "The file is empty.")
+        if is_binary(data[:_HEAD]):
+            raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not a mail.")
+        read = _mail(message_from_bytes(data.lstrip()), 0)
+        if not read.headers:
+            raise LoaderError(Failure.CORRUPT, "The file has none of a mail's headers.")
+        yield from mail.documents(source, read)
+
+
+def _mail(message: "Message", depth: int) -> mail.Mail:
+    texts: list[str] = []
+    pages: list[str] = []
+    attachments: list[mail.Attachment] = []
+    for part in _parts(message):
+        kind = part.get_content_type()
+        name = _decoded(part.get_filename())
+        attached = part.get_content_disposition() == "attachment" or bool(name)
+        if kind == "message/rfc822":
+            inner = _mail(_inner(part), depth + 1) if depth <= mail.DEEPEST else None
+            title = name or (inner.headers.get("Subject", "") if inner else "") or "message"
+            attachments.append(mail.Attachment(title.replace("/", "-"), kind, mail=inner))
+        elif kind == "text/plain" and not attached:
+            texts.append(_text(part))
+        elif kind == "text/html" and not attached:
+            pages.append(_text(part))
+        elif attached and not (kind.startswith("image/") and part.get("Content-ID") and _is_inline(part)):
+            data = part.get_payload(decode=True)
+            named = mail.file_name(name, len(attachments) + 1)
+            attachments.append(mail.Attachment(named, kind, data if isinstance(data, bytes) else b""))
+    found = ((name, _decoded(message.get(name))) for name in mail.HEADERS)
+    headers = {name: value for name, value in found if value}
+    return mail.Mail(headers, "\n\n".join(texts), "\n".join(pages), attachments)
+
+
+def _inner(part: "Message") -> "Message":
+    payload = part.get_payload()
+    return payload[0] if isinstance(payload, list) and payload and not isinstance(payload[0], str) else part
+
+
+def _is_inline(part: "Message") -> bool:
+    return part.get_content_disposition() != "attachment"
+
+
+def _parts(message: "Message") -> Iterator["Message"]:
+    """The leaves of the tree of parts; a mail within the mail is a leaf."""
+    stack = [message]
+    count = 0
+    while stack:
+        part = stack.pop()
+        count += 1
+        if count > _MOST_PARTS:
+            raise LoaderError(Failure.TOO_LARGE, f"The mail has more than {_MOST_PARTS} parts.")
+        payload = part.get_payload()
+        if part.is_multipart() and isinstance(payload, list) and (part.get_content_type() != "message/rfc822"):
+            stack += [inner for inner in reversed(payload) if not isinstance(inner, str)]
+        else:
+            yield part
+
+
+def _text(part: "Message") -> str:
+    data = part.get_payload(decode=True)
+    charset = part.get_content_charset() or ""
+    return decode(data, charset) if isinstance(data, bytes) else ""
+
+
+def _decoded(value: Any) -> str:
+    """A header's value with its encoded words read."""
+    from email.errors import HeaderParseError
+    from email.header import decode_header, make_header
+
+    if value is None:
+        return ""
+    raw = str(value)
+    try:
+        return str(make_header(decode_header(raw)))
+    except (HeaderParseError, ValueError, LookupError):
+        return raw.encode("utf-8", "replace").decode("utf-8", "replace")

@@ -1,0 +1,102 @@
+"""What EML and MSG share: a mail and its attachments become documents."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from langchain_core.documents import Document
+
+from loaders import detect, loader
+from loaders.base import Failure, Format, LoaderError, Source, document
+from loaders.html import markdown_of
+from loaders.unicode import clean
+
+MOST_ATTACHMENTS = 100
+"""Attachments of one mail that are read."""
+
+DEEPEST = 4
+"""Levels of attachments within attachments that are read."""
+
+HEADERS = ("From", "To", "Cc", "Date", "Subject")
+"""The lines of a mail's text that come from its headers, in order."""
+
+_MUCH_MORE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail: the values of `HEADERS`, its body as text and as HTML (either may be empty), what is attached."""
+
+    headers: Mapping[str, str]
+    text: str = ""
+    html: str = ""
+    attachments: Sequence["Attachment"] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An attached file, or a mail that was attached as such."""
+
+    name: str
+    mime: str = ""
+    data: bytes = b""
+    mail: Mail | None = None
+
+
+def documents(source: Source, mail: Mail) -> Iterator[Document]:
+    """The mail's headers and body as a document titled by its subject, then the documents of its attachments.
+
+    An attachment is read by the loader that its content asks for; its documents name it as `attachment`. One that
+    cannot be read does not fail the mail: the mail's text names it with the reason.
+    """
+    found: list[Document] = []
+    lines: list[str] = []
+    for number, attachment in enumerate(mail.attachments):
+        try:
+            if number >= MOST_ATTACHMENTS:
+                raise LoaderError(Failure.TOO_LARGE, f"Only {MOST_ATTACHMENTS} attachments are read.")
+            found += _attached(source, attachment)
+        except LoaderError as error:
+            lines.append(f"{attachment.name} (not read: {error.failure.value})")
+        else:
+            lines.append(attachment.name)
+    subject = " ".join(clean(mail.headers.get("Subject", "")).split())
+    body, form = _body(mail)
+    head = [f"{name}: {' '.join(mail.headers[name].split())}" for name in HEADERS if mail.headers.get(name)]
+    if lines:
+        head.append(f"Attachments: {', '.join(lines)}")
+    made = document(source, "\n".join(head) + "\n\n" + body, title=subject, form=form)
+    if made is not None:
+        yield made
+    yield from found
+
+
+def _attached(source: Source, attachment: Attachment) -> Iterator[Document]:
+    if source.depth >= DEEPEST:
+        raise LoaderError(Failure.TOO_LARGE, f"Attachments are read to a depth of {DEEPEST}.")
+    inner = replace(source, name=attachment.name, mime=attachment.mime, data=attachment.data, depth=source.depth + 1)
+    if attachment.mail is not None:
+        made = documents(inner, attachment.mail)
+    else:
+        made = loader(detect.detect(inner)).load(inner, {})
+    for each in list(made):
+        deeper = each.metadata.get("attachment")
+        name = clean(attachment.name)
+        each.metadata.update(source=clean(source.name), attachment=f"{name} > {deeper}" if deeper else name)
+        yield each
+
+
+def _body(mail: Mail) -> tuple[str, Format]:
+    """The plain text, unless it only points to a much longer HTML body."""
+    plain = mail.text.strip()
+    if not mail.html.strip():
+        return plain, Format.TEXT
+    _, marked = markdown_of(mail.html)
+    if plain and len(marked) < len(plain) * _MUCH_MORE:
+        return plain, Format.TEXT
+    return (marked, Format.MARKDOWN) if marked.strip() else (plain, Format.TEXT)
+
+
+def file_name(name: str, number: int, suffix: str = "") -> str:
+    """The name of an attachment without folders; one is made for an attachment without a name."""
+    return PurePosixPath(name.replace("\\", "/").strip()).name or f"attachment-{number}{suffix}"

@@ -1,0 +1,190 @@
+"""reStructuredText and Org to Markdown: headings, tables and code; all other text stays as it is written."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_core.documents import Document
+
+from loaders.base import Format, Loader, Source, document, required
+from loaders.markdown import first_heading
+from loaders.tables import markdown_table
+from loaders.text import read_text
+from loaders.unicode import clean
+
+_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1*[ \t]*\Z")
+_CODE = re.compile(r"\.\.[ \t]+(?:code-block|code|sourcecode)::[ \t]*(\S*)[ \t]*\Z")
+_GRID = re.compile(r"\+(?:[-=]+\+)+[ \t]*\Z")
+_SIMPLE = re.compile(r"={2,}(?:[ \t]+={2,})+[ \t]*\Z")
+_COMMENT = re.compile(r"\.\.(?:[ \t]+(?!\S+::)(?![_\[|])\S.*)?\Z")
+_SHORTEST = 3
+_ORG_HEADING = re.compile(
+    r"(\*{1,20})[ \t]+(?:(?:TO(?:DO)|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*?)(?:[ \t]+:[\w@#%:]+:)?[ \t]*\Z"
+)
+_ORG_KEYWORD = re.compile(r"#\+(\w+):[ \t]*(.*?)[ \t]*\Z", re.IGNORECASE)
+_ORG_BLOCK = re.compile(r"#\+(begin|end)_(\w+)(?:[ \t]+(\S+).*)?\Z", re.IGNORECASE)
+_ORG_DRAWER = re.compile(r"[ \t]*:(PROPERTIES|LOGBOOK):[ \t]*\Z")
+_ORG_LINK = re.compile(r"\[\[([^\]\n]+)\](?:\[([^\]\n]+)\])?\]")
+
+
+class RstLoader(Loader):
+    """One document of `markdown` format, titled by its first heading, else by the file's name.
+
+    Heading levels go by the order in which their adornments appear. Comments are left out.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        lines = clean(read_text(source)).expandtabs(8).split("\n")
+        text = "\n".join(_rst(lines))
+        yield required(document(source, text, title=first_heading(text), form=Format.MARKDOWN))
+
+
+class OrgLoader(Loader):
+    """One document of `markdown` format, titled by `#+TITLE`, else its first heading, else the file's name.
+
+    Drawers of properties, comments and settings are left out; a link stands as its description.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        lines = clean(read_text(source)).split("\n")
+        named = (
+            match.group(2)
+            for line in lines
+            if (match := _ORG_KEYWORD.match(line)) and match.group(1).lower() == "title"
+        )
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_org(lines)))
+        title = next(named, "")
+        text = f"# {title}\n\n{text}" if title else text
+        yield required(document(source, text, title=title or first_heading(text), form=Format.MARKDOWN))
+
+
+def _is_adornment(line: str) -> bool:
+    return bool(_ADORNMENT.match(line)) and len(line.rstrip()) >= _SHORTEST
+
+
+def _rst(lines: list[str]) -> Iterator[str]:
+    styles: list[str] = []
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        under = lines[at + 1] if at + 1 < len(lines) else ""
+        after = lines[at + 2] if at + 2 < len(lines) else ""
+        code = _CODE.match(line)
+        if _GRID.match(line) or _SIMPLE.match(line):
+            end, table = _grid_table(lines, at) if _GRID.match(line) else _simple_table(lines, at)
+            yield table
+            at = end
+        elif _is_adornment(line) and under.strip() and line.strip() == after.strip():
+            yield _heading(styles, line[0] * 2, under)
+            at += 3
+        elif line.strip() and not line[0].isspace() and _is_underline(under, line):
+            yield _heading(styles, under[0], line)
+            at += 2
+        elif code:
+            body, at = _indented(lines, at + 1)
+            yield f"```{code.group(1)}\n{body}\n```\n"
+        elif _COMMENT.match(line):
+            _, at = _indented(lines, at + 1)
+        else:
+            yield line
+            at += 1
+
+
+def _is_underline(under: str, line: str) -> bool:
+    return (
+        _is_adornment(under) and len(under.rstrip()) >= min(len(line.rstrip()), _SHORTEST) and not _is_adornment(line)
+    )
+
+
+def _heading(styles: list[str], style: str, text: str) -> str:
+    if style not in styles:
+        styles.append(style)
+    return f"{'#' * min(styles.index(style) + 1, 6)} {text.strip()}"
+
+
+def _indented(lines: list[str], at: int) -> tuple[str, int]:
+    """The indented block from `at` on, without its indentation and options, and where it ends."""
+    end = at
+    while end < len(lines) and (not lines[end].strip() or lines[end][0].isspace()):
+        end += 1
+    block = lines[at:end]
+    while block and (not block[0].strip() or block[0].strip().startswith(":")):
+        block.pop(0)
+    while block and not block[-1].strip():
+        block.pop()
+    margin = min((len(line) - len(line.lstrip()) for line in block if line.strip()), default=0)
+    if not block:
+        return "", end
+    return "\n".join(line[margin:] for line in block), end
+
+
+def _grid_table(lines: list[str], at: int) -> tuple[int, str]:
+    rows: list[list[str]] = []
+    row: list[str] = []
+    end = at
+    while end < len(lines) and lines[end].startswith(("+", "|")):
+        line = lines[end]
+        if line.startswith("+"):
+            rows.append(row)
+            row = []
+        else:
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            row = [f"{old} {new}".strip() for old, new in zip(row, cells, strict=False)] if row else cells
+        end += 1
+    return end, markdown_table([*rows, row])
+
+
+def _simple_table(lines: list[str], at: int) -> tuple[int, str]:
+    """A table of columns under borders of `=`; a line without its first cell goes on with the row above."""
+    starts = [match.start() for match in re.finditer("=+", lines[at])]
+    bounds = list(zip(starts, [*starts[1:], None], strict=True))
+    rows: list[list[str]] = []
+    borders = 1
+    end = at + 1
+    while end < len(lines) and borders < 3:
+        line = lines[end]
+        end += 1
+        if _SIMPLE.match(line):
+            borders += 1
+            following = lines[end] if end < len(lines) else ""
+            if borders == 2 and not following.strip():
+                break
+            continue
+        cells = [line[start:stop].strip() for start, stop in bounds]
+        if rows and not cells[0]:
+            rows[-1] = [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+    return end, markdown_table(rows)
+
+
+def _org(lines: list[str]) -> Iterator[str]:
+    table: list[list[str]] = []
+    drawer = False
+    fenced = False
+    for line in [*lines, ""]:
+        block = _ORG_BLOCK.match(line.strip())
+        if line.lstrip().startswith("|") and not fenced:
+            if not line.lstrip().startswith("|-"):
+                table.append([_ORG_LINK.sub(_shown, cell) for cell in line.strip().strip("|").split("|")])
+            continue
+        if table:
+            yield markdown_table(table)
+            table = []
+        if drawer or (_ORG_DRAWER.match(line) and not fenced):
+            drawer = line.strip() != ":END:"
+        elif block and block.group(2).lower() in ("src", "example"):
+            fenced = block.group(1).lower() == "begin"
+            yield f"```{block.group(3) or ''}" if fenced else "```"
+        elif fenced:
+            yield line
+        elif heading := _ORG_HEADING.match(line):
+            yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, heading.group(2))}"
+        elif not (block or _ORG_KEYWORD.match(line) or line.startswith("# ") or line == "#"):
+            yield _ORG_LINK.sub(_shown, line)
+
+
+def _shown(match: re.Match[str]) -> str:
+    return match.group(2) or match.group(1)

@@ -1,0 +1,64 @@
+"""Rich Text (RTF) by striprtf."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_core.documents import Document
+
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document
+from loaders.tables import markdown_table
+
+_TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
+_START = b"{\\rtf"
+
+
+def text_of(data: bytes) -> str:
+    """The text of RTF, its tables as rows whose cells end in `|`. Raises `LoaderError(CORRUPT)`."""
+    from striprtf.striprtf import rtf_to_text
+
+    try:
+        made: str = rtf_to_text(  # type: ignore[no-untyped-call]  # the library has no types
+            data.decode("latin-1"), encoding="cp1252", errors="replace"
+        )
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        raise LoaderError(Failure.CORRUPT, f"The RTF document is damaged: {error}.") from error
+    return made
+
+
+class RtfLoader(Loader):
+    """One document, of `markdown` format when it holds tables, else of `text` format.
+
+    The title is the document's property, else the file's name.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        data = source.read()
+        if not data.strip():
+            raise LoaderError(Failure.EMPTY, "The file is empty.")
+        if not data.lstrip().startswith(_START):
+            raise LoaderError(Failure.CORRUPT, "The file is not RTF.")
+        named = _TITLE.search(data[:65536].decode("latin-1"))
+        title = text_of(b"{\\rtf1\\ansi " + named.group(1).encode("latin-1") + b"}") if named else ""
+        text, tables = _with_tables(text_of(data))
+        made = document(source, text, title=title, form=Format.MARKDOWN if tables else Format.TEXT)
+        if made is None:
+            raise LoaderError(Failure.EMPTY, "The document has no text.")
+        yield made
+
+
+def _with_tables(text: str) -> tuple[str, bool]:
+    """The text with its rows of cells as Markdown tables, and whether there are any."""
+    blocks: list[str] = []
+    rows: list[list[str]] = []
+    tables = False
+    for line in [*text.splitlines(), ""]:
+        if line.endswith("|") and line.count("|") > 1:
+            rows.append(line[:-1].split("|"))
+            continue
+        if rows:
+            blocks += ["", markdown_table(rows), ""]
+            rows, tables = [], True
+        blocks.append(line)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)), tables

@@ -1,0 +1,106 @@
+"""Sheets of spreadsheets to Markdown, the one way for XLSX, XLS and ODS."""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+
+from loaders.base import Failure, LoaderError
+from loaders.tables import cell, markdown_table
+
+Value = str | int | float | bool | datetime.date | datetime.time | datetime.timedelta | None
+"""What a cell holds; a `datetime` is a date."""
+
+Span = tuple[int, int, int, int]
+"""A merged cell: first row, first column, last row, last column, from 0."""
+
+Grid = Mapping[int, Mapping[int, Value]]
+"""The filled cells of a sheet by row and column, from 0."""
+
+MOST_CELLS = 5_000_000
+"""Filled cells of one workbook."""
+
+
+def too_many() -> LoaderError:
+    """The failure of a workbook with more than `MOST_CELLS`."""
+    return LoaderError(Failure.TOO_LARGE, f"The workbook has more than {MOST_CELLS} filled cells.")
+
+
+def readable(value: Value) -> str:
+    """A cell's text: whole numbers without a point, dates by ISO 8601 without an empty time, others as they are."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else format(value, ".15g")
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time()
+        return value.date().isoformat() if midnight else value.isoformat(" ", "seconds")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value).strip()
+
+
+def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
+    """A sheet: its name as heading, its tables, and lines that hold one cell as text; empty when no cell has text.
+
+    Empty rows part tables; rows of data after one go on with the table above, so that they keep its header. A cell
+    merged over several rows stands in each that has other cells, so that rows can be read alone.
+    """
+    rows = {number: {at: readable(value) for at, value in row.items()} for number, row in grid.items()}
+    numeric = {number for number, row in grid.items() if any(_is_data(value) for value in row.values())}
+    rows = {
+        number: filled for number, row in rows.items() if (filled := {at: text for at, text in row.items() if text})
+    }
+    _spread(rows, merged)
+    blocks = list(_blocks(rows, numeric))
+    return "\n\n".join([f"# {cell(name)}", *blocks]) if blocks else ""
+
+
+def _is_data(value: Value) -> bool:
+    return value is not None and not isinstance(value, str)
+
+
+def _spread(rows: dict[int, dict[int, str]], merged: Sequence[Span]) -> None:
+    for top, left, bottom, _ in merged:
+        text = rows.get(top, {}).get(left, "")
+        if not text or bottom == top:
+            continue
+        # A merged cell can be as tall as the sheet, a sheet can have as many merged cells as rows.
+        numbers = (
+            range(top + 1, bottom + 1) if bottom - top <= len(rows) else sorted(n for n in rows if top < n <= bottom)
+        )
+        for number in numbers:
+            if number in rows:
+                rows[number].setdefault(left, text)
+
+
+def _blocks(rows: Mapping[int, Mapping[int, str]], numeric: set[int]) -> Iterator[str]:
+    """Markdown blocks: tables, and between them lines of a single cell."""
+    table: list[Mapping[int, str]] = []
+    last = -2
+    for number in sorted(rows):
+        row = rows[number]
+        gap = number > last + 1
+        last = number
+        goes_on = number in numeric and bool(table) and row.keys() <= _columns(table)
+        if table and gap and not goes_on:
+            yield _table(table)
+            table = []
+        if len(row) == 1 and not (table and (goes_on or not gap)):
+            yield cell(next(iter(row.values())))
+        else:
+            table.append(row)
+    if table:
+        yield _table(table)
+
+
+def _columns(table: list[Mapping[int, str]]) -> set[int]:
+    return {at for row in table[:100] for at in row}
+
+
+def _table(rows: list[Mapping[int, str]]) -> str:
+    """The rows as a table as wide as its used columns, however far right they stand; one column is plain lines."""
+    used = sorted({at for row in rows for at in row})
+    if len(used) == 1:
+        return "\n".join(cell(text) for row in rows for text in row.values())
+    return markdown_table([[row.get(at, "") for at in used] for row in rows])

@@ -1,0 +1,119 @@
+"""Excel workbooks (XLSX, XLSM) by calamine."""
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from loaders import archives, ole, xml
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document
+from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+_FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*(?<!/)>')
+_FAR = re.compile(rb'\br="(?:[A-Z]{1,3}[0-9]{6,7}|[A-Z]{3}[0-9]{1,7})"')
+_MOST_SPANNED = 20_000_000
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+
+
+class XlsxLoader(Loader):
+    """A document of `markdown` format a sheet, in order, hidden ones too, with the sheet's name as `sheet`.
+
+    Formulas stand with the value that was stored with them. The title is the workbook's property, else the file's name
+    without suffix. A sheet whose filled cells lie so far apart that the area between them cannot be held is TOO_LARGE;
+    what a sheet declares as its size does not matter.
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The sheets in order."""
+        data = source.read()
+        if not data.strip():
+            raise LoaderError(Failure.EMPTY, "The file is empty.")
+        ole.refuse_encrypted(source)
+        with source.open() as file:
+            if "[Content_Types].xml" not in archives.check(file):
+                raise LoaderError(Failure.CORRUPT, "The archive is not an Excel workbook.")
+        title = _inspect(source) or source.stem
+        found = False
+        for name, text in _sheets(source):
+            made = document(source, text, title=title, form=Format.MARKDOWN, sheet=name)
+            if made is not None:
+                found = True
+                yield made
+        if not found:
+            raise LoaderError(Failure.EMPTY, "No sheet of the workbook has a filled cell.")
+
+
+def _inspect(source: Source) -> str:
+    """The workbook's title, once none of its sheets spans more than can be held in memory."""
+    with source.open() as file, zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                _check_span(name, archive.read(name))
+        try:
+            title = xml.parse(archive.read("docProps/core.xml")).findtext(_TITLE)
+        except (KeyError, LoaderError):
+            title = ""
+    return str(title or "").strip()
+
+
+def _check_span(name: str, data: bytes) -> None:
+    if _FAR.search(data) is None:
+        return
+    top, bottom, left, right, count = 1 << 30, 0, 1 << 30, 0, 0
+    for match in _FILLED.finditer(data):
+        row, column = int(match.group(2)), _column(match.group(1))
+        top, bottom, left, right = min(top, row), max(bottom, row), min(left, column), max(right, column)
+        count += 1
+    if count and (bottom - top + 1) * (right - left + 1) > _MOST_SPANNED:
+        raise LoaderError(
+            Failure.TOO_LARGE,
+            f"The {count} cells of {name} lie in {bottom - top + 1} rows and {right - left + 1} columns; "
+            f"areas of more than {_MOST_SPANNED} cells are not read.",
+        )
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _sheets(source: Source) -> Iterator[tuple[str, str]]:
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+
+    left = MOST_CELLS
+    try:
+        with source.open() as file, CalamineWorkbook.from_filelike(file) as book:
+            for meta in book.sheets_metadata:
+                if meta.typ is not SheetTypeEnum.WorkSheet:
+                    continue
+                sheet = book.get_sheet_by_name(meta.name)
+                grid = _grid(sheet)
+                left -= sum(map(len, grid.values()))
+                if left < 0:
+                    raise too_many()
+                yield meta.name, markdown_of(meta.name, grid, _merged(sheet))
+    except (CalamineError, ValueError, OSError) as error:
+        raise LoaderError(Failure.CORRUPT, f"The workbook is damaged: {error}.") from error
+
+
+def _grid(sheet: "CalamineSheet") -> dict[int, dict[int, Value]]:
+    if sheet.start is None:
+        return {}
+    top, left = sheet.start
+    grid: dict[int, dict[int, Value]] = {}
+    for number, row in enumerate(sheet.to_python(), start=top):
+        filled: dict[int, Value] = {at: value for at, value in enumerate(row, start=left) if value != ""}
+        if filled:
+            grid[number] = filled
+    return grid
+
+
+def _merged(sheet: "CalamineSheet") -> list[Span]:
+    return [(*first, *last) for first, last in sheet.merged_cell_ranges or []]

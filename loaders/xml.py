@@ -1,0 +1,100 @@
+"""XML: journal articles (JATS) with their sections, any other vocabulary as readable lines."""
+
+from collections.abc import Iterator, Mapping
+from html import unescape
+from typing import Any
+
+from langchain_core.documents import Document
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
+
+from loaders import jats
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+
+_LONGEST_LABELLED = 200
+_TITLES = ("title", "name", "subject", "headline")
+_PROSE = frozenset({"p", "para", "simpara", "text", "line", "description", "content", "body"})
+_DEEPEST = 200
+
+
+def parse(data: bytes, what: str = "XML file") -> Any:
+    """The root element of `data`. Entities are not resolved, no document type is loaded, nothing is fetched.
+
+    Raises `LoaderError(CORRUPT)` when it is not well-formed.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        return etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise LoaderError(Failure.CORRUPT, f"The {what} is not well-formed: {error}.") from error
+
+
+def local(element: Any) -> str:
+    """The element's name without its namespace; empty for entities and the like."""
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def words(element: Any) -> str:
+    """All text of an element on one line; an entity that nobody resolved stands for its HTML meaning."""
+    return " ".join("".join(_texts(element)).split())
+
+
+def _texts(element: Any) -> Iterator[str]:
+    for part in element.iter():
+        if part.tag is etree.Entity:
+            yield unescape(part.text)
+        elif isinstance(part.tag, str):
+            yield part.text or ""
+        if part is not element:
+            yield part.tail or ""
+
+
+class XmlLoader(Loader):
+    """One document: a JATS article in `markdown` format with its title and sections, other XML in `text` format.
+
+    In other XML an element that holds only text becomes a line `name: text`, mixed content a line of its text, and an
+    element with neither text nor children a line of its attributes. The records below the root are set apart by empty
+    lines. The title is the first short element named `title` (or `name`, `subject`, `headline`).
+    """
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The file as one document."""
+        data = source.read()
+        if not data.strip():
+            raise LoaderError(Failure.EMPTY, "The file is empty.")
+        root = parse(data)
+        article = jats.article(root)
+        if article is not None:
+            title, text = jats.markdown_of(article)
+            yield required(document(source, text, title=title, form=Format.MARKDOWN), "The article has no text.")
+            return
+        records = ["\n".join(_lines(child, 0)) for child in root if isinstance(child.tag, str)]
+        own = " ".join((root.text or "").split())
+        text = "\n\n".join(filter(None, [own, *records]))
+        yield required(document(source, text, title=_title(root)), "The file has no text.")
+
+
+def _title(root: Any) -> str:
+    for element in root.iter():
+        if local(element).lower() in _TITLES and 0 < len(words(element)) <= _LONGEST_LABELLED:
+            return words(element)
+    return ""
+
+
+def _lines(element: Any, depth: int) -> Iterator[str]:
+    children = [child for child in element if isinstance(child.tag, str)]
+    mixed = any((child.tail or "").strip() for child in element) or (
+        bool(children) and bool((element.text or "").strip())
+    )
+    name = local(element)
+    if mixed or depth > _DEEPEST:
+        yield words(element)
+    elif children:
+        for child in children:
+            yield from _lines(child, depth + 1)
+    elif text := words(element):
+        plain = name.lower() in _PROSE or len(text) > _LONGEST_LABELLED
+        yield text if plain else f"{name}: {text}"
+    elif element.attrib:
+        yield f"{name}: " + ", ".join(f"{etree.QName(key).localname} {value}" for key, value in element.attrib.items())

@@ -1,0 +1,164 @@
+"""Builds small old Office files and archives for tests: an OLE container, a DOC, a MSG, an ODF package."""
+
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+
+_SECTOR, _MINI, _CUTOFF = 512, 64, 4096
+_END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
+PROPERTIES = "__properties_version1.0"
+
+
+@dataclass
+class _Entry:
+    name: str
+    kind: int
+    data: bytes = b""
+    children: list[int] = field(default_factory=list)
+    start: int = _END
+
+
+def ole(streams: Mapping[str, bytes]) -> bytes:
+    """A container with these streams; `/` in a name stands for a storage."""
+    entries = [_Entry("Root Entry", 5)]
+    known: dict[str, int] = {"": 0}
+    for path, data in streams.items():
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            here = "/".join(parts[:depth])
+            if here not in known:
+                known[here] = len(entries)
+                entries[known["/".join(parts[: depth - 1])]].children.append(len(entries))
+                whole = depth == len(parts)
+                entries.append(_Entry(parts[depth - 1], 2 if whole else 1, data if whole else b""))
+    fat: list[int] = []
+    body = bytearray()
+    mini, minifat = bytearray(), list[int]()
+    for entry in entries[1:]:
+        if not entry.data:
+            continue
+        if len(entry.data) < _CUTOFF:
+            entry.start = _chain(minifat, mini, entry.data, _MINI)
+        else:
+            entry.start = _chain(fat, body, entry.data, _SECTOR)
+    if mini:
+        entries[0].data = bytes(mini)
+        entries[0].start = _chain(fat, body, bytes(mini), _SECTOR)
+    mini_at = _chain(fat, body, struct.pack(f"<{len(minifat)}I", *minifat), _SECTOR, b"\xff") if minifat else _END
+    directory_at = _chain(fat, body, b"".join(map(_packed, _linked(entries))), _SECTOR)
+    count = 1
+    while (len(fat) + count) * 4 > count * _SECTOR:
+        count += 1
+    fat_at = len(fat)
+    fat += [_FAT] * count
+    table = struct.pack(f"<{len(fat)}I", *fat).ljust(count * _SECTOR, b"\xff")
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<HHHHH6xIIIII", 0x3E, 3, 0xFFFE, 9, 6, 0, count, directory_at, 0, _CUTOFF)
+    header += struct.pack("<IIII", mini_at, -(-len(minifat) * 4 // _SECTOR), _END, 0)
+    places = [*range(fat_at, fat_at + count)]
+    return header + struct.pack("<109I", *places, *[_FREE] * (109 - count)) + bytes(body) + table
+
+
+def _chain(fat: list[int], body: bytearray, data: bytes, size: int, fill: bytes = b"\0") -> int:
+    first = len(fat)
+    sectors = -(-len(data) // size)
+    fat += [*range(first + 1, first + sectors), _END]
+    body += data.ljust(sectors * size, fill)
+    return first
+
+
+def _linked(entries: list[_Entry]) -> list[tuple[_Entry, int, int]]:
+    right = [_FREE] * len(entries)
+    child = [_FREE] * len(entries)
+    for index, entry in enumerate(entries):
+        if entry.children:
+            child[index] = entry.children[0]
+            for one, other in zip(entry.children, entry.children[1:], strict=False):
+                right[one] = other
+    return list(zip(entries, right, child, strict=True))
+
+
+def _packed(linked: tuple[_Entry, int, int]) -> bytes:
+    entry, right, child = linked
+    name = (entry.name + "\0").encode("utf-16-le")
+    made = name.ljust(64, b"\0") + struct.pack("<HBBIII", len(name), entry.kind, 1, _FREE, right, child)
+    return made + bytes(36) + struct.pack("<IQ", entry.start, len(entry.data))
+
+
+def doc(text: str, *, notes: str = "", flags: int = 0) -> bytes:
+    """A Word document whose text is one piece of UTF-16 and, after it, one of Windows-1252 with the footnotes."""
+    first, second = text.encode("utf-16-le"), notes.encode("cp1252")
+    head = bytearray(0x400)
+    struct.pack_into("<HH", head, 0, 0xA5EC, 0xC1)
+    struct.pack_into("<H", head, 0x0A, 0x0200 | flags)
+    struct.pack_into("<II", head, 0x4C, len(text), len(notes))
+    table = struct.pack("<III", 0, len(text), len(text) + len(notes))
+    table += struct.pack("<HIHHIH", 0, len(head), 0, 0, (len(head) + len(first)) * 2 | 0x40000000, 0)
+    clx = b"\x01\x02\0xx" + b"\x02" + struct.pack("<I", len(table)) + table
+    struct.pack_into("<II", head, 0x01A2, 16, len(clx))
+    return ole({"WordDocument": bytes(head) + first + second, "1Table": bytes(16) + clx})
+
+
+def msg(
+    fields: Mapping[str, str | bytes],
+    attachments: Mapping[str, bytes] | None = None,
+    *,
+    sent: int = 0,
+    within: str = "",
+) -> dict[str, bytes]:
+    """The streams of an Outlook mail by its property numbers; `sent` is in units of 100 ns since 1601."""
+    header = bytes(24 if within else 32)
+    made = {within + PROPERTIES: header + struct.pack("<HHIQ", 0x40, 0x0039, 6, sent)}
+    made |= _properties(within, fields)
+    for number, (name, data) in enumerate((attachments or {}).items()):
+        folder = f"{within}__attach_version1.0_#{number:08X}/"
+        made[folder + PROPERTIES] = bytes(8)
+        made |= _properties(folder, {"3707": name, "3701": data})
+    return made
+
+
+def _properties(folder: str, fields: Mapping[str, str | bytes]) -> dict[str, bytes]:
+    return {
+        f"{folder}__substg1.0_{key}{'001F' if isinstance(value, str) else '0102'}": (
+            value.encode("utf-16-le") if isinstance(value, str) else value
+        )
+        for key, value in fields.items()
+    }
+
+
+def package(parts: Mapping[str, str | bytes], start: str = "") -> bytes:
+    """A ZIP archive of these parts; `start` becomes its first, uncompressed part `mimetype`."""
+    data = BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as made:
+        if start:
+            made.writestr(zipfile.ZipInfo("mimetype"), start)
+        for name, part in parts.items():
+            made.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
+    return data.getvalue()
+
+
+_SPACES = " ".join(
+    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for short, name in (
+        ("office", "office"),
+        ("text", "text"),
+        ("table", "table"),
+        ("draw", "drawing"),
+        ("style", "style"),
+    )
+)
+
+
+def opendocument(kind: str, body: str, *, title: str = "", styles: str = "") -> bytes:
+    """An ODF package whose body is `body`; `kind` is `text` or `spreadsheet`."""
+    content = (
+        f"<office:document-content {_SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+    )
+    meta = (
+        f'<office:document-meta {_SPACES} xmlns:dc="http://purl.org/dc/elements/1.1/"><office:meta>'
+        f"<dc:title>{title}</dc:title></office:meta></office:document-meta>"
+    )
+    return package({"content.xml": content, "meta.xml": meta}, f"application/vnd.oasis.opendocument.{kind}")
