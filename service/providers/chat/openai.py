@@ -109,7 +109,7 @@ def configured(config: Mapping[str, Any], credential: Mapping[str, str], default
         default_headers=headers(config) or None,
         disable_streaming=not flag(config, "streaming", True),
         timeout=limits,
-        stream_chunk_timeout=timeout,
+        stream_chunk_timeout=None,  # its wait_for loses a cancellation now and then before Python 3.12
         stream_usage=True,
         max_retries=0,
         retries=defaults.max_retries,
