@@ -53,7 +53,7 @@ def _mail(message: "Message", depth: int) -> mail.Mail:
             texts.append(_text(part))
         elif kind == "text/html" and not attached:
             pages.append(_text(part))
-        elif attached and not (kind.startswith("image/") and part.get("Content-ID") and _is_inline(part)):
+        elif attached and not (kind.startswith("image/") and _is_shown(part, pages)):
             data = part.get_payload(decode=True)
             named = mail.file_name(name, len(attachments) + 1)
             attachments.append(mail.Attachment(named, kind, data if isinstance(data, bytes) else b""))
@@ -67,8 +67,10 @@ def _inner(part: "Message") -> "Message":
     return payload[0] if isinstance(payload, list) and payload and not isinstance(payload[0], str) else part
 
 
-def _is_inline(part: "Message") -> bool:
-    return part.get_content_disposition() != "attachment"
+def _is_shown(part: "Message", pages: list[str]) -> bool:
+    """Whether an HTML body of the mail shows this picture."""
+    name = str(part.get("Content-ID") or "").strip("<> ")
+    return bool(name) and any(f"cid:{name}" in page for page in pages)
 
 
 def _parts(message: "Message") -> Iterator["Message"]:

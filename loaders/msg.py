@@ -114,7 +114,7 @@ class _Folder:
 
 def _date(ticks: bytes | None) -> str:
     """A time in units of 100 ns since 1601, as ISO 8601 in UTC."""
-    if not ticks:
+    if not ticks or not any(ticks):
         return ""
     seconds = (int.from_bytes(ticks, "little") - _TICKS_TO_1970) // 10_000_000
     try:

@@ -10,7 +10,7 @@ from loaders.base import Failure, LoaderError, Source
 MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """What every such file begins with."""
 
-_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+_PACKAGE = "EncryptedPackage"
 
 
 def refuse_encrypted(source: Source) -> None:
@@ -18,8 +18,11 @@ def refuse_encrypted(source: Source) -> None:
 
     Such a file is an OLE container that holds the real one as an encrypted stream.
     """
-    data = source.read()
-    if data.startswith(MAGIC) and _ENCRYPTED_PACKAGE in data:
+    with source.open() as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return
+    names = entries(source)
+    if _PACKAGE in names or (not names and _PACKAGE.encode("utf-16-le") in source.read()):
         raise LoaderError(Failure.ENCRYPTED, "The Office document is protected by a password.")
 
 
@@ -27,14 +30,13 @@ def refuse_encrypted(source: Source) -> None:
 def opened(source: Source, what: str) -> Iterator[Any]:
     """The container as an `olefile.OleFileIO`. What goes wrong inside the `with` block is told as damage of `what`.
 
-    Raises `LoaderError`: EMPTY for nothing but white space, ENCRYPTED, CORRUPT.
+    Raises `LoaderError`: EMPTY for nothing but white space, CORRUPT.
     """
     import olefile
 
     with source.open() as file:
         if not file.read(8).strip():
             raise LoaderError(Failure.EMPTY, "The file is empty.")
-    refuse_encrypted(source)
     try:
         with source.open() as file, olefile.OleFileIO(file) as ole:
             yield ole
@@ -47,7 +49,5 @@ def entries(source: Source) -> frozenset[str]:
     try:
         with opened(source, "file") as ole:
             return frozenset(path[0] for path in ole.listdir(streams=True, storages=True))
-    except LoaderError as error:
-        if error.failure is Failure.ENCRYPTED:
-            raise
+    except LoaderError:
         return frozenset()

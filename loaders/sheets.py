@@ -26,6 +26,8 @@ def too_many() -> LoaderError:
 
 def readable(value: Value) -> str:
     """A cell's text: whole numbers without a point, dates by ISO 8601 without an empty time, others as they are."""
+    if isinstance(value, str):
+        return value.strip()
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -37,7 +39,7 @@ def readable(value: Value) -> str:
         return value.date().isoformat() if midnight else value.isoformat(" ", "seconds")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    return str(value).strip()
+    return str(value)
 
 
 def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
@@ -82,11 +84,11 @@ def _blocks(rows: Mapping[int, Mapping[int, str]], numeric: set[int]) -> Iterato
         row = rows[number]
         gap = number > last + 1
         last = number
-        goes_on = number in numeric and bool(table) and row.keys() <= _columns(table)
-        if table and gap and not goes_on:
+        goes_on = not gap or (number in numeric and row.keys() <= _columns(table))
+        if table and not goes_on:
             yield _table(table)
             table = []
-        if len(row) == 1 and not (table and (goes_on or not gap)):
+        if len(row) == 1 and not (table and goes_on):
             yield cell(next(iter(row.values())))
         else:
             table.append(row)

@@ -1,14 +1,11 @@
 """Rows of cells to Markdown tables, the one way for all loaders."""
 
-import re
 from collections.abc import Iterable, Sequence
-
-_SPACE = re.compile(r"\s+")
 
 
 def cell(value: str) -> str:
     """A cell's text on one line, with `|` escaped."""
-    return _SPACE.sub(" ", value).strip().replace("|", "\\|")
+    return " ".join(value.split()).replace("|", "\\|")
 
 
 def markdown_table(rows: Iterable[Sequence[str]]) -> str:

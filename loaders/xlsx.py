@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
 _FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*(?<!/)>')
-_FAR = re.compile(rb'\br="(?:[A-Z]{1,3}[0-9]{6,7}|[A-Z]{3}[0-9]{1,7})"')
-_MOST_SPANNED = 20_000_000
+_ROWS = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="([0-9]{1,7})"')
+_COLUMNS = re.compile(rb'\br="([A-Z]{1,3})[0-9]')
+_MOST_SPANNED = 8_000_000
+_BLOCK = 1 << 20
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 
@@ -53,7 +55,7 @@ def _inspect(source: Source) -> str:
     with source.open() as file, zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-                _check_span(name, archive.read(name))
+                _check_span(name, archive)
         try:
             title = xml.parse(archive.read("docProps/core.xml")).findtext(_TITLE)
         except (KeyError, LoaderError):
@@ -61,20 +63,42 @@ def _inspect(source: Source) -> str:
     return str(title or "").strip()
 
 
-def _check_span(name: str, data: bytes) -> None:
-    if _FAR.search(data) is None:
+def _check_span(name: str, archive: zipfile.ZipFile) -> None:
+    """Refuses a sheet whose filled cells, as a dense area, would not fit into memory.
+
+    A first look takes the last row and every column that is named; where their area is too large, cells that only
+    carry a format, which spreadsheets like to write far out, are told from filled ones.
+    """
+    bottom, columns = 0, set[bytes]()
+    for block in _blocks(name, archive):
+        bottom = max(bottom, *map(int, _ROWS.findall(block)), 0)
+        columns.update(_COLUMNS.findall(block))
+    if bottom * max(map(_column, columns), default=0) <= _MOST_SPANNED:
         return
-    top, bottom, left, right, count = 1 << 30, 0, 1 << 30, 0, 0
-    for match in _FILLED.finditer(data):
-        row, column = int(match.group(2)), _column(match.group(1))
-        top, bottom, left, right = min(top, row), max(bottom, row), min(left, column), max(right, column)
-        count += 1
-    if count and (bottom - top + 1) * (right - left + 1) > _MOST_SPANNED:
+    rows, places = set[int](), set[int]()
+    for block in _blocks(name, archive):
+        for letters, number in _FILLED.findall(block):
+            rows.add(int(number))
+            places.add(_column(letters))
+    height, width = (max(found) - min(found) + 1 if found else 0 for found in (rows, places))
+    if height * width > _MOST_SPANNED:
         raise LoaderError(
             Failure.TOO_LARGE,
-            f"The {count} cells of {name} lie in {bottom - top + 1} rows and {right - left + 1} columns; "
+            f"The cells of {name} lie in {height} rows and {width} columns; "
             f"areas of more than {_MOST_SPANNED} cells are not read.",
         )
+
+
+def _blocks(name: str, archive: zipfile.ZipFile) -> Iterator[bytes]:
+    """A part of the archive in blocks that end before a tag."""
+    rest = b""
+    with archive.open(name) as part:
+        while block := part.read(_BLOCK):
+            block = rest + block
+            cut = max(block.rfind(b"<"), 0)
+            yield block[:cut]
+            rest = block[cut:]
+    yield rest
 
 
 def _column(letters: bytes) -> int:
@@ -108,7 +132,7 @@ def _grid(sheet: "CalamineSheet") -> dict[int, dict[int, Value]]:
         return {}
     top, left = sheet.start
     grid: dict[int, dict[int, Value]] = {}
-    for number, row in enumerate(sheet.to_python(), start=top):
+    for number, row in enumerate(sheet.iter_rows(), start=top):
         filled: dict[int, Value] = {at: value for at, value in enumerate(row, start=left) if value != ""}
         if filled:
             grid[number] = filled

@@ -1,0 +1,129 @@
+"""What the loaders of mails do beyond their samples."""
+
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from loaders import loader, mail
+from loaders.base import Failure, LoaderError, Source
+from tests.loaders.conftest import Put
+from tests.loaders.office_files import PROPERTIES, msg, ole
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+PACKED_RTF = bytes.fromhex(
+    "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
+)
+"""The example of [MS-OXRTFCP] 4.1.1: "hello world"."""
+
+
+def load(name: str, source: Source) -> list[Document]:
+    return list(loader(name).load(source, {}))
+
+
+def letter(subject: str = "Hi", text: str = "Body", *, date: str = "Mon, 3 Jun 2024 07:15:00 +0200") -> EmailMessage:
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"], made["Date"] = "a@x.example", "b@x.example", subject, date
+    made.set_content(text)
+    return made
+
+
+def test_a_mail_of_html_only_is_markdown(put: Put) -> None:
+    made = letter()
+    made.set_content("<h2>Prices</h2><table><tr><td>Tea</td><td>2</td></tr></table>", subtype="html")
+    (found,) = load("eml", put(made.as_bytes(), "a.eml"))
+    assert found.page_content.endswith("Subject: Hi\n\n## Prices\n\n| Tea | 2 |\n| --- | --- |")
+    assert found.metadata["format"] == "markdown"
+
+
+def test_a_plain_body_that_only_points_to_the_html_one_is_left(put: Put) -> None:
+    made = letter(text="Open in a browser.")
+    made.add_alternative(f"<p>{'The real words. ' * 20}</p>", subtype="html")
+    (found,) = load("eml", put(made.as_bytes(), "a.eml"))
+    assert "The real words." in found.page_content
+    assert "browser" not in found.page_content
+
+
+def test_pictures_within_the_body_are_no_attachments(put: Put) -> None:
+    made = letter()
+    made.add_alternative("<p>x <img src='cid:1'></p>", subtype="html")
+    made.get_payload()[1].add_related(b"\x89PNG", "image", "png", cid="<1>", filename="logo.png")  # type: ignore[index,union-attr]
+    (found,) = load("eml", put(made.as_bytes(), "a.eml"))
+    assert "logo.png" not in found.page_content
+
+
+def test_an_attached_document_keeps_its_own_provenance(put: Put) -> None:
+    made = letter()
+    pdf = (SAMPLES / "pdf" / "tram.pdf").read_bytes()
+    made.add_attachment(pdf, maintype="application", subtype="octet-stream", filename="../../tram.pdf")
+    docx = (SAMPLES / "docx" / "garden.docx").read_bytes()
+    made.add_attachment(docx, maintype="application", subtype="octet-stream", filename="garden.docx")
+    first, *rest = load("eml", put(made.as_bytes(), "a.eml"))
+    assert "Attachments: tram.pdf, garden.docx" in first.page_content
+    assert rest[0].metadata["page"] == 1
+    assert {found.metadata["attachment"] for found in rest} == {"tram.pdf", "garden.docx"}
+    assert {found.metadata["source"] for found in [first, *rest]} == {"a.eml"}
+
+
+def test_mails_within_mails_are_read_to_a_depth(put: Put) -> None:
+    inner = letter("level 9", "deepest")
+    for level in range(8, -1, -1):
+        outer = letter(f"level {level}", f"words {level}")
+        outer.add_attachment(inner)
+        inner = outer
+    found = load("eml", put(inner.as_bytes(), "a.eml"))
+    assert len(found) == mail.DEEPEST + 1
+    assert f"level {mail.DEEPEST + 1} (not read: too_large)" in found[-1].page_content
+
+
+def test_only_so_many_attachments_are_read(put: Put) -> None:
+    made = letter()
+    for number in range(mail.MOST_ATTACHMENTS + 1):
+        made.add_attachment(f"text {number}", filename=f"{number}.txt")
+    found = load("eml", put(made.as_bytes(), "a.eml"))
+    assert len(found) == mail.MOST_ATTACHMENTS + 1
+    assert f"{mail.MOST_ATTACHMENTS}.txt (not read: too_large)" in found[0].page_content
+
+
+def test_headers_in_any_make_and_charset_are_read(put: Put) -> None:
+    data = (
+        b"From: =?utf-8?q?J=C3=B6rg?= <j@x.example>\nSubject: =?utf-8?b?VMOkZ2xpY2g=?=\n bread\nDate: nonsense\n"
+        b"Content-Type: text/plain; charset=no-such\n\nBr\xf6tchen und K\xe4se\n"
+    )
+    (found,) = load("eml", put(data, "a.eml"))
+    assert found.metadata["title"] == "Täglich bread"
+    assert found.page_content.startswith("From: Jörg <j@x.example>\nDate: nonsense\n")
+    assert found.page_content.endswith("Brötchen und Käse")
+
+
+def test_text_that_is_no_mail_is_corrupt(put: Put) -> None:
+    with pytest.raises(LoaderError) as caught:
+        load("eml", put("Just some words\nand more.", "a.eml"))
+    assert caught.value.failure is Failure.CORRUPT
+
+
+def test_an_outlook_mail_with_a_compressed_body(put: Put) -> None:
+    made = ole(msg({"0037": "Greeting", "1009": PACKED_RTF}))
+    (found,) = load("msg", put(made, "a.msg"))
+    assert found.page_content == "Subject: Greeting\n\nhello world"
+
+
+def test_an_outlook_mail_in_its_code_page(put: Put) -> None:
+    streams = msg({"0037": "x"})
+    streams[PROPERTIES] += b"\x03\x00\xde\x3f" + bytes(4) + (1251).to_bytes(8, "little")
+    streams["__substg1.0_1000001E"] = "Привет".encode("cp1251")
+    (found,) = load("msg", put(ole(streams), "a.msg"))
+    assert found.page_content.endswith("Привет")
+
+
+def test_an_attachment_that_needs_a_password_does_not_fail_the_mail(put: Put) -> None:
+    made = ole(msg({"0037": "x", "1000": "words"}, {"plan.docx": ole({"EncryptedPackage": b"x" * 5000})}))
+    (found,) = load("msg", put(made, "a.msg"))
+    assert "plan.docx (not read: encrypted)" in found.page_content
+
+
+def test_a_container_without_a_mail_is_corrupt(put: Put) -> None:
+    with pytest.raises(LoaderError) as caught:
+        load("msg", put(ole({"Workbook": b"x"}), "a.msg"))
+    assert caught.value.failure is Failure.CORRUPT

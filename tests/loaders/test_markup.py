@@ -1,0 +1,112 @@
+"""What the loaders of XML, markup, subtitles and code do beyond their samples."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from loaders import LOADERS, loader
+from loaders.base import Failure, LoaderError, Source
+from loaders.code import LANGUAGES
+from tests.loaders.conftest import Put
+
+ROOT = Path(__file__).parent.parent.parent
+HEAVY = ("python_calamine", "xlrd", "pptx", "striprtf", "olefile")
+
+
+def load(name: str, source: Source) -> list[Document]:
+    return list(loader(name).load(source, {}))
+
+
+def failure(name: str, source: Source) -> Failure:
+    with pytest.raises(LoaderError) as caught:
+        load(name, source)
+    return caught.value.failure
+
+
+def test_entities_of_xml_are_never_expanded(put: Put) -> None:
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 9))
+    outside = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd"><!ENTITY e "ha">]><a><b>x &f;&e;</b></a>'
+    (found,) = load("xml", put(outside, "a.xml"))
+    assert found.page_content == "b: x &f;&e;"
+    bomb = f'<!DOCTYPE a [<!ENTITY e0 "ha">{levels}]><a><b>x &e8;</b></a>'
+    try:
+        made = load("xml", put(bomb, "a.xml"))[0].page_content
+    except LoaderError as error:  # newer versions of libxml2 refuse it
+        made = error.failure
+    assert made in ("b: x &e8;", Failure.CORRUPT)
+
+
+def test_xml_in_its_own_encoding_and_deeply_nested(put: Put) -> None:
+    (found,) = load(
+        "xml", put("<?xml version='1.0' encoding='iso-8859-2'?><a><b>Żółw</b></a>".encode("iso8859_2"), "a")
+    )
+    assert found.page_content == "b: Żółw"
+    deep = "<a>" * 200 + "x" + "</a>" * 200
+    assert load("xml", put(deep, "a.xml"))[0].page_content == "a: x"
+    assert failure("xml", put("<a>" * 5000 + "x" + "</a>" * 5000, "a.xml")) is Failure.CORRUPT
+    assert failure("xml", put("<a><b></a>", "a.xml")) is Failure.CORRUPT
+    assert failure("xml", put("<a><b/></a>", "a.xml")) is Failure.EMPTY
+
+
+def test_an_article_within_an_archive_of_articles_is_found(put: Put) -> None:
+    article = "<article><front><article-meta/></front><body><sec><title>One</title><p>Words.</p></sec></body></article>"
+    (found,) = load("xml", put(f"<set><r>{article}</r></set>", "a.xml"))
+    assert found.page_content == "## One\n\nWords."
+
+
+def test_headings_of_rst_go_by_the_order_of_their_lines(put: Put) -> None:
+    text = "Top\n~~~\n\nSub\n***\n\nSub two\n***\n\ntext\n----\nnot\n\nlist:\n\n- a\n- b\n"
+    (found,) = load("rst", put(text, "a.rst"))
+    assert "# Top\n\n## Sub\n\n## Sub two\n\n### text\nnot" in found.page_content
+
+
+def test_a_comment_of_rst_is_left_out_a_directive_is_not(put: Put) -> None:
+    (found,) = load("rst", put(".. hidden\n   words\n\n.. note:: Seen.\n\n.. _label:\n\nText\n", "a.rst"))
+    assert "hidden" not in found.page_content
+    assert "Seen." in found.page_content
+
+
+def test_org_without_a_title_has_its_first_heading(put: Put) -> None:
+    (found,) = load("org", put("* DONE Sow :x:\n** Deep\ntext [[a][b]] [[c]]\n", "a.org"))
+    assert found.metadata["title"] == "Sow"
+    assert found.page_content == "# Sow\n## Deep\ntext b c"
+
+
+def test_subtitles_of_long_talks_are_cut_after_sentences(put: Put) -> None:
+    cues = "\n\n".join(f"00:{n // 60:02}:{n % 60:02}.000 --> 00:59:00.000\nSentence {n} ends here." for n in range(300))
+    (found,) = load("vtt", put(f"WEBVTT\n\n{cues}\n", "a.vtt"))
+    paragraphs = found.page_content.split("\n\n")
+    assert len(paragraphs) > 5
+    assert all(len(paragraph) < 1100 and paragraph.endswith(".") for paragraph in paragraphs)
+    assert "-->" not in found.page_content
+    assert failure("vtt", put("WEBVTT\n\nnothing", "a.vtt")) is Failure.CORRUPT
+    assert failure("srt", put("1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n", "a.srt")) is Failure.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("text", "title"), [("title: Tea\n", "Tea"), ("a:\n  name: x\n", "a.yml"), ("name: [1]\n", "a.yml")]
+)
+def test_yaml_is_titled_at_its_top_level_only(put: Put, text: str, title: str) -> None:
+    assert load("yaml", put(text, "a.yml"))[0].metadata["title"] == title
+
+
+def test_every_suffix_of_code_has_a_language(put: Put) -> None:
+    assert set(LANGUAGES) == set(LOADERS["code"].suffixes)
+    assert load("code", put("fn main() {}", "a.RS"))[0].metadata["language"] == "rust"
+    assert "language" not in load("code", put("x", "Makefile"))[0].metadata
+
+
+def test_no_two_loaders_claim_a_suffix_or_a_mime_type() -> None:
+    for claimed in ([row.suffixes for row in LOADERS.values()], [row.mimes for row in LOADERS.values()]):
+        every = [each for part in claimed for each in part]
+        assert len(every) == len(set(every))
+
+
+def test_importing_the_loaders_imports_no_parser_that_only_some_files_need() -> None:
+    modules = sorted({row.target.partition(":")[0] for row in LOADERS.values()})
+    code = f"import sys, {', '.join(modules)}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,218 @@
+"""What the loaders of sheets, slides, OpenDocument, old Word, RTF and e-books do beyond their samples."""
+
+import datetime
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter  # type: ignore[import-untyped]  # ships no types
+from langchain_core.documents import Document
+from pptx import Presentation
+
+from loaders import loader, sheets
+from loaders.base import Failure, LoaderError, Source
+from tests.loaders.conftest import Put
+from tests.loaders.office_files import doc, ole, opendocument, package
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def load(name: str, source: Source, **options: Any) -> list[Document]:
+    return list(loader(name).load(source, options))
+
+
+def failure(name: str, source: Source) -> Failure:
+    with pytest.raises(LoaderError) as caught:
+        load(name, source)
+    return caught.value.failure
+
+
+def workbook(*cells: tuple[int, int, Any]) -> bytes:
+    data = BytesIO()
+    with xlsxwriter.Workbook(data) as book:
+        sheet = book.add_worksheet("S")
+        for row, column, value in cells:
+            sheet.write(row, column, value)
+    return data.getvalue()
+
+
+def without(sample: Path, dropped: str, extra: dict[str, str] | None = None) -> bytes:
+    """The sample's archive without the part `dropped`, with the parts `extra`."""
+    with zipfile.ZipFile(sample) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if name != dropped}
+    return package(parts | {name: text.encode() for name, text in (extra or {}).items()})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.0, "12"),
+        (0.1 + 0.2, "0.3"),
+        (-2.5e20, "-2.5e+20"),
+        (True, "TRUE"),
+        (None, ""),
+        (" a ", "a"),
+        (datetime.date(2024, 2, 1), "2024-02-01"),
+        (datetime.datetime(2024, 2, 1), "2024-02-01"),
+        (datetime.datetime(2024, 2, 1, 6, 5), "2024-02-01 06:05:00"),
+        (datetime.time(6, 5), "06:05:00"),
+        (datetime.timedelta(hours=30), "1 day, 6:00:00"),
+    ],
+)
+def test_values_of_cells_are_readable(value: sheets.Value, text: str) -> None:
+    assert sheets.readable(value) == text
+
+
+def test_a_table_goes_on_after_an_empty_row_but_another_table_has_its_own_header() -> None:
+    grid: sheets.Grid = {
+        0: {2: "Year", 3: "Rain"},
+        1: {2: 2020, 3: 610},
+        5: {2: 2021, 3: 580},
+        8: {0: "Pier", 1: "Boats"},
+        9: {0: "Old", 1: 3},
+        12: {7: "Note."},
+    }
+    assert sheets.markdown_of("A|b", grid) == (
+        "# A\\|b\n\n| Year | Rain |\n| --- | --- |\n| 2020 | 610 |\n| 2021 | 580 |\n\n"
+        "| Pier | Boats |\n| --- | --- |\n| Old | 3 |\n\nNote."
+    )
+
+
+def test_a_merged_cell_stands_in_each_of_its_rows_however_tall() -> None:
+    grid: sheets.Grid = {0: {0: "A", 1: "B"}, 1: {0: "x", 1: 1}, 2: {1: 2}}
+    text = sheets.markdown_of("S", grid, [(1, 0, 1_000_000, 0)] * 1000)
+    assert text.endswith("| x | 1 |\n| x | 2 |")
+
+
+def test_cells_far_apart_load_or_are_too_large_but_never_fill_the_memory(put: Put) -> None:
+    (found,) = load("xlsx", put(workbook((0, 0, "a"), (1_000_000, 3, "z")), "a.xlsx"))
+    assert found.page_content == "# S\n\na\n\nz"
+    assert failure("xlsx", put(workbook((0, 0, "a"), (1_048_575, 16_383, "z")), "a.xlsx")) is Failure.TOO_LARGE
+
+
+def test_formats_far_out_and_wrong_dimensions_do_not_matter(put: Put) -> None:
+    data = BytesIO(workbook((0, 0, "a")))
+    with zipfile.ZipFile(data) as archive:
+        part = archive.read("xl/worksheets/sheet1.xml").decode()
+    part = part.replace('<dimension ref="A1"/>', '<dimension ref="A1:XFD1048576"/>')
+    part = part.replace("</sheetData>", '<row r="1048576"><c r="XFD1048576" s="0"/></row></sheetData>')
+    file = Path(put(data.getvalue(), "a").path)
+    made = without(file, "xl/worksheets/sheet1.xml", {"xl/worksheets/sheet1.xml": part})
+    assert [found.page_content for found in load("xlsx", put(made, "a.xlsx"))] == ["# S\n\na"]
+
+
+def test_empty_and_foreign_workbooks_have_their_reasons(put: Put) -> None:
+    assert failure("xlsx", put(workbook(), "a.xlsx")) is Failure.EMPTY
+    assert failure("xlsx", put(package({"a": "b"}), "a.xlsx")) is Failure.CORRUPT
+    assert failure("xlsx", put(package({"[Content_Types].xml": "<a/>"}), "a.xlsx")) is Failure.CORRUPT
+    assert failure("xls", put(workbook((0, 0, "a")), "a.xls")) is Failure.CORRUPT
+    assert failure("xls", put("<table><tr><td>1</td></tr></table>", "a.xls")) is Failure.CORRUPT
+
+
+@pytest.mark.parametrize("name", ["xlsx", "pptx", "docx", "xls", "doc"])
+def test_files_that_need_a_password_are_encrypted(put: Put, name: str) -> None:
+    data = ole({"EncryptionInfo": b"x", "EncryptedPackage": b"y"}) if name not in ("doc", "xls") else b""
+    if name == "doc":
+        data = doc("secret", flags=0x0100)
+    if name == "xls":
+        data = ole({"EncryptedPackage": b"y"})
+    assert failure(name, put(data, "a")) is Failure.ENCRYPTED
+
+
+@pytest.mark.parametrize("name", ["xlsx", "pptx", "ods", "odt", "epub"])
+def test_archives_that_are_bombs_are_refused(put: Put, name: str) -> None:
+    sample = next(file for file in (SAMPLES / name).iterdir() if file.suffix != ".json")
+    bomb = without(sample, "", {"bomb.xml": " " * 60_000_000})
+    assert failure(name, put(bomb, "a")) is Failure.TOO_LARGE
+
+
+def test_repeated_cells_of_a_sheet_are_counted_not_written_out(put: Put) -> None:
+    cell = '<table:table-cell table:number-columns-repeated="{}"><text:p>x</text:p></table:table-cell>'
+    row = '<table:table-row table:number-rows-repeated="{}">{}</table:table-row>'
+    table = '<table:table table:name="T">{}</table:table>'
+    far = opendocument("spreadsheet", table.format(row.format(1_048_576, cell.format(16_384))))
+    (found,) = load("ods", put(far, "a.ods"))
+    assert found.page_content == "# T\n\nx"
+    wide = row.format(1000, cell.format(1000)) * 6
+    assert failure("ods", put(opendocument("spreadsheet", table.format(wide)), "a.ods")) is Failure.TOO_LARGE
+
+
+def test_open_documents_with_a_password_or_of_another_kind_are_told(put: Put) -> None:
+    locked = package({"content.xml": "??", "META-INF/manifest.xml": "<m:encryption-data/>"})
+    assert failure("odt", put(locked, "a.odt")) is Failure.ENCRYPTED
+    assert failure("odt", put(opendocument("spreadsheet", ""), "a.odt")) is Failure.CORRUPT
+    assert failure("odt", put(opendocument("text", "<text:p/>"), "a.odt")) is Failure.EMPTY
+
+
+def test_old_open_documents_may_declare_a_type_whose_entities_stay_unread(put: Put) -> None:
+    data = opendocument("text", "<text:p>Old &lt;words&gt;</text:p>")
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        content = archive.read("content.xml").decode()
+    declared = '<!DOCTYPE office:document-content [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + content.replace(
+        "Old", "Old &x;"
+    )
+    (found,) = load("odt", put(package({"content.xml": declared}), "a.odt"))
+    assert "root" not in found.page_content
+    assert "<words>" in found.page_content
+
+
+def test_a_slide_whose_title_is_all_its_text_is_no_heading(put: Put) -> None:
+    made = Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[5])
+    slide.shapes.title.text = "Words of a poster. " * 20
+    data = BytesIO()
+    made.save(data)
+    (found,) = load("pptx", put(data.getvalue(), "poster.pptx"))
+    assert found.page_content.startswith("Words of a poster.")
+    assert found.metadata["title"] == "poster.pptx" or not found.metadata["title"].startswith("PowerPoint")
+
+
+def test_presentations_without_text_or_parts_have_their_reasons(put: Put) -> None:
+    made = Presentation()
+    made.slides.add_slide(made.slide_layouts[6])
+    data = BytesIO()
+    made.save(data)
+    assert failure("pptx", put(data.getvalue(), "a.pptx")) is Failure.EMPTY
+    assert failure("pptx", put(workbook((0, 0, "a")), "a.pptx")) is Failure.CORRUPT
+
+
+def test_a_word_document_in_pieces_with_nested_fields(put: Put) -> None:
+    text = "See \x13 REF \x13 PAGE \x14 9\x15 \x14page 9\x15.\rSoft\x1fhyphen, line\x0bbreak\r"
+    (found,) = load("doc", put(doc(text), "a.doc"))
+    assert found.page_content == "See page 9.\nSofthyphen, line\nbreak"
+    assert found.metadata["format"] == "text"
+
+
+def test_cells_of_a_table_without_regular_rows_are_lines(put: Put) -> None:
+    (found,) = load("doc", put(doc("a\x07b\x07\x07c\x07x\r"), "a.doc"))
+    assert found.page_content == "a\nb\nc\n\nx"
+
+
+def test_damaged_word_documents_are_corrupt(put: Put) -> None:
+    assert failure("doc", put(ole({"WordDocument": b"x" * 2000}), "a.doc")) is Failure.CORRUPT
+    assert failure("doc", put(ole({"Workbook": b"x"}), "a.doc")) is Failure.CORRUPT
+    assert failure("doc", put(doc(" \r"), "a.doc")) is Failure.EMPTY
+
+
+def test_rtf_in_another_code_page(put: Put) -> None:
+    (found,) = load("rtf", put(rb"{\rtf1\ansi\ansicpg1251 \'cf\'f0\'e8\'e2\'e5\'f2\par}", "a.rtf"))
+    assert found.page_content == "Привет"
+    assert failure("rtf", put(rb"{\rtf1\ansi }", "a.rtf")) is Failure.EMPTY
+    assert failure("rtf", put("no", "a.rtf")) is Failure.CORRUPT
+
+
+def test_a_book_with_hidden_chapters_is_encrypted_one_with_hidden_fonts_is_read(put: Put) -> None:
+    sample = SAMPLES / "epub" / "tides.epub"
+    hidden = "<e><CipherReference URI='{}'/></e>"
+    fonts = without(sample, "", {"META-INF/encryption.xml": hidden.format("OEBPS/font.otf")})
+    assert len(load("epub", put(fonts, "a.epub"))) == 2
+    chapters = without(sample, "", {"META-INF/encryption.xml": hidden.format("OEBPS/text/one.xhtml")})
+    assert failure("epub", put(chapters, "a.epub")) is Failure.ENCRYPTED
+
+
+def test_a_book_that_lacks_a_chapter_or_its_list_is_corrupt(put: Put) -> None:
+    sample = SAMPLES / "epub" / "tides.epub"
+    for part in ("OEBPS/text/two.xhtml", "OEBPS/book.opf", "META-INF/container.xml"):
+        assert failure("epub", put(without(sample, part), "a.epub")) is Failure.CORRUPT
