@@ -1,5 +1,6 @@
 """Plain text in any usual encoding."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,9 +23,20 @@ def read_text(source: Source, declared: str = "") -> str:
     return decode(data, declared)
 
 
+_TITLE = re.compile(r"\s*(\S[^\n]{0,198}\S)[ \t]*\r?\n[ \t]*\r?\n\s*\S")
+"""A first line of reasonable length with an empty line below it, and more text after that."""
+
+
+def title_of(text: str) -> str:
+    """The title of a plain text: its first line, where that stands by itself above the rest; else nothing."""
+    found = _TITLE.match(text)
+    return found.group(1) if found else ""
+
+
 class TextLoader(Loader):
-    """One document of `text` format, titled with the file's name."""
+    """One document of `text` format, titled with its first line where that stands alone, else with the file's name."""
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document."""
-        yield required(document(source, read_text(source)))
+        text = read_text(source)
+        yield required(document(source, text, title=title_of(text)))

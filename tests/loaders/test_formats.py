@@ -170,3 +170,20 @@ def test_names_are_shown_as_given_but_clean(put: Put) -> None:
         assert found.metadata["title"] == " ".join(name.split())
     (found,) = load("text", put("words", "nul\0.txt"))
     assert found.metadata["source"] == "nul.txt"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Offices\n\nThe Leeds office closes at 18:00.", "Offices"),
+        ("\n  Offices \r\n\r\nThe Leeds office closes at 18:00.", "Offices"),
+        ("Only one line", "note.txt"),
+        ("First line\nof a paragraph.\n\nThe next one.", "note.txt"),
+        ("x" * 201 + "\n\nA first line that is a whole paragraph is no title.", "note.txt"),
+    ],
+)
+def test_a_first_line_that_stands_alone_is_the_title_of_a_text(tmp_path: Path, text: str, title: str) -> None:
+    path = tmp_path / "note.txt"
+    path.write_bytes(text.encode())
+    (document,) = loader("text").load(Source(path, "note.txt"), {})
+    assert document.metadata["title"] == title
