@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _HEAD = 64 * 1024
 _MOST_PARTS = 2000
+_LONGEST_HEADER = 20_000
 
 
 class EmlLoader(Loader):
@@ -102,7 +103,7 @@ def _decoded(value: Any) -> str:
 
     if value is None:
         return ""
-    raw = str(value)
+    raw = str(value)[:_LONGEST_HEADER]
     try:
         return str(make_header(decode_header(raw)))
     except (HeaderParseError, ValueError, LookupError):

@@ -24,7 +24,7 @@ _ORG_HEADING = re.compile(
 _ORG_KEYWORD = re.compile(r"#\+(\w+):[ \t]*(.*?)[ \t]*\Z", re.IGNORECASE)
 _ORG_BLOCK = re.compile(r"#\+(begin|end)_(\w+)(?:[ \t]+(\S+).*)?\Z", re.IGNORECASE)
 _ORG_DRAWER = re.compile(r"[ \t]*:(PROPERTIES|LOGBOOK):[ \t]*\Z")
-_ORG_LINK = re.compile(r"\[\[([^\]\n]+)\](?:\[([^\]\n]+)\])?\]")
+_ORG_LINK = re.compile(r"\[\[([^\[\]\n]+)\](?:\[([^\[\]\n]+)\])?\]")
 
 
 class RstLoader(Loader):

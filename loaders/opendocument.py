@@ -22,7 +22,7 @@ _THROUGH = frozenset(
     {_TEXT + "section", _TEXT + "table-of-content", _TEXT + "index-body", _DRAW + "frame", _DRAW + "text-box",
      _DRAW + "g", _TEXT + "numbered-paragraph", _TEXT + "alphabetical-index", _TEXT + "bibliography"}
 )  # fmt: skip
-_DEEPEST = 50
+_DEEPEST = 256  # deeper than the XML parser goes
 _MOST_REPEATED = 1000
 
 
@@ -205,7 +205,7 @@ def _rows(table: Any) -> Iterator[list[str]]:
             at = len(cells)
             left, text = above.pop(at, (0, ""))
             if piece.tag == _TABLE + "table-cell":
-                left, text = _count(piece, "number-rows-spanned"), " ".join(_blocks(piece, _DEEPEST - 2))
+                left, text = _count(piece, "number-rows-spanned"), " ".join(_blocks(piece, 0))
             if left > 1:
                 above[at] = (left - 1, text)
             cells += [text, *[""] * (min(_count(piece, "number-columns-repeated"), 100) - 1)]

@@ -11,8 +11,8 @@ from loaders.base import Failure, Loader, LoaderError, Source, document, require
 from loaders.text import read_text
 from loaders.unicode import clean
 
-_TIMES = re.compile(r"(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}[ \t]+-->[ \t]+(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}")
-_VOICE = re.compile(r"<v(?:\.[^ \t>]*)?[ \t]+([^>]+)>")
+_TIMES = re.compile(r"(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}[ \t]+-->[ \t]+(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}")
+_VOICE = re.compile(r"<v(?:\.[^ \t<>]{0,100})?[ \t]{1,9}([^<>]{1,200})>")
 _TAG = re.compile(r"</?[A-Za-z0-9:.][^<>]*>|\{\\[^{}]*\}")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)]*\Z")
 _LONGEST_PARAGRAPH = 1000

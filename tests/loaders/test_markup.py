@@ -93,6 +93,21 @@ def test_yaml_is_titled_at_its_top_level_only(put: Put, text: str, title: str) -
     assert load("yaml", put(text, "a.yml"))[0].metadata["title"] == title
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("org", "[[" * 300_000),
+        ("org", "* a :" + ":x" * 100_000 + "!\n"),
+        ("vtt", "0" * 500_000 + "\n\n00:00.000 --> 00:00.001\nx " + "<v " * 300_000),
+        ("rst", ("=" * 100_000 + "!\n") * 20),
+        ("rst", "+--" * 100_000 + "+\n|a\n"),
+        ("eml", "From: a\nDate: x\nSubject: " + "=?utf-8?q?x?= " * 100_000 + "\n\nx"),
+    ],
+)
+def test_floods_of_marks_take_time_by_their_length_only(put: Put, name: str, text: str) -> None:
+    assert load(name, put(text, "a"))
+
+
 def test_every_suffix_of_code_has_a_language(put: Put) -> None:
     assert set(LANGUAGES) == set(LOADERS["code"].suffixes)
     assert load("code", put("fn main() {}", "a.RS"))[0].metadata["language"] == "rust"

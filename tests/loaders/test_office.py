@@ -139,6 +139,14 @@ def test_repeated_cells_of_a_sheet_are_counted_not_written_out(put: Put) -> None
     assert failure("ods", put(opendocument("spreadsheet", table.format(wide)), "a.ods")) is Failure.TOO_LARGE
 
 
+def test_text_deep_within_open_documents_is_read(put: Put) -> None:
+    nested = "<text:section>" * 200 + "<text:p>x</text:p>" + "</text:section>" * 200
+    listed = "<text:list><text:list-item>" * 100 + "<text:p>y</text:p>" + "</text:list-item></text:list>" * 100
+    (found,) = load("odt", put(opendocument("text", nested + listed), "a.odt"))
+    assert "x" in found.page_content
+    assert found.page_content.endswith("- y")
+
+
 def test_open_documents_with_a_password_or_of_another_kind_are_told(put: Put) -> None:
     locked = package({"content.xml": "??", "META-INF/manifest.xml": "<m:encryption-data/>"})
     assert failure("odt", put(locked, "a.odt")) is Failure.ENCRYPTED
