@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*(?<!/)>')
 _ROWS = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="([0-9]{1,7})"')
 _COLUMNS = re.compile(rb'\br="([A-Z]{1,3})[0-9]')
-_MOST_SPANNED = 8_000_000
+_MOST_SPANNED = 5_000_000
 _BLOCK = 1 << 20
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
@@ -132,7 +132,7 @@ def _grid(sheet: "CalamineSheet") -> dict[int, dict[int, Value]]:
         return {}
     top, left = sheet.start
     grid: dict[int, dict[int, Value]] = {}
-    for number, row in enumerate(sheet.iter_rows(), start=top):
+    for number, row in enumerate(sheet.to_python(), start=top):
         filled: dict[int, Value] = {at: value for at, value in enumerate(row, start=left) if value != ""}
         if filled:
             grid[number] = filled
