@@ -2,7 +2,7 @@
 
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -13,6 +13,7 @@ from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
 Params = Sequence[Any] | Mapping[str, Any]
 Statement = LiteralString | Composed
 """SQL that was written here, never put together from callers' values."""
@@ -65,6 +66,36 @@ async def _autocommit(connection: Connection) -> None:
     await connection.set_autocommit(True)
 
 
+class _Lent(AbstractAsyncContextManager[Connection]):
+    """A connection of the pool for the length of a block. Written as a class, and without the pool's own context, which
+    would commit what autocommit has committed: every request comes by here several times."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._pool.getconn()
+        return self._connection
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._pool.putconn(self._connection)  # which closes a connection that a statement was interrupted on
+
+
+class _Reading(AbstractAsyncContextManager[Scope]):
+    """A lent connection, bound to a workspace."""
+
+    def __init__(self, pool: Pool, workspace: UUID) -> None:
+        self._pool = pool
+        self._workspace = workspace
+
+    async def __aenter__(self) -> Scope:
+        self._connection = await self._pool.getconn()
+        return Scope(self._connection, self._workspace)
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._pool.putconn(self._connection)
+
+
 class Database:
     """A pool of connections to one Postgres. Open with `async with Database(url) as database`.
 
@@ -74,7 +105,7 @@ class Database:
     def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0) -> None:
         """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one."""
         self.url = url
-        self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self.pool: Pool = AsyncConnectionPool(
             url,
             min_size=1,
             max_size=size,
@@ -92,11 +123,9 @@ class Database:
     async def __aexit__(self, *exc: object) -> None:
         await self.pool.close()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A pooled connection in autocommit mode: each statement is its own transaction."""
-        async with self.pool.connection() as connection:
-            yield connection
+        return _Lent(self.pool)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -110,11 +139,9 @@ class Database:
         async with self.transaction() as connection:
             yield Scope(connection, workspace)
 
-    @asynccontextmanager
-    async def read(self, workspace: UUID) -> AsyncIterator[Scope]:
+    def read(self, workspace: UUID) -> AbstractAsyncContextManager[Scope]:
         """A connection bound to a workspace, without a transaction around the statements (one round trip fewer)."""
-        async with self.connection() as connection:
-            yield Scope(connection, workspace)
+        return _Reading(self.pool, workspace)
 
     async def alive(self, *, patience: float = 2.0) -> bool:
         """Whether the server answers within `patience` seconds."""
