@@ -23,14 +23,19 @@ def read_text(source: Source, declared: str = "") -> str:
     return decode(data, declared)
 
 
-_TITLE = re.compile(r"\s*(\S[^\n]{0,198}\S)[ \t]*\r?\n[ \t]*\r?\n\s*\S")
-"""A first line of reasonable length with an empty line below it, and more text after that."""
+_TITLE = re.compile(r"\s*(\S[^\n]{0,198}\S)[ \t]*\r?\n[ \t]*\r?\n\s*(\S.*?)(?:\n\s*\n|\Z)", re.DOTALL)
+"""A first line of reasonable length with an empty line below it, and the paragraph after that."""
+
+_PARAGRAPH_TO_TITLE = 2
+"""How many times as long the next paragraph is at least: lines of equal rank have no title among them."""
 
 
 def title_of(text: str) -> str:
-    """The title of a plain text: its first line, where that stands by itself above the rest; else nothing."""
+    """The title of a plain text: its first line, where that stands by itself above longer text; else nothing."""
     found = _TITLE.match(text)
-    return found.group(1) if found else ""
+    if found is None or len(found.group(2)) < _PARAGRAPH_TO_TITLE * len(found.group(1)):
+        return ""
+    return found.group(1)
 
 
 class TextLoader(Loader):

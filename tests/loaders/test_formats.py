@@ -179,6 +179,7 @@ def test_names_are_shown_as_given_but_clean(put: Put) -> None:
         ("\n  Offices \r\n\r\nThe Leeds office closes at 18:00.", "Offices"),
         ("Only one line", "note.txt"),
         ("First line\nof a paragraph.\n\nThe next one.", "note.txt"),
+        ("The first of several lines.\n\nThe second of several lines.\n\nThe third.", "note.txt"),
         ("x" * 201 + "\n\nA first line that is a whole paragraph is no title.", "note.txt"),
     ],
 )
