@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from typing import Any
@@ -16,6 +17,7 @@ from stores.records.embedded import EmbeddedPostgres
 from stores.records.migrate import migrate
 
 TEMPLATE = "template_migrated"
+PATIENCE = 100
 _numbers = count(1)
 
 
@@ -88,7 +90,20 @@ def _cloned(postgres: EmbeddedPostgres, administration: psycopg.Connection, temp
         sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(identifier, sql.Identifier(template))
     )
     yield url_of(postgres, name)
-    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+    _drop(administration, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+def _drop(administration: psycopg.Connection, statement: sql.Composed) -> None:
+    """Drop a database. An autovacuum worker in it belongs to the server and cannot be ended, but it ends soon."""
+    for patience in range(PATIENCE, -1, -1):
+        try:
+            administration.execute(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            if not patience:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 @pytest.fixture
