@@ -17,13 +17,10 @@ WEIGHT = 1.0
 """Weight of BM25 where the embedder knows the language of the query."""
 WEIGHT_UNKNOWN_LANGUAGE = 4.0
 """Where it does not, its similarities are mostly noise: words lead, and vectors settle what words leave open."""
-FEWEST_NEAR = 40
-NEAR_PER_HIT = 2
-"""Nearest chunks that are taken, at least and for each one that is asked for. Few are enough, since chunks that only
-the words find get their exact cosine; and each costs a row."""
-FEWEST_WORDED = 100
-WORDED_PER_HIT = 4
-"""Chunks with the best words that are taken: these cost a number each."""
+FEWEST_CANDIDATES = 100
+"""Chunks taken from each half at least."""
+CANDIDATES_PER_HIT = 4
+"""Chunks taken from each half for each one that is asked for."""
 
 
 def fused(cosine: Scores, lexical: Scores, bound: float, weight: float) -> Scores:
@@ -42,14 +39,9 @@ def best(scores: Scores, limit: int) -> NDArray[np.intp]:
     return np.argsort(-scores, kind="stable")[: max(limit, 0)]
 
 
-def near(limit: int) -> int:
-    """How many chunks the vectors contribute to an answer of `limit` chunks."""
-    return max(FEWEST_NEAR, NEAR_PER_HIT * limit)
-
-
-def worded(limit: int) -> int:
-    """How many chunks the words contribute to an answer of `limit` chunks."""
-    return max(FEWEST_WORDED, WORDED_PER_HIT * limit)
+def candidates(limit: int) -> int:
+    """How many chunks each half contributes for an answer of `limit` chunks."""
+    return max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * limit)
 
 
 def weight_for(language: str, known: Collection[str] | None) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from service.retrieval.base import Hit, Query, Retriever, Sources, point_id
-from service.retrieval.fusion import best, fused, near, weight_for, worded
+from service.retrieval.fusion import best, candidates, fused, weight_for
 from stores.lexical.base import Hits
 from stores.vector.base import Vector
 
@@ -61,13 +61,13 @@ class HybridRetriever(Retriever):
         """The query's vector, and the cosines of the nearest chunks by number."""
         sources = self._sources
         vector = await sources.embed(query.text)
-        wanted = near(query.limit)
+        wanted = candidates(query.limit)
         matches = await sources.vectors.query(sources.collection, vector, wanted, where=query.where)
         return vector, {int(match.id): match.score for match in matches}
 
     async def _lexical(self, query: Query) -> Hits:
         allowed = None if query.where is None else await self._sources.ledger.allowed(query.where)
-        return await self._sources.lexical(query.text, worded(query.limit), allowed=allowed)
+        return await self._sources.lexical(query.text, candidates(query.limit), allowed=allowed)
 
     def _fused(self, query: Query, numbers: list[int], cosines: Mapping[int, float], hits: Hits) -> list[Hit]:
         # A chunk whose vector is not there yet is judged by its words alone.

@@ -286,28 +286,28 @@ async def _select(
     approximate: bool,
 ) -> list[Match]:
     """The nearest points through the index, or by a scan of what the filter lets through."""
-    params: dict[str, Any] = {"vector": pack(row, table.precision), "limit": limit}
+    params: dict[str, Any] = {"vector": pack(row, table.precision)}
     if approximate:
         params["ef"] = str(max(MIN_EF_SEARCH if where is None else MIN_EF_FILTERED, 2 * limit))
         params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
     if where is None:
-        statement = _unfiltered(table, approximate)
+        statement = _unfiltered(table, approximate, limit)
     else:
         condition, filtering = _condition(where)
         params |= filtering
-        statement = _nearest(table, condition, approximate).as_bytes()
-    found = await _rows(connection, statement, params)
+        statement = _nearest(table, condition, approximate, limit).as_bytes()
+    found = await _rows(connection, statement, params, prepare=where is None)
     matches = [Match(each["id"], bounded(each["score"])) for each in found]
     return sorted(matches, key=lambda match: (-match.score, match.id))
 
 
 @lru_cache(maxsize=512)
-def _unfiltered(table: _Table, approximate: bool) -> bytes:
+def _unfiltered(table: _Table, approximate: bool, limit: int) -> bytes:
     """The statement of most searches, written out once: putting it together costs as much as sending it."""
-    return _nearest(table, sql.SQL("true"), approximate).as_bytes()
+    return _nearest(table, sql.SQL("true"), approximate, limit).as_bytes()
 
 
-def _nearest(table: _Table, condition: sql.Composable, approximate: bool) -> sql.Composed:
+def _nearest(table: _Table, condition: sql.Composable, approximate: bool, limit: int) -> sql.Composed:
     if approximate:
         cast = sql.SQL("::vector") if table.indexed == Precision.FULL else sql.SQL("::halfvec")
         order = sql.SQL("{} <=> %(nearby)s{}").format(table.index_expression, cast)
@@ -316,12 +316,15 @@ def _nearest(table: _Table, condition: sql.Composable, approximate: bool) -> sql
         # Adding zero keeps the planner from the HNSW index, whose answer may be short.
         order = sql.SQL("(embedding <=> %(vector)s{}) + 0").format(table.cast)
         template = _BY_SCAN
-    return template.format(cast=table.cast, table=table.name, condition=condition, order=order)
+    # The limit is part of the text, so that the plan of a prepared statement knows it.
+    return template.format(
+        cast=table.cast, table=table.name, condition=condition, order=order, limit=sql.Literal(limit)
+    )
 
 
 _BY_SCAN = sql.SQL(
     "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
-    " WHERE {condition} ORDER BY {order}, id LIMIT %(limit)s"
+    " WHERE {condition} ORDER BY {order}, id LIMIT {limit}"
 )
 
 # The settings are made by the first side of a nested loop, so that one round trip does it and nothing outlives the
@@ -330,17 +333,21 @@ _THROUGH_INDEX = sql.SQL(
     "SELECT points.* FROM (SELECT set_config('hnsw.iterative_scan', 'strict_order', true) AS scan,"
     " set_config('hnsw.ef_search', %(ef)s, true) AS ef) AS tuned, LATERAL ("
     "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
-    " WHERE tuned.ef IS NOT NULL AND {condition} ORDER BY {order}, id LIMIT %(limit)s) AS points"
+    " WHERE tuned.ef IS NOT NULL AND {condition} ORDER BY {order}, id LIMIT {limit}) AS points"
 )
 
 
 async def _rows(
-    connection: Connection, statement: sql.SQL | sql.Composed | bytes, params: Sequence[Any] | Mapping[str, Any]
+    connection: Connection,
+    statement: sql.SQL | sql.Composed | bytes,
+    params: Sequence[Any] | Mapping[str, Any],
+    *,
+    prepare: bool = False,
 ) -> list[DictRow]:
-    """The rows of a statement that is planned each time: a generic plan knows neither the limit nor the filter."""
+    """The rows of a statement. It is planned each time unless `prepare`: a plan for all parameters knows no filter."""
     async with connection.cursor() as cursor:
         cursor.adapters.register_dumper(_Packed, _PackedDumper)
-        await cursor.execute(statement, params, prepare=False)
+        await cursor.execute(statement, params, prepare=prepare)
         return await cursor.fetchall()
 
 

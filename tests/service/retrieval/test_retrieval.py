@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Hit, Query, Retriever, Sources, point_id
-from service.retrieval.fusion import WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, fused, near, weight_for, worded
+from service.retrieval.fusion import WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
 from service.retrieval.hybrid import HybridRetriever
 from service.retrieval.similarity import SimilarityRetriever
 from stores.lexical.base import Hits, Numbers
@@ -89,8 +89,8 @@ def test_fusion_adds_the_share_of_the_bound_that_was_reached() -> None:
 
 
 def test_more_candidates_are_taken_for_longer_answers() -> None:
-    assert (near(4), worded(4)) == (40, 100)
-    assert (near(50), worded(50)) == (100, 200)
+    assert candidates(4) == 100
+    assert candidates(50) == 200
 
 
 def test_words_weigh_more_where_the_embedder_does_not_know_the_language() -> None:
