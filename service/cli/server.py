@@ -1,6 +1,7 @@
 """The API process: resources opened, application made, requests served until a signal comes."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -12,6 +13,9 @@ from service.app import create_app
 from service.providers.errors import ProviderError
 from service.resources import Resources, open_resources
 from service.settings import Settings
+
+GC_THRESHOLD = (20_000, 20, 50)
+"""New objects until the collector looks at the young ones; a request makes thousands, nearly all without cycles."""
 
 log = logging.getLogger("ragstone.api")
 
@@ -57,3 +61,7 @@ async def _warm(resources: Resources) -> None:
         await (await resources.embedders.get()).open()
     except ProviderError as error:
         log.warning("The bundled embedder cannot be loaded: %s", error)
+    # What is loaded by now stays: the collector need not walk it again and again while requests come and go.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
