@@ -1,39 +1,19 @@
 """What the rest of the service lends to the steps of a flow."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from service.chatflows.steps.base import Backing, Quoted
 from service.chatflows.types import Passage
 from service.credentials import service as credentials
-from service.providers.defaults import Defaults
+from service.providers.defaults import defaults_from
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from service.resources import Resources
-    from service.settings import Settings
-
-
-def defaults(settings: "Settings") -> Defaults:
-    """What the settings say to providers."""
-    return Defaults(
-        timeout=settings.provider_timeout,
-        embedding_model_path=settings.embedding_model_path,
-        embedding_threads=settings.embedding_threads,
-        openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
-        openai_base_url=settings.openai_base_url,
-        chat_model_path=_local_model(settings),
-    )
-
-
-def _local_model(settings: "Settings") -> Path | None:
-    """The GGUF file: RAGSTONE_LOCAL_MODEL, else the one in RAGSTONE_CHAT_MODEL."""
-    provider, _, name = settings.chat_model.partition(":")
-    return settings.local_model or (Path(name) if provider == "local" and name else None)
 
 
 def backing(resources: "Resources") -> Backing:
@@ -51,7 +31,7 @@ def backing(resources: "Resources") -> Backing:
     async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
         return await credentials.reveal(resources, workspace, credential, host=host)
 
-    return Backing(search, quote, reveal, defaults(resources.settings), resources.settings.chat_model)
+    return Backing(search, quote, reveal, defaults_from(resources.settings), resources.settings.chat_model)
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:

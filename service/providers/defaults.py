@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -21,3 +23,21 @@ class Defaults:
     """Of an OpenAI-compatible server; empty: OpenAI itself."""
     chat_model_path: Path | None = None
     """GGUF file of the local chat model."""
+
+
+def defaults_from(settings: Settings) -> Defaults:
+    """What the settings say to providers."""
+    return Defaults(
+        timeout=settings.provider_timeout,
+        embedding_model_path=settings.embedding_model_path,
+        embedding_threads=settings.embedding_threads,
+        openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
+        openai_base_url=settings.openai_base_url,
+        chat_model_path=_local_model(settings),
+    )
+
+
+def _local_model(settings: Settings) -> Path | None:
+    """The GGUF file: RAGSTONE_LOCAL_MODEL, else the one in RAGSTONE_CHAT_MODEL."""
+    provider, _, name = settings.chat_model.partition(":")
+    return settings.local_model or (Path(name) if provider == "local" and name else None)

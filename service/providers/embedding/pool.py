@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from service.providers.defaults import Defaults
+from service.providers.defaults import defaults_from
 from service.providers.embedding import create_embedder
 from service.providers.embedding.base import Embedder
 from service.settings import Settings
@@ -23,14 +23,7 @@ class EmbedderPool:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is loaded yet."""
-        self._defaults = Defaults(
-            timeout=settings.provider_timeout,
-            embedding_model_path=settings.embedding_model_path,
-            embedding_threads=settings.embedding_threads,
-            openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
-            openai_base_url=settings.openai_base_url,
-            chat_model_path=settings.local_model,
-        )
+        self._defaults = defaults_from(settings)
         self._open: dict[str, Embedder] = {}
         self._lock = asyncio.Lock()
 
