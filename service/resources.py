@@ -13,6 +13,7 @@ from service.document_stores.cache import StoreCache
 from service.jobs.records import CHANNEL
 from service.jobs.service import JobWatch
 from service.keyring import Keyring, open_keyring
+from service.parsers import Parsers, open_parsers
 from service.predictions import records as run_records
 from service.predictions.runs import Runs
 from service.providers.embedding.pool import EmbedderPool
@@ -47,6 +48,7 @@ class Resources:
     watch: JobWatch
     flows: FlowCache
     runs: Runs
+    sandbox: Parsers
 
 
 async def check_keyring(database: Database, keyring: Keyring) -> None:
@@ -79,6 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         vectors = open_vector_store(settings.vector_store, database)
         embedders = EmbedderPool(settings)
         flows, runs = FlowCache(), Runs()
+        sandbox = open_parsers(settings)
         callbacks: dict[LiteralString, Callback] = {
             CHANNEL: watch.notify,
             chatflow_records.CHANNEL: flows.notify,
@@ -99,10 +102,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     watch=watch,
                     flows=flows,
                     runs=runs,
+                    sandbox=sandbox,
                 )
             finally:
                 await runs.close()
                 await flows.close()
+                await sandbox.close()
                 await vectors.close()
                 await embedders.close()
 

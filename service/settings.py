@@ -55,6 +55,12 @@ class Settings(BaseModel):
     )
     parser_cpu: int = Field(120, ge=1, description="CPU seconds a parser process may take for one file.")
     parser_wall: float = Field(300.0, gt=0, description="Seconds a parser process may take for one file.")
+    parser_processes: int = Field(
+        0, ge=0, le=64, description="Files that one process reads at the same time; 0: `worker_concurrency`."
+    )
+    parser_line: int = Field(
+        32, ge=0, description="Files of requests that wait for a parser; further requests are told to come back (503)."
+    )
     upsert_wait: float = Field(
         600.0, gt=0, description="Seconds an upsert call waits for its job before it answers 202 with the job's URL."
     )

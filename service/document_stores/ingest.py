@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loaders.base import LoaderError, Source
-from loaders.sandbox import Limits
 from loaders.splitters.base import SplitterError
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
@@ -85,9 +84,7 @@ class Ingestion:
         self._writing = asyncio.Lock()  # one transaction at a time notes the outcome, so that none is lost
         self._done = 0
         self._total: int | None = None
-        settings = work.resources.settings
-        self._limits = Limits(settings.parser_memory, settings.parser_cpu, settings.parser_wall)
-        self._room = settings.max_chunks
+        self._room = work.resources.settings.max_chunks
 
     async def run(self) -> Outcome:
         """Index every document that waits for the job."""
@@ -146,7 +143,7 @@ class Ingestion:
         splitter = recipe.make_splitter()
         async with work.resources.blobs.path(document.blob) as path:
             source = Source(path, document.name)
-            loaded = await work.sandbox.load(source, recipe.loader, recipe.loader_options, limits=self._limits)
+            loaded = await work.resources.sandbox.load(source, recipe.loader, recipe.loader_options)
         chunks = await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
         async with work.resources.database.read(work.job.workspace) as scope:
             present = await ledger.known(scope, self._store, [chunk.id for chunk in chunks])

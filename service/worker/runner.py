@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from loaders.sandbox import Sandbox
 from service.errors import ServiceError
 from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job, JobState
@@ -53,7 +52,6 @@ class Runner:
         self._resources = resources
         self._alone = alone
         self._queue = PostgresQueue(resources.database, self._run)
-        self._sandbox = Sandbox()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then running jobs get a short grace and go back onto the queue."""
@@ -82,7 +80,6 @@ class Runner:
             for task in (watch, stopped, worker):
                 task.cancel()
             await asyncio.gather(watch, stopped, worker, return_exceptions=True)
-            await self._sandbox.close()
         if died:
             raise RuntimeError("The queue's worker ended by itself; the log has the reason")
 
@@ -149,7 +146,7 @@ class Runner:
 
     async def _leased(self, job: Job, handler: Handler) -> Mapping[str, Any]:
         """The handler's result; `Stopped` as soon as the lease cannot be renewed."""
-        work = asyncio.ensure_future(handler(Work(job, self._resources, self._sandbox)))
+        work = asyncio.ensure_future(handler(Work(job, self._resources)))
         lease = asyncio.create_task(self._renew(job))
         try:
             await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
@@ -192,4 +189,4 @@ class Runner:
         log.info("Job %s ended: %s", job_id, (job.error or {}).get("message", job.state))
         if job.kind in AFTERMATH:
             aftermath: Handler = resolve(AFTERMATH, job.kind, "job")
-            await aftermath(Work(job, self._resources, self._sandbox))
+            await aftermath(Work(job, self._resources))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loaders.sandbox import Sandbox
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
@@ -21,8 +20,6 @@ class Work:
 
     job: Job
     resources: Resources
-    sandbox: Sandbox
-    """Parses files; shared by the jobs of a worker."""
 
     @property
     def payload(self) -> Mapping[str, Any]:

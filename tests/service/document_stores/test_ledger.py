@@ -145,7 +145,7 @@ class Town:
 
     async def close(self) -> None:
         """End the parsers."""
-        await self.runner._sandbox.close()
+        await self.talk.resources.sandbox.close()
 
     async def finds_exactly(self) -> None:
         """By words: every chunk that has them and no other."""
