@@ -171,9 +171,11 @@ class Intake:
 
     # Sources
 
-    def sources(self, uploads: Sequence[Upload]) -> list[Upload]:
-        """Everything the call brings, each with a stable source id: files, text, files inside the loader's config."""
-        taken: set[str] = set()
+    def sources(self, uploads: Sequence[Upload], taken: set[str] | None = None) -> list[Upload]:
+        """Everything the call brings, each with a stable source id: files, text, files inside the loader's config.
+
+        Ids in `taken` belong to other parts of the call; the new ones are added."""
+        taken = set() if taken is None else taken
         named = []
         for upload in [*uploads, *self._inline()]:
             name = clean(upload.name)[-1000:] or "file"
@@ -216,21 +218,25 @@ class Intake:
 
     # Commit
 
-    async def submit(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Job:
-        """Write loader, documents and job in the caller's transaction.
-
-        Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
-        """
+    async def lock(self, scope: Scope) -> StoreRow:
+        """The document store to write into, locked. Raises `NotFound`."""
         store = await records.lock(scope, self.store_id)
         if store is None:
             raise NotFound(f"Document store {self.store_id} not found")
+        return store
+
+    async def enter(self, scope: Scope, job: Job, uploads: Sequence[tuple[Upload, Blob]]) -> tuple[UUID, list[str]]:
+        """Write loader and documents for a reserved job: the loader's id, and blobs that nothing needs after the job.
+
+        Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
+        """
+        store = await self.lock(scope)
         if self.fingerprint is not None and await ledger.count_chunks(scope, self.store_id):
             check_space(store, self.fingerprint)
         sources = [upload.source or "" for upload, _ in uploads]
         known = await ledger.by_source(scope, self.store_id, sources)
         loader_id = await self._loader(scope, {row.loader_id for row in known.values()})
         await self._configure(scope, store)
-        job = await jobs.reserve(scope, uuid4(), "ingest", store_id=self.store_id)
         recipe = self.recipe().as_json()
         unneeded = []  # blobs, once the job has ended, unless a later upload has them
         for upload, blob in uploads:
@@ -255,8 +261,7 @@ class Intake:
                 unneeded += await ledger.mark_leaving(scope, loader_id, sources, job.id)
             else:
                 await ledger.claim_all(scope, loader_id, recipe, job.id)
-        payload = {"storeId": str(self.store_id), "docId": str(loader_id), "blobs": unneeded}
-        return await jobs.enqueue(scope, self.resources.queue, job.id, payload)
+        return loader_id, unneeded
 
     async def _loader(self, scope: Scope, owners: set[UUID]) -> UUID:
         """The loader to write into: the one to replace, the one that has these very sources, or a new one."""
@@ -287,6 +292,24 @@ class Intake:
             "record_manager": manager if manager and manager.name else None,
         }
         await records.update(scope, self.store_id, {key: value for key, value in changes.items() if value})
+
+
+async def submit(
+    scope: Scope, parts: Sequence[tuple[Intake, Sequence[tuple[Upload, Blob]]]], history: Mapping[str, Any]
+) -> Job:
+    """Write loaders, documents and the one job of a call in the caller's transaction; raises as `Intake.enter`.
+
+    `history` goes into the upsert history when the job is done."""
+    first = parts[0][0]
+    await first.lock(scope)
+    job = await jobs.reserve(scope, uuid4(), "ingest", store_id=first.store_id)
+    loaders, unneeded = [], []
+    for intake, uploads in parts:
+        loader_id, blobs = await intake.enter(scope, job, uploads)
+        loaders.append(str(loader_id))
+        unneeded += blobs
+    payload = {"storeId": str(first.store_id), "docId": loaders[0], "blobs": unneeded, "history": dict(history)}
+    return await jobs.enqueue(scope, first.resources.queue, job.id, payload)
 
 
 def _merge(asked: Component | None, base: Component) -> Component:

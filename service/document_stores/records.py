@@ -84,6 +84,36 @@ async def insert(scope: Scope, store_id: UUID, name: str, description: str | Non
     )
 
 
+async def insert_owned(scope: Scope, store_id: UUID, name: str, flow_id: UUID, node_id: str) -> bool:
+    """The document store of a chatflow's node, new unless it is there; the flow cannot be deleted until the transaction
+    ends. False when there is no such flow."""
+    row = await scope.one(
+        "SELECT 1 AS here FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(flow)s FOR KEY SHARE",
+        flow=flow_id,
+    )
+    if row is None:
+        return False
+    await scope.run(
+        "INSERT INTO document_stores (id, workspace_id, name, flow_id, node_id)"
+        " VALUES (%(id)s, %(workspace)s, %(name)s, %(flow)s, %(node)s) ON CONFLICT (id) DO NOTHING",
+        id=store_id,
+        name=name,
+        flow=flow_id,
+        node=node_id,
+    )
+    return True
+
+
+async def owned(scope: Scope, flow_id: UUID) -> list[UUID]:
+    """The document stores of a chatflow's nodes."""
+    rows = await scope.all(
+        "SELECT id FROM document_stores WHERE workspace_id = %(workspace)s AND flow_id = %(flow)s"
+        " AND deleted_at IS NULL ORDER BY id",
+        flow=flow_id,
+    )
+    return [row["id"] for row in rows]
+
+
 async def get(scope: Scope, store_id: UUID) -> StoreRow | None:
     """A document store without its loaders: what ingestion and search need, in one query."""
     row = await scope.one(
@@ -104,26 +134,28 @@ async def lock(scope: Scope, store_id: UUID) -> StoreRow | None:
     return _store(row) if row else None
 
 
-async def hold(scope: Scope, store_id: UUID) -> bool:
-    """Keep the document store from being deleted or configured until the transaction ends; False when it is gone.
+async def hold(scope: Scope, store_id: UUID) -> StoreRow | None:
+    """As `get`, and the document store is neither deleted nor configured until the transaction ends.
 
     Many may hold it at once. A transaction that wants to change its row takes `lock` in place of this, never after it.
     """
     row = await scope.one(
-        "SELECT 1 AS here FROM document_stores"
+        "SELECT *, false AS busy FROM document_stores"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR SHARE",
         id=store_id,
     )
-    return row is not None
+    return _store(row) if row else None
 
 
 async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> tuple[list[StoreRow], int]:
-    """Document stores with their loaders, newest change first (or the one), and how many there are in all."""
+    """Document stores with their loaders, newest change first (or the one), and how many there are in all.
+
+    Those of chatflow nodes are no part of the list."""
     rows = await scope.all(
         "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND j.kind = 'ingest'"
         " AND j.state IN ('queued', 'running')) AS busy, count(*) OVER () AS total FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
-        " AND (%(id)s::uuid IS NULL OR s.id = %(id)s)"
+        " AND CASE WHEN %(id)s::uuid IS NULL THEN s.flow_id IS NULL ELSE s.id = %(id)s END"
         " ORDER BY s.updated_at DESC, s.id OFFSET %(offset)s LIMIT %(limit)s",
         id=store_id,
         offset=offset,
@@ -139,6 +171,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
 async def _count(scope: Scope) -> int:
     row = await scope.one(
         "SELECT count(*) AS total FROM document_stores WHERE workspace_id = %(workspace)s AND deleted_at IS NULL"
+        " AND flow_id IS NULL"
     )
     return int(row["total"]) if row else 0
 
@@ -207,14 +240,58 @@ async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bo
     return touched == 1
 
 
-async def set_space(scope: Scope, store_id: UUID, fingerprint: Mapping[str, Any], collection: str) -> None:
-    """Remember the vector space of a document store with its first vector."""
+async def add_collection(scope: Scope, store_id: UUID, *, building: bool = False) -> str:
+    """Name a collection for the vectors of a document store, of which the caller has the `lock`. No name is given
+    twice. `building`: it is to take the searched one's place once it is filled."""
+    row = await scope.one(
+        "UPDATE document_stores SET spaces = spaces + 1 WHERE workspace_id = %(workspace)s AND id = %(id)s"
+        " RETURNING spaces - 1 AS made",
+        id=store_id,
+    )
+    assert row is not None
+    name = f"ds_{store_id.hex}_{row['made']}" if row["made"] else f"ds_{store_id.hex}"
+    await scope.run(
+        "INSERT INTO collections (name, workspace_id, store_id, building)"
+        " VALUES (%(name)s, %(workspace)s, %(store)s, %(building)s)",
+        name=name,
+        store=store_id,
+        building=building,
+    )
+    return name
+
+
+async def collections(scope: Scope, store_id: UUID, *, building: bool | None = None) -> list[str]:
+    """Every vector collection that there may be for a document store, or those being filled, or the others."""
+    rows = await scope.all(
+        "SELECT name FROM collections WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND (%(building)s::boolean IS NULL OR building = %(building)s) ORDER BY created_at, name",
+        store=store_id,
+        building=building,
+    )
+    return [row["name"] for row in rows]
+
+
+async def forget_collections(scope: Scope, names: Sequence[str]) -> None:
+    """Collections that were dropped."""
+    await scope.run(
+        "DELETE FROM collections WHERE workspace_id = %(workspace)s AND name = ANY(%(names)s)", names=list(names)
+    )
+
+
+async def set_space(
+    scope: Scope, store_id: UUID, fingerprint: Mapping[str, Any] | None, collection: str | None
+) -> None:
+    """The vector space of a document store from now on: the collection that is searched and written."""
     await scope.run(
         "UPDATE document_stores SET fingerprint = %(fingerprint)s, collection = %(collection)s, updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s",
         id=store_id,
-        fingerprint=Jsonb(dict(fingerprint)),
+        fingerprint=Jsonb(dict(fingerprint)) if fingerprint is not None else None,
         collection=collection,
+    )
+    await scope.run(
+        "UPDATE collections SET building = false WHERE workspace_id = %(workspace)s AND name = %(name)s",
+        name=collection,
     )
 
 

@@ -5,17 +5,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from service.document_stores import records
-from service.document_stores.intake import Intake, check_components, defaults_of
+from service.document_stores.intake import Intake, check_components, defaults_of, submit
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.search import search
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
-from service.document_stores.types import Component, StoreRow, Upload, Upsert
-from service.errors import BadRequest, NotFound, Unprocessable
+from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
+from service.errors import BadRequest, Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
 from stores.blobs.base import Blob
+from stores.records.database import Scope
 
 MAX_ADDED_DOCS = 1000
 """Most chunks that the answer to an upsert spells out; the counts are always complete."""
@@ -90,12 +91,23 @@ async def _check_configs(resources: Resources, workspace: UUID, configs: Mapping
 async def delete(resources: Resources, workspace: UUID, store_id: UUID) -> None:
     """Delete a document store: no caller finds anything of it from now on; a job removes what it held."""
     async with resources.database.write(workspace) as scope:
-        if not await records.mark_deleted(scope, store_id):
-            raise NotFound(f"Document store {store_id} not found")
-        for job in await jobs.open_jobs(scope, store_id):
-            await jobs.cancel_in(scope, job.id)
-        await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(store_id)})
+        await _delete_in(scope, resources, store_id)
     resources.stores.forget(workspace, store_id)
+
+
+async def delete_owned(scope: Scope, resources: Resources, flow_id: UUID) -> None:
+    """Delete the document stores of a chatflow's nodes, in the transaction that deletes the chatflow."""
+    for store_id in await records.owned(scope, flow_id):
+        await _delete_in(scope, resources, store_id)
+        resources.stores.forget(scope.workspace, store_id)
+
+
+async def _delete_in(scope: Scope, resources: Resources, store_id: UUID) -> None:
+    if not await records.mark_deleted(scope, store_id):
+        raise NotFound(f"Document store {store_id} not found")
+    for job in await jobs.open_jobs(scope, store_id):
+        await jobs.cancel_in(scope, job.id)
+    await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(store_id)})
 
 
 async def documents(
@@ -129,26 +141,65 @@ async def upsert(
     When this returns, the uploads are durable and the job will run. Everything about the request is checked before
     anything is written: unknown components, bad options, a missing store, too large files.
     """
-    template = None
-    if not asked.new_store or asked.doc_id is not None:
-        template = await get(resources, workspace, store_id)
-    intake = await Intake.check(resources, workspace, store_id, template, asked)
-    sources = intake.sources(uploads)
-    if not sources and not (intake.repeats and intake.base is not None and intake.base.files):
+    return await upsert_parts(resources, workspace, store_id, [(asked, uploads)])
+
+
+async def upsert_parts(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    parts: Sequence[tuple[Upsert, Sequence[Upload]]],
+    *,
+    owner: Owner | None = None,
+    history: Mapping[str, Any] | None = None,
+) -> Job:
+    """As `upsert`, of several loaders at once: one job indexes what all of them bring.
+
+    `owner`: the chatflow node that the document store stands for; it is made when it is not there yet. `history` is what
+    the upsert history says of the call besides its counts.
+    """
+    store = None
+    if owner is not None:
+        async with resources.database.read(workspace) as scope:
+            store = await records.get(scope, store_id)
+    elif any(not asked.new_store or asked.doc_id is not None for asked, _ in parts):
+        store = await get(resources, workspace, store_id)
+    intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
+    taken: set[str] = set()
+    brought = [(intake, intake.sources(uploads, taken)) for intake, uploads in intakes]
+    if not any(
+        sources or (intake.repeats and intake.base is not None and intake.base.files) for intake, sources in brought
+    ):
         raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
-    kept: list[Blob] = []
+    kept: list[list[Blob]] = []
     try:
-        for upload in sources:
-            blob = await intake.keep(upload)
-            kept.append(blob)
+        for intake, sources in brought:
+            kept.append([])
+            for upload in sources:
+                kept[-1].append(await intake.keep(upload))
         async with resources.database.write(workspace) as scope:
-            if asked.new_store:
-                await records.insert(scope, intake.store_id, intake.new_name(), asked.new_store_description)
-            return await intake.submit(scope, list(zip(sources, kept, strict=True)))
+            for intake, _ in brought:
+                if intake.asked.new_store:
+                    await records.insert(scope, intake.store_id, intake.new_name(), intake.asked.new_store_description)
+            if owner is not None:
+                await _take_possession(scope, store_id, owner)
+            entered = [
+                (intake, list(zip(sources, blobs, strict=True)))
+                for (intake, sources), blobs in zip(brought, kept, strict=True)
+            ]
+            return await submit(scope, entered, history or {})
     except BaseException:
-        for blob in kept:
+        for blob in (blob for blobs in kept for blob in blobs):
             await resources.blobs.delete(blob.key)
         raise
+
+
+async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
+    """Make the document store of a chatflow node, unless it is there. Raises `NotFound`, `Conflict`."""
+    if not await records.insert_owned(scope, store_id, owner.name, owner.flow_id, owner.node_id):
+        raise NotFound(f"Chatflow {owner.flow_id} not found")
+    if await records.lock(scope, store_id) is None:
+        raise Conflict("The document store of this node is being deleted; try again in a few seconds")
 
 
 async def added_by(resources: Resources, workspace: UUID, job: Job) -> list[ChunkRow]:
@@ -163,10 +214,12 @@ __all__ = [
     "create",
     "defaults_of",
     "delete",
+    "delete_owned",
     "documents",
     "get",
     "page",
     "search",
     "update",
     "upsert",
+    "upsert_parts",
 ]

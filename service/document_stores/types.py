@@ -116,6 +116,15 @@ class Upsert:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The vector-store node of a chatflow that a document store stands for; `name` is what the store is called."""
+
+    flow_id: UUID
+    node_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class FoundChunk:
     """A chunk that answers a query. `score` is the strategy's, higher is better; `similarity` the cosine, where the
     strategy knows it. Metadata carry `source`, `title`, `page`, `heading`, `start`, `end` where known, and `docId`."""
