@@ -10,8 +10,9 @@ from fastapi import Depends, Request
 from service.chatflows import records as chatflow_records
 from service.chatflows.cache import FlowCache
 from service.document_stores.cache import StoreCache
+from service.egress.client import Egress, open_egress
 from service.jobs.records import CHANNEL
-from service.jobs.service import JobWatch
+from service.jobs.watch import JobWatch
 from service.keyring import Keyring, open_keyring
 from service.parsers import Parsers, open_parsers
 from service.predictions import records as run_records
@@ -49,6 +50,7 @@ class Resources:
     flows: FlowCache
     runs: Runs
     sandbox: Parsers
+    egress: Egress
 
 
 async def check_keyring(database: Database, keyring: Keyring) -> None:
@@ -73,6 +75,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     if missing := pending(url):
         raise SettingsError(f"The database lacks the migrations {', '.join(missing)}; run `ragstone migrate`")
     keyring = open_keyring(settings)
+    egress = open_egress(settings)
     async with Database(url, size=settings.database_pool) as database:
         await check_keyring(database, keyring)
         watch = JobWatch(database)
@@ -103,6 +106,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     flows=flows,
                     runs=runs,
                     sandbox=sandbox,
+                    egress=egress,
                 )
             finally:
                 await runs.close()
@@ -110,6 +114,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 await sandbox.close()
                 await vectors.close()
                 await embedders.close()
+                await egress.close()
 
 
 async def current_resources(request: Request) -> Resources:

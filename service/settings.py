@@ -64,6 +64,20 @@ class Settings(BaseModel):
     upsert_wait: float = Field(
         600.0, gt=0, description="Seconds an upsert call waits for its job before it answers 202 with the job's URL."
     )
+    egress_allow: str = Field(
+        "",
+        description="Private places that may be called, separated by commas: host, host:port, address or CIDR;"
+        " e.g. `127.0.0.1:11434` for a local Ollama.",
+    )
+    egress_max_bytes: int = Field(100 * MIB, ge=1, description="Largest answer of another host, in bytes, unpacked.")
+    egress_timeout: float = Field(60.0, gt=0, description="Seconds a call to a web site may take, redirects included.")
+    ca_bundle: Path | None = Field(
+        None, description="PEM file of certificate authorities to trust besides the system's."
+    )
+    idempotency_hours: float = Field(
+        24.0, gt=0, description="Hours that the answer to a request with an Idempotency-Key is kept."
+    )
+    job_days: float = Field(30.0, gt=0, description="Days that a job is kept after its end.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
     trust_proxy: bool = Field(False, description="Believe X-Forwarded-For and -Proto of the proxy in front.")
     cors_origins: str = Field("", description="Origins allowed on all routes, separated by commas; `*`: any.")

@@ -85,7 +85,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
     "httpx": ("service/**/*.py",),
-    "httpx2": ("service/providers/**/*.py",),  # the client that the OpenAI library is built on
+    "httpx2": ("service/providers/**/*.py", "service/egress/*.py"),  # the client that vendors' libraries are built on
+    "httpcore2": ("service/egress/*.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
 """Every distribution the source imports, and the files that may: a vendor's name stands in its adapter only."""
