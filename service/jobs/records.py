@@ -11,6 +11,7 @@ from service.jobs.types import Job, JobId, JobState
 from stores.records.database import Connection, Scope
 
 CHANNEL = "ragstone_jobs"
+"""Signals about jobs: the id of a job that has ended, or an id and `+` of one that got further or changed its state."""
 
 
 def _job(row: DictRow) -> Job:
@@ -32,6 +33,8 @@ def _job(row: DictRow) -> Job:
         started_at=row["started_at"],
         updated_at=row["updated_at"],
         finished_at=row["finished_at"],
+        paused_at=row["paused_at"],
+        paused_seconds=row["paused_seconds"],
     )
 
 
@@ -89,10 +92,10 @@ async def everything(
 
 
 async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
-    """Jobs of a document store that are queued or running, oldest first."""
+    """Jobs of a document store that have not ended, oldest first."""
     rows = await scope.all(
         "SELECT * FROM jobs WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND state IN ('queued', 'running') ORDER BY created_at",
+        " AND state IN ('queued', 'running', 'paused') ORDER BY created_at",
         store=store_id,
     )
     return [_job(row) for row in rows]
@@ -109,13 +112,24 @@ async def waiting(scope: Scope, store_id: UUID, kind: str) -> bool:
     return row is not None
 
 
+async def unfinished(scope: Scope, most: int) -> int:
+    """How many jobs of the workspace have not ended; counted up to `most`."""
+    row = await scope.one(
+        "SELECT count(*) AS n FROM (SELECT 1 FROM jobs WHERE workspace_id = %(workspace)s"
+        " AND state IN ('queued', 'running', 'paused') LIMIT %(most)s) AS open",
+        most=most,
+    )
+    return int(row["n"]) if row else 0
+
+
 async def start(connection: Connection, job_id: UUID) -> Job | None:
-    """Mark as running and count the attempt; None when the job is final already (a repeat after its work was done)."""
+    """Mark as running and count the attempt; None when the job is final already (a repeat after its work was done), or
+    paused."""
     cursor = await connection.execute(
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, idle_starts = idle_starts + 1,"
         " started_at = coalesce(started_at, now()), updated_at = now()"
-        " WHERE id = %(id)s AND state IN ('queued', 'running') RETURNING *",
-        {"id": job_id},
+        " WHERE id = %(id)s AND state IN ('queued', 'running') RETURNING *, pg_notify(%(channel)s, id::text || '+')",
+        {"id": job_id, "channel": CHANNEL},
     )
     row = await cursor.fetchone()
     return _job(row) if row else None
@@ -141,9 +155,36 @@ async def release(connection: Connection, job_id: UUID, attempt: int) -> None:
     """Give a running attempt back: it waits again, and the start is not held against it."""
     await connection.execute(
         "UPDATE jobs SET state = 'queued', idle_starts = greatest(idle_starts - 1, 0), updated_at = now()"
-        " WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running'",
-        {"id": job_id, "attempt": attempt},
+        " WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running' RETURNING pg_notify(%(channel)s, id::text || '+')",
+        {"id": job_id, "attempt": attempt, "channel": CHANNEL},
     )
+
+
+async def pause(scope: Scope, job_id: UUID) -> bool:
+    """Take an open job off its worker; False when it is paused already or has ended."""
+    touched = await scope.run(
+        "UPDATE jobs SET state = 'paused', paused_at = now(), updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state IN ('queued', 'running')"
+        " RETURNING pg_notify(%(channel)s, id::text || '+')",
+        id=job_id,
+        channel=CHANNEL,
+    )
+    return touched == 1
+
+
+async def resume(scope: Scope, job_id: UUID) -> bool:
+    """Let a paused job wait for a worker again, as if none of its starts had been in vain; False when it is not
+    paused."""
+    touched = await scope.run(
+        "UPDATE jobs SET state = 'queued', idle_starts = 0, updated_at = now(), paused_at = NULL,"
+        " paused_seconds = paused_seconds + CASE WHEN started_at IS NULL THEN 0"
+        " ELSE extract(epoch FROM now() - paused_at) END"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state = 'paused'"
+        " RETURNING pg_notify(%(channel)s, id::text || '+')",
+        id=job_id,
+        channel=CHANNEL,
+    )
+    return touched == 1
 
 
 async def progress(
@@ -155,7 +196,9 @@ async def progress(
         "UPDATE jobs SET stage = %(stage)s, done = %(done)s, total = %(total)s,"
         " idle_starts = CASE WHEN result IS DISTINCT FROM coalesce(%(result)s, result) THEN 0 ELSE idle_starts END,"
         " result = coalesce(%(result)s, result), updated_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND attempts = %(attempt)s AND state = 'running'",
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND attempts = %(attempt)s AND state = 'running'"
+        " RETURNING pg_notify(%(channel)s, id::text || '+')",
+        channel=CHANNEL,
         id=job.id,
         attempt=job.attempts,
         stage=stage,
@@ -175,18 +218,31 @@ async def finish(
     result: Mapping[str, Any] | None,
     error: Mapping[str, Any] | None,
 ) -> bool:
-    """End a job and wake whoever waits for it; False when it had ended already, or `attempt` is no longer the one."""
+    """End a job and wake whoever waits for it; False when it had ended already, or `attempt` is no longer the one that
+    may (a paused job is ended by nobody's attempt)."""
     touched = await scope.run(
         "UPDATE jobs SET state = %(state)s, stage = %(state)s, result = %(result)s, error = %(error)s,"
-        " updated_at = now(), finished_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND state IN ('queued', 'running')"
-        " AND (%(attempt)s::int IS NULL OR attempts = %(attempt)s)",
+        " updated_at = now(), finished_at = now(), paused_at = NULL, paused_seconds = paused_seconds"
+        " + CASE WHEN started_at IS NULL OR paused_at IS NULL THEN 0 ELSE extract(epoch FROM now() - paused_at) END"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s"
+        " AND (state IN ('queued', 'running') OR (state = 'paused' AND %(attempt)s::int IS NULL))"
+        " AND (%(attempt)s::int IS NULL OR attempts = %(attempt)s)"
+        " RETURNING pg_notify(%(channel)s, id::text)",
         id=job_id,
         attempt=attempt,
+        channel=CHANNEL,
         state=state.value,
         result=Jsonb(dict(result)) if result is not None else None,
         error=Jsonb(dict(error)) if error is not None else None,
     )
-    if touched:
-        await scope.run("SELECT pg_notify(%(channel)s, %(payload)s)", channel=CHANNEL, payload=str(job_id))
     return touched == 1
+
+
+async def forget(connection: Connection, days: float, most: int) -> int:
+    """Remove up to `most` jobs, of whatever workspace, that ended `days` ago; says how many."""
+    cursor = await connection.execute(
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < now() - make_interval(secs => %(age)s)"
+        " LIMIT %(most)s FOR UPDATE SKIP LOCKED)",
+        {"age": days * 86_400, "most": most},
+    )
+    return cursor.rowcount

@@ -1,19 +1,34 @@
-"""Submit background work, and wait for it without polling."""
+"""Submit background work, and steer it: cancel, pause, resume, retry."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from service.errors import NotFound
+from service.errors import Conflict, NotFound, TooManyRequests
 from service.jobs import records
 from service.jobs.types import FINAL, Job, JobState
+from service.plugins import resolve
+from service.worker.jobs import GIVE_UP, RETRY
 from service.worker.queue import Queue
 from stores.records.database import Connection, Database, Scope
 
-LOOK_SECONDS = 2.0
-"""How often a waiter looks for himself, should a signal be lost."""
+GiveUp = Callable[[Scope, Job, Mapping[str, Any]], Awaitable[None]]
+Retry = Callable[[Scope, Queue, Job], Awaitable[Job | None]]
+
+FORGOTTEN_AT_ONCE = 1000
+"""Old jobs removed in one statement."""
+
+
+class NothingToRetry(Conflict):
+    """Nothing of the job failed, so there is nothing to retry."""
+
+    code = "nothing_to_retry"
+
+
+class QueueFull(TooManyRequests):
+    """Too many jobs wait."""
+
+    code = "queue_full"
 
 
 async def reserve(scope: Scope, job_id: UUID, kind: str, *, store_id: UUID | None = None) -> Job:
@@ -48,7 +63,7 @@ async def submit(
 
 
 async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
-    """Jobs of a document store that are queued or running, oldest first."""
+    """Jobs of a document store that have not ended, oldest first."""
     return await records.open_jobs(scope, store_id)
 
 
@@ -57,10 +72,38 @@ async def waiting(scope: Scope, store_id: UUID, kind: str) -> bool:
     return await records.waiting(scope, store_id, kind)
 
 
-async def cancel_in(scope: Scope, job_id: UUID) -> None:
-    """Cancel a job in the caller's transaction: a queued one never starts, a running one ends within seconds."""
+async def check_room(scope: Scope, most: int) -> None:
+    """Raises `QueueFull` when the workspace has `most` jobs that have not ended: call it before taking an upload in."""
+    if await records.unfinished(scope, most) >= most:
+        raise QueueFull(
+            f"max_queued_jobs: {most} jobs of this workspace have not ended yet; send this again when some have",
+            headers={"Retry-After": "5"},
+        )
+
+
+async def cancel_in(scope: Scope, queue: Queue, job_id: UUID) -> bool:
+    """Cancel a job in the caller's transaction: one that waits or is paused never starts, a running one ends within
+    seconds. What waited for it fails with this reason in the same transaction. False when it had ended already."""
     error = {"status": 409, "code": "cancelled", "message": "The job was cancelled."}
-    await records.finish(scope, job_id, JobState.CANCELLED, attempt=None, result=None, error=error)
+    job = await records.get(scope, job_id)
+    if job is None or job.state in FINAL:
+        return False
+    async with scope.connection.transaction() as undoable:
+        # In the order in which workers take these locks: first what the job works on, then the job.
+        await give_up(scope, job, error)
+        cancelled = await records.finish(scope, job_id, JobState.CANCELLED, attempt=None, result=None, error=error)
+        if not cancelled:
+            undoable.force_rollback = True
+    if cancelled and job.state is not JobState.RUNNING:
+        await queue.put_if_missing(scope.connection, job.id)  # for what is to be cleared up after it
+    return cancelled
+
+
+async def give_up(scope: Scope, job: Job, error: Mapping[str, Any]) -> None:
+    """What waits for a job that ends without success learns why, in the caller's transaction."""
+    if job.kind in GIVE_UP:
+        handler: GiveUp = resolve(GIVE_UP, job.kind, "job")
+        await handler(scope, job, error)
 
 
 async def note(
@@ -128,44 +171,67 @@ async def everything(
         return await records.everything(scope, store_id=store_id, state=state, offset=offset, limit=limit)
 
 
-async def cancel(database: Database, workspace: UUID, job_id: UUID) -> Job:
-    """Ask a job to stop: a queued one never starts, a running one ends within seconds."""
+async def cancel(database: Database, queue: Queue, workspace: UUID, job_id: UUID) -> Job:
+    """Ask a job to stop: one that waits or is paused never starts, a running one ends within seconds."""
     async with database.write(workspace) as scope:
-        await cancel_in(scope, job_id)
+        await cancel_in(scope, queue, job_id)
     return await get(database, workspace, job_id)
 
 
-class JobWatch:
-    """Wakes waiters when a job ends. `notify` is the callback for the signals channel `records.CHANNEL`."""
+async def pause(database: Database, workspace: UUID, job_id: UUID) -> Job:
+    """Take a job off its worker: a waiting one does not start, a running one stops before its next commit; what it has
+    committed stays. Raises `Conflict` when it has ended."""
+    async with database.write(workspace) as scope:
+        await records.pause(scope, job_id)
+    job = await get(database, workspace, job_id)
+    if job.state in FINAL:
+        raise Conflict(f"The job has ended ({job.state}); only an open one can be paused")
+    return job
 
-    def __init__(self, database: Database) -> None:
-        """`database` is where waiters look for the job's row."""
-        self._database = database
-        self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
-    def notify(self, payload: str) -> None:
-        """A job, named by its id, has ended."""
-        for event in self._events.get(payload, ()):
-            event.set()
+async def resume(database: Database, queue: Queue, workspace: UUID, job_id: UUID) -> Job:
+    """Let a paused job go on after what it has committed; one that is not paused stays as it is.
 
-    async def wait(self, workspace: UUID, job_id: UUID, seconds: float) -> Job:
-        """The job when it has ended, or as it stands after `seconds`."""
-        event = asyncio.Event()
-        key = str(job_id)
-        self._events[key].add(event)
-        deadline = asyncio.get_running_loop().time() + seconds
-        try:
-            while True:
-                job = await get(self._database, workspace, job_id)
-                left = deadline - asyncio.get_running_loop().time()
-                if job.state in FINAL or left <= 0:
-                    return job
-                try:
-                    await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
-                except TimeoutError:
-                    continue
-                event.clear()
-        finally:
-            self._events[key].discard(event)
-            if not self._events[key]:
-                del self._events[key]
+    Raises `Conflict` when it has ended."""
+    async with database.write(workspace) as scope:
+        if await records.resume(scope, job_id):
+            await queue.put_if_missing(scope.connection, job_id)
+    job = await get(database, workspace, job_id)
+    if job.state in FINAL:
+        raise Conflict(f"The job has ended ({job.state}); `retry` does again what failed")
+    return job
+
+
+async def retry(database: Database, queue: Queue, workspace: UUID, job_id: UUID) -> Job:
+    """A new job over what failed of one that has ended; of a kind without such parts, the whole job again.
+
+    Raises `Conflict` for an open job, `NothingToRetry`, `NotFound`.
+    """
+    async with database.write(workspace) as scope:
+        job = await records.get(scope, job_id)
+        if job is None:
+            raise NotFound(f"Job {job_id} not found")
+        if job.state not in FINAL:
+            raise Conflict(f"The job is still open ({job.state}); cancel it, or wait for its end")
+        if job.kind in RETRY:
+            handler: Retry = resolve(RETRY, job.kind, "job")
+            again = await handler(scope, queue, job)
+        elif job.state is JobState.DONE:
+            again = None
+        else:
+            again = await submit(scope, queue, job.kind, store_id=job.store_id, payload=job.payload)
+        if again is None:
+            raise NothingToRetry
+    return again
+
+
+async def forget_old(database: Database, days: float) -> int:
+    """Remove the jobs of every workspace that ended `days` ago, some at a time; says how many. Documents keep the
+    reason of a failure."""
+    forgotten = 0
+    while True:
+        async with database.connection() as connection:
+            count = await records.forget(connection, days, FORGOTTEN_AT_ONCE)
+        forgotten += count
+        if count < FORGOTTEN_AT_ONCE:
+            return forgotten

@@ -11,11 +11,12 @@ JobId = NewType("JobId", UUID)
 
 
 class JobState(StrEnum):
-    """Where a job stands. Only QUEUED and RUNNING are open; a RUNNING one has a lease, which its worker renews every
-    few seconds: `updated_at`."""
+    """Where a job stands. QUEUED, RUNNING and PAUSED are open; a RUNNING one has a lease, which its worker renews every
+    few seconds: `updated_at`. A PAUSED one belongs to no worker and waits for its `resume` or its `cancel`."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -47,13 +48,18 @@ class Job:
     started_at: datetime | None
     updated_at: datetime
     finished_at: datetime | None
+    paused_at: datetime | None
+    """Since when it is paused."""
+    paused_seconds: float
+    """In all former pauses."""
 
     @property
     def rate(self) -> float | None:
-        """Units a second since the job started; None before it has done any."""
+        """Units a second since the job started, pauses left out; None before it has done any."""
         if self.started_at is None or not self.done:
             return None
-        seconds = ((self.finished_at or self.updated_at) - self.started_at).total_seconds()
+        until = self.finished_at or self.paused_at or self.updated_at
+        seconds = (until - self.started_at).total_seconds() - self.paused_seconds
         return self.done / seconds if seconds > 0 else None
 
     @property

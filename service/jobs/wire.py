@@ -1,14 +1,20 @@
 """The JSON shape of jobs."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
 from service.http.wire import Date, Wire
-from service.jobs.types import Job, JobState
+from service.jobs.types import FINAL, Job, JobState
 
 PATH = "/api/v1/jobs/{id}"
+
+STREAM_HEADERS = {"Cache-Control": "no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
+"""Let events through at once: proxies neither keep nor collect them."""
+
+HEARTBEAT = b": still here\n\n"
 
 
 class JobError(Wire):
@@ -79,3 +85,16 @@ def status(job: Job) -> JobStatus:
         finished_date=job.finished_at,
         url=url(job.id),
     )
+
+
+async def frames(states: AsyncIterator[Job | None]) -> AsyncIterator[bytes]:
+    """A job's states as events, the last one named by how it ended; comments where nothing changed."""
+    number = 0
+    async for job in states:
+        if job is None:
+            yield HEARTBEAT
+            continue
+        number += 1
+        event = job.state.value if job.state in FINAL else "progress"
+        data = status(job).model_dump_json(by_alias=True)
+        yield f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()

@@ -11,6 +11,7 @@ from procrastinate.jobs import Job
 from psycopg import InterfaceError, OperationalError
 from psycopg_pool import PoolClosed, PoolTimeout
 
+from service.worker import records
 from stores.records.database import Connection, Database
 
 TASK = "ragstone.job"
@@ -63,6 +64,11 @@ class PostgresQueue:
         if lock is not None:
             options["lock"] = lock
         await self.app.configure_task(TASK, **options).defer_async(job_id=str(job_id))
+
+    async def put_if_missing(self, connection: Connection, job_id: UUID) -> None:
+        """See `service.worker.queue.Queue.put_if_missing`."""
+        if not await records.waits(connection, job_id):
+            await self.put(connection, job_id)
 
     async def free_stalled(self, seconds: float) -> int:
         """Put the jobs of workers that gave no heartbeat for `seconds` back onto the queue; says how many."""

@@ -27,6 +27,15 @@ def living_workers(connection: Session, seconds: float) -> int:
     return int(row[0])
 
 
+async def waits(connection: Connection, job_id: UUID) -> bool:
+    """Whether a job is on the queue and no worker has taken it."""
+    cursor = await connection.execute(
+        "SELECT 1 AS one FROM procrastinate_jobs WHERE args ->> 'job_id' = %(job)s AND status = 'todo' LIMIT 1",
+        {"job": str(job_id)},
+    )
+    return await cursor.fetchone() is not None
+
+
 async def forgotten_jobs(connection: Connection, seconds: float) -> list[UUID]:
     """Open jobs that are not on the queue and whose lease ran out `seconds` ago; locked until the transaction ends,
     jobs that somebody else has locked left out. Their leases begin anew."""

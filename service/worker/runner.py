@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,10 +14,10 @@ from service.jobs.types import FINAL, Job, JobState
 from service.plugins import resolve
 from service.resources import Resources
 from service.worker import records
-from service.worker.jobs import AFTERMATH, GIVE_UP, JOBS
+from service.worker.housekeeping import keep_house
+from service.worker.jobs import AFTERMATH, JOBS
 from service.worker.postgres import OUT_OF_REACH, PostgresQueue, Superseded
 from service.worker.work import Stopped, Work
-from stores.records.database import Scope
 from stores.vector.base import Unavailable
 
 log = logging.getLogger("ragstone.worker")
@@ -36,9 +37,10 @@ GRACE_SECONDS = 2.0
 LEASE_SECONDS = 2.0
 """How often a running job's lease is renewed: so soon, too, a job that was cancelled stops."""
 
-Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
+TIDY_SECONDS = 600.0
+"""How often rows are removed that have had their time."""
 
-GiveUp = Callable[[Scope, Job, Mapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
 
 TRY_AGAIN = (*OUT_OF_REACH, Unavailable)
 """Raised by a handler that has not failed itself: the job is run again, from where it stands."""
@@ -86,9 +88,13 @@ class Runner:
     # Jobs that somebody else dropped
 
     async def _watch_over_jobs(self) -> None:
+        tidy = -TIDY_SECONDS
         while True:
             await asyncio.sleep(STALLED_SECONDS / 2)
             try:
+                if (now := time.monotonic()) - tidy >= TIDY_SECONDS:
+                    await keep_house(self._resources)
+                    tidy = now
                 freed = await self._queue.free_stalled(STALLED_SECONDS) + await self._queue_forgotten()
                 await self._queue.forget_old()
             except OUT_OF_REACH as error:
@@ -171,18 +177,18 @@ class Runner:
         error = {"status": status, "code": code, "message": message}
         with suppress(Stopped):
             async with self._resources.database.write(job.workspace) as scope:
-                if job.kind in GIVE_UP:
-                    give_up: GiveUp = resolve(GIVE_UP, job.kind, "job")
-                    await give_up(scope, job, error)
+                await jobs.give_up(scope, job, error)
                 if not await jobs.finish(scope, job, JobState.FAILED, error=error):
                     raise Stopped  # which undoes the transaction: the job is not this attempt's any more
         await self._clear_up(job.id)
 
     async def _clear_up(self, job_id: UUID) -> None:
-        """After a job that ended without success. Raises `Superseded` when it has not ended: another attempt runs."""
+        """After a job that ended without success. Raises `Superseded` when it has not ended: another attempt runs.
+
+        One that is paused is left as it is; it comes onto the queue again when it is resumed."""
         async with self._resources.database.connection() as connection:
             job = await jobs.find(connection, job_id)
-        if job is None or job.state is JobState.DONE:
+        if job is None or job.state in (JobState.DONE, JobState.PAUSED):
             return
         if job.state not in FINAL:
             raise Superseded(f"job {job_id}")

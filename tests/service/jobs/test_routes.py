@@ -75,7 +75,7 @@ async def test_the_list_is_narrowed_by_document_store_and_state(
     store_id = await document_store(resources, workspace)
     first, second = await submit(resources, workspace, store_id), await submit(resources, workspace, store_id)
     other = await submit(resources, workspace)
-    await service.cancel(resources.database, workspace, second.id)
+    await service.cancel(resources.database, resources.queue, workspace, second.id)
 
     async def listed(query: str) -> list[str]:
         response = await client.get(f"/api/v1/jobs{query}")

@@ -165,7 +165,7 @@ async def test_a_running_job_that_is_cancelled_is_stopped_by_its_lease(resources
     runner, job = Runner(resources), await submit(resources, workspace)
     task = asyncio.create_task(runner._run(str(job.id)))
     await begun.wait()
-    assert (await jobs.cancel(resources.database, workspace, job.id)).state is JobState.CANCELLED
+    assert (await jobs.cancel(resources.database, resources.queue, workspace, job.id)).state is JobState.CANCELLED
     async with asyncio.timeout(10):
         await task
 

@@ -1,0 +1,1 @@
+"""Doing again what failed of an upsert, from the uploads that were kept."""

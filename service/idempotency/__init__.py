@@ -1,0 +1,1 @@
+"""Idempotency-Key: a write that is sent twice is done once, and answered with the first answer."""
