@@ -2,6 +2,8 @@
 
 A batch's chunks, vectors, keyword postings and progress are committed together, so a run that dies is taken up at the
 next batch. A document becomes live with the commit of its last batch; until then its earlier chunks answer.
+
+Without a vector space, chunks are made and kept but not indexed: `indexing.fill` does that once there is a space.
 """
 
 import asyncio
@@ -10,24 +12,21 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from loaders.base import LoaderError, Source
 from loaders.splitters.base import SplitterError
+from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
-from service.document_stores.pacing import paced
 from service.document_stores.recipe import Recipe, plan
-from service.document_stores.shelf import Shelf, changing
+from service.document_stores.shelf import Indexed, Revision, Shelf, changing
 from service.document_stores.space import Space
 from service.errors import TooLarge
-from service.providers.embedding.base import Vectors
 from service.worker.work import Work
 from stores.blobs.base import UnknownBlob
-from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
-
-BATCH = 64
-"""Chunks embedded and committed together: small enough to lose little, large enough to cost few commits."""
 
 AHEAD = 2
 """Documents loaded while earlier ones are embedded."""
@@ -35,13 +34,15 @@ AHEAD = 2
 
 @dataclass(slots=True)
 class Prepared:
-    """A document that was loaded and split. `to_add` are the planned chunks that the ledger lacks."""
+    """A document that was loaded and split. `to_add` are the planned chunks that the ledger lacks, or has otherwise
+    because they were edited; what these are indexed by waits in `restored` until the document is complete."""
 
     document: DocumentRow
     digest: bytes
     mime: str | None
     chunks: list[NewChunk]
     to_add: list[NewChunk]
+    restored: dict[UUID, Indexed | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -75,11 +76,12 @@ class Outcome:
 class Ingestion:
     """One run of one ingestion job."""
 
-    def __init__(self, work: Work, space: Space) -> None:
-        """`space` is the vector space of the document store that the job fills."""
+    def __init__(self, work: Work, store_id: UUID, space: Space | None) -> None:
+        """`space` is the vector space of the document store that the job fills; None: chunks are not indexed."""
         self._work = work
         self._space = space
-        self._store = space.store_id
+        self._collection = space.collection if space else None
+        self._store = store_id
         self._outcome = Outcome.from_json(work.job.result)
         self._writing = asyncio.Lock()  # one transaction at a time notes the outcome, so that none is lost
         self._done = 0
@@ -110,11 +112,11 @@ class Ingestion:
             digests = _digests(documents)
             same = {document.id for document in documents if document.digest == digests[document.id]}
             settled = await ledger.settle(shelf.scope, self._store, sorted(same), job.id)
-            await shelf.remove(await ledger.hidden_chunks(shelf.scope, list(settled)))
+            await shelf.remove(await chunk_rows.hidden(shelf.scope, list(settled)))
             self._outcome.counts.skipped += sum(settled.values())
             self._outcome.documents += len(settled)
             self._done = await ledger.chunks_done(shelf.scope, job.id)
-            self._room -= await ledger.count_chunks(shelf.scope, self._store)
+            self._room -= await chunk_rows.count(shelf.scope, self._store)
             await self._note(shelf.scope)
         return [document for document in documents if document.id not in same]
 
@@ -146,7 +148,7 @@ class Ingestion:
             loaded = await work.resources.sandbox.load(source, recipe.loader, recipe.loader_options)
         chunks = await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
         async with work.resources.database.read(work.job.workspace) as scope:
-            present = await ledger.known(scope, self._store, [chunk.id for chunk in chunks])
+            present = await chunk_rows.known(scope, self._store, [chunk.id for chunk in chunks], edited=False)
         to_add = [chunk for chunk in chunks if chunk.id not in present]
         return Prepared(document, recipe.digest(document.sha256), document.mime, chunks, to_add)
 
@@ -164,11 +166,10 @@ class Ingestion:
         committing: asyncio.Task[None] | None = None
         try:
             async for batch, complete in self._batches(queue, producer):
-                texts = [chunk.index_text for _, chunk in batch]
-                vectors, words = await asyncio.gather(self._embed(texts), asyncio.to_thread(_analyse, texts))
+                found = await self._index_batch([chunk.index_text for _, chunk in batch])
                 if committing:
                     await committing
-                committing = asyncio.create_task(self._commit(batch, vectors, words, complete))
+                committing = asyncio.create_task(self._commit(batch, found, complete))
             if committing:
                 await committing
         finally:
@@ -176,11 +177,17 @@ class Ingestion:
                 committing.cancel()
                 await asyncio.gather(committing, return_exceptions=True)
 
+    async def _index_batch(self, texts: Sequence[str]) -> Sequence[Indexed | None]:
+        """What these texts are indexed by. A provider that limits or fails for a while is waited for."""
+        if self._space is None:
+            return [None] * len(texts)
+        return await index_texts(self._space.embedder, texts, self._note_waiting)
+
     async def _batches(
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]
-    ) -> AsyncIterator[tuple[list[tuple[DocumentRow, NewChunk]], list[Prepared]]]:
+    ) -> AsyncIterator[tuple[list[tuple[Prepared, NewChunk]], list[Prepared]]]:
         """Batches of chunks to add, each with the documents that are complete when it is committed."""
-        batch: list[tuple[DocumentRow, NewChunk]] = []
+        batch: list[tuple[Prepared, NewChunk]] = []
         complete: list[Prepared] = []
         while (prepared := await self._next(queue, producer)) is not None:
             self._done += len(prepared.chunks) - len(prepared.to_add)
@@ -188,7 +195,7 @@ class Ingestion:
                 if len(batch) == BATCH:
                     yield batch, complete
                     batch, complete = [], []
-                batch.append((prepared.document, chunk))
+                batch.append((prepared, chunk))
             complete.append(prepared)
             if len(batch) == BATCH or len(complete) >= BATCH:
                 yield batch, complete
@@ -208,36 +215,32 @@ class Ingestion:
         finally:
             getting.cancel()
 
-    async def _embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors; a provider that limits or fails for a while is waited for."""
-        return await paced(lambda: self._space.embedder.embed_array(texts), self._note_waiting)
-
     async def _note_waiting(self) -> None:
         async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
             await self._note(scope, "waiting")
 
     async def _commit(
         self,
-        batch: Sequence[tuple[DocumentRow, NewChunk]],
-        vectors: Vectors,
-        words: Sequence[Analysed],
+        batch: Sequence[tuple[Prepared, NewChunk]],
+        found: Sequence[Indexed | None],
         complete: Sequence[Prepared],
     ) -> None:
         resources, job = self._work.resources, self._work.job
         async with self._writing, changing(resources, job.workspace, self._store) as shelf:
-            touched = {document.id for document, _ in batch} | {item.document.id for item in complete}
+            touched = {item.document.id for item, _ in batch} | {item.document.id for item in complete}
             owned = await ledger.lock(shelf.scope, sorted(touched), job.id)
-            present = await ledger.known(shelf.scope, self._store, [chunk.id for _, chunk in batch])
-            rows = [
-                (document, chunk, vector, terms)
-                for (document, chunk), vector, terms in zip(batch, vectors, words, strict=True)
-                if document.id in owned and chunk.id not in present
-            ]
+            present = await chunk_rows.known(shelf.scope, self._store, [chunk.id for _, chunk in batch])
+            rows = []
+            for (item, chunk), indexed in zip(batch, found, strict=True):
+                if chunk.id in present:
+                    item.restored[chunk.id] = indexed
+                elif item.document.id in owned:
+                    rows.append((item.document, chunk, indexed))
             self._room -= len(rows)
             if self._room < 0:
                 limit = resources.settings.max_chunks
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
-            await shelf.add(job.id, rows)
+            await shelf.add(job.id, rows, self._collection)
             self._outcome.counts.added += len(rows)
             self._done += len(batch)
             for item in complete:
@@ -248,7 +251,7 @@ class Ingestion:
     async def _complete(self, shelf: Shelf, item: Prepared) -> None:
         """Make the plan the document's live content: what it does not name goes, what it names anew becomes live."""
         job, counts = self._work.job, self._outcome.counts
-        before = await ledger.chunk_index(shelf.scope, item.document.id)
+        before = await chunk_rows.index_of(shelf.scope, item.document.id)
         planned = {chunk.id: chunk for chunk in item.chunks}
         if lost := planned.keys() - before.keys():
             raise RuntimeError(f"{len(lost)} chunks of {item.document.name!r} went while its job ran")
@@ -256,20 +259,26 @@ class Ingestion:
         await shelf.remove(stale)
         counts.deleted += sum(before[chunk]["live"] for chunk in stale)  # the others were never shown
         kept = [(row, planned[chunk]) for chunk, row in before.items() if chunk in planned]
-        await shelf.describe(
-            {row["number"]: chunk.metadata for row, chunk in kept if row["metadata"] != chunk.metadata}
-        )
+        edited = [
+            Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, item.restored.get(chunk.id))
+            for row, chunk in kept
+            if row["edited"]
+        ]
+        await shelf.replace(edited, self._collection, edited=False)
+        same = [(row, chunk) for row, chunk in kept if not row["edited"]]
+        changed = [(row, chunk) for row, chunk in same if row["metadata"] != chunk.metadata]
+        await shelf.describe({row["number"]: chunk.metadata for row, chunk in changed if row["number"] is not None})
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept
             if row["position"] != chunk.position or row["metadata"] != chunk.metadata
         ]
-        await ledger.revise_chunks(shelf.scope, self._store, moved)
+        await chunk_rows.revise(shelf.scope, self._store, moved)
         await ledger.complete(shelf.scope, item.document, item.digest, item.mime, job.id)
         for row, chunk in kept:
             if not row["live"]:
                 counts.added += row["job_id"] != job.id  # left by an upload that did not end
-            elif row["metadata"] != chunk.metadata:
+            elif row["edited"] or row["metadata"] != chunk.metadata:
                 counts.updated += 1
             else:
                 counts.skipped += 1
@@ -289,7 +298,3 @@ def _digests(documents: Sequence[DocumentRow]) -> dict[Any, bytes]:
         recipe = recipes.setdefault(key, Recipe.from_json(document.recipe))
         found[document.id] = recipe.digest(document.sha256)
     return found
-
-
-def _analyse(texts: Sequence[str]) -> list[Analysed]:
-    return [analyse(text) for text in texts]

@@ -18,6 +18,7 @@ from loaders.splitters import splitter as make_splitter
 from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.recipe import Recipe
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
@@ -231,7 +232,7 @@ class Intake:
         Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
         """
         store = await self.lock(scope)
-        if self.fingerprint is not None and await ledger.count_chunks(scope, self.store_id):
+        if self.fingerprint is not None and await chunk_rows.any_indexed(scope, self.store_id):
             check_space(store, self.fingerprint)
         sources = [upload.source or "" for upload, _ in uploads]
         known = await ledger.by_source(scope, self.store_id, sources)
@@ -253,7 +254,7 @@ class Intake:
                 "blob": blob.key,
                 "recipe": recipe,
             }
-            _, old = await ledger.claim(scope, row)
+            _, old = await ledger.claim(scope, row, remake=self.asked.remake or self.repeats)
             if old:
                 unneeded.append(old)
         if self.repeats:

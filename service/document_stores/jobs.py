@@ -8,9 +8,10 @@ from uuid import UUID
 from service.document_stores import records
 from service.document_stores.ingest import Ingestion
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.pacing import paced
-from service.document_stores.shelf import changing, collection_of
-from service.document_stores.space import open_space
+from service.document_stores.shelf import changing
+from service.document_stores.space import current_space, drop_collections, open_space
 from service.errors import NotFound, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
@@ -29,17 +30,21 @@ class NothingLoaded(Unprocessable):
 
 
 async def ingest(work: Work) -> Mapping[str, Any]:
-    """Index the documents of an upsert. Raises `NothingLoaded` when every one of them failed."""
+    """Index the documents of an upsert; of one that only makes chunks, if the document store has vectors.
+
+    Raises `NothingLoaded` when every one of them failed.
+    """
     job, resources = work.job, work.resources
     store_id = UUID(work.payload["storeId"])
-    space = await paced(lambda: open_space(resources, job.workspace, store_id), lambda: _note_waiting(work))
-    outcome = await Ingestion(work, space).run()
+    find = current_space if work.payload.get("chunkOnly") else open_space
+    space = await paced(lambda: find(resources, job.workspace, store_id), lambda: _note_waiting(work))
+    outcome = await Ingestion(work, store_id, space).run()
     if outcome.failed and not outcome.documents:
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
         raise NothingLoaded(reasons)
     async with changing(resources, job.workspace, store_id) as shelf:
         gone = await ledger.leaving(shelf.scope, job.id)
-        chunks = await ledger.chunks_of(shelf.scope, gone)
+        chunks = await chunk_rows.of_documents(shelf.scope, gone)
         await shelf.remove(chunks)
         await ledger.delete_documents(shelf.scope, gone)
         outcome.counts.deleted += len(chunks)
@@ -83,7 +88,7 @@ async def abandon(work: Work) -> Mapping[str, Any]:
     try:
         async with changing(work.resources, job.workspace, store_id) as shelf:
             await give_up(shelf.scope, job, job.error or {})
-            await shelf.remove(await ledger.hidden_of_job(shelf.scope, store_id, job.id))
+            await shelf.remove(await chunk_rows.hidden_of_job(shelf.scope, store_id, job.id))
     except NotFound:  # deleted, with everything in it
         log.debug("Document store %s is gone", store_id)
     await _tidy(work, store_id)
@@ -99,7 +104,8 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
         if store is None:
             return {"purged": True}
         blobs = await ledger.blobs_of_store(scope, store_id)
-    await resources.vectors.drop(collection_of(store_id))
+        collections = await records.collections(scope, store_id)
+    await drop_collections(resources, job.workspace, collections)
     for key in blobs:
         await resources.blobs.delete(key)
     async with resources.database.write(job.workspace) as scope:

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 
 from loaders.splitters import splitter
 from loaders.splitters.base import Splitter
-from service.document_stores.ledger.types import NewChunk, chunk_id
+from service.document_stores.ledger.types import NewChunk, chunk_id, indexed
 
 INDEX_VERSION = 1
 """Raised when the text that is embedded for a chunk is made differently: documents are then indexed anew."""
@@ -78,22 +78,23 @@ def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document]
         metadata = {key: value for key, value in piece.metadata.items() if value is not None and key not in HIDDEN}
         if recipe.title:
             metadata["title"] = recipe.title
-        indexed = index_text(text, metadata)
+        head = head_of(text, metadata)
+        key = indexed(head, text)
         chunks.append(
             NewChunk(
-                id=chunk_id(store, source, fingerprint, text, indexed, seen[text, indexed]),
+                id=chunk_id(store, source, fingerprint, text, key, seen[text, key]),
                 position=position,
                 text=text,
                 metadata={**metadata, **recipe.metadata},
-                index_text=indexed,
+                head=head,
             )
         )
-        seen[text, indexed] += 1
+        seen[text, key] += 1
     return chunks
 
 
-def index_text(text: str, metadata: Mapping[str, Any]) -> str:
-    """What is embedded and searched by words: the chunk under its document's own title and its headings.
+def head_of(text: str, metadata: Mapping[str, Any]) -> str:
+    """The lines that a chunk is indexed under: its document's own title and its headings.
 
     A title that is only the file's name says nothing about the content and is left out, as is one that the headings
     begin with.
@@ -104,8 +105,7 @@ def index_text(text: str, metadata: Mapping[str, Any]) -> str:
         lines.append(heading)
     if isinstance(title, str) and title and title != metadata.get("source") and not _begins_with(lines, title):
         lines.insert(0, title)
-    missing = [line for line in lines if not text.startswith(line)]
-    return "\n".join([*missing, text])
+    return "\n".join(line for line in lines if not text.startswith(line))
 
 
 def _begins_with(lines: list[str], title: str) -> bool:

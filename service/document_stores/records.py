@@ -153,7 +153,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
     Those of chatflow nodes are no part of the list."""
     rows = await scope.all(
         "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND j.kind = 'ingest'"
-        " AND j.state IN ('queued', 'running')) AS busy, count(*) OVER () AS total FROM document_stores s"
+        " AND j.state IN ('queued', 'running', 'paused')) AS busy, count(*) OVER () AS total FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
         " AND CASE WHEN %(id)s::uuid IS NULL THEN s.flow_id IS NULL ELSE s.id = %(id)s END"
         " ORDER BY s.updated_at DESC, s.id OFFSET %(offset)s LIMIT %(limit)s",

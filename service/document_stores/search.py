@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 
 from service.document_stores import records
-from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import FoundChunk, StoreRow
 from service.errors import NotFound, Unavailable, Unprocessable
@@ -70,7 +70,7 @@ class _Ledger:
 
     async def allowed(self, where: Filter) -> Numbers:
         async with self.database.read(self.workspace) as scope:
-            return np.array(await ledger.numbers_where(scope, self.store_id, where), np.int32)
+            return np.array(await chunk_rows.numbers_where(scope, self.store_id, where), np.int32)
 
 
 async def search(
@@ -154,17 +154,17 @@ async def _show(resources: Resources, store: StoreRow, hits: Sequence[Hit], limi
     """The chunks behind the best hits; those that are not live yet, or no longer, are passed over."""
     by_number = {hit.number: hit for hit in hits}
     async with resources.database.read(store.workspace) as scope:
-        rows = await ledger.best_chunks(scope, store.id, list(by_number), limit)
+        rows = await chunk_rows.best(scope, store.id, list(by_number), limit)
     return [
         FoundChunk(
             id=row.id,
             text=row.text,
             metadata={**row.metadata, "docId": str(row.loader_id)},
-            score=by_number[row.number].score,
-            similarity=by_number[row.number].parts.get("cosine"),
+            score=hit.score,
+            similarity=hit.parts.get("cosine"),
             document_id=row.document_id,
             loader_id=row.loader_id,
             position=row.position,
         )
-        for row in rows
+        for row, hit in ((row, by_number[row.number]) for row in rows if row.number is not None)
     ]

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from service.document_stores import records
 from service.document_stores.intake import Intake, check_components, defaults_of, submit
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.search import search
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
@@ -72,7 +73,7 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
         store = await records.lock(scope, store_id)
         if store is None:
             raise NotFound(f"Document store {store_id} not found")
-        if fingerprint is not None and await ledger.count_chunks(scope, store_id):
+        if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
             check_space(store, fingerprint)
         await records.update(scope, store_id, changes)
     resources.stores.forget(workspace, store_id)
@@ -106,7 +107,7 @@ async def _delete_in(scope: Scope, resources: Resources, store_id: UUID) -> None
     if not await records.mark_deleted(scope, store_id):
         raise NotFound(f"Document store {store_id} not found")
     for job in await jobs.open_jobs(scope, store_id):
-        await jobs.cancel_in(scope, job.id)
+        await jobs.cancel_in(scope, resources.queue, job.id)
     await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(store_id)})
 
 
@@ -127,7 +128,7 @@ async def chunk_page(
     if loader_id is not None and all(loader.id != loader_id for loader in store.loaders):
         raise NotFound(f"Loader {loader_id} not found in document store {store_id}")
     async with resources.database.read(workspace) as scope:
-        rows, total, characters = await ledger.chunk_page(
+        rows, total, characters = await chunk_rows.page(
             scope, store_id, loader_id, (page_number - 1) * CHUNKS_A_PAGE, CHUNKS_A_PAGE
         )
     return store, rows, total, characters
@@ -205,7 +206,7 @@ async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
 async def added_by(resources: Resources, workspace: UUID, job: Job) -> list[ChunkRow]:
     """The chunks that an upsert's job added, the first `MAX_ADDED_DOCS` of them."""
     async with resources.database.read(workspace) as scope:
-        return await ledger.added_by(scope, job.id, MAX_ADDED_DOCS)
+        return await chunk_rows.added_by(scope, job.id, MAX_ADDED_DOCS)
 
 
 __all__ = [

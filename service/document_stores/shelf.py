@@ -1,32 +1,49 @@
 """The chunks of a document store where they are kept: ledger, vectors and keyword index, changed together.
 
-Vectors in the ledger's own Postgres change in the ledger's transaction. Of other stores: vectors are written before the
-ledger knows of them and removed after it has forgotten them, so that a crash leaves vectors too many (searches leave
-them out) and never too few.
+A chunk is indexed, in both indexes under its number, or in neither of them, with no number. The document store's row
+says which collection is searched and written (`collection`). Vectors in the ledger's own Postgres change in the
+ledger's transaction. Of other stores: vectors are written before the ledger knows of them and removed after it has
+forgotten them, so that a crash leaves vectors too many (searches leave them out) and never too few.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from service.document_stores import records
-from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import DocumentRow, NewChunk
 from service.errors import NotFound
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.lexical.analysis import Analysed
 from stores.records.database import Scope
-from stores.vector.base import Capability, Metadata, Point, Vector, VectorStore
-
-Addition = tuple[DocumentRow, NewChunk, Vector, Analysed]
-"""A chunk to add: its document, itself, its embedding, its words."""
+from stores.vector.base import Capability, Metadata, Point, UnknownCollection, Vector, VectorStore
 
 
-def collection_of(store_id: UUID) -> str:
-    """The name of the vector collection of a document store."""
-    return f"ds_{store_id.hex}"
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a chunk is indexed by: its embedding and its words."""
+
+    vector: Vector
+    words: Analysed
+
+
+Addition = tuple[DocumentRow, NewChunk, Indexed | None]
+"""A chunk to add: its document, itself, and what it is indexed by, if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a chunk of the ledger, by its id and its number so far, becomes."""
+
+    id: UUID
+    number: int | None
+    head: str
+    text: str
+    metadata: Metadata
+    indexed: Indexed | None
 
 
 @dataclass(slots=True)
@@ -36,32 +53,63 @@ class Shelf:
     resources: Resources
     scope: Scope
     store_id: UUID
+    collection: str | None
+    """Where its vectors are; None: it has none, and its chunks are not indexed."""
+    building: Sequence[str]
+    """Collections that are being filled to take its place."""
     vectors: VectorStore
     joins: bool
     removed: list[str] = field(default_factory=list)
 
-    async def add(self, job_id: UUID, rows: Sequence[Addition]) -> None:
-        """Add chunks; nobody sees them before their document is complete."""
-        if not rows:
-            return
-        numbers = await self.resources.lexical.add_analysed(self.scope, self.store_id, [words for *_, words in rows])
+    async def add(self, job_id: UUID, rows: Sequence[Addition], collection: str | None) -> None:
+        """Add chunks; nobody sees them before their document is complete. `collection` is what their vectors were made
+        for: when the document store has another one by now, or none, they are not indexed."""
+        if rows:
+            numbers = await self._index([(chunk.metadata, indexed) for _, chunk, indexed in rows], collection)
+            added = [(document, chunk, number) for (document, chunk, _), number in zip(rows, numbers, strict=True)]
+            await chunk_rows.insert(self.scope, self.store_id, job_id, added)
+
+    async def replace(self, rows: Sequence[Revision], collection: str | None, *, edited: bool) -> None:
+        """Give chunks another text and metadata, in both indexes too; `collection` as for `add`."""
+        if rows:
+            await self.forget([row.number for row in rows if row.number is not None])
+            numbers = await self._index([(row.metadata, row.indexed) for row in rows], collection)
+            changed = [
+                (row.id, number, row.head, row.text, row.metadata) for row, number in zip(rows, numbers, strict=True)
+            ]
+            await chunk_rows.replace(self.scope, self.store_id, changed, edited=edited)
+
+    async def _index(
+        self, rows: Sequence[tuple[Metadata, Indexed | None]], collection: str | None
+    ) -> Sequence[int | None]:
+        """Put chunks into the keyword index and the collection; returns their numbers, for the ledger to keep."""
+        given = [(metadata, indexed) for metadata, indexed in rows if indexed is not None]
+        if collection is None or collection != self.collection or not given:
+            return [None] * len(rows)
+        words = [indexed.words for _, indexed in given]
+        numbers = [int(n) for n in await self.resources.lexical.add_analysed(self.scope, self.store_id, words)]
         points = [
-            Point(point_id(int(number)), vector, chunk.metadata)
-            for (_, chunk, vector, _), number in zip(rows, numbers, strict=True)
+            Point(point_id(number), indexed.vector, metadata)
+            for (metadata, indexed), number in zip(given, numbers, strict=True)
         ]
-        await self.vectors.upsert(collection_of(self.store_id), points)
-        added = [(document, chunk, int(number)) for (document, chunk, *_), number in zip(rows, numbers, strict=True)]
-        await ledger.insert_chunks(self.scope, self.store_id, job_id, added)
+        await self.vectors.upsert(collection, points)
+        numbered = iter(numbers)
+        return [None if indexed is None else next(numbered) for _, indexed in rows]
 
     async def remove(self, chunks: Sequence[UUID]) -> None:
         """Remove chunks: not found by anybody once the transaction is committed."""
-        if not chunks:
+        if chunks:
+            await self.forget(await chunk_rows.delete(self.scope, self.store_id, chunks))
+
+    async def forget(self, numbers: Sequence[int]) -> None:
+        """Take out of both indexes what the ledger no longer has under these numbers."""
+        if not numbers:
             return
-        numbers = await ledger.delete_chunks(self.scope, self.store_id, chunks)
         await self.resources.lexical.remove(self.scope, self.store_id, numbers)
         ids = [point_id(number) for number in numbers]
         if self.joins:
-            await self.vectors.delete(collection_of(self.store_id), ids)
+            for collection in self._collections():
+                await self.vectors.delete(collection, ids)
         else:
             self.removed += ids
 
@@ -70,23 +118,32 @@ class Shelf:
         if not chunks:
             return
         metadata = {point_id(number): value for number, value in chunks.items()}
-        points = await self.vectors.get(collection_of(self.store_id), list(metadata))
-        fresh = [Point(point.id, point.vector, metadata[point.id]) for point in points]
-        await self.vectors.upsert(collection_of(self.store_id), fresh)
+        for collection in self._collections():
+            points = await self.vectors.get(collection, list(metadata))
+            fresh = [Point(point.id, point.vector, metadata[point.id]) for point in points]
+            await self.vectors.upsert(collection, fresh)
+
+    def _collections(self) -> list[str]:
+        return [name for name in (self.collection, *self.building) if name is not None]
 
 
 @asynccontextmanager
 async def changing(resources: Resources, workspace: UUID, store_id: UUID) -> AsyncIterator[Shelf]:
-    """A transaction in which the chunks of a document store change; it cannot be deleted meanwhile.
+    """A transaction in which the chunks of a document store change; it cannot be deleted meanwhile, nor given another
+    vector space.
 
     Raises `NotFound` when it is gone already.
     """
     joins = Capability.TRANSACTION in resources.vectors.capabilities
     async with resources.database.write(workspace) as scope:
-        if not await records.hold(scope, store_id):
+        store = await records.hold(scope, store_id)
+        if store is None:
             raise NotFound(f"Document store {store_id} was deleted")
+        building = await records.collections(scope, store_id, building=True)
         vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
-        shelf = Shelf(resources, scope, store_id, vectors, joins)
+        shelf = Shelf(resources, scope, store_id, store.collection, building, vectors, joins)
         yield shelf
     if shelf.removed:
-        await resources.vectors.delete(collection_of(store_id), shelf.removed)
+        for collection in shelf._collections():
+            with suppress(UnknownCollection):  # dropped meanwhile, with everything in it
+                await resources.vectors.delete(collection, shelf.removed)

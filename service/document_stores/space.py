@@ -1,20 +1,20 @@
 """The vector space of a document store: the embedder that fills it, and the collection that holds it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from service.credentials.service import reveal
 from service.document_stores import records
-from service.document_stores.ledger import records as ledger
-from service.document_stores.shelf import collection_of
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.types import Component, StoreRow
 from service.errors import BadRequest, Conflict, NotFound
 from service.providers.embedding.base import Embedder
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
+from stores.records.database import Scope
 from stores.vector.base import Capability
 
 DEFAULT_EMBEDDING = Component(LOCAL)
@@ -67,8 +67,25 @@ def check_space(store: StoreRow, fingerprint: Mapping[str, Any]) -> None:
     old, new = (f"'{each.get('model')}' of {each.get('provider')}" for each in (store.fingerprint, fingerprint))
     raise EmbeddingChanged(
         f"The vectors of document store '{store.name}' were made by {old}, the configured embedding is {new}."
-        " Give the document store its former embedding, or upsert into a new document store."
+        f" Run `ragstone store reindex {store.id}` to make its vectors anew, give it its former embedding, or upsert"
+        " into a new document store."
     )
+
+
+async def current_space(resources: Resources, workspace: UUID, store_id: UUID) -> Space | None:
+    """The space that a document store has; None while it has none.
+
+    Raises `NotFound`, and `EmbeddingChanged` when the configured embedder writes into another space.
+    """
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+    if store is None:
+        raise NotFound(f"Document store {store_id} was deleted")
+    if store.collection is None:
+        return None
+    embedder = await embedder_of(resources, workspace, store.embedding)
+    check_space(store, await fingerprint_of(embedder))
+    return Space(store_id, store.collection, embedder)
 
 
 async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> Space:
@@ -76,7 +93,6 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
 
     Raises `EmbeddingChanged` when the configured embedder writes into another space than the store's vectors are in.
     """
-    collection = collection_of(store_id)
     while True:
         async with resources.database.read(workspace) as scope:
             store = await records.get(scope, store_id)
@@ -84,18 +100,38 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
             raise NotFound(f"Document store {store_id} was deleted")
         embedder = await embedder_of(resources, workspace, store.embedding)
         fingerprint = await fingerprint_of(embedder)
-        if store.fingerprint is not None and dict(store.fingerprint) == fingerprint:
-            return Space(store_id, collection, embedder)
+        if store.collection is not None and dict(store.fingerprint or {}) == fingerprint:
+            return Space(store_id, store.collection, embedder)
+        former = None
         async with resources.database.write(workspace) as scope:
             now = await records.lock(scope, store_id)
             if now is None or now.embedding != store.embedding:
                 continue
-            if now.fingerprint is not None and await ledger.count_chunks(scope, store_id):
+            collection = now.collection
+            if collection is not None and await chunk_rows.any_indexed(scope, store_id):
                 check_space(now, fingerprint)
-            if now.fingerprint != fingerprint:
-                joins = Capability.TRANSACTION in resources.vectors.capabilities
-                vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
-                await vectors.drop(collection)
-                await vectors.create(collection, int(fingerprint["dimension"]))
-                await records.set_space(scope, store_id, fingerprint, collection)
-            return Space(store_id, collection, embedder)
+            if collection is None or now.fingerprint != fingerprint:
+                former, collection = collection, await _make(resources, scope, store_id, fingerprint)
+        resources.stores.forget(workspace, store_id)
+        if former is not None:
+            await drop_collections(resources, workspace, [former])
+        return Space(store_id, collection, embedder)
+
+
+async def _make(resources: Resources, scope: Scope, store_id: UUID, fingerprint: Mapping[str, Any]) -> str:
+    """A new, empty collection, which is the document store's from now on."""
+    collection = await records.add_collection(scope, store_id)
+    joins = Capability.TRANSACTION in resources.vectors.capabilities
+    vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
+    await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
+    await vectors.create(collection, int(fingerprint["dimension"]))
+    await records.set_space(scope, store_id, fingerprint, collection)
+    return collection
+
+
+async def drop_collections(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:
+    """Drop collections that no document store searches any more. May be done twice."""
+    for name in names:
+        await resources.vectors.drop(name)
+    async with resources.database.write(workspace) as scope:
+        await records.forget_collections(scope, names)

@@ -104,6 +104,10 @@ class Upsert:
     doc_id: UUID | None = None
     metadata: Mapping[str, Any] | None = None
     replace_existing: bool = False
+    chunk_only: bool = False
+    """Chunks are made, and indexed only if the document store has vectors already."""
+    remake: bool = False
+    """Edited chunks are made again from their source though it is the same; `replace_existing` does that too."""
     new_store: bool = False
     new_store_name: str | None = None
     new_store_description: str | None = None

@@ -32,16 +32,17 @@ async def stores(scope: Scope) -> list[StoreRow]:
     """The workspace's document stores, by name."""
     rows = await scope.all(
         "SELECT s.id, s.name, s.collection, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id"
-        " AND j.state IN ('queued', 'running')) AS busy FROM document_stores s"
+        " AND j.state IN ('queued', 'running', 'paused')) AS busy FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL ORDER BY s.name, s.id"
     )
     return [StoreRow(row["id"], row["name"], row["collection"], row["busy"]) for row in rows]
 
 
 async def count(scope: Scope, store_id: UUID) -> int:
-    """How many chunks the ledger has."""
+    """How many indexed chunks the ledger has."""
     row = await scope.one(
-        "SELECT count(*) AS chunks FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s",
+        "SELECT count(*) AS chunks FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND number IS NOT NULL",
         store=store_id,
     )
     assert row is not None

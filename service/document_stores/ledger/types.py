@@ -49,26 +49,46 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A piece of a document's text with its metadata. `position` counts from 0 in its document."""
+    """A piece of a document's text with its metadata. `position` counts from 0 in its document.
+
+    `number` names the chunk in the keyword index and among the vectors; None: it is in neither of them.
+    """
 
     id: UUID
     document_id: UUID
     loader_id: UUID
-    number: int
+    number: int | None
     position: int
+    head: str
     text: str
     metadata: Mapping[str, Any]
+    edited: bool
+
+    @property
+    def index_text(self) -> str:
+        """What is embedded and searched by words."""
+        return indexed(self.head, self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk that the plan for a document asks for; `index_text` is what is embedded and searched by words."""
+    """A chunk that the plan for a document asks for. `head` holds the lines that its text is indexed under."""
 
     id: UUID
     position: int
     text: str
     metadata: Mapping[str, Any]
-    index_text: str
+    head: str = ""
+
+    @property
+    def index_text(self) -> str:
+        """What is embedded and searched by words."""
+        return indexed(self.head, self.text)
+
+
+def indexed(head: str, text: str) -> str:
+    """What is embedded and searched by words for a chunk: its text, under its head if it has one."""
+    return f"{head}\n{text}" if head else text
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.document_stores.ingest import BATCH
+from service.document_stores.indexing.texts import BATCH
 from service.settings import Settings
 from tests.service.document_stores.talk import Talk
 from tests.stubs.openai_server import OpenAIStub, Script

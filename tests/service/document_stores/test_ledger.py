@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from service.document_stores import service
-from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.types import Component, StoreRow, Upload, Upsert
 from service.jobs import service as jobs
 from service.jobs.types import Job, JobState
@@ -112,7 +112,7 @@ class Town:
                 await self.runner._run(str(job.id))
             except Crash:
                 if given_up and round_ == crashes - 1:
-                    await jobs.cancel(talk.resources.database, talk.workspace, job.id)
+                    await jobs.cancel(talk.resources.database, talk.resources.queue, talk.workspace, job.id)
             else:
                 break
         self.crasher.left = None
@@ -153,7 +153,7 @@ class Town:
         async with talk.resources.database.read(talk.workspace) as scope:
             for topic in TOPICS:
                 hits = await talk.resources.lexical.search(scope, self.row.id, topic, 100_000)
-                shown = await ledger.best_chunks(scope, self.row.id, hits.numbers.tolist(), 100_000)
+                shown = await chunk_rows.best(scope, self.row.id, hits.numbers.tolist(), 100_000)
                 wanted = sum(topics.count(topic) for topics, _ in self.files.values())
                 assert len(shown) == len(hits.numbers) == wanted, topic
                 assert all(chunk.text.startswith(topic) for chunk in shown)

@@ -1,0 +1,27 @@
+"""What chunks are indexed by: the vectors of an embedder, and words."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from service.document_stores.pacing import paced
+from service.document_stores.shelf import Indexed
+from service.providers.embedding.base import Embedder
+from stores.lexical.analysis import Analysed, analyse
+
+BATCH = 64
+"""Chunks embedded and committed together: small enough to lose little, large enough to cost few commits."""
+
+
+async def index_texts(
+    embedder: Embedder, texts: Sequence[str], waiting: Callable[[], Awaitable[None]]
+) -> list[Indexed]:
+    """What these texts are indexed by, in order. A provider that limits its rate or fails for a while is waited for,
+    as `paced` does. Raises the provider's errors, also for vectors that are not as they should be."""
+    vectors, words = await asyncio.gather(
+        paced(lambda: embedder.embed_array(texts), waiting), asyncio.to_thread(_analyse, texts)
+    )
+    return [Indexed(vector, analysed) for vector, analysed in zip(vectors, words, strict=True)]
+
+
+def _analyse(texts: Sequence[str]) -> list[Analysed]:
+    return [analyse(text) for text in texts]

@@ -1,0 +1,1 @@
+"""The chunks of the ledger; see `service.document_stores.ledger`."""

@@ -1,0 +1,242 @@
+"""The rows of chunks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
+from stores.records.database import Scope
+from stores.vector.filters import Filter
+from stores.vector.jsonb import compile_filter
+
+
+def _chunk(row: DictRow) -> ChunkRow:
+    return ChunkRow(
+        id=row["id"],
+        document_id=row["document_id"],
+        loader_id=row["loader_id"],
+        number=row["number"],
+        position=row["position"],
+        head=row["head"],
+        text=row["text"],
+        metadata=row["metadata"],
+        edited=row["edited"],
+    )
+
+
+async def of_documents(scope: Scope, document_ids: Sequence[UUID]) -> list[UUID]:
+    """The chunks of these documents, live or not."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND document_id = ANY(%(ids)s)",
+        ids=list(document_ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def hidden(scope: Scope, document_ids: Sequence[UUID]) -> list[UUID]:
+    """The chunks of these documents that are not live: left by uploads that did not end."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND document_id = ANY(%(ids)s) AND NOT live",
+        ids=list(document_ids),
+    )
+    return [row["id"] for row in rows]
+
+
+async def hidden_of_job(scope: Scope, store_id: UUID, job_id: UUID) -> list[UUID]:
+    """The chunks that a job which has ended left without making them live; their documents are locked, those that
+    another job works on are left out."""
+    rows = await scope.all(
+        "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
+        " AND c.store_id = %(store)s AND NOT c.live"
+        " AND (d.job_id = %(job)s OR (c.job_id = %(job)s AND d.state <> 'pending')) FOR UPDATE OF d",
+        store=store_id,
+        job=job_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def index_of(scope: Scope, document_id: UUID) -> dict[UUID, DictRow]:
+    """Every chunk of a document by id: job, number, position, metadata, whether it is live and was edited."""
+    rows = await scope.all(
+        "SELECT id, job_id, number, position, metadata, live, edited FROM chunks"
+        " WHERE workspace_id = %(workspace)s AND document_id = %(document)s",
+        document=document_id,
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def known(scope: Scope, store_id: UUID, ids: Sequence[UUID], *, edited: bool = True) -> set[UUID]:
+    """Those of the ids that the ledger holds; with `edited=False`, holds as they were made from their source."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)"
+        " AND (%(edited)s OR NOT edited)",
+        store=store_id,
+        ids=list(ids),
+        edited=edited,
+    )
+    return {row["id"] for row in rows}
+
+
+async def insert(
+    scope: Scope,
+    store_id: UUID,
+    job_id: UUID,
+    rows: Sequence[tuple[DocumentRow, NewChunk, int | None]],
+) -> None:
+    """Add chunks, those that are indexed with their number; they become live with `complete`."""
+    async with (
+        scope.connection.cursor() as cursor,
+        cursor.copy(
+            "COPY chunks (id, workspace_id, store_id, document_id, loader_id, number, position, head, text, metadata,"
+            " job_id) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["uuid", "uuid", "uuid", "uuid", "uuid", "int4", "int4", "text", "text", "jsonb", "uuid"])
+        for document, chunk, number in rows:
+            await copy.write_row(
+                (
+                    chunk.id,
+                    scope.workspace,
+                    store_id,
+                    document.id,
+                    document.loader_id,
+                    number,
+                    chunk.position,
+                    chunk.head,
+                    chunk.text,
+                    Jsonb(dict(chunk.metadata)),
+                    job_id,
+                )
+            )
+
+
+async def revise(scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int, Mapping[str, Any]]]) -> None:
+    """Give chunks whose text stayed their new position and metadata."""
+    if rows:
+        await scope.many(
+            "UPDATE chunks SET position = %(position)s, metadata = %(metadata)s"
+            " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+            [
+                {"id": row, "position": position, "metadata": Jsonb(dict(meta)), "store": store_id}
+                for row, position, meta in rows
+            ],
+        )
+
+
+async def replace(
+    scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int | None, str, str, Mapping[str, Any]]], *, edited: bool
+) -> None:
+    """Give chunks another number, head, text and metadata; `edited`: these are not what their source says."""
+    await scope.many(
+        "UPDATE chunks SET number = %(number)s, head = %(head)s, text = %(text)s, metadata = %(metadata)s,"
+        " edited = %(edited)s WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+        [
+            {
+                "id": row,
+                "number": number,
+                "head": head,
+                "text": text,
+                "metadata": Jsonb(dict(meta)),
+                "edited": edited,
+                "store": store_id,
+            }
+            for row, number, head, text, meta in rows
+        ],
+    )
+
+
+async def delete(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> list[int]:
+    """Remove chunks; returns the numbers of those that were indexed."""
+    rows = await scope.all(
+        "DELETE FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)"
+        " RETURNING number",
+        store=store_id,
+        ids=list(ids),
+    )
+    return [row["number"] for row in rows if row["number"] is not None]
+
+
+async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int) -> list[ChunkRow]:
+    """The first `limit` of the numbered chunks that may be shown, in the order of `numbers`."""
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited"
+        " FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS wanted (number, place)"
+        " JOIN chunks c ON c.store_id = %(store)s AND c.number = wanted.number AND c.live"
+        " JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL"
+        " WHERE c.workspace_id = %(workspace)s ORDER BY wanted.place LIMIT %(limit)s",
+        store=store_id,
+        numbers=list(numbers),
+        limit=limit,
+    )
+    return [_chunk(row) for row in rows]
+
+
+async def numbers_where(scope: Scope, store_id: UUID, where: Filter) -> list[int]:
+    """The numbers of the live, indexed chunks whose metadata pass a filter, in ascending order."""
+    compiled = compile_filter(where, sql.Identifier("metadata"))
+    statement = sql.SQL(
+        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live"
+        " AND number IS NOT NULL AND {} ORDER BY number"
+    ).format(compiled.expression)
+    rows = await scope.all(statement, store=store_id, **compiled.params)
+    return [row["number"] for row in rows]
+
+
+async def count(scope: Scope, store_id: UUID) -> int:
+    """Chunks of a document store, live or not."""
+    row = await scope.one(
+        "SELECT count(*) AS n FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s", store=store_id
+    )
+    return int(row["n"]) if row else 0
+
+
+async def any_indexed(scope: Scope, store_id: UUID) -> bool:
+    """Whether a chunk of the document store has a vector."""
+    row = await scope.one(
+        "SELECT 1 AS one FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND number IS NOT NULL LIMIT 1",
+        store=store_id,
+    )
+    return row is not None
+
+
+async def page(
+    scope: Scope, store_id: UUID, loader_id: UUID | None, offset: int, limit: int
+) -> tuple[list[ChunkRow], int, int]:
+    """A page of the live chunks in order of document and position, their number, and their characters in all."""
+    filters = (
+        "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
+        " AND c.store_id = %(store)s AND c.live AND (%(loader)s::uuid IS NULL OR c.loader_id = %(loader)s)"
+    )
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited "
+        + filters
+        + " ORDER BY d.created_at, d.id, c.position OFFSET %(offset)s LIMIT %(limit)s",
+        store=store_id,
+        loader=loader_id,
+        offset=offset,
+        limit=limit,
+    )
+    total = await scope.one(
+        "SELECT count(*) AS n, coalesce(sum(length(c.text)), 0) AS characters " + filters,
+        store=store_id,
+        loader=loader_id,
+    )
+    assert total is not None
+    return [_chunk(row) for row in rows], int(total["n"]), int(total["characters"])
+
+
+async def added_by(scope: Scope, job_id: UUID, limit: int) -> list[ChunkRow]:
+    """The first live chunks that a job added, in reading order."""
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited"
+        " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
+        " AND c.job_id = %(job)s AND c.live ORDER BY d.created_at, d.id, c.position LIMIT %(limit)s",
+        job=job_id,
+        limit=limit,
+    )
+    return [_chunk(row) for row in rows]
