@@ -32,14 +32,14 @@ class NothingLoaded(Unprocessable):
 async def ingest(work: Work) -> Mapping[str, Any]:
     """Index the documents of an upsert; of one that only makes chunks, if the document store has vectors.
 
-    Raises `NothingLoaded` when every one of them failed.
+    Raises `NothingLoaded` when every one of them failed, unless the payload says that some of it may (`partly`).
     """
     job, resources = work.job, work.resources
     store_id = UUID(work.payload["storeId"])
     find = current_space if work.payload.get("chunkOnly") else open_space
     space = await paced(lambda: find(resources, job.workspace, store_id), lambda: _note_waiting(work))
     outcome = await Ingestion(work, store_id, space).run()
-    if outcome.failed and not outcome.documents:
+    if outcome.failed and not outcome.documents and not work.payload.get("partly"):
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
         raise NothingLoaded(reasons)
     async with changing(resources, job.workspace, store_id) as shelf:
