@@ -23,6 +23,7 @@ PYDANTIC = (
     "service/chatflows/steps/*.py",  # options of steps
     "service/providers/**/*.py",  # LangChain's ports are pydantic models
     "service/retrieval/*.py",  # options of strategies
+    "service/connectors/*.py",  # options of connectors
     "service/document_stores/recipe.py",  # options of loaders and splitters
     "loaders/*.py",
     "loaders/splitters/*.py",
@@ -98,6 +99,7 @@ EDGE_DOORS = {"wire", "routes"}
 """What it shows to their edges besides: shapes and path parameters that several routes answer or take."""
 
 WIDE_DOORS = {
+    "connectors": {"base", "CONNECTORS", "open_connector", "canonical"},  # the port, and how one is made
     "chatflows": {"cache", "engine", "graph", "steps"},  # the compiler: predictions run what it compiles
     "document_stores": {"search"},  # the half of the service that answers queries
 }
