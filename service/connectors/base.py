@@ -116,6 +116,9 @@ class Connector(ABC):
     loader: ClassVar[str] = DETECT
     """The loader that reads what it fetches: a row of `LOADERS`, or `detect`."""
 
+    parallel: ClassVar[int] = 1
+    """How many fetches may run at the same time, then also beside the listing; 1: in turn, as `items` yields."""
+
     def __init__(self, options: Any, outside: Outside) -> None:
         """`options` are of the class's `Options`. Asks nothing."""
         self.outside = outside

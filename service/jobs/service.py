@@ -62,6 +62,16 @@ async def submit(
     return await enqueue(scope, queue, job.id, payload or {}, lock=lock)
 
 
+async def set_payload(scope: Scope, job_id: UUID, payload: Mapping[str, Any]) -> Job:
+    """Give a job that runs another payload in the caller's transaction: what its next attempt will be told."""
+    return await records.set_payload(scope, job_id, payload)
+
+
+async def find_in(scope: Scope, job_id: UUID) -> Job | None:
+    """A job of the workspace, as the caller's transaction sees it."""
+    return await records.get(scope, job_id)
+
+
 async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
     """Jobs of a document store that have not ended, oldest first."""
     return await records.open_jobs(scope, store_id)
