@@ -49,17 +49,42 @@ class Settings(BaseModel):
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
     max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")
     max_metadata: int = Field(16 * 1024, ge=1, description="Largest metadata object of a document, in bytes of JSON.")
+    max_request_chunks: int = Field(100_000, ge=1, description="Most chunks that one request brings in place of files.")
+    max_chunk_text: int = Field(100_000, ge=1, description="Longest text of such a chunk, in characters.")
+    max_archive: int = Field(16 * 1024 * MIB, ge=1, description="Largest archive to import, in bytes.")
     max_chunks: int = Field(1_000_000, ge=1, description="Most chunks in one document store.")
     parser_memory: int = Field(
         1024 * MIB, ge=64 * MIB, description="Address space a parser process may take, in bytes."
     )
     parser_cpu: int = Field(120, ge=1, description="CPU seconds a parser process may take for one file.")
     parser_wall: float = Field(300.0, gt=0, description="Seconds a parser process may take for one file.")
+    tesseract: str = Field(
+        "tesseract", description="Program that reads pictures and scanned pages, by name or path; empty: none."
+    )
+    ocr_languages: str = Field(
+        "eng", description="Languages of pictures by tesseract's codes, joined by `+`; those not installed are skipped."
+    )
+    ocr_pages: int = Field(500, ge=1, description="Most pages of one file that are read as pictures.")
+    ocr_pixels: int = Field(100_000_000, ge=1, description="Most pixels of a picture; a larger one is not decoded.")
+    ocr_page_seconds: int = Field(60, ge=1, description="CPU seconds tesseract may take for one page.")
+    ocr_seconds: float = Field(3600.0, gt=0, description="Seconds tesseract may take for one file.")
     parser_processes: int = Field(
         0, ge=0, le=64, description="Files that one process reads at the same time; 0: `worker_concurrency`."
     )
     parser_line: int = Field(
         32, ge=0, description="Files of requests that wait for a parser; further requests are told to come back (503)."
+    )
+    attachment_days: float = Field(30.0, gt=0, description="Days that the files of a conversation are kept.")
+    attachment_space: int = Field(
+        1024 * MIB, ge=0, description="Most bytes of conversations' files that are kept of one chatflow."
+    )
+    max_attachments: int = Field(20, ge=1, description="Most files that a conversation brings in one request.")
+    max_attachment_text: int = Field(
+        2_000_000, ge=1, description="Most characters of text in the files that a conversation brings in one request."
+    )
+    widget_upserts: bool = Field(
+        False,
+        description="Let chat widgets upsert files without a key, where the flow's vector store has `fileUpload` on.",
     )
     upsert_wait: float = Field(
         600.0, gt=0, description="Seconds an upsert call waits for its job before it answers 202 with the job's URL."

@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from loaders.base import LoaderError, Source
+from loaders.base import Failure, LoaderError, Source
 from loaders.splitters.base import SplitterError
-from service.document_stores.indexing.texts import BATCH, index_texts
+from service.document_stores.indexing.texts import BATCH, index_chunks
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
+from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
+from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.recipe import Recipe, plan
+from service.document_stores.record_managers import Cleanup
 from service.document_stores.shelf import Indexed, Revision, Shelf, changing
 from service.document_stores.space import Space
 from service.errors import TooLarge
@@ -82,6 +85,7 @@ class Ingestion:
         self._space = space
         self._collection = space.collection if space else None
         self._store = store_id
+        self._cleanup = Cleanup(work.payload.get("cleanup", Cleanup.INCREMENTAL))
         self._outcome = Outcome.from_json(work.job.result)
         self._writing = asyncio.Lock()  # one transaction at a time notes the outcome, so that none is lost
         self._done = 0
@@ -110,7 +114,12 @@ class Ingestion:
         async with changing(self._work.resources, job.workspace, self._store) as shelf:
             documents = await ledger.of_job(shelf.scope, job.id)
             digests = _digests(documents)
-            same = {document.id for document in documents if document.digest == digests[document.id]}
+            same = {
+                document.id
+                for document in documents
+                if document.digest == digests[document.id]
+                and (self._cleanup is Cleanup.NONE or not document.superseded)
+            }
             settled = await ledger.settle(shelf.scope, self._store, sorted(same), job.id)
             await shelf.remove(await chunk_rows.hidden(shelf.scope, list(settled)))
             self._outcome.counts.skipped += sum(settled.values())
@@ -142,15 +151,31 @@ class Ingestion:
 
     async def _prepare(self, document: DocumentRow) -> Prepared:
         work, recipe = self._work, Recipe.from_json(document.recipe)
-        splitter = recipe.make_splitter()
-        async with work.resources.blobs.path(document.blob) as path:
-            source = Source(path, document.name)
-            loaded = await work.resources.sandbox.load(source, recipe.loader, recipe.loader_options)
-        chunks = await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
+        chunks = await self._plan(document, recipe)
+        await self._check_vectors(chunks)
         async with work.resources.database.read(work.job.workspace) as scope:
             present = await chunk_rows.known(scope, self._store, [chunk.id for chunk in chunks], edited=False)
         to_add = [chunk for chunk in chunks if chunk.id not in present]
         return Prepared(document, recipe.digest(document.sha256), document.mime, chunks, to_add)
+
+    async def _plan(self, document: DocumentRow, recipe: Recipe) -> list[NewChunk]:
+        resources, splitter = self._work.resources, recipe.make_splitter()
+        async with resources.blobs.path(document.blob) as path:
+            if recipe.loader == OWN_CHUNKS:
+                return await asyncio.to_thread(
+                    plan_own, self._store, document.source, document.name, recipe.metadata, path
+                )
+            loaded = await resources.sandbox.load(Source(path, document.name), recipe.loader, recipe.loader_options)
+        return await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
+
+    async def _check_vectors(self, chunks: Sequence[NewChunk]) -> None:
+        """Raises `LoaderError` for vectors that are from another space than the document store's by now."""
+        brought = {len(chunk.vector) // 4 for chunk in chunks if chunk.vector is not None}
+        if brought and self._space is not None:
+            size = (await self._space.embedder.fingerprint()).dimension
+            if brought != {size}:
+                what = f"The vectors have {', '.join(map(str, brought))} numbers, the document store's have {size}."
+                raise LoaderError(Failure.BAD_OPTION, what)
 
     async def _fail(self, document: DocumentRow, code: str, message: str) -> None:
         job = self._work.job
@@ -166,7 +191,7 @@ class Ingestion:
         committing: asyncio.Task[None] | None = None
         try:
             async for batch, complete in self._batches(queue, producer):
-                found = await self._index_batch([chunk.index_text for _, chunk in batch])
+                found = await self._index_batch([chunk for _, chunk in batch])
                 if committing:
                     await committing
                 committing = asyncio.create_task(self._commit(batch, found, complete))
@@ -177,11 +202,11 @@ class Ingestion:
                 committing.cancel()
                 await asyncio.gather(committing, return_exceptions=True)
 
-    async def _index_batch(self, texts: Sequence[str]) -> Sequence[Indexed | None]:
-        """What these texts are indexed by. A provider that limits or fails for a while is waited for."""
+    async def _index_batch(self, chunks: Sequence[NewChunk]) -> Sequence[Indexed | None]:
+        """What these chunks are indexed by. A provider that limits or fails for a while is waited for."""
         if self._space is None:
-            return [None] * len(texts)
-        return await index_texts(self._space.embedder, texts, self._note_waiting)
+            return [None] * len(chunks)
+        return await index_chunks(self._space.embedder, chunks, self._note_waiting)
 
     async def _batches(
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]
@@ -256,6 +281,10 @@ class Ingestion:
         if lost := planned.keys() - before.keys():
             raise RuntimeError(f"{len(lost)} chunks of {item.document.name!r} went while its job ran")
         stale = [chunk for chunk in before if chunk not in planned]
+        former: list[UUID] = []  # shown beside the new ones: nothing that was live goes
+        if self._cleanup is Cleanup.NONE:
+            former = sorted((each for each in stale if before[each]["live"]), key=lambda each: before[each]["position"])
+            stale = [chunk for chunk in stale if not before[chunk]["live"]]
         await shelf.remove(stale)
         counts.deleted += sum(before[chunk]["live"] for chunk in stale)  # the others were never shown
         kept = [(row, planned[chunk]) for chunk, row in before.items() if chunk in planned]
@@ -266,19 +295,22 @@ class Ingestion:
         ]
         await shelf.replace(edited, self._collection, edited=False)
         same = [(row, chunk) for row, chunk in kept if not row["edited"]]
-        changed = [(row, chunk) for row, chunk in same if row["metadata"] != chunk.metadata]
+        changed = [(row, chunk) for row, chunk in same if _differ(row["metadata"], chunk.metadata)]
         await shelf.describe({row["number"]: chunk.metadata for row, chunk in changed if row["number"] is not None})
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept
-            if row["position"] != chunk.position or row["metadata"] != chunk.metadata
+            if row["position"] != chunk.position or _differ(row["metadata"], chunk.metadata)
+        ]
+        moved += [
+            (chunk, position, before[chunk]["metadata"]) for position, chunk in enumerate(former, len(item.chunks))
         ]
         await chunk_rows.revise(shelf.scope, self._store, moved)
-        await ledger.complete(shelf.scope, item.document, item.digest, item.mime, job.id)
+        await ledger.complete(shelf.scope, item.document, item.digest, item.mime, job.id, superseded=len(former))
         for row, chunk in kept:
             if not row["live"]:
                 counts.added += row["job_id"] != job.id  # left by an upload that did not end
-            elif row["edited"] or row["metadata"] != chunk.metadata:
+            elif row["edited"] or _differ(row["metadata"], chunk.metadata):
                 counts.updated += 1
             else:
                 counts.skipped += 1
@@ -287,6 +319,11 @@ class Ingestion:
     async def _note(self, scope: Scope, stage: str = "indexing") -> None:
         """Keep progress and counts with the batch's commit. Raises `Stopped` when the job is to stop."""
         await self._work.note(scope, stage, self._done, self._total, self._outcome.as_json())
+
+
+def _differ(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Whether two JSON objects differ, if only in a type: to Python, 1 equals 1.0 and true."""
+    return left != right or json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True)
 
 
 def _digests(documents: Sequence[DocumentRow]) -> dict[Any, bytes]:

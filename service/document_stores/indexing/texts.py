@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import numpy as np
+
+from service.document_stores.ledger.types import NewChunk
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import Indexed
 from service.providers.embedding.base import Embedder
@@ -21,6 +24,20 @@ async def index_texts(
         paced(lambda: embedder.embed_array(texts), waiting), asyncio.to_thread(_analyse, texts)
     )
     return [Indexed(vector, analysed) for vector, analysed in zip(vectors, words, strict=True)]
+
+
+async def index_chunks(
+    embedder: Embedder, chunks: Sequence[NewChunk], waiting: Callable[[], Awaitable[None]]
+) -> list[Indexed]:
+    """As `index_texts`, of chunks; the vectors that some brought with them are taken as they are."""
+    texts = [chunk.index_text for chunk in chunks if chunk.vector is None]
+    embedded = iter(await index_texts(embedder, texts, waiting))
+    brought = [chunk for chunk in chunks if chunk.vector is not None]
+    words = iter(await asyncio.to_thread(_analyse, [chunk.index_text for chunk in brought]))
+    return [
+        next(embedded) if chunk.vector is None else Indexed(np.frombuffer(chunk.vector, "<f4"), next(words))
+        for chunk in chunks
+    ]
 
 
 def _analyse(texts: Sequence[str]) -> list[Analysed]:

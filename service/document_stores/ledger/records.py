@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import DocumentRow, DocumentState
 from stores.records.database import Scope
+from stores.vector.points import encode
 
 
 def _document(row: DictRow) -> DocumentRow:
@@ -30,6 +31,7 @@ def _document(row: DictRow) -> DocumentRow:
         error=row["error"],
         chunks=row["chunks"],
         characters=row["characters"],
+        superseded=row["superseded"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -39,7 +41,7 @@ async def claim(scope: Scope, row: Mapping[str, Any], *, remake: bool = False) -
     """Put an upload into the ledger under its source: a new document, or the newest content of a known one.
 
     The document then belongs to the job in `row`. `remake` has edited chunks made again though the content is the same.
-    Returns its id, and the blob that this upload replaced.
+    A row without `namespace` is in the one without a name. Returns its id, and the blob that this upload replaced.
     """
     before = await scope.one(
         "SELECT id, blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store_id)s"
@@ -47,14 +49,15 @@ async def claim(scope: Scope, row: Mapping[str, Any], *, remake: bool = False) -
         store_id=row["store_id"],
         source=row["source"],
     )
-    params = {**row, "recipe": Jsonb(row["recipe"]), "remake": remake}
+    params = {"namespace": "", **row, "recipe": Jsonb(row["recipe"], encode), "remake": remake}
     after = await scope.one(
         "INSERT INTO documents (id, workspace_id, store_id, loader_id, job_id, source, name, mime, size, sha256, blob,"
-        " recipe) VALUES (%(id)s, %(workspace)s, %(store_id)s, %(loader_id)s, %(job_id)s, %(source)s, %(name)s,"
-        " %(mime)s, %(size)s, %(sha256)s, %(blob)s, %(recipe)s)"
+        " recipe, namespace) VALUES (%(id)s, %(workspace)s, %(store_id)s, %(loader_id)s, %(job_id)s, %(source)s,"
+        " %(name)s, %(mime)s, %(size)s, %(sha256)s, %(blob)s, %(recipe)s, %(namespace)s)"
         " ON CONFLICT (store_id, source) DO UPDATE SET loader_id = excluded.loader_id, job_id = excluded.job_id,"
         " name = excluded.name, mime = excluded.mime, size = excluded.size, sha256 = excluded.sha256,"
-        " blob = excluded.blob, recipe = excluded.recipe, state = 'pending', updated_at = now(),"
+        " blob = excluded.blob, recipe = excluded.recipe, namespace = excluded.namespace, state = 'pending',"
+        " updated_at = now(),"
         " digest = CASE WHEN %(remake)s AND documents.edited THEN NULL ELSE documents.digest END RETURNING id",
         **params,
     )
@@ -110,9 +113,11 @@ async def lock(scope: Scope, document_ids: Sequence[UUID], job_id: UUID) -> set[
     return {row["id"] for row in rows}
 
 
-async def complete(scope: Scope, document: DocumentRow, digest: bytes, mime: str | None, job_id: UUID) -> None:
-    """The document's planned chunks are all there, and no others: they become live. What was not live before counts
-    as added by this job."""
+async def complete(
+    scope: Scope, document: DocumentRow, digest: bytes, mime: str | None, job_id: UUID, *, superseded: int = 0
+) -> None:
+    """The document's planned chunks are all there, and no others but `superseded` former ones: they become live. What
+    was not live before counts as added by this job."""
     await scope.run(
         "UPDATE chunks SET live = true, loader_id = %(loader)s,"
         " job_id = CASE WHEN live THEN job_id ELSE %(job)s END"
@@ -123,22 +128,23 @@ async def complete(scope: Scope, document: DocumentRow, digest: bytes, mime: str
     )
     await scope.run(
         "UPDATE documents SET state = 'ready', digest = %(digest)s, mime = coalesce(mime, %(mime)s),"
-        " error_code = NULL, error = NULL, edited = false, updated_at = now(),"
+        " error_code = NULL, error = NULL, edited = false, superseded = %(superseded)s, updated_at = now(),"
         " (chunks, characters) = (SELECT count(*), coalesce(sum(length(text)), 0) FROM chunks"
         " WHERE document_id = %(id)s) WHERE workspace_id = %(workspace)s AND id = %(id)s",
         id=document.id,
         digest=digest,
         mime=mime,
+        superseded=superseded,
     )
 
 
 async def settle(scope: Scope, store_id: UUID, document_ids: Sequence[UUID], job_id: UUID) -> dict[UUID, int]:
-    """These documents of the job are as they should be: ready without work. Returns their numbers of chunks; those
-    that are another job's by now are left out."""
+    """These documents of the job are as they should be: ready without work. Returns their numbers of chunks, without
+    those of former content; documents that are another job's by now are left out."""
     rows = await scope.all(
         "UPDATE documents SET state = 'ready', error_code = NULL, error = NULL, updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s) AND job_id = %(job)s"
-        " RETURNING id, chunks",
+        " RETURNING id, greatest(chunks - superseded, 0) AS chunks",
         store=store_id,
         ids=list(document_ids),
         job=job_id,
@@ -203,16 +209,32 @@ async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], jo
     return [row["blob"] for row in rows]
 
 
-async def claim_all(scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID) -> int:
+async def mark_others_leaving(scope: Scope, store_id: UUID, namespace: str, job_id: UUID) -> list[str]:
+    """The documents of a namespace that are not the job's are to be removed when it is done; returns their blobs."""
+    rows = await scope.all(
+        "UPDATE documents SET state = 'leaving', job_id = %(job)s WHERE workspace_id = %(workspace)s"
+        " AND store_id = %(store)s AND namespace = %(namespace)s AND job_id IS DISTINCT FROM %(job)s RETURNING blob",
+        store=store_id,
+        namespace=namespace,
+        job=job_id,
+    )
+    return [row["blob"] for row in rows]
+
+
+async def claim_all(
+    scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID, *, namespace: str | None = None
+) -> int:
     """Give the documents of a loader to a job, to be made again from their uploads by a recipe, those with edited
-    chunks even if it is the same one; says how many."""
+    chunks even if it is the same one; says how many. They stay in their namespace unless another is given."""
     return await scope.run(
         "UPDATE documents SET state = 'pending', job_id = %(job)s, recipe = %(recipe)s, updated_at = now(),"
+        " namespace = coalesce(%(namespace)s, namespace),"
         " digest = CASE WHEN edited THEN NULL ELSE digest END"
         " WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s",
         loader=loader_id,
-        recipe=Jsonb(dict(recipe)),
+        recipe=Jsonb(dict(recipe), encode),
         job=job_id,
+        namespace=namespace,
     )
 
 
@@ -247,7 +269,9 @@ async def blobs_in_use(scope: Scope, store_id: UUID, keys: Sequence[str]) -> set
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
     """The blob keys of every document of a document store."""
     rows = await scope.all(
-        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s", store=store_id
+        "SELECT DISTINCT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND blob <> ''",
+        store=store_id,
     )
     return [row["blob"] for row in rows]
 

@@ -10,9 +10,11 @@ from uuid import UUID
 
 
 class DocumentState(StrEnum):
-    """PENDING while its job has not come to it; READY when its chunks are live; LEAVING when its job will remove it
-    once what replaces it is there; FAILED with a reason."""
+    """SAVED when it waits for somebody to process its loader; PENDING while its job has not come to it; READY when its
+    chunks are live; LEAVING when its job (without one: the next of its loader) will remove it once what replaces it is
+    there; FAILED with a reason."""
 
+    SAVED = "saved"
     PENDING = "pending"
     READY = "ready"
     LEAVING = "leaving"
@@ -24,6 +26,7 @@ class DocumentRow:
     """A source in a document store: what was uploaded last, and how far it is indexed.
 
     `digest` is that of the content and recipe which the live chunks were made from; `blob` holds the newest upload.
+    `superseded` of the live chunks are from former content, kept because a record manager wants it.
     """
 
     id: UUID
@@ -43,6 +46,7 @@ class DocumentRow:
     error: str | None
     chunks: int
     characters: int
+    superseded: int
     created_at: datetime
     updated_at: datetime
 
@@ -72,13 +76,15 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk that the plan for a document asks for. `head` holds the lines that its text is indexed under."""
+    """A chunk that the plan for a document asks for. `head` holds the lines that its text is indexed under; `vector`
+    its embedding as 32-bit floats, little-endian, where its caller brought one."""
 
     id: UUID
     position: int
     text: str
     metadata: Mapping[str, Any]
     head: str = ""
+    vector: bytes | None = None
 
     @property
     def index_text(self) -> str:
@@ -104,6 +110,15 @@ class Counts:
 def chunk_id(store: UUID, source: str, fingerprint: str, text: str, index_text: str, occurrence: int) -> UUID:
     """The id of a chunk: equal for equal text, indexed equally, cut by an equal splitter from one source, so that
     upserting twice adds nothing. `occurrence` tells equal chunks of one document apart."""
-    parts = (store.hex, source, fingerprint, str(occurrence), text, index_text)
+    parts = (source, fingerprint, str(occurrence), text, index_text)
     digest = sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
-    return UUID(bytes=digest[:16], version=4)
+    return masked(store, UUID(bytes=digest[:16], version=4))
+
+
+def masked(store: UUID, key: UUID) -> UUID:
+    """A chunk's key, which is the same in every document store, as its id in this one; and an id as its key again.
+
+    So a chunk can move to another document store, an edited one too, whose first text nobody knows any more.
+    """
+    mask = sha256(store.bytes).digest()
+    return UUID(bytes=bytes(left ^ right for left, right in zip(key.bytes, mask, strict=False)), version=4)

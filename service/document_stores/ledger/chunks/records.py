@@ -12,6 +12,7 @@ from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
 from stores.records.database import Scope
 from stores.vector.filters import Filter
 from stores.vector.jsonb import compile_filter
+from stores.vector.points import encode
 
 
 def _chunk(row: DictRow) -> ChunkRow:
@@ -108,7 +109,7 @@ async def insert(
                     chunk.position,
                     chunk.head,
                     chunk.text,
-                    Jsonb(dict(chunk.metadata)),
+                    Jsonb(dict(chunk.metadata), encode),
                     job_id,
                 )
             )
@@ -121,7 +122,7 @@ async def revise(scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int, M
             "UPDATE chunks SET position = %(position)s, metadata = %(metadata)s"
             " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
             [
-                {"id": row, "position": position, "metadata": Jsonb(dict(meta)), "store": store_id}
+                {"id": row, "position": position, "metadata": Jsonb(dict(meta), encode), "store": store_id}
                 for row, position, meta in rows
             ],
         )
@@ -140,7 +141,7 @@ async def replace(
                 "number": number,
                 "head": head,
                 "text": text,
-                "metadata": Jsonb(dict(meta)),
+                "metadata": Jsonb(dict(meta), encode),
                 "edited": edited,
                 "store": store_id,
             }
