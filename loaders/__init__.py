@@ -85,6 +85,12 @@ LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
         ),
         "rst": LoaderRow("loaders.markup:RstLoader", "reStructuredText", (".rst",), ("text/x-rst",)),
         "org": LoaderRow("loaders.markup:OrgLoader", "Org", (".org",), ("text/org", "text/x-org")),
+        "image": LoaderRow(
+            "loaders.image:ImageLoader",
+            "pictures of text (PNG, JPEG, TIFF, BMP, WebP, GIF; by tesseract)",
+            (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
+            ("image/png", "image/jpeg", "image/tiff", "image/bmp", "image/webp", "image/gif"),
+        ),
         "vtt": LoaderRow("loaders.subtitles:VttLoader", "subtitles (VTT)", (".vtt",), ("text/vtt",)),
         "srt": LoaderRow("loaders.subtitles:SrtLoader", "subtitles (SRT)", (".srt",), ("application/x-subrip",)),
         "code": LoaderRow(

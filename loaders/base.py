@@ -2,15 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from langchain_core.documents import Document
 
 from loaders.unicode import clean
+
+if TYPE_CHECKING:
+    from loaders.ocr import Reader
 
 
 class Failure(StrEnum):
@@ -25,6 +28,7 @@ class Failure(StrEnum):
     MEMORY = "memory"
     CRASHED = "parser_crashed"
     BAD_OPTION = "bad_option"
+    OCR_UNAVAILABLE = "ocr_unavailable"
 
 
 class Format(StrEnum):
@@ -51,7 +55,7 @@ class Source:
     """A file to load: where its bytes lie, the name its user gave it (never used as a path), its declared MIME type.
 
     A file inside another one (an attachment) has its bytes in `data`, since parsers cannot write files; `depth` counts
-    the files it lies in.
+    the files it lies in. `ocr` reads the pictures in it; None where nothing can.
     """
 
     path: Path
@@ -59,6 +63,7 @@ class Source:
     mime: str = ""
     data: bytes | None = None
     depth: int = 0
+    ocr: "Reader | None" = field(default=None, compare=False)
 
     def read(self) -> bytes:
         """All bytes of the file."""
@@ -86,7 +91,8 @@ class Loader(ABC):
     provenance: `source` (the file's name), `title` (the document's own title, else the file's name), and where they
     are known `page` (from 1, a slide too) and `pages`, `row` or `line` (from 1), `sheet`, `chapter`, `language` (of
     source code), `attachment` (the name of the file within `source` that the text comes from, with ` > ` between
-    levels). `format` is `markdown` when the text carries Markdown headings and tables, else `text`; splitters go by it.
+    levels), `ocr_confidence` (in percent, of text that was read from a picture). `format` is `markdown` when the text
+    carries Markdown headings and tables, else `text`; splitters go by it.
     Text is valid Unicode in NFC without NUL characters.
 
     Raises `LoaderError`; a file without any text is `Failure.EMPTY`, never an empty list.

@@ -13,9 +13,34 @@ from typing import Any
 
 from loaders import DETECT, canonical, detect, isolation, loader
 from loaders.base import Failure, LoaderError, Source
+from loaders.ocr import Picture
 
 LENGTH = struct.Struct("!I")
 """Before a request: its length in bytes."""
+
+PICTURE = struct.Struct("!BIII")
+"""Before the pixels of a picture that is to be read: `PICTURE_MARK`, width, height, dpi. The reply is JSON behind its
+length; an answer never begins with the mark."""
+
+PICTURE_MARK = b"\x01"
+
+
+class ChannelReader:
+    """Has pictures read on the other side of the channel."""
+
+    def __init__(self, channel: int, most_pixels: int) -> None:
+        self._channel = channel
+        self.most_pixels = most_pixels
+
+    def read(self, picture: Picture) -> str:
+        """The table of words. Raises `LoaderError`."""
+        head = PICTURE.pack(PICTURE_MARK[0], picture.width, picture.height, picture.dpi)
+        _write(self._channel, head)
+        _write(self._channel, picture.grey)
+        reply = json.loads(read_exactly(self._channel, LENGTH.unpack(read_exactly(self._channel, LENGTH.size))[0]))
+        if "failure" in reply:
+            raise LoaderError(Failure(reply["failure"]), reply["message"])
+        return str(reply["table"])
 
 
 def main(channel: int) -> int:
@@ -23,11 +48,11 @@ def main(channel: int) -> int:
     isolation.die_with(os.getppid())
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore")
-    request = json.loads(_read(channel, LENGTH.unpack(_read(channel, LENGTH.size))[0]))
+    request = json.loads(read_exactly(channel, LENGTH.unpack(read_exactly(channel, LENGTH.size))[0]))
     isolation.bound(memory_bytes=request["memory_bytes"], cpu_seconds=request["cpu_seconds"])
     isolation.cut_network()
     try:
-        answer = _answer(request)
+        answer = _answer(request, channel)
     except LoaderError as error:
         answer = _failure(error.failure, error.message)
     except MemoryError:
@@ -38,8 +63,10 @@ def main(channel: int) -> int:
     return 0
 
 
-def _answer(request: dict[str, Any]) -> bytes:
-    source = Source(Path(request["path"]), request["name"], request["mime"])
+def _answer(request: dict[str, Any], channel: int) -> bytes:
+    pixels = request["ocr_pixels"]
+    reader = None if pixels is None else ChannelReader(channel, pixels)
+    source = Source(Path(request["path"]), request["name"], request["mime"], ocr=reader)
     chosen = canonical(request["loader"])
     if chosen == DETECT:
         chosen = detect.detect(source)
@@ -60,12 +87,13 @@ def _failure(failure: Failure, message: str) -> bytes:
     return json.dumps({"failure": failure.value, "message": message}).encode()
 
 
-def _read(channel: int, length: int) -> bytes:
+def read_exactly(channel: int, length: int) -> bytes:
+    """The next `length` bytes of the channel; ends the process when the other side has gone."""
     data = bytearray()
     while len(data) < length:
         block = os.read(channel, length - len(data))
         if not block:
-            os._exit(72)  # the other side has gone
+            os._exit(72)
         data += block
     return bytes(data)
 

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from typing import Final
 
-from loaders import LOADERS, csv, ole, readable
+from loaders import LOADERS, csv, image, ole, readable
 from loaders.base import Failure, LoaderError, Source
 from loaders.unicode import clean, decode, encoding_of, is_binary
 
@@ -68,6 +68,8 @@ def detect(source: Source) -> str:
         return _archive(source, head)
     if head.startswith(b"{\\rtf"):
         return "rtf"
+    if image.is_image(head):
+        return "image"
     if is_binary(head):
         raise _unknown(source, _guess(source))
     return _text(source, head, whole)

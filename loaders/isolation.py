@@ -24,6 +24,7 @@ _DENIED = {
     "x86_64": (0xC000003E, (41, 42, 49, 43, 288, 50, 59, 322, 101, 310, 311, 425, 62, 438, 424)),
     "aarch64": (0xC00000B7, (198, 203, 200, 202, 242, 201, 221, 281, 117, 270, 271, 425, 129, 438, 424)),
 }
+_EXEC = {"x86_64": (59, 322), "aarch64": (221, 281)}
 _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # refuse with EPERM
@@ -73,17 +74,18 @@ def _limit(kind: int, soft: int, hard: int | None = None) -> None:
     resource.setrlimit(kind, (soft, hard))
 
 
-def cut_network() -> NetworkCut:
+def cut_network(*, programs: bool = False) -> NetworkCut:
     """Takes away the network in the strongest way that is possible here, and says which.
 
     FILTER: the kernel refuses the system calls that make, connect or accept sockets, that start programs or trace other
-    processes, and `kill`. It needs no rights and holds on Linux on x86-64 and ARM64, in containers too.
+    processes, and `kill`. It needs no rights and holds on Linux on x86-64 and ARM64, in containers too. With `programs`
+    programs may be started; they are bound alike.
     NAMESPACE: an empty network namespace; holds where the process is root or user namespaces are allowed.
     PYTHON: elsewhere (macOS) only Python's own `socket` is disabled; native code could still open a connection.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        if _filter(libc):
+        if _filter(libc, programs):
             return NetworkCut.FILTER
         if libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
             return NetworkCut.NAMESPACE
@@ -95,14 +97,15 @@ def _no_socket(*_: object, **__: object) -> None:
     raise PermissionError("parsers have no network")
 
 
-def _filter(libc: ctypes.CDLL) -> bool:
+def _filter(libc: ctypes.CDLL, programs: bool = False) -> bool:
     known = _DENIED.get(platform.machine())
     if known is None:
         return False
     architecture, calls = known
     lines = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     # Each test jumps to the refusal that stands after the allowance at the end.
-    tests = [(_AT_LEAST, _X32), *((_EQUAL, call) for call in calls)]
+    allowed = _EXEC[platform.machine()] if programs else ()
+    tests = [(_AT_LEAST, _X32), *((_EQUAL, call) for call in calls if call not in allowed)]
     lines += [(code, len(tests) - index, 0, number) for index, (code, number) in enumerate(tests)]
     lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
     program = _Program(len(lines), (_Instruction * len(lines))(*(_Instruction(*line) for line in lines)))

@@ -93,7 +93,12 @@ class _Block:
             return markdown_table(self.rows)
         if self.heading:
             return " ".join(" ".join(line.text.split()) for line in self.lines)
-        return "\n".join(_READ_AS_HEADING.sub(_escaped, line.text.rstrip()) for line in self.lines)
+        return escaped("\n".join(line.text.rstrip() for line in self.lines))
+
+
+def escaped(text: str) -> str:
+    """`text` without lines that Markdown would take for headings."""
+    return "\n".join(_READ_AS_HEADING.sub(_escaped, line) for line in text.split("\n"))
 
 
 def _escaped(mark: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """The process that single-use parser children are forked from: `python -m loaders.nursery SOCKET_FD`.
 
 It imports the loaders once, then forks a child for each pair of sockets it is handed (`loaders.sandbox` is the other
-side). One thread, no work of its own: a fork from it is quick and safe. A child's `watch` socket gets its exit status
+side), which reads a file or becomes a program. One thread, no work of its own: a fork from it is quick and safe. A
+child's `watch` socket gets its exit status
 and its peak memory; when the other side closes it first, the child and all of its process group are killed. When the
 control socket closes, or this process ends in any way, all children are killed.
 """
@@ -22,6 +23,10 @@ REPORT = struct.Struct("!iQ")
 """What `watch` carries once: wait status, peak resident bytes of the child."""
 
 JOB, WATCH = 0, 1
+
+_ROLES = {b"+": "loaders.child", b"x": "loaders.program"}
+"""What a child is for, by the byte that asks for it."""
+
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -59,18 +64,18 @@ class Nursery:
 
     def _accept(self) -> bool:
         message, fds, _, _ = socket.recv_fds(self._control, 1, 2)
-        if not message or len(fds) != 2:
+        if message not in _ROLES or len(fds) != 2:
             return False
         job, watch = socket.socket(fileno=fds[JOB]), socket.socket(fileno=fds[WATCH])
         pid = os.fork()
         if pid == 0:
-            self._child(job.detach())
+            self._child(job.detach(), _ROLES[message])
         job.close()
         self._children[pid] = watch
         self._selector.register(watch, selectors.EVENT_READ, pid)
         return True
 
-    def _child(self, job: int) -> None:
+    def _child(self, job: int, role: str) -> None:
         """Never returns."""
         code = 70
         try:
@@ -79,7 +84,7 @@ class Nursery:
             os.setsid()
             os.dup2(job, 3)
             os.closerange(4, max(job, os.sysconf("SC_OPEN_MAX")) + 1)
-            code = import_module("loaders.child").main(3)
+            code = import_module(role).main(3)
         finally:
             error = sys.exc_info()[1]
             if error is not None and not isinstance(error, SystemExit):

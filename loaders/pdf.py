@@ -3,13 +3,14 @@
 import ctypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw_api
 from langchain_core.documents import Document
 
-from loaders import layout
+from loaders import layout, ocr
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.unicode import clean
 
@@ -28,6 +29,9 @@ _WRAPPED = 3
 """Lines below a row in which a further row is looked for."""
 _BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
 _BOLD_WEIGHT = 600
+_DPI, _POINTS = 300, 72
+"""Dots of a page that is read as a picture, and points, an inch."""
+_MOST_RANGES = 20
 
 
 class PdfLoader(Loader):
@@ -38,8 +42,12 @@ class PdfLoader(Loader):
     within a section carries the section's heading as `heading`.
 
     Files that only carry an owner's password (restrictions) are read; a file that needs a password is ENCRYPTED. A file
-    that ends before its end mark, or one with a page that cannot be read, is CORRUPT rather than read in part. A file
-    of images without a text layer is EMPTY. Words that were hyphenated at a line's end are joined.
+    that ends before its end mark, or one with a page that cannot be read, is CORRUPT rather than read in part. Words
+    that were hyphenated at a line's end are joined.
+
+    A page that shows something but has no text layer is read as a picture; its document carries `ocr_confidence`. Where
+    that cannot be done, every document of the file names such pages as `pages_without_text`, and a file that has no
+    other pages is EMPTY.
     """
 
     options: ClassVar[Mapping[str, Any]] = {"usage": _PER_PAGE}
@@ -52,16 +60,23 @@ class PdfLoader(Loader):
         pdf = _open(source)
         try:
             named = str(pdf.get_metadata_value("Title") or "").strip()
-            read = layout.pages([_lines(pdf, index) for index in range(len(pdf))])
+            lines = [_lines(pdf, index) for index in range(len(pdf))]
+            read = layout.pages(lines)
+            empty = [index for index, found in enumerate(lines) if not any(line.text.strip() for line in found)]
+            scans = _scans(source, pdf, empty)
         finally:
             pdf.close()
+        texts = [_SOFT_HYPHEN.sub("", page.text) for page in read]
         marked = any(page.headings or page.has_table for page in read)
         form = Format.MARKDOWN if marked else Format.TEXT
         title = _first_heading(read) if not named or _NO_TITLE.fullmatch(named) else named
-        texts = [_SOFT_HYPHEN.sub("", page.text) for page in read]
+        for index, reading in scans.read.items():
+            texts[index] = layout.escaped(reading.text) if marked else reading.text
         if usage == _PER_FILE:
             joined = "\n\n".join(text for text in texts if text.strip())
-            yield required(document(source, joined, title=title, form=form, pages=len(read)), _no_text(len(read)))
+            whole = required(document(source, joined, title=title, form=form, pages=len(read)), _no_text(read, scans))
+            whole.metadata.update(scans.provenance(None))
+            yield whole
             return
         found = False
         for page, heading in zip(range(len(read)), _above(read), strict=True):
@@ -70,9 +85,10 @@ class PdfLoader(Loader):
                 found = True
                 if heading:
                     made.metadata["heading"] = clean(heading)
+                made.metadata.update(scans.provenance(page))
                 yield made
         if not found:
-            raise LoaderError(Failure.EMPTY, _no_text(len(read)))
+            raise LoaderError(Failure.EMPTY, _no_text(read, scans))
 
 
 def _first_heading(read: Sequence[layout.Page]) -> str:
@@ -89,8 +105,83 @@ def _above(read: Sequence[layout.Page]) -> Iterator[str]:
             path = [*(each for each in path if each.level < heading.level), heading]
 
 
-def _no_text(count: int) -> str:
-    return f"None of the {count} pages has a text layer; they are empty or scanned images."
+def _no_text(read: Sequence[layout.Page], scans: "_Scans") -> str:
+    told = f"None of the {len(read)} pages has a text layer; they are empty or scanned images."
+    return f"{told} {scans.why}" if scans.unread else told
+
+
+@dataclass(frozen=True, slots=True)
+class _Scans:
+    """What became of the pages without a text layer that show something, by their index."""
+
+    read: dict[int, ocr.Reading]
+    unread: list[int]
+    why: str
+
+    def provenance(self, page: int | None) -> dict[str, int | str]:
+        """What the document of a page (of the file: None) says about pictures."""
+        found: dict[str, int | str] = {}
+        if page in self.read:
+            found["ocr_confidence"] = self.read[page].confidence
+        if self.unread:
+            found["pages_without_text"] = _ranges([index + 1 for index in self.unread])
+        return found
+
+
+def _scans(source: Source, pdf: Any, empty: Sequence[int]) -> _Scans:
+    """Reads the pages of `empty` that show something. Raises `LoaderError(TOO_LARGE)` beyond the limits of a file."""
+    scans: dict[int, ocr.Reading] = {}
+    unread: list[int] = []
+    why = ""
+    for index in empty:
+        try:
+            picture = _picture(pdf, index, render=source.ocr is not None)
+            if picture is not None:
+                scans[index] = ocr.recognise(source, picture)
+        except LoaderError as error:
+            if error.failure in (Failure.TOO_LARGE, Failure.CORRUPT):
+                raise
+            unread.append(index)
+            why = error.message
+    return _Scans(scans, unread, why)
+
+
+def _picture(pdf: Any, index: int, *, render: bool) -> ocr.Picture | None:
+    """A page as a picture (an empty one unless it is to be rendered); None when nothing is on it."""
+    try:
+        page = pdf[index]
+        try:
+            if raw_api.FPDFPage_CountObjects(page.raw) <= 0:
+                return None
+            if not render:
+                return ocr.Picture(0, 0, 0, b"")
+            width, height = page.get_size()
+            scale = _DPI / _POINTS
+            scale *= ocr.scale_to_fit(max(1.0, width * scale), max(1.0, height * scale))
+            bitmap = page.render(scale=scale, grayscale=True)
+            try:
+                rows = memoryview(bitmap.buffer).cast("B")
+                step, wide = bitmap.stride, bitmap.width
+                grey = b"".join(rows[at : at + wide] for at in range(0, bitmap.height * step, step))
+                return ocr.Picture(wide, bitmap.height, round(scale * _POINTS), grey)
+            finally:
+                bitmap.close()
+        finally:
+            page.close()
+    except pdfium.PdfiumError as error:
+        raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`1-3, 7`; cut after some."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    words = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:_MOST_RANGES]]
+    return ", ".join(words + ["..."] * (len(ranges) > _MOST_RANGES))
 
 
 def _open(source: Source) -> Any:

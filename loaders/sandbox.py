@@ -30,12 +30,13 @@ from langchain_core.documents import Document
 
 from loaders import LOADERS
 from loaders.base import Failure, LoaderError, Source
-from loaders.child import LENGTH
-from loaders.nursery import REPORT
+from loaders.channels import Channel, report
+from loaders.child import LENGTH, PICTURE, PICTURE_MARK
+from loaders.tesseract import Ocr, Tesseract, Turn
 from loaders.unicode import clean
 
-_PRELOADED = ("loaders.child", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna")
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_PRELOADED = ("loaders.child", "loaders.program", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna")
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TESSDATA_PREFIX")
 _SCALARS = (str, int, float, bool, type(None))
 _SMALL_ANSWER = 1 << 20
 _START_SECONDS = 60.0
@@ -68,8 +69,10 @@ class Sandbox:
     it. One event loop only.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, ocr: Ocr | None = None) -> None:
+        """Without `ocr` no picture is read."""
         self._limits = limits or Limits()
+        self._tesseract = None if ocr is None else Tesseract(ocr, self._fork)
         self._starting = asyncio.Lock()
         self._started: asyncio.Task[tuple[subprocess.Popen[bytes], socket.socket]] | None = None
 
@@ -91,8 +94,9 @@ class Sandbox:
     ) -> Loaded:
         """The documents of `source`, by `loader` (one of our names or Flowise's) or by what `detect` finds.
 
-        `options` are the loader's, JSON values. `limits` replace the sandbox's own for this file. Cancelling kills the
-        child.
+        `options` are the loader's, JSON values; `ocrLanguages` among them (`eng+deu`, or a list) are those of pictures.
+        `limits` replace the sandbox's own for this file; wall time stands still while tesseract reads a picture of it.
+        Cancelling kills the child.
 
         Raises `LoaderError`: the loader's failure, or TIMEOUT, MEMORY, CRASHED, TOO_LARGE when a limit was hit.
         """
@@ -107,13 +111,15 @@ class Sandbox:
                 "memory_bytes": limits.memory_bytes,
                 "cpu_seconds": limits.cpu_seconds,
                 "output_bytes": limits.output_bytes,
+                "ocr_pixels": self._tesseract.settings.pixels if self._tesseract and self._tesseract.path else None,
             }
         ).encode()
+        turn = Turn(self._tesseract, _languages(options)) if self._tesseract else None
         job, watch = await self._fork()
         try:
-            async with asyncio.timeout(limits.wall_seconds):
-                answer = await _exchange(job, request, limits.output_bytes)
-                status, peak = await _report(watch)
+            async with asyncio.timeout(limits.wall_seconds) as clock:
+                answer = await _exchange(job, request, limits.output_bytes, turn, clock)
+                status, peak = await report(watch)
         except TimeoutError:
             raise LoaderError(
                 Failure.TIMEOUT, f"Reading the file took longer than {limits.wall_seconds:g} seconds."
@@ -150,7 +156,7 @@ class Sandbox:
         control.close()
         await asyncio.to_thread(_wait, process)
 
-    async def _fork(self) -> tuple[socket.socket, socket.socket]:
+    async def _fork(self, role: bytes = b"+") -> tuple[socket.socket, socket.socket]:
         """Our ends of a new child's sockets: for the job, and to watch it."""
         for attempt in (1, 2):
             control = await self._control()
@@ -158,7 +164,7 @@ class Sandbox:
             watch, child_watch = socket.socketpair()
             with child_job, child_watch:
                 try:
-                    socket.send_fds(control, [b"+"], [child_job.fileno(), child_watch.fileno()])
+                    socket.send_fds(control, [role], [child_job.fileno(), child_watch.fileno()])
                 except OSError as error:
                     job.close()
                     watch.close()
@@ -222,35 +228,28 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def _exchange(job: socket.socket, request: bytes, most: int) -> bytes:
-    """Sends the request and reads the answer to its end."""
-    loop = asyncio.get_running_loop()
+def _languages(options: Mapping[str, Any] | None) -> str:
+    wanted = (options or {}).get("ocrLanguages") or ""
+    return "+".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted)
+
+
+async def _exchange(job: socket.socket, request: bytes, most: int, turn: Turn | None, clock: asyncio.Timeout) -> bytes:
+    """Sends the request, has pictures read that come first, and reads the answer to its end."""
     answer = bytearray()
+    channel = Channel(job)
     try:
-        await loop.sock_sendall(job, LENGTH.pack(len(request)) + request)
-        while block := await loop.sock_recv(job, 1 << 18):
+        await channel.send(LENGTH.pack(len(request)) + request)
+        if turn is not None:
+            while (mark := await channel.some(1)) == PICTURE_MARK:
+                await turn.answer(channel, mark + await channel.exactly(PICTURE.size - 1), clock)
+            answer += mark
+        while block := await channel.some():
             answer += block
             if len(answer) > most + 4096:
                 raise LoaderError(Failure.TOO_LARGE, f"The file's text is larger than the limit of {most} bytes.")
     except ConnectionError:
         return b""  # the child has died; its report says how
     return bytes(answer)
-
-
-async def _report(watch: socket.socket) -> tuple[int, int]:
-    """Wait status and peak memory of the child; killed, when the helper has died."""
-    loop = asyncio.get_running_loop()
-    data = b""
-    while len(data) < REPORT.size:
-        try:
-            block = await loop.sock_recv(watch, REPORT.size - len(data))
-        except ConnectionError:
-            block = b""
-        if not block:
-            return signal.SIGTERM, 0
-        data += block
-    status, peak = REPORT.unpack(data)
-    return status, peak
 
 
 def _ended(status: int, peak: int, limits: Limits) -> LoaderError:

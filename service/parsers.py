@@ -6,6 +6,7 @@ from typing import Any
 
 from loaders.base import Source
 from loaders.sandbox import Limits, Loaded, Sandbox
+from loaders.tesseract import Ocr
 from service.errors import Unavailable
 from service.settings import Settings
 
@@ -22,9 +23,17 @@ class Parsers:
     Costs nothing until the first `load`. Close it. One event loop only.
     """
 
-    def __init__(self, limits: Limits, *, at_once: int, line: int, idle_seconds: float = IDLE_SECONDS) -> None:
-        """`at_once` children run at most, `line` loads wait for one of them."""
-        self._sandbox = Sandbox(limits)
+    def __init__(
+        self,
+        limits: Limits,
+        ocr: Ocr | None = None,
+        *,
+        at_once: int,
+        line: int,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        """`at_once` children run at most, `line` loads wait for one of them. Without `ocr` no picture is read."""
+        self._sandbox = Sandbox(limits, ocr)
         self._free = asyncio.Semaphore(at_once)
         self._most = at_once + line
         self._idle_seconds = idle_seconds
@@ -79,8 +88,18 @@ class Parsers:
 
 def open_parsers(settings: Settings) -> Parsers:
     """The parsers as the settings bound them. The line holds more than a worker's jobs, so none is turned away."""
+    ocr = Ocr(
+        settings.tesseract,
+        settings.ocr_languages,
+        settings.ocr_pages,
+        settings.ocr_pixels,
+        settings.ocr_page_seconds,
+        settings.ocr_seconds,
+        settings.parser_memory,
+    )
     return Parsers(
         Limits(settings.parser_memory, settings.parser_cpu, settings.parser_wall),
+        ocr,
         at_once=settings.parser_processes or settings.worker_concurrency,
         line=settings.worker_concurrency + settings.parser_line,
     )

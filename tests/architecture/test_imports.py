@@ -75,6 +75,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "pptx": ("loaders/pptx.py",),
     "striprtf": ("loaders/rtf.py",),
     "olefile": ("loaders/ole.py",),
+    "PIL": ("loaders/image.py",),
     "markdown_it": ("loaders/markdown.py", "loaders/splitters/markdown.py"),
     "charset_normalizer": ("loaders/*.py",),
     "puremagic": ("loaders/*.py",),

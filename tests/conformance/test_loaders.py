@@ -16,12 +16,14 @@ from loaders import FLOWISE_LOADERS, LOADERS, canonical, loader
 from loaders.base import Failure, Loader, LoaderError, Source
 from loaders.detect import detect
 from loaders.sandbox import Limits, Sandbox
+from loaders.tesseract import Ocr
+from tests.loaders.fake_tesseract import FakeReader, install
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 NAMES = sorted(LOADERS)
 TOLD_BY_NAME = dict.fromkeys(("markdown", "yaml", "rst", "org", "code"), "text")
 """Formats that are text without any mark of their own, and what they are under a name that says nothing."""
-CHECKED_WHOLE = ("pdf", "docx", "json", "jsonl", "xlsx", "pptx", "ods", "odt", "epub", "xml")
+CHECKED_WHOLE = ("pdf", "docx", "json", "jsonl", "xlsx", "pptx", "ods", "odt", "epub", "xml", "image")
 """Formats that show when their end is missing."""
 
 
@@ -30,9 +32,14 @@ def cases(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def picture_source(path: Path, name: str) -> Source:
+    """A source whose pictures are read as the sandbox's stand-in for tesseract does."""
+    return Source(path, name, ocr=FakeReader())
+
+
 def sample(name: str) -> Source:
     file = cases(name)[0]["file"]
-    return Source(SAMPLES / name / file, file)
+    return picture_source(SAMPLES / name / file, file)
 
 
 def load(name: str, source: Source, options: dict[str, Any] | None = None) -> list[Document]:
@@ -43,8 +50,9 @@ CASES = [(name, number) for name in NAMES for number in range(len(cases(name)))]
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Limits(cpu_seconds=20, wall_seconds=60)) as made:
+async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    ocr = Ocr(install(tmp_path / "bin"))
+    async with Sandbox(Limits(cpu_seconds=20, wall_seconds=60), ocr) as made:
         yield made
 
 
@@ -59,7 +67,7 @@ def test_a_row_names_a_loader_and_has_a_sample(name: str) -> None:
 @pytest.mark.parametrize(("name", "number"), CASES)
 def test_a_sample_loads_as_expected(name: str, number: int) -> None:
     case = cases(name)[number]
-    source = Source(SAMPLES / name / case["file"], case["file"])
+    source = picture_source(SAMPLES / name / case["file"], case["file"])
     made = [{"text": found.page_content, "metadata": found.metadata} for found in load(name, source, case["options"])]
     assert made == case["documents"]
 
@@ -106,7 +114,7 @@ def test_a_file_that_breaks_off_is_corrupt(name: str, share: float, tmp_path: Pa
     file = tmp_path / "file"
     file.write_bytes(data[: int(len(data) * share)].rstrip())
     with pytest.raises(LoaderError) as caught:
-        load(name, Source(file, "file"))
+        load(name, picture_source(file, "file"))
     assert caught.value.failure is Failure.CORRUPT
 
 
@@ -133,7 +141,7 @@ def test_damaged_files_load_or_fail_with_a_reason(
     file.write_bytes(data)
     made: list[Document] | str
     try:
-        made = load(name, Source(file, "file"))
+        made = load(name, picture_source(file, "file"))
     except LoaderError as error:
         made = error.message
     assert made
@@ -164,7 +172,7 @@ async def test_flowise_names_load_their_samples(name: str, sandbox: Sandbox) -> 
 def test_a_copy_elsewhere_gives_the_same(tmp_path: Path) -> None:
     for name in NAMES:
         copy = Path(shutil.copy(sample(name).path, tmp_path / "blob"))
-        assert load(name, Source(copy, sample(name).name)) == load(name, sample(name))
+        assert load(name, picture_source(copy, sample(name).name)) == load(name, sample(name))
 
 
 def test_an_unknown_loader_names_the_known() -> None:

@@ -51,8 +51,8 @@ TABLES = [
     Table(
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
-            {"base", "archives", "child", "detect", "isolation", "jats", "layout", "mail", "nursery", "ole", "sandbox",
-             "sheets", "tables", "unicode"}
+            {"base", "archives", "channels", "child", "detect", "isolation", "jats", "layout", "mail", "nursery", "ocr",
+             "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),

@@ -90,7 +90,7 @@ def test_long_files_are_told_by_their_beginning(put: Put) -> None:
         (archive("mimetype", "content.xml"), "OpenDocument"),
         (ole({"PowerPoint Document": b"x"}), "save it as PPTX"),
         (archive("holiday.jpg"), "ZIP"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(50), "Network Graphics"),
+        (b"8BPS\0\1" + bytes(6) + b"\0\3" + bytes(40), "Photoshop"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "Office"),
         (bytes(range(256)), "unknown kind"),
     ],

@@ -347,7 +347,7 @@ import ctypes, socket
 from loaders import isolation
 way = isolation.NetworkCut({way.value!r})
 if way is not isolation.NetworkCut.FILTER:
-    isolation._filter = lambda libc: False
+    isolation._filter = lambda libc, programs: False
 if way is isolation.NetworkCut.PYTHON:
     isolation.sys = type("sys", (), {{"platform": "elsewhere"}})
 server = socket.create_server(("127.0.0.1", 0))

@@ -1,0 +1,254 @@
+"""Pictures and scanned pages: what reaches tesseract, what comes back, and what happens when it fails."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fpdf import FPDF
+from PIL import Image, ImageDraw, ImageFont
+
+from loaders import loader, ocr
+from loaders.base import Failure, LoaderError, Source
+from loaders.sandbox import Limits, Sandbox
+from loaders.tesseract import Ocr
+from tests.loaders.conftest import Put
+from tests.loaders.fake_tesseract import TABLE, FakeReader, install
+
+Make = Callable[..., Sandbox]
+REAL = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed here")
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    """Sandboxes with a stand-in for tesseract that plays a trick."""
+    opened: list[Sandbox] = []
+
+    def made(trick: str = "", **settings: object) -> Sandbox:
+        program = install(tmp_path / f"bin{len(opened)}", trick)
+        opened.append(Sandbox(Limits(), Ocr(**{"program": program, **settings})))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield made
+    for each in opened:
+        await each.close()
+
+
+def picture(size: tuple[int, int] = (1200, 300), form: str = "PNG", *, mode: str = "L", pages: int = 1) -> bytes:
+    file = BytesIO()
+    image = Image.new(mode, size, "white" if mode != "L" else 255)
+    more = [Image.new(mode, (size[0] + 10 * number, size[1])) for number in range(1, pages)]
+    image.save(file, form, **({"save_all": True, "append_images": more} if more else {}))
+    return file.getvalue()
+
+
+def words(*lines: str) -> Image.Image:
+    image = Image.new("L", (1400, 120 * len(lines) + 80), 255)
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(image).text((60, 40 + 120 * number), line, fill=0, font=ImageFont.load_default(size=64))
+    return image
+
+
+def scan(*pages: str | Image.Image | None) -> bytes:
+    """A PDF of pages with a text layer (a string), a picture, or nothing."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    for page in pages:
+        pdf.add_page()
+        if isinstance(page, str):
+            pdf.cell(text=page)
+        elif page is not None:
+            pdf.image(page, w=150)
+    return bytes(pdf.output())
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF"])
+async def test_every_kind_of_picture_is_read_by_its_content(make: Make, put: Put, form: str) -> None:
+    loaded = await make().load(put(picture(form=form), "photo.dat"))
+    assert loaded.loader == "image"
+    assert [found.page_content for found in loaded.documents] == ["Picture of 1200 x 300"]
+    assert loaded.documents[0].metadata["ocr_confidence"] == 90
+
+
+async def test_each_page_of_a_tiff_is_a_document(make: Make, put: Put) -> None:
+    loaded = await make().load(put(picture(form="TIFF", pages=3), "fax.tif"))
+    assert [found.page_content for found in loaded.documents] == [
+        "Picture of 1200 x 300", "Picture of 1210 x 300", "Picture of 1220 x 300",
+    ]  # fmt: skip
+    assert [(found.metadata["page"], found.metadata["pages"]) for found in loaded.documents] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_every_mode_becomes_grey(put: Put, mode: str) -> None:
+    form = "TIFF" if mode in ("CMYK", "I;16", "I", "F") else "PNG"
+    file = BytesIO()
+    Image.new(mode, (1100, 20)).save(file, form)
+    reader = FakeReader()
+    list(loader("image").load(Source(put(file.getvalue(), "x").path, "x", ocr=reader), {}))
+    assert reader.sizes[0][:2] == (1100, 20)
+
+
+def test_a_turned_photo_is_set_upright_and_a_small_one_is_enlarged(put: Put) -> None:
+    image = Image.new("RGB", (1600, 400))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    image.save(file, "JPEG", exif=exif, dpi=(300, 300))
+    reader = FakeReader()
+    for data in (file.getvalue(), picture((200, 100))):
+        list(loader("image").load(Source(put(data, "x").path, "x", ocr=reader), {}))
+    assert reader.sizes == [(400, 1600, 300), (400, 200, 0)]
+
+
+def test_a_large_picture_is_made_smaller_before_it_is_read(put: Put) -> None:
+    reader = FakeReader()
+    list(loader("image").load(Source(put(picture((9000, 9000), mode="1"), "x").path, "x", ocr=reader), {}))
+    (width, height, _), *more = reader.sizes
+    assert width == height
+    assert ocr.MOST_SENT * 0.98 < width * height <= ocr.MOST_SENT
+    assert not more
+
+
+async def test_pages_without_a_text_layer_are_read_and_others_are_left(make: Make, put: Put) -> None:
+    data = scan("Printed words.", words("seen"), None, "More words.")
+    loaded = await make().load(put(data, "mixed.pdf"))
+    told = [(found.metadata["page"], found.metadata.get("ocr_confidence")) for found in loaded.documents]
+    assert told == [(1, None), (2, 90), (4, None)]
+    assert loaded.documents[1].page_content == "Picture of 2481 x 3508"
+    assert all("pages_without_text" not in found.metadata for found in loaded.documents)
+    whole = await make().load(put(data, "mixed.pdf"), options={"usage": "perFile"})
+    assert whole.documents[0].page_content == "Printed words.\n\nPicture of 2481 x 3508\n\nMore words."
+
+
+@pytest.mark.parametrize("program", ["", "there-is-no-such-program"])
+async def test_without_tesseract_pictures_fail_and_pages_are_named(put: Put, program: str) -> None:
+    async with Sandbox(ocr=Ocr(program)) as made:
+        with pytest.raises(LoaderError, match="apt install tesseract-ocr") as caught:
+            await made.load(put(picture(), "photo.png"))
+        assert caught.value.failure is Failure.OCR_UNAVAILABLE
+        with pytest.raises(LoaderError, match="apt install tesseract-ocr") as caught:
+            await made.load(put(scan(words("a"), words("b")), "scan.pdf"))
+        assert caught.value.failure is Failure.EMPTY
+        seen = words("x")
+        loaded = await made.load(put(scan("Text.", seen, seen, None, seen), "mixed.pdf"))
+        assert [found.metadata["pages_without_text"] for found in loaded.documents] == ["2-3, 5"]
+
+
+async def test_empty_pages_are_not_taken_for_pictures(make: Make, put: Put) -> None:
+    with pytest.raises(LoaderError) as caught:
+        await make().load(put(scan(None, None), "blank.pdf"))
+    assert caught.value.failure is Failure.EMPTY
+    assert "tesseract" not in caught.value.message
+
+
+async def test_only_installed_languages_are_asked_for(make: Make, put: Put) -> None:
+    trick = "sys.stdout.write(''); width = sys.argv[sys.argv.index('-l') + 1]"
+    made = make(trick, languages="eng+tlh")
+    data = picture()
+    assert (await made.load(put(data, "a"))).documents[0].page_content == "Picture of eng x 300"
+    given = await made.load(put(data, "a"), options={"ocrLanguages": ["deu", "eng"]})
+    assert given.documents[0].page_content == "Picture of deu+eng x 300"
+    with pytest.raises(LoaderError, match=r"tlh.*installed are deu, eng") as caught:
+        await made.load(put(data, "a"), options={"ocrLanguages": "tlh"})
+    assert caught.value.failure is Failure.OCR_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("trick", "expected"),
+    [
+        ("while True: pass", Failure.TIMEOUT),
+        ("x = bytearray(1 << 40)", Failure.CRASHED),
+        ("import os; os.abort()", Failure.MEMORY),
+        ("sys.exit(1)", Failure.CRASHED),
+        ("while True: sys.stdout.write('x' * 65536)", Failure.TOO_LARGE),
+    ],
+)
+async def test_a_tesseract_that_goes_wrong_fails_the_one_picture(
+    make: Make, put: Put, trick: str, expected: Failure
+) -> None:
+    made = make(trick, page_seconds=1)
+    with pytest.raises(LoaderError) as caught:
+        await made.load(put(picture(), "a"))
+    assert caught.value.failure is expected
+    if expected is not Failure.TOO_LARGE:
+        loaded = await made.load(put(scan("Text.", words("a"), words("b")), "a.pdf"))
+        assert [found.metadata["pages_without_text"] for found in loaded.documents] == ["2-3"]
+    assert (await made.load(put(b"Hello.", "b.txt"))).documents
+
+
+async def test_a_tesseract_that_takes_nothing_does_not_block(make: Make, put: Put, tmp_path: Path) -> None:
+    made = make()
+    path = Path(install(tmp_path / "deaf"))
+    path.write_text("#!/bin/sh\ncase $1 in --list-langs) echo list; echo eng;; esac\n")
+    made = Sandbox(ocr=Ocr(str(path)))
+    try:
+        with pytest.raises(LoaderError) as caught:
+            await made.load(put(picture((4000, 4000)), "a"))
+        assert caught.value.failure is Failure.EMPTY
+    finally:
+        await made.close()
+
+
+async def test_tesseract_has_no_network_and_cannot_write(make: Make, put: Put, tmp_path: Path) -> None:
+    trick = f"""
+import socket
+try: socket.socket(); width = "open"
+except PermissionError: width = "cut"
+try:
+    with open({str(tmp_path / "out")!r}, "w") as file: file.write("x" * 10)
+    height = "written"
+except OSError: height = "read-only"
+"""
+    loaded = await make(trick).load(put(picture(), "a"))
+    assert loaded.documents[0].page_content == "Picture of cut x read-only"
+
+
+async def test_a_file_has_so_many_pictures_and_no_more(make: Make, put: Put) -> None:
+    made = make(pages=2)
+    assert len((await made.load(put(picture(form="TIFF", pages=2), "a"))).documents) == 2
+    for data in (picture(form="TIFF", pages=3), scan("Text.", words("a"), words("b"), words("c"))):
+        with pytest.raises(LoaderError, match="ocr_pages") as caught:
+            await made.load(put(data, "a"))
+        assert caught.value.failure is Failure.TOO_LARGE
+
+
+async def test_cancelling_ends_the_reading(make: Make, put: Put, tmp_path: Path) -> None:
+    mark = tmp_path / "begun"
+    mark.touch()
+    made = make("import time; time.sleep(600)")
+    task = asyncio.create_task(made.load(put(picture(), "a")))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_doubtful_words_are_left_out_and_paragraphs_stay_apart() -> None:
+    rows = [
+        (1, 1, 1, 96, "Tide"),
+        (1, 1, 1, 20, "~~"),
+        (1, 1, 2, 90, "table"),
+        (1, 2, 1, 60, "High"),
+        (2, 1, 1, 5, "|"),
+    ]
+    table = TABLE + "".join(
+        f"5\t1\t{block}\t{paragraph}\t{line}\t1\t0\t0\t1\t1\t{sure}\t{word}\n"
+        for block, paragraph, line, sure, word in rows
+    )
+    assert ocr.reading_of(table + "5\t1\tx\n3\t1\t1\t1\t1\t1\t0\t0\t1\t1\t-1\t\n") == ocr.Reading(
+        "Tide\ntable\n\nHigh", 82
+    )
+    assert ocr.reading_of("") == ocr.Reading("", 0)
+
+
+@REAL
+async def test_tesseract_reads_pictures_and_scans(put: Put) -> None:
+    lines = ("Ferry to Harbour Isle", "leaves at 07:15")
+    file = BytesIO()
+    words(*lines).save(file, "PNG")
+    async with Sandbox(ocr=Ocr()) as made:
+        for data in (file.getvalue(), scan(words(*lines))):
+            loaded = await made.load(put(data, "a"))
+            assert " ".join(loaded.documents[0].page_content.split()) == " ".join(lines)
