@@ -82,7 +82,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         queue = PostgresQueue(database)
         await queue.open()
         vectors = open_vector_store(settings.vector_store, database)
-        embedders = EmbedderPool(settings)
+        embedders = EmbedderPool(settings, egress)
         flows, runs = FlowCache(), Runs()
         sandbox = open_parsers(settings)
         callbacks: dict[LiteralString, Callback] = {

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from service.credentials import records
 from service.credentials.components import COMPONENTS
+from service.credentials.hosts import default_hosts, fits, own_hosts
 from service.credentials.types import (
     BLANK,
     HOSTS,
@@ -132,16 +133,19 @@ async def reveal(
 ) -> Mapping[str, str]:
     """The values in the clear, by input name: for adapters that call a provider, never for an answer.
 
-    Pass the `host` the values will be sent to: a credential that names its hosts is refused for any other.
+    Pass the `host` the values will be sent to: they go to the hosts that the credential names, and when it names none,
+    to its provider's own and those that the operator has set.
     Raises `NotFound`, `UnreadableCredential`, `HostNotAllowed`.
     """
     found = await get(resources.database, resources.keyring, workspace, credential_id)
-    allowed = _hosts(found.values)
-    if allowed and host is not None and not any(_fits(host, pattern) for pattern in allowed):
-        raise HostNotAllowed(
-            f"Credential '{found.credential.name}' ({credential_id}) may not be sent to {host};"
-            f" its {HOSTS}: {', '.join(allowed)}"
-        )
+    if host is not None:
+        name = found.credential.component
+        allowed = own_hosts(found.values) or default_hosts(name, COMPONENTS.get(name), found.values, resources.settings)
+        if not fits(host, allowed):
+            raise HostNotAllowed(
+                f"Credential '{found.credential.name}' ({credential_id}) may not be sent to {host};"
+                f" list the host under its {HOSTS} to allow it. Allowed now: {', '.join(allowed) or 'none'}"
+            )
     return {name: _text(value) for name, value in found.values.items() if name != HOSTS}
 
 
@@ -242,13 +246,3 @@ def _unseal(keyring: Keyring, found: SealedCredential) -> OpenCredential:
 
 def _text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _hosts(values: Mapping[str, Value]) -> list[str]:
-    return [part.strip().lower() for part in str(values.get(HOSTS, "")).split(",") if part.strip()]
-
-
-def _fits(host: str, pattern: str) -> bool:
-    """Whether a host is the pattern, or lies under it when it starts with `*.`."""
-    host = host.lower().rstrip(".")
-    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern

@@ -50,7 +50,8 @@ async def embedder_of(resources: Resources, workspace: UUID, embedding: Componen
             credential_id = UUID(str(reference))
         except ValueError:
             raise BadRequest(f"embedding.config.credential: '{reference}' is not a credential id") from None
-        credential = dict(await reveal(resources, workspace, credential_id))
+        host = resources.embedders.destination(component.name, config)
+        credential = dict(await reveal(resources, workspace, credential_id, host=host))
     return await resources.embedders.get(component.name, config, credential)
 
 

@@ -105,6 +105,8 @@ class Egress:
         self._timeout = timeout
         self._ca_bundle = ca_bundle
         self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._clients = 0
+        self._fetches = False
 
     def check(self, url: str) -> None:
         """Refuse, without asking anybody, a URL that may never be called. Raises `EgressRefused`."""
@@ -132,6 +134,7 @@ class Egress:
         """
         import httpx2
 
+        self._fetches = True
         seconds = timeout or self._timeout
         call = _Call(method.upper(), _sendable(headers or {}), body, max_bytes or self._max_bytes, sink)
         target = self._checked(url)
@@ -152,14 +155,23 @@ class Egress:
     def http_client(self, *, timeout: "httpx2.Timeout | float | None" = None) -> "httpx2.AsyncClient":
         """A client for a vendor's library: same guard, no redirects, no cookies, nothing from the environment.
 
-        It uses the pool that all share: closing it closes no connection. Answers are bounded and never compressed.
+        All clients share one pool of connections; it closes with the last of them. Answers are bounded and never
+        compressed.
         """
         import httpx2
 
         from service.egress.network import GuardedTransport
 
+        pool = self._open()
+        self._clients += 1
+
+        async def release() -> None:
+            self._clients -= 1
+            if not self._clients and not self._fetches and pool is self._pool:
+                await self.close()
+
         return httpx2.AsyncClient(
-            transport=GuardedTransport(self._open(), packed=False),
+            transport=GuardedTransport(pool, packed=False, release=release),
             timeout=timeout,
             headers={"Accept-Encoding": "identity"},
             cookies=_no_cookies(),
@@ -180,6 +192,12 @@ class Egress:
             follow_redirects=False,
             trust_env=False,
         )
+
+    def apart(self) -> "Egress":
+        """The same rules with connections of its own, for another event loop."""
+        other = Egress(max_bytes=self._max_bytes, timeout=self._timeout, ca_bundle=self._ca_bundle)
+        other.guard = self.guard
+        return other
 
     async def close(self) -> None:
         """Close every connection. The next call opens new ones."""
@@ -220,7 +238,7 @@ class Egress:
 
         from service.egress.network import GuardedTransport
 
-        transport = GuardedTransport(self._open(), packed=True)
+        transport = GuardedTransport(self._open(), packed=True)  # never closed: the pool stays
         limits = httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
         for _hop in range(redirects + 1):
             request = httpx2.Request(

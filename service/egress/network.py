@@ -120,12 +120,20 @@ def open_pool(guard: Guard, context: ssl.SSLContext) -> httpcore2.AsyncConnectio
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests over a pool that others share: closing a client leaves it open."""
+    """Sends requests over a pool that others share: closing a client leaves it to the pool's owner."""
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool, *, packed: bool) -> None:
-        """`packed`: answers may be compressed. Libraries unpack without bounds, so theirs may not."""
+    def __init__(
+        self,
+        pool: httpcore2.AsyncConnectionPool,
+        *,
+        packed: bool,
+        release: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`packed`: answers may be compressed. Libraries unpack without bounds, so theirs may not. `release` is called
+        once, when the client is closed."""
         self._pool = pool
         self._packed = packed
+        self._release = release
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, its body bounded. Raises `EgressRefused`, `EgressFailed`, `httpx2.TransportError`."""
@@ -150,6 +158,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             await response.aclose()
             raise EgressFailed(f"'{request.url.host}' packs its answer although it was asked not to.")
         return response
+
+    async def aclose(self) -> None:
+        """Tell the owner of the pool."""
+        release, self._release = self._release, None
+        if release is not None:
+            await release()
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -1,7 +1,7 @@
 """What the rest of the service lends to the steps of a flow."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from service.chatflows.steps.base import Backing, Quoted
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 def backing(resources: "Resources") -> Backing:
     """The steps' view of these resources."""
 
-    async def search(workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]:
+    async def search(
+        workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
+    ) -> Sequence[Passage]:
+        from service.document_stores.search import filter_of
         from service.document_stores.search import search as find
 
-        found = await find(resources, workspace, store, question, k=k)
+        found = await find(resources, workspace, store, question, k=k, where=filter_of(where))
         return [Passage(str(item.id), item.text, item.metadata, item.score) for item in found]
 
     async def quote(question: str, passages: Sequence[Passage]) -> Quoted:
@@ -31,7 +34,8 @@ def backing(resources: "Resources") -> Backing:
     async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
         return await credentials.reveal(resources, workspace, credential, host=host)
 
-    return Backing(search, quote, reveal, defaults_from(resources.settings), resources.settings.chat_model)
+    defaults = defaults_from(resources.settings, resources.egress)
+    return Backing(search, quote, reveal, defaults, resources.settings.chat_model)
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:

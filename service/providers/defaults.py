@@ -1,8 +1,9 @@
 """What the service's settings say to providers where a flow does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.egress.client import Egress
 from service.settings import Settings
 
 
@@ -23,9 +24,11 @@ class Defaults:
     """Of an OpenAI-compatible server; empty: OpenAI itself."""
     chat_model_path: Path | None = None
     """GGUF file of the local chat model."""
+    egress: Egress = field(default_factory=Egress, compare=False)
+    """The way to the providers' hosts. A base URL that a flow names reaches only what this lets pass."""
 
 
-def defaults_from(settings: Settings) -> Defaults:
+def defaults_from(settings: Settings, egress: Egress) -> Defaults:
     """What the settings say to providers."""
     return Defaults(
         timeout=settings.provider_timeout,
@@ -34,6 +37,7 @@ def defaults_from(settings: Settings) -> Defaults:
         openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
         openai_base_url=settings.openai_base_url,
         chat_model_path=_local_model(settings),
+        egress=egress,
     )
 
 

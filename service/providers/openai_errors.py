@@ -10,6 +10,7 @@ from typing import TypeVar
 import httpx2
 import openai
 
+from service.egress.errors import EgressError, EgressFailed, EgressRefused
 from service.providers.errors import (
     BadCredential,
     ContentRefused,
@@ -24,7 +25,7 @@ from service.providers.errors import (
 
 T = TypeVar("T")
 
-FAILURES = (openai.OpenAIError, httpx2.HTTPError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
+FAILURES = (openai.OpenAIError, httpx2.HTTPError, EgressError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
 """What a call through the SDK raises when the provider is at fault."""
 
 SILENCE = (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError)
@@ -40,6 +41,9 @@ def translate(error: Exception, *, key: str = "") -> ProviderError:
     """Our error for one of `FAILURES`; the message quotes the provider without the key."""
     if isinstance(error, SILENCE):
         return ProviderTimeout("The model provider did not answer in time.")
+    on_the_way = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+    if isinstance(on_the_way, EgressError):
+        return _by_egress(on_the_way)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         return ProviderUnavailable("The model provider cannot be reached, or broke off its answer.")
     if isinstance(error, openai.APIStatusError):
@@ -68,6 +72,14 @@ async def retried(call: Callable[[], Awaitable[T]], retries: int, *, key: str = 
         await asyncio.sleep(wait)
         pause *= 2
     raise AssertionError("unreachable")
+
+
+def _by_egress(error: EgressError) -> ProviderError:
+    """A base URL that may not be called is the flow's mistake, not the provider's."""
+    if isinstance(error, EgressRefused):
+        return RequestRefused(f"The model provider's base URL is not called. {error.message}")
+    transient = isinstance(error, EgressFailed) and error.transient
+    return ProviderUnavailable(error.message) if transient else Malformed(error.message)
 
 
 def _by_status(error: openai.APIStatusError, said: str) -> ProviderError:

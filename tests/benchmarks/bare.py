@@ -16,6 +16,7 @@ from service.providers.defaults import Defaults
 from service.providers.embedding.onnx import OnnxEmbedder
 from tests.benchmarks.corpus import questions
 from tests.benchmarks.measure import percentile
+from tests.stubs.openai_server import near
 
 PROMPT = "Answer from the context.\n\n{context}\n\nQuestion: {question}"
 
@@ -23,7 +24,9 @@ PROMPT = "Answer from the context.\n\n{context}\n\nQuestion: {question}"
 async def measure(url: str, table: str, stub: str, asked: Sequence[str], concurrency: int) -> dict[str, float]:
     """Answer every question once: requests a second, p50 and p99 in milliseconds."""
     embedder = OnnxEmbedder.configured({}, {}, Defaults())
-    model = create_chat_model("openai", {"basepath": stub, "modelName": "stub-model"}, {"openAIApiKey": "sk-bench"})
+    model = create_chat_model(
+        "openai", {"basepath": stub, "modelName": "stub-model"}, {"openAIApiKey": "sk-bench"}, defaults=near()
+    )
     # the table's name comes from the benchmark itself
     statement = (
         f"SELECT id, 1 - (embedding <=> %s::vector) AS score FROM {table} ORDER BY embedding <=> %s::vector LIMIT 4"

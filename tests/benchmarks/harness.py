@@ -45,7 +45,7 @@ class Service:
             [sys.executable, "-m", "service.cli", "up", "--data", str(self.data), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "RAGSTONE_LOG_LEVEL": "warning"},
+            env={**os.environ, "RAGSTONE_LOG_LEVEL": "warning", "RAGSTONE_EGRESS_ALLOW": "127.0.0.1"},
             text=True,
             start_new_session=True,
         )

@@ -58,7 +58,8 @@ def run(service: Service, requests: int) -> Iterator[Measure]:
             for row in rows("squad-en", "corpus.jsonl")
         ]
         service.upload(store, passages)
-        secret = {"name": "stub", "credentialName": "openAIApi", "plainDataObj": {"openAIApiKey": "sk-bench"}}
+        values = {"openAIApiKey": "sk-bench", "allowedHosts": "127.0.0.1"}
+        secret = {"name": "stub", "credentialName": "openAIApi", "plainDataObj": values}
         credential = service.post("/credentials", secret)["id"]
         chatflow = service.post(
             "/chatflows", {"name": "bench", "type": "CHATFLOW", "flowData": flow(store, credential, stub.url)}

@@ -19,7 +19,7 @@ from service.providers.chat.fake import FakeChat
 from service.providers.chat.openai import OpenAIChat
 from service.providers.defaults import Defaults
 from service.providers.errors import RequestRefused, UnknownProvider
-from tests.stubs.openai_server import KEY, OpenAIStub
+from tests.stubs.openai_server import KEY, OpenAIStub, near
 from tests.stubs.tiny_models import write_gguf
 
 MESSAGES = [SystemMessage("Be short."), HumanMessage("Say hello to Anna.")]
@@ -45,7 +45,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest, **config: Any) -> BaseChatModel:
     if name == "openai":
         fields = {"basepath": stub.url, "modelName": "m"} | config
-        return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY})
+        return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY}, defaults=near())
     if name == "local":
         defaults = Defaults(chat_model_path=request.getfixturevalue("model_file"))
         return create_chat_model("local", {"maxTokens": 24, "temperature": 0} | config, defaults=defaults)

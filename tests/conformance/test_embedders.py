@@ -13,7 +13,7 @@ from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from service.providers.embedding import EMBEDDERS, NODES, create_embedder
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind
 from service.providers.errors import RequestRefused, UnknownProvider
-from tests.stubs.openai_server import KEY, OpenAIStub
+from tests.stubs.openai_server import KEY, OpenAIStub, near
 from tests.stubs.tiny_models import write_sentence_transformer
 
 TEXTS = [
@@ -44,7 +44,7 @@ def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest) -> Embedde
         return create_embedder(name, {"modelName": str(request.getfixturevalue("model_folder"))})
     if name == "openai":
         config: dict[str, Any] = {"basepath": stub.url, "modelName": "m", "batchSize": "3"}
-        return create_embedder("openAIEmbeddingsCustom", config, {"openAIApiKey": KEY})
+        return create_embedder("openAIEmbeddingsCustom", config, {"openAIApiKey": KEY}, defaults=near())
     return create_embedder(name)
 
 

@@ -113,7 +113,8 @@ def configured(config: Mapping[str, Any], credential: Mapping[str, str], default
         stream_usage=True,
         max_retries=0,
         retries=defaults.max_retries,
-        http_async_client=httpx2.AsyncClient(timeout=limits, follow_redirects=False),
+        http_async_client=defaults.egress.http_client(timeout=limits),
+        http_client=defaults.egress.blocking_client(timeout=limits),
         **fields,
     )
 

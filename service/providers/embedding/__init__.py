@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from service.plugins import resolve
 from service.providers.defaults import Defaults
 from service.providers.embedding.base import Embedder
 from service.providers.errors import UnknownProvider
+from service.providers.options import text
+
+OFFICIAL_HOST = "api.openai.com"
 
 EMBEDDERS = {
     "local": "service.providers.embedding.onnx:OnnxEmbedder",
@@ -43,3 +47,11 @@ def create_embedder(
         config or {}, credential or {}, defaults or Defaults()
     )
     return made
+
+
+def destination(name: str, config: Mapping[str, Any], defaults: Defaults) -> str | None:
+    """The host that the texts and the credential of an embedding are sent to; None when they stay on this machine."""
+    if NODES.get(name, name) != "openai":
+        return None
+    base_url = text(config, "basepath", "basePath", "baseUrl") or defaults.openai_base_url
+    return urlsplit(base_url).hostname or "" if base_url else OFFICIAL_HOST

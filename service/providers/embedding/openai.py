@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import openai
 
+from service.egress.client import Egress
 from service.providers.defaults import Defaults
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind
 from service.providers.errors import Malformed, WrongShape
@@ -40,9 +41,9 @@ class OpenAIEmbedder(Embedder):
         max_retries: int = 2,
         strip_new_lines: bool = False,
         extra_headers: Mapping[str, str] | None = None,
-        http_client: Any = None,
+        egress: Egress | None = None,
     ) -> None:
-        """`dimensions`: ask for shortened vectors. `timeout` in seconds. `http_client`: an httpx2.AsyncClient."""
+        """`dimensions`: ask for shortened vectors. `timeout` in seconds."""
         self._key = api_key
         self._model = model
         self._base_url = base_url or OFFICIAL_URL
@@ -58,7 +59,7 @@ class OpenAIEmbedder(Embedder):
             "max_retries": 0,
             "default_headers": dict(extra_headers or {}),
         }
-        self._http_client = http_client
+        self._egress = egress or Egress()
         self._client: openai.AsyncOpenAI | None = None
 
     @classmethod
@@ -78,6 +79,7 @@ class OpenAIEmbedder(Embedder):
             max_retries=defaults.max_retries,
             strip_new_lines=flag(config, "stripNewLines", False),
             extra_headers=headers(config),
+            egress=defaults.egress,
         )
 
     @property
@@ -105,19 +107,18 @@ class OpenAIEmbedder(Embedder):
 
     async def _vectors(self, texts: Sequence[str], kind: TextKind, urgent: bool) -> list[Any]:
         if self._client is None:
-            self._client = self._new_client()
+            self._client = self._new_client(self._egress)
         return await self._all(self._client, texts)
 
     def _vectors_blocking(self, texts: Sequence[str], kind: TextKind) -> list[Any]:
         async def work() -> list[Any]:
-            async with self._new_client() as client:
+            async with self._new_client(self._egress.apart()) as client:
                 return await self._all(client, texts)
 
         return asyncio.run(work())
 
-    def _new_client(self) -> openai.AsyncOpenAI:
-        # A redirect could carry the key to a host that nobody named.
-        client = self._http_client or openai.DefaultAsyncHttpxClient(follow_redirects=False)
+    def _new_client(self, egress: Egress) -> openai.AsyncOpenAI:
+        client = egress.http_client(timeout=self._options["timeout"])
         return openai.AsyncOpenAI(http_client=client, **self._options)
 
     async def _all(self, client: openai.AsyncOpenAI, texts: Sequence[str]) -> list[Any]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from service.egress.client import Egress
 from service.providers.defaults import defaults_from
-from service.providers.embedding import create_embedder
+from service.providers.embedding import create_embedder, destination
 from service.providers.embedding.base import Embedder
 from service.settings import Settings
 
@@ -21,9 +22,9 @@ MAX_OPEN = 32
 class EmbedderPool:
     """Makes embedders on first use and closes them with the process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, egress: Egress) -> None:
         """Nothing is loaded yet."""
-        self._defaults = defaults_from(settings)
+        self._defaults = defaults_from(settings, egress)
         self._open: dict[str, Embedder] = {}
         self._lock = asyncio.Lock()
 
@@ -40,6 +41,10 @@ class EmbedderPool:
                 oldest = next(iter(self._open))
                 await self._open.pop(oldest).aclose()
         return embedder
+
+    def destination(self, name: str, config: Mapping[str, Any]) -> str | None:
+        """The host that a credential of this embedding is sent to; None when nothing leaves this machine."""
+        return destination(name, config, self._defaults)
 
     async def close(self) -> None:
         """Close every embedder."""

@@ -46,6 +46,7 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
         "RAGSTONE_DATABASE_URL": settings.database_url.get_secret_value(),
         "RAGSTONE_DATA": str(settings.data),
         "RAGSTONE_DATABASE_POOL": "6",
+        "RAGSTONE_EGRESS_ALLOW": "127.0.0.1",
     }
     started: list[subprocess.Popen[bytes]] = []
 

@@ -262,7 +262,8 @@ async def test_a_wrong_key_fails_at_once(talk: Talk, stub: OpenAIStub) -> None:
 async def test_the_credential_named_is_the_one_that_is_sent(
     talk: Talk, stub: OpenAIStub, client: httpx.AsyncClient
 ) -> None:
-    body = {"name": "Mine", "credentialName": "openAIApi", "plainDataObj": {"openAIApiKey": "sk-of-the-test"}}
+    secret = {"openAIApiKey": "sk-of-the-test", "allowedHosts": "127.0.0.1"}
+    body = {"name": "Mine", "credentialName": "openAIApi", "plainDataObj": secret}
     credential = (await client.post("/api/v1/credentials", json=body)).json()["id"]
     embedding = remote(stub)
     embedding["config"]["credential"] = credential

@@ -116,13 +116,14 @@ def test_a_credential_that_is_gone_is_refused_by_node(house: House, streaming: b
 
 
 def test_a_credential_reaches_the_provider_and_its_change_too(house: House) -> None:
-    body = {"name": "mine", "credentialName": "openAIApi", "plainDataObj": {"openAIApiKey": "sk-one-111111"}}
+    secret = {"openAIApiKey": "sk-one-111111", "allowedHosts": "127.0.0.1"}
+    body = {"name": "mine", "credentialName": "openAIApi", "plainDataObj": secret}
     credential = house.client.post("/credentials", json=body).json()["id"]
     model = openai(house.stub.url)
     model["data"]["credential"] = credential
     flow = house.flow(rag(house.shelf.store, model=model))
     for key in ("sk-one-111111", "sk-two-222222"):
-        data = {**body, "plainDataObj": {"openAIApiKey": key}}
+        data = {**body, "plainDataObj": {**secret, "openAIApiKey": key}}
         assert house.client.put(f"/credentials/{credential}", json=data).status_code == 200
         assert house.ask(flow).status_code == 200
         assert house.stub.requests[-1].headers["authorization"] == f"Bearer {key}"

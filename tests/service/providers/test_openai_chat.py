@@ -21,7 +21,7 @@ from service.providers.errors import (
     RateLimited,
     RequestRefused,
 )
-from tests.stubs.openai_server import KEY, REPLY, Lie, OpenAIStub, Script
+from tests.stubs.openai_server import KEY, REPLY, Lie, OpenAIStub, Script, near
 
 QUESTION = [HumanMessage("Hello?")]
 FAST = Defaults(max_retries=0, timeout=5.0)
@@ -41,7 +41,7 @@ def stub(server: OpenAIStub) -> OpenAIStub:
 
 def make(stub: OpenAIStub, defaults: Defaults = FAST, **config: Any) -> BaseChatModel:
     fields = {"basepath": stub.url, "modelName": "chat-1"} | config
-    return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY}, defaults=defaults)
+    return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY}, defaults=near(defaults))
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_the_fields_of_the_node_reach_the_provider(stub: OpenAIStub) -> No
 async def test_the_key_of_the_settings_goes_only_to_the_server_of_the_settings(stub: OpenAIStub) -> None:
     defaults = Defaults(openai_api_key="sk-settings", openai_base_url=stub.url)
     for config in ({}, {"basepath": stub.url + "/"}):
-        model = create_chat_model("chatOpenAI", config, defaults=defaults)
+        model = create_chat_model("chatOpenAI", config, defaults=near(defaults))
         await model.ainvoke(QUESTION)
         await close_chat_model(model)
     keys = [request.headers["authorization"] for request in stub.requests]

@@ -19,7 +19,7 @@ from service.providers.errors import (
     RequestRefused,
     WrongShape,
 )
-from tests.stubs.openai_server import KEY, Lie, OpenAIStub, Script
+from tests.stubs.openai_server import KEY, Lie, OpenAIStub, Script, near
 
 FAST = Defaults(max_retries=0, timeout=5.0)
 
@@ -38,7 +38,7 @@ def stub(server: OpenAIStub) -> OpenAIStub:
 
 def make(stub: OpenAIStub, defaults: Defaults = FAST, **config: Any) -> Embedder:
     fields = {"basepath": stub.url, "modelName": "embed-1"} | config
-    return create_embedder("openAIEmbeddings", fields, {"openAIApiKey": KEY}, defaults=defaults)
+    return create_embedder("openAIEmbeddings", fields, {"openAIApiKey": KEY}, defaults=near(defaults))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_a_server_that_hangs_is_given_up_at_once(stub: OpenAIStub) -> None
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     embedder = create_embedder(
-        "localAIEmbeddings", {"basePath": "http://127.0.0.1:9/v1", "modelName": "m"}, defaults=FAST
+        "localAIEmbeddings", {"basePath": "http://127.0.0.1:9/v1", "modelName": "m"}, defaults=near(FAST)
     )
     with pytest.raises(ProviderUnavailable):
         await embedder.embed_array(["one"])
@@ -153,7 +153,7 @@ async def test_texts_go_out_as_they_are_in_batches_with_the_options_of_the_node(
 async def test_the_key_of_the_settings_goes_only_to_the_server_of_the_settings(stub: OpenAIStub) -> None:
     defaults = Defaults(openai_api_key="sk-settings", openai_base_url=stub.url)
     for config in ({}, {"basepath": stub.url}, {"basepath": stub.url + "/"}):
-        embedder = create_embedder("openAIEmbeddings", config, defaults=defaults)
+        embedder = create_embedder("openAIEmbeddings", config, defaults=near(defaults))
         await embedder.embed_array(["one"])
         await embedder.aclose()
     keys = [request.headers["authorization"] for request in stub.requests]

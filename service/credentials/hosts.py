@@ -1,0 +1,54 @@
+"""Where the values of a credential may be sent when it names no hosts of its own."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from service.credentials.types import HOSTS, Component, Value
+from service.settings import Settings
+
+HOMES: Mapping[str, tuple[str, ...]] = {
+    "anthropicApi": ("api.anthropic.com",),
+    "awsApi": ("*.amazonaws.com", "*.amazonaws.com.cn"),
+    "azureOpenAIApi": ("*.openai.azure.com", "*.cognitiveservices.azure.com"),
+    "cohereApi": ("api.cohere.com", "api.cohere.ai"),
+    "githubApi": ("api.github.com", "github.com", "raw.githubusercontent.com"),
+    "googleGenerativeAI": ("generativelanguage.googleapis.com",),
+    "groqApi": ("api.groq.com",),
+    "huggingFaceApi": ("huggingface.co", "*.huggingface.co"),
+    "mistralAIApi": ("api.mistral.ai",),
+    "openAIApi": ("api.openai.com", "*.api.openai.com"),
+    "openRouterApi": ("openrouter.ai",),
+    "togetherAIApi": ("api.together.xyz",),
+}
+"""Component -> the provider's own hosts; `*.` stands for every name below."""
+
+_OPERATORS = frozenset({"openAIApi", "localAIApi"})
+"""Components whose server the operator names in RAGSTONE_OPENAI_BASE_URL."""
+
+
+def own_hosts(values: Mapping[str, Value]) -> list[str]:
+    """The hosts that a credential names, as patterns."""
+    return [part.strip().lower() for part in str(values.get(HOSTS, "")).split(",") if part.strip()]
+
+
+def default_hosts(component: str, kind: Component | None, values: Mapping[str, Value], settings: Settings) -> list[str]:
+    """The hosts of a credential that names none: its provider's own, those in its own values, the operator's."""
+    places = (
+        [str(values.get(item.name, "")) for item in kind.inputs if item.binds and item.name != HOSTS] if kind else []
+    )
+    if component in _OPERATORS:
+        places.append(settings.openai_base_url)
+    return [*HOMES.get(component, ()), *(host for place in places if (host := _host(place)))]
+
+
+def fits(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is one of the patterns, or lies under one that starts with `*.`."""
+    host = host.lower().rstrip(".")
+    return any(host.endswith(item[1:]) if item.startswith("*.") else host == item for item in patterns)
+
+
+def _host(value: str) -> str:
+    try:
+        return (urlsplit(value if "://" in value else f"//{value}").hostname or "").lower()
+    except ValueError:
+        return ""
