@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from loaders.splitters.base import Span, Splitter, SplitterError, strip
+from loaders.splitters.cutting import cut
 from loaders.splitters.structure import Structure
 
 _SEPARATORS = ("\n\n", "\n", " ", "")
@@ -19,11 +20,12 @@ class RecursiveSplitter(Splitter):
     """Cuts at the first of `separators` (a list, or a JSON list as text) that occurs, pieces that are still too large
     at the next one, down to single characters. Small neighbours are joined up to the size. Sizes are in characters.
 
-    A separator stays at the beginning of the piece after it. When the list does not end with the empty separator, it is
-    added: no chunk may be larger than the size.
+    A table of a Markdown document that is larger than a chunk is cut between its rows, and every chunk of it begins
+    with its header. A separator stays at the beginning of the piece after it. When the list does not end with the empty
+    separator, it is added: no chunk may be larger than the size.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -53,11 +55,20 @@ class RecursiveSplitter(Splitter):
         return {**super().settings(), "separators": list(self.separators)}
 
     def spans(self, text: str, structure: Structure | None) -> Iterable[Span]:
-        """The pieces of `text`; structure plays no part."""
-        for start, end in self._cut(text, 0, len(text), 0):
-            start, end = strip(text, start, end)
-            if start < end:
-                yield Span(start, end)
+        """The pieces of `text`; of its structure only tables count that are larger than a chunk."""
+        at = 0
+        for block in structure.blocks if structure else ():
+            if block.table and block.end - block.start > self.size:
+                yield from self._plain(text, at, block.start)
+                yield from cut(text, block.start, block.end, self.size, self.overlap, structure)
+                at = block.end
+        yield from self._plain(text, at, len(text))
+
+    def _plain(self, text: str, start: int, end: int) -> Iterator[Span]:
+        for first, last in self._cut(text, start, end, 0):
+            first, last = strip(text, first, last)
+            if first < last:
+                yield Span(first, last)
 
     def _cut(self, text: str, start: int, end: int, level: int) -> Iterator[tuple[int, int]]:
         index = level

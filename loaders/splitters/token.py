@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +32,8 @@ class TokenSplitter(Splitter):
     accepted but does not change the count: those vocabularies would have to be downloaded.
     """
 
+    version = 2
+
     def __init__(self, options: Mapping[str, Any], tokenizer: Path | Tokens | None = None) -> None:
         super().__init__(options)
         if tokenizer is None and options.get("tokenizer"):
@@ -50,20 +53,30 @@ class TokenSplitter(Splitter):
         return {**super().settings(), "tokenizer": self._counted}
 
     def spans(self, text: str, structure: Structure | None) -> Iterable[Span]:
-        """The pieces of `text`; structure plays no part."""
+        """The pieces of `text`; one that begins below the header of a table repeats the header, unless that would fill
+        more than half of it."""
         starts = [0, *(start for start, _ in _through(self._tokens, text))][1:] or [0]
         starts[0] = 0  # what stands before the first token goes with it
         first = 0
         while first < len(starts):
-            last = min(first + self.size, len(starts))
+            header, taken = self._header(text, starts, starts[first], structure)
+            last = min(first + self.size - taken, len(starts))
             if last < len(starts):
                 last = _between_words(text, starts, first, last)
             start, end = strip(text, starts[first], starts[last] if last < len(starts) else len(text))
             if start < end:
-                yield Span(start, end)
+                yield Span(start, end, header)
             if last == len(starts):
                 return
             first = max(_word_start(text, starts, max(last - self.overlap, first + 1), last), first + 1)
+
+    def _header(self, text: str, starts: Sequence[int], at: int, structure: Structure | None) -> tuple[str, int]:
+        """The header rows to repeat for a piece that begins at `at`, and their tokens."""
+        block = structure.block(at) if structure else None
+        if block is None or not block.table or at < block.rows:
+            return "", 0
+        taken = bisect_left(starts, block.rows) - bisect_left(starts, block.start)
+        return (text[block.start : block.rows], taken) if taken * 2 <= self.size else ("", 0)
 
 
 def estimate(text: str) -> list[tuple[int, int]]:
