@@ -116,6 +116,11 @@ def error_response(error: ServiceError) -> Response:
     return JSONResponse(error_body(error.status, error.message, error.code), error.status, error.headers)
 
 
+def internal_error() -> Response:
+    """The response for a bug: it tells no details."""
+    return JSONResponse(error_body(500, "Internal error. The log of the service has the details.", "internal"), 500)
+
+
 def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for a list of pydantic errors, naming each field."""
     parts = []
@@ -167,8 +172,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
-        message = "Internal error. The log of the service has the details."
-        response = JSONResponse(error_body(500, message, "internal"), 500)
+        response = internal_error()
         # this handler answers outside of all middleware: what CORS decided is added here, so that pages can read it
         response.raw_headers.extend(request.scope.get("state", {}).get("cors", ()))
         return response

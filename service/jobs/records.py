@@ -155,7 +155,8 @@ async def release(connection: Connection, job_id: UUID, attempt: int) -> None:
     """Give a running attempt back: it waits again, and the start is not held against it."""
     await connection.execute(
         "UPDATE jobs SET state = 'queued', idle_starts = greatest(idle_starts - 1, 0), updated_at = now()"
-        " WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running' RETURNING pg_notify(%(channel)s, id::text || '+')",
+        " WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running'"
+        " RETURNING pg_notify(%(channel)s, id::text || '+')",
         {"id": job_id, "attempt": attempt, "channel": CHANNEL},
     )
 

@@ -96,8 +96,8 @@ async def resume_job(id: UUID, resources: CurrentResources, workspace: CurrentWo
 async def retry_job(
     id: UUID, resources: CurrentResources, workspace: CurrentWorkspace, response: Response
 ) -> JobStatus:
-    """A new job, whose URL is in `Location`. Of an upsert it takes the documents that failed, from their uploads, and no
-    others, also when the upsert as a whole was done. 409 when the job is still open, or nothing of it failed."""
+    """A new job, whose URL is in `Location`. Of an upsert it takes the documents that failed, from their uploads, and
+    no others, also when the upsert as a whole was done. 409 when the job is still open, or nothing of it failed."""
     again = wire.status(await service.retry(resources.database, resources.queue, workspace, id))
     response.headers["Location"] = again.url
     return again

@@ -1,0 +1,3 @@
+"""A worker, and document stores whose embedder costs nothing."""
+
+from tests.service.document_stores.conftest import embedder, settings, talk, worker  # noqa: F401  # fixtures
