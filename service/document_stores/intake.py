@@ -1,49 +1,32 @@
 """From an upsert call to durable uploads, ledger rows and a job; everything is checked before anything is written."""
 
-import base64
-import binascii
 import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID, uuid4
 
-from loaders import DETECT, canonical
-from loaders.base import LoaderError
 from loaders.splitters import splitter as make_splitter
 from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
+from service.document_stores.loading.mapping import is_remote, reading
+from service.document_stores.loading.sources import own_sources
 from service.document_stores.recipe import Recipe
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
+from service.nodes.service import json_object
 from service.resources import Resources
 from stores.blobs.base import Blob, BlobTooLarge
 from stores.records.database import Scope
-
-FILE_FIELDS = (
-    "txtFile",
-    "pdfFile",
-    "docxFile",
-    "csvFile",
-    "jsonFile",
-    "jsonlinesFile",
-    "file",
-    "fileObject",
-    "yamlFile",
-)
-"""Loader fields that hold files: data URIs, or a JSON array of them."""
-
-OWN_FIELDS = (*FILE_FIELDS, "text", "metadata", "textSplitter", "omitMetadataKeys")
-"""Loader fields that are no options of the loader."""
 
 VECTOR_STORES = ("pgvector", "postgres")
 RECORD_MANAGERS = ("postgresRecordManager", "SQLiteRecordManager", "MySQLRecordManager")
@@ -110,8 +93,8 @@ class Intake:
                 raise NotFound(f"docId: loader {asked.doc_id} not found in document store {store_id}")
         check_components(asked.vector_store, asked.record_manager)
         embedding = _merge(asked.embedding, (store.embedding if store else None) or DEFAULT_EMBEDDING)
-        embedder = await embedder_of(resources, workspace, embedding)
         other = asked.embedding is not None and not asked.new_store and store is not None
+        embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding)
         intake = cls(
             resources=resources,
             workspace=workspace,
@@ -119,10 +102,10 @@ class Intake:
             asked=asked,
             template=store,
             base=base,
-            component=_merge(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER),
-            splitter=_merge(asked.splitter, base.splitter) if base and base.splitter else asked.splitter,
+            component=_component(asked, base),
+            splitter=_laid_over(asked.splitter, base.splitter) if base and base.splitter else asked.splitter,
             embedding=embedding,
-            fingerprint=await fingerprint_of(embedder) if other and embedding != store.embedding else None,  # type: ignore[union-attr]
+            fingerprint=await fingerprint_of(embedder) if embedder and other and embedding != store.embedding else None,  # type: ignore[union-attr]
         )
         intake.recipe()
         return intake
@@ -133,42 +116,30 @@ class Intake:
 
     def recipe(self) -> Recipe:
         """How the uploads of this call become chunks. Raises `Unprocessable` naming a bad option."""
-        try:
-            loader = DETECT if self.component.name == "file" else canonical(self.component.name)
-        except LoaderError as error:
-            raise Unprocessable(f"loader.name: {error.message}") from None
-        options = {key: value for key, value in self.component.config.items() if key not in OWN_FIELDS}
+        read = reading(self.resources, self.workspace, self.component)
         name = self.splitter.name if self.splitter and self.splitter.name else "default"
         config = self.splitter.config if self.splitter else {}
         try:
             make_splitter(name, config)
         except SplitterError as error:
             raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
-        return Recipe(loader, clean(options, "loader.config"), name, clean(config, "splitter.config"), self._metadata())
+        return Recipe(
+            read.loader,
+            clean(read.options, "loader.config"),
+            name,
+            clean(config, "splitter.config"),
+            self._metadata(),
+            omit=read.omit,
+        )
 
     def _metadata(self) -> Mapping[str, Any]:
         """What goes into the metadata of every chunk."""
-        metadata: dict[str, Any] = {**self._loader_metadata(), **clean(self.asked.metadata or {})}
+        metadata: dict[str, Any] = clean(json_object(self.component.config.get("metadata"), "loader.config.metadata"))
         size = len(json.dumps(metadata, ensure_ascii=False).encode())
         limit = self.resources.settings.max_metadata
         if size > limit:
             raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
         return metadata
-
-    def _loader_metadata(self) -> Mapping[str, Any]:
-        """Additional metadata in the loader's own field, an object or its JSON text."""
-        value = self.component.config.get("metadata")
-        if isinstance(value, str) and value.strip():
-            try:
-                value = json.loads(value)
-            except json.JSONDecodeError as error:
-                raise Unprocessable(f"loader.config.metadata: not valid JSON: {error}") from None
-        if not value:
-            return {}
-        if not isinstance(value, Mapping):
-            raise Unprocessable("loader.config.metadata: must be a JSON object")
-        cleaned: dict[str, Any] = clean(value, "loader.config.metadata")
-        return cleaned
 
     # Sources
 
@@ -189,6 +160,11 @@ class Intake:
         return named
 
     @property
+    def remote(self) -> bool:
+        """Whether the loader fetches what it loads: the job asks its place for it."""
+        return is_remote(self.component.name)
+
+    @property
     def repeats(self) -> bool:
         """Whether a call without any files means the files that its loader has already."""
         return self.base is not None and self.asked.replace_existing and not self.asked.new_store
@@ -203,11 +179,7 @@ class Intake:
             source = f"text:{label}" if isinstance(label, str) else f"text:{sha256(data).hexdigest()}"
             name = label if isinstance(label, str) else self.asked.loader_label or "Plain Text"
             found.append(Upload(name, io.BytesIO(data), "text/plain", source))
-        for key in FILE_FIELDS:
-            value = config.get(key)
-            if isinstance(value, str) and value.strip():
-                found += [_data_uri(key, item) for item in _items(value)]
-        return found
+        return [*found, *inline_files(config)]
 
     async def keep(self, upload: Upload) -> Blob:
         """Store an upload's bytes. Raises `TooLarge` naming the limit."""
@@ -226,26 +198,30 @@ class Intake:
             raise NotFound(f"Document store {self.store_id} not found")
         return store
 
-    async def enter(self, scope: Scope, job: Job, uploads: Sequence[tuple[Upload, Blob]]) -> tuple[UUID, list[str]]:
-        """Write loader and documents for a reserved job: the loader's id, and blobs that nothing needs after the job.
+    async def enter(
+        self, scope: Scope, job_id: UUID | None, uploads: Sequence[tuple[Upload, Blob]]
+    ) -> tuple[UUID, list[str]]:
+        """Write loader and documents for a reserved job, or for none: the loader's id, and blobs that nothing needs
+        any more once the job has ended.
 
         Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
         """
         store = await self.lock(scope)
         if self.fingerprint is not None and await chunk_rows.any_indexed(scope, self.store_id):
             check_space(store, self.fingerprint)
-        sources = [upload.source or "" for upload, _ in uploads]
-        known = await ledger.by_source(scope, self.store_id, sources)
+        uploads = await self._own(scope, uploads)
+        known = await ledger.by_source(scope, self.store_id, [upload.source or "" for upload, _ in uploads])
         loader_id = await self._loader(scope, {row.loader_id for row in known.values()})
-        await self._configure(scope, store)
+        if not self.asked.chunk_only:
+            await self._configure(scope, store)
         recipe = self.recipe().as_json()
-        unneeded = []  # blobs, once the job has ended, unless a later upload has them
+        unneeded = []
         for upload, blob in uploads:
             row = {
                 "id": uuid4(),
                 "store_id": self.store_id,
                 "loader_id": loader_id,
-                "job_id": job.id,
+                "job_id": job_id,
                 "source": upload.source,
                 "name": upload.name,
                 "mime": upload.mime,
@@ -257,18 +233,41 @@ class Intake:
             _, old = await ledger.claim(scope, row, remake=self.asked.remake or self.repeats)
             if old:
                 unneeded.append(old)
-        if self.repeats:
-            if uploads:
-                unneeded += await ledger.mark_leaving(scope, loader_id, sources, job.id)
-            else:
-                await ledger.claim_all(scope, loader_id, recipe, job.id)
+        if self.repeats and not self.remote:
+            sources = [upload.source or "" for upload, _ in uploads]
+            unneeded += await self._rest(scope, loader_id, sources, recipe, job_id)
         return loader_id, unneeded
+
+    async def _own(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Sequence[tuple[Upload, Blob]]:
+        """Sources of a loader that is replaced, or that a form works with, are its own: a file of the same name in
+        another loader of the document store is another document."""
+        if not uploads or not (self.repeats or self.asked.chunk_only):
+            return uploads
+        own = self.base.id if self.base is not None and not self.asked.new_store else None
+        asked = [upload for upload, _ in uploads]
+        named = await own_sources(scope, self.store_id, own, asked, apart=self.asked.chunk_only)
+        return list(zip(named, (blob for _, blob in uploads), strict=True))
+
+    async def _rest(
+        self, scope: Scope, loader_id: UUID, sources: Sequence[str], recipe: Mapping[str, Any], job_id: UUID | None
+    ) -> list[str]:
+        """What becomes of the files that the replaced loader has already: those that the call names stay, the others
+        leave with the job; all stay when the call brings none. Returns the blobs of those that leave."""
+        config = self.asked.loader.config if self.asked.loader else {}
+        names = kept_names(config) if not sources or carries_files(config) else None
+        if names is None and not sources:
+            await ledger.claim_all(scope, loader_id, recipe, job_id)
+            return []
+        kept = await ledger.claim_named(scope, loader_id, sorted(names or ()), recipe, job_id, but=sources)
+        return await ledger.mark_leaving(scope, loader_id, [*sources, *kept], job_id)
 
     async def _loader(self, scope: Scope, owners: set[UUID]) -> UUID:
         """The loader to write into: the one to replace, the one that has these very sources, or a new one."""
-        config = {key: value for key, value in self.component.config.items() if key not in FILE_FIELDS}
-        component = Component(self.component.name, clean(config, "loader.config"))
+        component = Component(self.component.name, clean(without_files(self.component.config), "loader.config"))
         reuse = next(iter(owners)) if len(owners) == 1 else None
+        if self.remote and self.template is not None and not self.asked.new_store and not self.asked.chunk_only:
+            same = (row.id for row in self.template.loaders if Component(row.component, row.config) == component)
+            reuse = next(same, None)
         if self.repeats and self.base is not None:
             reuse = self.base.id
         label = clean(self.asked.loader_label) if self.asked.loader_label else None
@@ -278,7 +277,8 @@ class Intake:
             return reuse
         loader_id = uuid4()
         name = label or (self.base.name if self.base else component.name)
-        await records.insert_loader(scope, loader_id, self.store_id, component, name, self.splitter)
+        kept = self.remote or self.asked.chunk_only
+        await records.insert_loader(scope, loader_id, self.store_id, component, name, self.splitter, kept=kept)
         return loader_id
 
     async def _configure(self, scope: Scope, store: StoreRow) -> None:
@@ -304,12 +304,21 @@ async def submit(
     first = parts[0][0]
     await first.lock(scope)
     job = await jobs.reserve(scope, uuid4(), "ingest", store_id=first.store_id)
-    loaders, unneeded = [], []
+    loaders, unneeded, remote = [], [], []
     for intake, uploads in parts:
-        loader_id, blobs = await intake.enter(scope, job, uploads)
+        loader_id, blobs = await intake.enter(scope, job.id, uploads)
         loaders.append(str(loader_id))
         unneeded += blobs
-    payload = {"storeId": str(first.store_id), "docId": loaders[0], "blobs": unneeded, "history": dict(history)}
+        remote += [loaders[-1]] if intake.remote else []
+    payload = {
+        "storeId": str(first.store_id),
+        "docId": loaders[0],
+        "docIds": loaders,
+        "blobs": unneeded,
+        "fetch": remote,
+        "chunkOnly": first.asked.chunk_only,
+        "history": dict(history),
+    }
     return await jobs.enqueue(scope, first.resources.queue, job.id, payload)
 
 
@@ -322,25 +331,19 @@ def _merge(asked: Component | None, base: Component) -> Component:
     return Component(base.name, {**base.config, **asked.config})
 
 
-def _items(value: str) -> list[str]:
-    if not value.lstrip().startswith("["):
-        return [value]
-    try:
-        items = json.loads(value)
-    except json.JSONDecodeError:
-        return [value]
-    return [item for item in items if isinstance(item, str)]
+def _component(asked: Upsert, base: LoaderRow | None) -> Component:
+    """The loader of a call, laid over the one that it is based on, whose metadata the call's replace."""
+    component = _laid_over(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER)
+    if asked.metadata is None:
+        return component
+    given = json_object(asked.loader.config.get("metadata") if asked.loader else None, "loader.config.metadata")
+    return Component(component.name, {**component.config, "metadata": {**given, **asked.metadata}})
 
 
-def _data_uri(field: str, value: str) -> Upload:
-    """`data:<mime>;base64,<data>,filename:<name>`, as Flowise's forms send files."""
-    head, _, rest = value.partition(",")
-    data, _, tail = rest.partition(",")
-    if not head.startswith("data:") or not head.endswith(";base64"):
-        raise Unprocessable(f"loader.config.{field}: must be data:<mime>;base64,<data>,filename:<name>")
-    try:
-        content = base64.b64decode(data, validate=True)
-    except binascii.Error:
-        raise Unprocessable(f"loader.config.{field}: the base64 data are damaged") from None
-    name = tail.removeprefix("filename:") or field
-    return Upload(PurePosixPath(name).name or field, io.BytesIO(content), head[5:-7] or None)
+def _laid_over(asked: Component | None, base: Component) -> Component:
+    """The call's component over the inherited one, fields that another component had included, but for a credential:
+    it is not handed to a component that it was not chosen for."""
+    if asked is None or not asked.name or asked.name == base.name or base is DEFAULT_LOADER:
+        return _merge(asked, base)
+    inherited = {key: value for key, value in base.config.items() if key != "credential"}
+    return Component(asked.name, {**inherited, **asked.config})

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -31,6 +31,8 @@ class Recipe:
     splitter_options: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
+    omit: tuple[str, ...] = ()
+    """Metadata of the loader that chunks do not get; `*`: none of them."""
 
     def as_json(self) -> dict[str, Any]:
         """What the ledger keeps."""
@@ -41,6 +43,7 @@ class Recipe:
             "splitterOptions": dict(self.splitter_options),
             "metadata": dict(self.metadata),
             "title": self.title,
+            **({"omit": list(self.omit)} if self.omit else {}),
         }
 
     @classmethod
@@ -53,6 +56,7 @@ class Recipe:
             splitter_options=value["splitterOptions"],
             metadata=value["metadata"],
             title=value.get("title"),
+            omit=tuple(value.get("omit", ())),
         )
 
     def make_splitter(self) -> Splitter:
@@ -85,12 +89,17 @@ def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document]
                 id=chunk_id(store, source, fingerprint, text, key, seen[text, key]),
                 position=position,
                 text=text,
-                metadata={**metadata, **recipe.metadata},
+                metadata={**_shown(metadata, recipe.omit), **recipe.metadata},
                 head=head,
             )
         )
         seen[text, key] += 1
     return chunks
+
+
+def _shown(metadata: Mapping[str, Any], omit: Sequence[str]) -> dict[str, Any]:
+    """The loader's metadata but for those that are left out; what a chunk is indexed under was taken from all."""
+    return {} if "*" in omit else {key: value for key, value in metadata.items() if key not in omit}
 
 
 def head_of(text: str, metadata: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from service.document_stores.types import Component, LoaderFile, LoaderRow, LoaderStatus, StoreRow, StoreStatus
 from stores.records.database import Scope
+from stores.vector.points import encode
 
 
 def _component(value: Mapping[str, Any] | None) -> Component | None:
@@ -25,8 +26,10 @@ def _store(row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
         status = StoreStatus.UPSERTING
     elif any(loader.status is not LoaderStatus.SYNC for loader in loaders):
         status = StoreStatus.STALE
+    elif not loaders:
+        status = StoreStatus.EMPTY
     else:
-        status = StoreStatus.EMPTY if row["fingerprint"] is None else StoreStatus.UPSERTED
+        status = StoreStatus.SYNC if row["unindexed"] or row["collection"] is None else StoreStatus.UPSERTED
     return StoreRow(
         id=row["id"],
         workspace=row["workspace_id"],
@@ -45,10 +48,10 @@ def _store(row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
 
 
 def _loader(row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
-    if row["pending"]:
-        status = LoaderStatus.SYNCING
+    if row["failed"] and not row["pending"]:
+        status = LoaderStatus.STALE
     else:
-        status = LoaderStatus.STALE if row["failed"] else LoaderStatus.SYNC
+        status = LoaderStatus.SYNCING if row["pending"] or row["draft"] else LoaderStatus.SYNC
     splitter = Component(row["splitter_id"], row["splitter_config"] or {}) if row["splitter_id"] else None
     return LoaderRow(
         id=row["id"],
@@ -66,6 +69,7 @@ def _loader(row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
 
 
 FILE_STATUS = {
+    "saved": LoaderStatus.SYNCING,
     "pending": LoaderStatus.SYNCING,
     "ready": LoaderStatus.SYNC,
     "leaving": LoaderStatus.SYNC,
@@ -152,8 +156,11 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
 
     Those of chatflow nodes are no part of the list."""
     rows = await scope.all(
-        "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND j.kind = 'ingest'"
-        " AND j.state IN ('queued', 'running', 'paused')) AS busy, count(*) OVER () AS total FROM document_stores s"
+        "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND (j.kind = 'index' OR j.kind = 'ingest'"
+        " AND j.payload ->> 'chunkOnly' IS DISTINCT FROM 'true')"
+        " AND j.state IN ('queued', 'running', 'paused')) AS busy,"
+        " EXISTS (SELECT 1 FROM chunks c WHERE c.store_id = s.id AND c.number IS NULL) AS unindexed,"
+        " count(*) OVER () AS total FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
         " AND CASE WHEN %(id)s::uuid IS NULL THEN s.flow_id IS NULL ELSE s.id = %(id)s END"
         " ORDER BY s.updated_at DESC, s.id OFFSET %(offset)s LIMIT %(limit)s",
@@ -179,7 +186,8 @@ async def _count(scope: Scope) -> int:
 async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, list[LoaderRow]]:
     rows = await scope.all(
         "SELECT l.*, coalesce(sum(d.chunks), 0)::int AS chunks, coalesce(sum(d.characters), 0)::bigint AS characters,"
-        " coalesce(bool_or(d.state = 'pending'), false) AS pending,"
+        " coalesce(bool_or(d.state IN ('pending', 'saved') OR (d.state = 'leaving' AND d.job_id IS NULL)), false)"
+        " AS pending,"
         " coalesce(bool_or(d.state = 'failed'), false) AS failed"
         " FROM loaders l LEFT JOIN documents d ON d.loader_id = l.id"
         " WHERE l.workspace_id = %(workspace)s AND l.store_id = ANY(%(stores)s)"
@@ -188,7 +196,8 @@ async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, lis
     )
     files = await scope.all(
         "SELECT id, loader_id, name, mime, size, state, error, created_at FROM documents"
-        " WHERE workspace_id = %(workspace)s AND store_id = ANY(%(stores)s) ORDER BY created_at, id",
+        " WHERE workspace_id = %(workspace)s AND store_id = ANY(%(stores)s)"
+        " AND NOT (state = 'leaving' AND job_id IS NULL) ORDER BY created_at, id",
         stores=list(store_ids),
     )
     of_loader: defaultdict[UUID, list[LoaderFile]] = defaultdict(list)
@@ -327,18 +336,27 @@ async def deleted(scope: Scope, store_id: UUID) -> StoreRow | None:
 
 
 async def insert_loader(
-    scope: Scope, loader_id: UUID, store_id: UUID, component: Component, name: str, splitter: Component | None
+    scope: Scope,
+    loader_id: UUID,
+    store_id: UUID,
+    component: Component,
+    name: str,
+    splitter: Component | None,
+    *,
+    kept: bool = False,
 ) -> None:
-    """A new loader of a document store."""
+    """A new loader of a document store; `kept`: it stays when it holds no documents."""
     await scope.run(
         "INSERT INTO loaders (id, workspace_id, store_id, loader_id, loader_name, loader_config, splitter_id,"
-        " splitter_name, splitter_config) VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s, %(name)s,"
-        " %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s)",
+        " splitter_name, splitter_config, credential, kept) VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s,"
+        " %(name)s, %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s, %(credential)s, %(kept)s)",
         id=loader_id,
         store=store_id,
         component=component.name,
         name=name,
-        config=Jsonb(dict(component.config)),
+        config=Jsonb(dict(component.config), encode),
+        credential=component.config.get("credential"),
+        kept=kept,
         splitter=splitter.name if splitter else None,
         splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
     )
@@ -351,12 +369,13 @@ async def update_loader(
     touched = await scope.run(
         "UPDATE loaders SET loader_id = %(component)s, loader_name = coalesce(%(name)s, loader_name),"
         " loader_config = %(config)s, splitter_id = %(splitter)s, splitter_name = %(splitter)s,"
-        " splitter_config = %(splitter_config)s, updated_at = now()"
+        " splitter_config = %(splitter_config)s, credential = %(credential)s, updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s",
         id=loader_id,
         component=component.name,
         name=name,
-        config=Jsonb(dict(component.config)),
+        config=Jsonb(dict(component.config), encode),
+        credential=component.config.get("credential"),
         splitter=splitter.name if splitter else None,
         splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
     )
@@ -364,9 +383,10 @@ async def update_loader(
 
 
 async def drop_empty_loaders(scope: Scope, store_id: UUID) -> None:
-    """Remove loaders whose documents all moved to a newer one; the caller has the store's `lock`."""
+    """Remove loaders whose documents all moved to a newer one, but for those that stay without any; the caller has the
+    store's `lock`."""
     await scope.run(
-        "DELETE FROM loaders l WHERE l.workspace_id = %(workspace)s AND l.store_id = %(store)s"
+        "DELETE FROM loaders l WHERE l.workspace_id = %(workspace)s AND l.store_id = %(store)s AND NOT l.kept"
         " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.loader_id = l.id)",
         store=store_id,
     )

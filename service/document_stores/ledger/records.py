@@ -197,8 +197,9 @@ async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
     )
 
 
-async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID) -> list[str]:
-    """The documents of a loader, but for these sources, are to be removed when the job is done; returns their blobs."""
+async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID | None) -> list[str]:
+    """The documents of a loader, but for these sources, are to be removed when the job is done (no job: the next one of
+    the loader); returns their blobs."""
     rows = await scope.all(
         "UPDATE documents SET state = 'leaving', job_id = %(job)s WHERE workspace_id = %(workspace)s"
         " AND loader_id = %(loader)s AND source <> ALL(%(sources)s) RETURNING blob",
@@ -222,12 +223,14 @@ async def mark_others_leaving(scope: Scope, store_id: UUID, namespace: str, job_
 
 
 async def claim_all(
-    scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID, *, namespace: str | None = None
+    scope: Scope, loader_id: UUID, recipe: Mapping[str, Any], job_id: UUID | None, *, namespace: str | None = None
 ) -> int:
     """Give the documents of a loader to a job, to be made again from their uploads by a recipe, those with edited
-    chunks even if it is the same one; says how many. They stay in their namespace unless another is given."""
+    chunks even if it is the same one; says how many. They stay in their namespace unless another is given. Those that
+    were taken off the loader leave with the job."""
     return await scope.run(
-        "UPDATE documents SET state = 'pending', job_id = %(job)s, recipe = %(recipe)s, updated_at = now(),"
+        "UPDATE documents SET state = CASE WHEN state = 'leaving' AND job_id IS NULL THEN state ELSE 'pending' END,"
+        " job_id = %(job)s, recipe = %(recipe)s, updated_at = now(),"
         " namespace = coalesce(%(namespace)s, namespace),"
         " digest = CASE WHEN edited THEN NULL ELSE digest END"
         " WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s",
@@ -236,6 +239,30 @@ async def claim_all(
         job=job_id,
         namespace=namespace,
     )
+
+
+async def claim_named(
+    scope: Scope,
+    loader_id: UUID,
+    names: Sequence[str],
+    recipe: Mapping[str, Any],
+    job_id: UUID | None,
+    *,
+    but: Sequence[str],
+) -> list[str]:
+    """As `claim_all`, of the documents with these names only, without the sources in `but`; returns their sources."""
+    rows = await scope.all(
+        "UPDATE documents SET state = 'pending', job_id = %(job)s, recipe = %(recipe)s, updated_at = now(),"
+        " digest = CASE WHEN edited THEN NULL ELSE digest END"
+        " WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s AND name = ANY(%(names)s)"
+        " AND source <> ALL(%(but)s) RETURNING source",
+        loader=loader_id,
+        names=list(names),
+        but=list(but),
+        recipe=Jsonb(dict(recipe)),
+        job=job_id,
+    )
+    return [row["source"] for row in rows]
 
 
 async def leaving(scope: Scope, job_id: UUID) -> list[UUID]:

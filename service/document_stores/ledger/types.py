@@ -97,6 +97,23 @@ def indexed(head: str, text: str) -> str:
     return f"{head}\n{text}" if head else text
 
 
+@dataclass(frozen=True, slots=True)
+class PendingChunk:
+    """What is indexed of a chunk in the ledger, and its number if it is indexed already."""
+
+    id: UUID
+    document_id: UUID
+    number: int | None
+    head: str
+    text: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def index_text(self) -> str:
+        """What is embedded and searched by words."""
+        return indexed(self.head, self.text)
+
+
 @dataclass(slots=True)
 class Counts:
     """What an upsert did to chunks, in the words of the contract. `failed` counts documents."""

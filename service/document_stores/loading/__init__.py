@@ -1,0 +1,1 @@
+"""Loaders of document stores as forms work with them: configured, tried out, saved, processed, made anew."""

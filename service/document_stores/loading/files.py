@@ -1,0 +1,98 @@
+"""The files that stand in a loader's configuration: as data URIs, or as names of files that are kept already."""
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from service.document_stores.types import Upload
+from service.errors import Unprocessable
+from service.nodes.service import NODES
+from service.nodes.types import Category
+
+KEPT = "FILE-STORAGE::"
+"""Begins a value that names kept files: `FILE-STORAGE::["a.txt"]`, or one bare name."""
+
+FILE_FIELDS = frozenset(
+    {field.name for node in NODES.values() if node.category is Category.LOADERS for field in node.files}
+    | {"file", "yamlFile"}
+)
+"""Fields of loaders that hold files."""
+
+
+def field_of(component: str) -> str | None:
+    """The field that a loader's files are shown under; None for one that takes no files."""
+    node = NODES.get(component)
+    if node is None:
+        return "file"
+    return node.files[0].name if node.files else None
+
+
+def shown(component: str, config: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A loader's configuration as callers see it: with the names of its files."""
+    field = field_of(component)
+    if field is None or not names:
+        return dict(config)
+    return {**config, field: KEPT + json.dumps(names, ensure_ascii=False)}
+
+
+def kept_names(config: Mapping[str, Any]) -> frozenset[str] | None:
+    """The kept files that a configuration names; None when it says nothing of kept files."""
+    named = [
+        value.removeprefix(KEPT)
+        for key in FILE_FIELDS
+        if isinstance(value := config.get(key), str) and value.startswith(KEPT)
+    ]
+    return frozenset(name for value in named for name in _items(value)) if named else None
+
+
+def carries_files(config: Mapping[str, Any]) -> bool:
+    """Whether files stand in a configuration themselves."""
+    return any(
+        isinstance(value := config.get(key), str) and bool(value.strip()) and not value.startswith(KEPT)
+        for key in FILE_FIELDS
+    )
+
+
+def inline_files(config: Mapping[str, Any]) -> list[Upload]:
+    """The files that a configuration carries. Raises `Unprocessable` naming the field."""
+    return [upload for key in sorted(FILE_FIELDS & config.keys()) for upload in _of_field(key, config[key])]
+
+
+def without_files(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without its files, as it is kept."""
+    return {key: value for key, value in config.items() if key not in FILE_FIELDS}
+
+
+def _of_field(key: str, value: Any) -> Iterator[Upload]:
+    if not isinstance(value, str) or not value.strip() or value.startswith(KEPT):
+        return
+    for item in _items(value):
+        yield _data_uri(key, item)
+
+
+def _items(value: str) -> list[str]:
+    if not value.lstrip().startswith("["):
+        return [value]
+    try:
+        items = json.loads(value)
+    except json.JSONDecodeError:
+        return [value]
+    return [item for item in items if isinstance(item, str) and item]
+
+
+def _data_uri(field: str, value: str) -> Upload:
+    """`data:<mime>;base64,<data>,filename:<name>`, as Flowise's forms send files."""
+    head, _, rest = value.partition(",")
+    data, _, tail = rest.partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64"):
+        raise Unprocessable(f"loader.config.{field}: must be data:<mime>;base64,<data>,filename:<name>")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise Unprocessable(f"loader.config.{field}: the base64 data are damaged") from None
+    name = tail.removeprefix("filename:") or field
+    return Upload(PurePosixPath(name).name or field, io.BytesIO(content), head[5:-7] or None)

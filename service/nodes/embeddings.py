@@ -1,0 +1,83 @@
+"""The embeddings: a row a component, with the fields of the contract (b.4). What has a row can be configured; whether
+it is there is up to the table of embedders."""
+
+from service.nodes.types import Category, Field, FieldType, Node
+
+BATCH = Field("batchSize", "Batch Size", FieldType.NUMBER, optional=True, description="Texts in one request")
+TIMEOUT = Field("timeout", "Timeout", FieldType.NUMBER, optional=True, description="In milliseconds")
+BASE = Field("basepath", "BasePath", optional=True, description="Of a server that speaks OpenAI's protocol")
+HEADERS = Field("baseOptions", "BaseOptions", FieldType.JSON, optional=True, description="Further HTTP headers")
+STRIP = Field("stripNewLines", "Strip New Lines", FieldType.BOOLEAN, optional=True)
+DIMENSIONS = Field("dimensions", "Dimensions", FieldType.NUMBER, optional=True)
+ENCODING = Field(
+    "encodingFormat",
+    "Encoding Format",
+    FieldType.OPTIONS,
+    optional=True,
+    choices={"float": "float", "base64": "base64"},
+)
+
+
+def embedding(
+    name: str, label: str, description: str, *fields: Field, version: float = 1, credentials: tuple[str, ...] = ()
+) -> Node:
+    """An embedding with its fields."""
+    return Node(
+        name,
+        label,
+        Category.EMBEDDINGS,
+        description,
+        fields,
+        version=version,
+        base_classes=(name[0].upper() + name[1:], "Embeddings"),
+        credentials=credentials,
+    )
+
+
+ROWS = (
+    embedding("local", "Local Embeddings", "The bundled model: offline, without a key"),
+    embedding(
+        "sentence_transformers",
+        "Sentence Transformers",
+        "Any model of that library, on this machine (an extra)",
+        Field("modelName", "Model Name or Folder"),
+    ),
+    embedding(
+        "openAIEmbeddings",
+        "OpenAI Embeddings",
+        "Models of OpenAI",
+        Field("modelName", "Model Name", FieldType.ASYNC_OPTIONS, default="text-embedding-ada-002"),
+        STRIP,
+        BATCH,
+        TIMEOUT,
+        BASE,
+        HEADERS,
+        DIMENSIONS,
+        ENCODING,
+        version=4,
+        credentials=("openAIApi",),
+    ),
+    embedding(
+        "openAIEmbeddingsCustom",
+        "OpenAI Embeddings Custom",
+        "Any model of a server that speaks OpenAI's protocol",
+        STRIP,
+        BATCH,
+        TIMEOUT,
+        BASE,
+        HEADERS,
+        Field("modelName", "Model Name", optional=True),
+        DIMENSIONS,
+        ENCODING,
+        version=3,
+        credentials=("openAIApi",),
+    ),
+    embedding(
+        "localAIEmbeddings",
+        "LocalAI Embeddings",
+        "Models of a LocalAI server",
+        Field("basePath", "Base Path"),
+        Field("modelName", "Model Name"),
+        credentials=("localAIApi",),
+    ),
+)

@@ -1,0 +1,104 @@
+"""The vector stores and record managers: a row a component, with the fields of the contract (b.4)."""
+
+from service.nodes.types import Anchor, Category, Field, FieldType, Node
+
+ANCHORS = (
+    Anchor("document", "Document", "Document", optional=True, many=True),
+    Anchor("embeddings", "Embeddings", "Embeddings"),
+    Anchor("recordManager", "Record Manager", "RecordManager", optional=True),
+)
+TOP_K = Field("topK", "Top K", FieldType.NUMBER, optional=True, default=4, description="How many chunks a query finds")
+PORT = Field("port", "Port", FieldType.NUMBER, optional=True)
+SSL = Field("ssl", "SSL", FieldType.BOOLEAN, optional=True)
+TABLE = Field("tableName", "Table Name", optional=True, description="Accepted; the service names its own tables")
+MORE = Field("additionalConfig", "Additional Configuration", FieldType.JSON, optional=True)
+HOST = Field("host", "Host", description="Accepted; the service's own database is used")
+DATABASE = Field("database", "Database", description="Accepted; the service's own database is used")
+CLEANUP = {
+    "none": "None: nothing is removed",
+    "incremental": "Incremental: what a changed source no longer has is removed",
+    "full": "Full: what a call no longer brings is removed too",
+}
+RECORDS = (
+    Field("namespace", "Namespace", optional=True),
+    Field("cleanup", "Cleanup", FieldType.OPTIONS, default="none", choices=CLEANUP),
+    Field("sourceIdKey", "SourceId Key", optional=True, default="source"),
+)
+
+
+def vector_store(
+    name: str, label: str, description: str, *fields: Field, version: float = 1, credentials: tuple[str, ...] = ()
+) -> Node:
+    """A vector store with its fields."""
+    return Node(
+        name,
+        label,
+        Category.VECTOR_STORES,
+        description,
+        fields,
+        ANCHORS,
+        version,
+        (label, "VectorStoreRetriever", "BaseRetriever"),
+        credentials,
+    )
+
+
+def record_manager(
+    name: str, label: str, *fields: Field, version: float = 1, credentials: tuple[str, ...] = ()
+) -> Node:
+    """A record manager with its fields; the ledger does its work."""
+    return Node(
+        name,
+        label,
+        Category.RECORD_MANAGERS,
+        "The ledger of this service, with the settings of this component",
+        (*fields, *RECORDS),
+        (),
+        version,
+        (label, "RecordManager"),
+        credentials,
+    )
+
+
+ROWS = (
+    vector_store("pgvector", "pgvector", "The vector store of this service, without anything to configure", TOP_K),
+    vector_store(
+        "postgres",
+        "Postgres",
+        "The vector store of this service; what says where it lies is accepted and not used",
+        HOST,
+        DATABASE,
+        PORT,
+        SSL,
+        TABLE,
+        Field(
+            "distanceStrategy",
+            "Distance Strategy",
+            FieldType.OPTIONS,
+            optional=True,
+            default="cosine",
+            choices={"cosine": "Cosine", "euclidean": "Euclidean", "innerProduct": "Inner Product"},
+        ),
+        Field("fileUpload", "File Upload", FieldType.BOOLEAN, optional=True),
+        Field("batchSize", "Batch Size", FieldType.NUMBER, optional=True),
+        MORE,
+        TOP_K,
+        Field("pgMetadataFilter", "Postgres Metadata Filter", FieldType.JSON, optional=True),
+        Field("contentColumnName", "Content Column Name", optional=True),
+        version=7.1,
+        credentials=("PostgresApi",),
+    ),
+    record_manager("SQLiteRecordManager", "SQLite Record Manager", MORE, TABLE, version=1.1),
+    record_manager(
+        "postgresRecordManager",
+        "Postgres Record Manager",
+        HOST, DATABASE, PORT, SSL, MORE, TABLE,
+        credentials=("PostgresApi",),
+    ),
+    record_manager(
+        "MySQLRecordManager",
+        "MySQL Record Manager",
+        HOST, DATABASE, PORT, MORE, TABLE,
+        credentials=("MySQLApi",),
+    ),
+)  # fmt: skip
