@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping
 from uuid import UUID
 
 from service.chatflows import graph as graphs
-from service.chatflows.graph import ENDINGS, Graph, Node
-from service.chatflows.steps import STEPS
+from service.chatflows.graph import ENDINGS, Graph, Link, Node
+from service.chatflows.steps import ELSEWHERE, STEPS
 from service.chatflows.steps.base import Anchor, Backing, BadOption, EndingStep, ModelStep, Run, Step
 from service.chatflows.types import FlowNotRunnable, Problem, StepEvent
 from service.plugins import resolve
@@ -78,6 +78,7 @@ def compile_flow(graph: Graph, *, chat_model: str = "") -> CompiledFlow:
     Raises `FlowNotRunnable`, which names every node that stands in the way and why.
     """
     found = graphs.problems(graph)
+    graph = graph.without([link for link in graph.links if _only_for_upserts(graph, link)])
     ending, more = _ending(graph)
     found += more
     if ending is None or any(found):
@@ -100,13 +101,29 @@ def unsupported(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes.values() if node.name not in STEPS]
 
 
+def instead_of(node: Node) -> str:
+    """Why a node cannot be run here, and what to use instead."""
+    if node.name in ELSEWHERE:
+        return f"the vector store '{node.name}' is not available here. {ELSEWHERE[node.name]}"
+    known = ", ".join([*sorted(STEPS), *sorted(graphs.STICKY_NOTES)])
+    return UNSUPPORTED.format(name=node.name, known=known)
+
+
 def _not_runnable(found: list[Problem]) -> FlowNotRunnable:
     return FlowNotRunnable("This flow cannot run. " + "; ".join(problem.text for problem in found))
 
 
 def _unsupported(node: Node) -> Problem:
-    known = ", ".join([*sorted(STEPS), *sorted(graphs.STICKY_NOTES)])
-    return Problem(node.id, f"{node.title}: " + UNSUPPORTED.format(name=node.name, known=known))
+    return Problem(node.id, f"{node.title}: {instead_of(node)}")
+
+
+def _only_for_upserts(graph: Graph, link: Link) -> bool:
+    """Whether a link brings documents into a vector store: answers need nothing of it."""
+    target = graph.nodes.get(link.target)
+    if target is None or target.name not in STEPS:
+        return False
+    kind: type[Step] = resolve(STEPS, target.name, "node")
+    return link.input in kind.upserts
 
 
 def _category(node: Node) -> str:

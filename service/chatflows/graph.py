@@ -6,7 +6,7 @@ a node is stands in `data.name`.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,22 @@ class Graph:
     def into(self, node: str) -> list[Link]:
         """The links that feed a node."""
         return [link for link in self.links if link.target == node]
+
+    def behind(self, node: str, anchor: str) -> list[Node]:
+        """The nodes that are linked to an input, in the graph's order."""
+        sources = (link.source for link in self.into(node) if link.input == anchor)
+        return [self.nodes[source] for source in sources if source in self.nodes]
+
+    def without(self, links: Collection[Link]) -> "Graph":
+        """The graph without these links, and without the nodes that served nothing but them."""
+        kept = tuple(link for link in self.links if link not in links)
+        gone: set[str] = set()
+        for link in links:
+            for node in reversed(self.needed_by(link.source)):  # each after those that it feeds
+                if all(item.target in gone for item in kept if item.source == node.id):
+                    gone.add(node.id)
+        nodes = {name: node for name, node in self.nodes.items() if name not in gone}
+        return Graph(nodes, tuple(link for link in kept if link.source not in gone))
 
     def endings(self) -> list[Node]:
         """Nodes that feed no other."""

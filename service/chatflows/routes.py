@@ -113,8 +113,9 @@ async def update_chatflow_without_id(resources: CurrentResources) -> ChatflowEnt
 
 @routes.delete("/chatflows/{id}", DELETE, errors=(400, 404), summary="Delete a chatflow", response_model=Deleted)
 async def delete_chatflow(id: Id, resources: CurrentResources, workspace: CurrentWorkspace) -> Deleted:
-    """Removes the flow with its messages and upsert history."""
-    return Deleted(affected=await service.delete(resources.database, workspace, flow_id(id)))
+    """Removes the flow with its messages, its upsert history, what its vector stores hold, and the files of its
+    conversations."""
+    return Deleted(affected=await service.delete(resources, workspace, flow_id(id)))
 
 
 @routes.delete("/chatflows", DELETE, errors=(412,), summary="Delete a chatflow: without an id", response_model=Deleted)

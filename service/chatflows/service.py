@@ -76,12 +76,19 @@ async def update(database: Database, workspace: UUID, flow_id: UUID, changes: Ma
     return changed
 
 
-async def delete(database: Database, workspace: UUID, flow_id: UUID) -> int:
-    """Remove a flow with its messages. Raises `NotFound`."""
-    async with database.write(workspace) as scope:
+async def delete(resources: "Resources", workspace: UUID, flow_id: UUID) -> int:
+    """Remove a flow with its messages, what its vector stores hold and the files of its conversations: nobody finds
+    them from now on, and jobs clear them away. Raises `NotFound`."""
+    # these know the resources, which know chatflows
+    from service.attachments.service import leave
+    from service.document_stores.service import delete_owned
+
+    async with resources.database.write(workspace) as scope:
         affected = await records.delete(scope, flow_id)
-    if not affected:
-        raise missing(flow_id)
+        if not affected:
+            raise missing(flow_id)
+        await delete_owned(scope, resources, flow_id)
+        await leave(scope, resources, flow_id)
     return affected
 
 

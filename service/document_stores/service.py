@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from service.document_stores import records
+from service.document_stores.history import flow_data
 from service.document_stores.intake import Intake, check_components, defaults_of, submit
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
@@ -156,8 +157,8 @@ async def upsert_parts(
 ) -> Job:
     """As `upsert`, of several loaders at once: one job indexes what all of them bring.
 
-    `owner`: the chatflow node that the document store stands for; it is made when it is not there yet. `history` is what
-    the upsert history says of the call besides its counts.
+    `owner`: the chatflow node that the document store stands for; it is made when it is not there yet. `history` is
+    what the upsert history says of the call besides its counts.
     """
     store = None
     if owner is not None:
@@ -188,7 +189,8 @@ async def upsert_parts(
                 (intake, list(zip(sources, blobs, strict=True)))
                 for (intake, sources), blobs in zip(brought, kept, strict=True)
             ]
-            return await submit(scope, entered, history or {})
+            told = history or {"flowData": flow_data([intake for intake, _ in intakes])}
+            return await submit(scope, entered, told)
     except BaseException:
         for blob in (blob for blobs in kept for blob in blobs):
             await resources.blobs.delete(blob.key)

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO
-from uuid import UUID
+from uuid import UUID, uuid5
 
 
 class StoreStatus(StrEnum):
-    """Derived from jobs, documents and vectors whenever it is asked for, so that it cannot get stuck."""
+    """Derived from jobs, documents and vectors whenever it is asked for, so that it cannot get stuck.
+
+    EMPTY without loaders; STALE while a loader is not SYNC; SYNC when every loader is but chunks are not indexed;
+    UPSERTING while a job indexes; else UPSERTED.
+    """
 
     EMPTY = "EMPTY"
+    SYNC = "SYNC"
     STALE = "STALE"
     UPSERTING = "UPSERTING"
     UPSERTED = "UPSERTED"
@@ -126,6 +131,11 @@ class Owner:
     flow_id: UUID
     node_id: str
     name: str
+
+    @property
+    def store_id(self) -> UUID:
+        """The id of that document store, whether it is there yet or not."""
+        return uuid5(self.flow_id, f"vector store {self.node_id}")
 
 
 @dataclass(frozen=True, slots=True)

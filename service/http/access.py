@@ -31,10 +31,13 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a route demands: nothing (`public`), a valid key (no scopes), or a key with one of `scopes`."""
+    """What a route demands: nothing (`public`), a valid key (no scopes), or a key with one of `scopes`.
+
+    `widget`: a caller without a key comes in as nobody, and the handler lets nobody in but where the flow says so."""
 
     public: bool = False
     scopes: frozenset[str] = frozenset()
+    widget: bool = False
 
 
 PUBLIC = Rule(public=True)
@@ -42,6 +45,9 @@ PUBLIC = Rule(public=True)
 
 SIGNED_IN = Rule()
 """Any valid key."""
+
+WIDGET = Rule(widget=True)
+"""Any valid key, or none where the handler finds the flow open. Only for routes listed in service/http/public.py."""
 
 
 def needs(*scopes: str) -> Rule:
@@ -64,6 +70,8 @@ async def authorise(rule: Rule, token: str | None, verify: Verify) -> Caller:
     """The caller of a request, or `Unauthorized` / `Forbidden`. Every transport calls this."""
     if rule.public:
         return Caller(None, None, frozenset(), token)
+    if rule.widget and token is None:
+        return Caller(None, None, frozenset(), None)
     caller = await verify(token) if token else None
     if caller is None:
         raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})

@@ -57,6 +57,7 @@ TAGS = {
     "Chatflows": "Graphs that answer questions from document stores with a model.",
     "Predictions": "Questions to a chatflow, answered whole or as a stream, with their sources.",
     "Upserts": "Documents into the knowledge base of a chatflow or document store, and what each upsert did.",
+    "Attachments": "Files that a conversation brings along, read and kept for a while.",
     "Chat messages": "The messages of conversations, and stopping an answer while it is written.",
 }
 """What the tags of routes stand for; a test holds that every tag is described."""

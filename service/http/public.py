@@ -11,6 +11,8 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/chatflows-streaming/{id}",
         "GET /api/v1/public-chatbotConfig",  # answers 412: the id is missing
         "GET /api/v1/public-chatbotConfig/{id}",
+        "POST /api/v1/attachments/{chatflowId}",  # answers 412: the chat id is missing
+        "POST /api/v1/attachments/{chatflowId}/{chatId}",  # where the flow's fullFileUpload is on
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",
         "PUT /api/v1/chatmessage/abort/{chatflowid}",
@@ -22,3 +24,6 @@ PUBLIC_ROUTES = frozenset(
         "GET /docs/{asset}",
     }
 )
+
+WIDGET_ROUTES = frozenset({"POST /api/v1/vector/upsert/{id}"})
+"""Routes that need a key, unless the operator and the flow let chat widgets in without one."""

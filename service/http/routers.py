@@ -8,6 +8,9 @@ ROUTERS = {
     "credentials": "service.credentials.routes:routes",
     "document_stores": "service.document_stores.routes:routes",
     "chatflows": "service.chatflows.routes:routes",
+    "flow_upserts": "service.flow_upserts.routes:routes",
+    "upsert_history": "service.upsert_history.routes:routes",
+    "attachments": "service.attachments.routes:routes",
     "predictions": "service.predictions.routes:routes",
     "chat_messages": "service.predictions.routes:messages",
 }

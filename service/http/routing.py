@@ -11,8 +11,9 @@ from pydantic.alias_generators import to_camel
 
 from service.errors import BadRequest
 from service.http.access import Rule, Verify, authorise, bearer
+from service.http.idempotency import PARAMETER, WRITES, once
 from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
-from service.http.public import PUBLIC_ROUTES
+from service.http.public import PUBLIC_ROUTES, WIDGET_ROUTES
 
 Handler = Callable[..., Any]
 
@@ -27,6 +28,7 @@ def guarded(rule: Rule) -> type[APIRoute]:
     class GuardedRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Any]:
             handle = super().get_route_handler()
+            writes = not WRITES.isdisjoint(self.methods or ())
 
             async def guard(request: Request) -> Response:
                 verify: Verify = request.app.state.verify
@@ -34,6 +36,8 @@ def guarded(rule: Rule) -> type[APIRoute]:
                 request.state.caller = await authorise(rule, token, verify)
                 if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
                     raise BadRequest("The URL must not contain a NUL character.")
+                if writes and (key := request.headers.get("idempotency-key")) is not None:
+                    return await once(request, handle, key)
                 response: Response = await handle(request)
                 return response
 
@@ -50,9 +54,11 @@ def _security(rule: Rule) -> list[dict[str, list[str]]]:
     return [{SCHEME: [scope]} for scope in sorted(rule.scopes)] or [{SCHEME: []}]
 
 
-def _extra(rule: Rule, body: type[BaseModel] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def _extra(method: str, rule: Rule, body: type[BaseModel] | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a route adds to its operation in the document."""
     extra = {"security": _security(rule), **given}
+    if method in WRITES:
+        extra["parameters"] = [*given.get("parameters", ()), PARAMETER]
     if body is not None:
         request = {"required": True, **extra.get("requestBody", {})}
         content = request.get("content", {})
@@ -95,12 +101,12 @@ class Routes:
         route's operation id and unlike every other; its docstring is the description."""
 
         def declare(handler: Handler) -> Handler:
-            statuses = {*errors, 500} | (set() if rule.public else {401, 403})
+            statuses = {*errors, 500} | (set() if rule.public else {401, 403}) | ({409} if method in WRITES else set())
             responses: Mapping[int | str, Any] = options.pop("responses", {})
             options["responses"] = {**{status: error_answer(status) for status in sorted(statuses)}, **responses}
             options.setdefault("response_description", "Success")
             options.setdefault("operation_id", to_camel(handler.__name__))
-            options["openapi_extra"] = _extra(rule, body, options.get("openapi_extra", {}))
+            options["openapi_extra"] = _extra(method, rule, body, options.get("openapi_extra", {}))
             self.specs.append(_Spec(method, self.prefix + path, rule, handler, body, options))
             return handler
 
@@ -132,6 +138,8 @@ class Routes:
             name = f"{spec.method} {spec.path}"
             if spec.rule.public != (name in PUBLIC_ROUTES):
                 raise UndeclaredRoute(f"{name}: its rule and service/http/public.py disagree")
+            if spec.rule.widget != (name in WIDGET_ROUTES):
+                raise UndeclaredRoute(f"{name}: its rule and WIDGET_ROUTES in service/http/public.py disagree")
             if spec.body is not None:
                 app.bodies.append(spec.body)
             app.router.add_api_route(

@@ -4,26 +4,44 @@ JOBS = {
     "ingest": "service.document_stores.jobs:ingest",
     "purge_store": "service.document_stores.jobs:purge_store",
     "compact": "service.document_stores.jobs:compact",
+    "sync": "service.sync.jobs:sync",
+    "index": "service.document_stores.indexing.jobs:index",
+    "remove_blobs": "service.document_stores.deleting.jobs:remove_blobs",
+    "purge_attachments": "service.attachments.jobs:purge",
 }
+
+CONCLUDE = {
+    "ingest": "service.upsert_history.service:conclude",
+}
+"""What a kind notes in the very transaction that records a job's success: takes the scope, the job and its result."""
 
 GIVE_UP = {
     "ingest": "service.document_stores.jobs:give_up",
+    "sync": "service.sync.jobs:give_up",
 }
 """What a kind notes in the very transaction that records a job's failure: takes the scope, the job and its error."""
 
 AFTERMATH = {
     "ingest": "service.document_stores.jobs:abandon",
+    "sync": "service.sync.jobs:abandon",
 }
 """What is done after a job of a kind has failed or was cancelled, as a handler. May be run twice."""
 
 RETRY = {
     "ingest": "service.document_stores.retrying.service:retry",
+    "sync": "service.sync.jobs:retry",
 }
 """What a kind does again of a job that has ended, in the caller's transaction: takes the scope, the queue and the job,
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""
 
 HOUSEKEEPING = {
+    "attachments": "service.attachments.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",
     "jobs": "service.worker.housekeeping:forget_jobs",
 }
 """What workers do every few minutes: takes the resources, returns how many rows went."""
+
+SCHEDULES = {
+    "sync": "service.sync.service:queue_due",
+}
+"""What workers look at every few seconds: takes the resources, queues the jobs whose time has come, says how many."""

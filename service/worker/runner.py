@@ -15,9 +15,11 @@ from service.plugins import resolve
 from service.resources import Resources
 from service.worker import records
 from service.worker.housekeeping import keep_house
-from service.worker.jobs import AFTERMATH, JOBS
+from service.worker.jobs import AFTERMATH, CONCLUDE, JOBS
 from service.worker.postgres import OUT_OF_REACH, PostgresQueue, Superseded
+from service.worker.schedules import queue_due
 from service.worker.work import Stopped, Work
+from stores.records.database import Scope
 from stores.vector.base import Unavailable
 
 log = logging.getLogger("ragstone.worker")
@@ -41,6 +43,8 @@ TIDY_SECONDS = 600.0
 """How often rows are removed that have had their time."""
 
 Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
+
+Conclude = Callable[[Scope, Job, Mapping[str, Any]], Awaitable[None]]
 
 TRY_AGAIN = (*OUT_OF_REACH, Unavailable)
 """Raised by a handler that has not failed itself: the job is run again, from where it stands."""
@@ -95,6 +99,7 @@ class Runner:
                 if (now := time.monotonic()) - tidy >= TIDY_SECONDS:
                     await keep_house(self._resources)
                     tidy = now
+                await queue_due(self._resources)
                 freed = await self._queue.free_stalled(STALLED_SECONDS) + await self._queue_forgotten()
                 await self._queue.forget_old()
             except OUT_OF_REACH as error:
@@ -147,6 +152,9 @@ class Runner:
         else:
             async with self._resources.database.write(job.workspace) as scope:
                 done = await jobs.finish(scope, job, JobState.DONE, result=result)
+                if done and job.kind in CONCLUDE:
+                    conclude: Conclude = resolve(CONCLUDE, job.kind, "job")
+                    await conclude(scope, job, result)
             if not done:
                 await self._clear_up(job.id)
 

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 
 class Search(Protocol):
-    """Finds the `k` passages of a document store that fit a question, best first. Raises `NotFound`."""
+    """Finds the `k` passages of a document store that fit a question, best first, of those whose metadata pass the
+    filter `where` (stores/vector/filters.py). Raises `NotFound`, `Unprocessable` for a filter that is none."""
 
-    async def __call__(self, workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]: ...
+    async def __call__(
+        self, workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
+    ) -> Sequence[Passage]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class Step(ABC):
     credential: ClassVar[tuple[str, ...]] = ()
     """Credential components that it can take."""
     anchors: ClassVar[tuple[Anchor, ...]] = ()
+    upserts: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that only upserts need: what is linked to them is no part of an answer."""
     Options: ClassVar[type[StepOptions]] = StepOptions
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:

@@ -1,0 +1,1 @@
+"""Files that conversations bring along: read, kept for a while, removed with their chatflow."""

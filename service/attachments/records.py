@@ -1,0 +1,93 @@
+"""The rows of attachments."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from service.attachments.types import Attachment
+from stores.records.database import Connection, Scope
+
+
+def _attachment(row: DictRow) -> Attachment:
+    return Attachment(
+        id=row["id"],
+        chatflow=row["chatflow_id"],
+        chat=row["chat_id"],
+        caller=row["caller"],
+        name=row["name"],
+        mime=row["mime"],
+        size=row["size"],
+        blob=row["blob"],
+        expires_at=row["expires_at"],
+    )
+
+
+async def hold_flow(scope: Scope, flow_id: UUID) -> bool:
+    """Keep a chatflow from being deleted until the transaction ends, and its attachments from being counted by others;
+    False when it is gone."""
+    row = await scope.one(
+        "SELECT 1 AS here FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(flow)s FOR KEY SHARE",
+        flow=flow_id,
+    )
+    if row is not None:
+        await scope.run("SELECT pg_advisory_xact_lock(hashtextextended(%(name)s, 0))", name=f"attachments {flow_id}")
+    return row is not None
+
+
+async def space_taken(scope: Scope, flow_id: UUID) -> int:
+    """Bytes of a chatflow's attachments."""
+    row = await scope.one(
+        "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM attachments"
+        " WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s",
+        flow=flow_id,
+    )
+    assert row is not None
+    return int(row["bytes"])
+
+
+async def insert(scope: Scope, rows: Sequence[Attachment]) -> None:
+    """Keep attachments."""
+    await scope.many(
+        "INSERT INTO attachments (id, workspace_id, chatflow_id, chat_id, caller, name, mime, size, blob, expires_at)"
+        " VALUES (%(id)s, %(workspace)s, %(chatflow)s, %(chat)s, %(caller)s, %(name)s, %(mime)s, %(size)s, %(blob)s,"
+        " %(expires_at)s)",
+        [{name: getattr(row, name) for name in Attachment.__dataclass_fields__} for row in rows],
+    )
+
+
+async def of_chat(scope: Scope, flow_id: UUID, chat: str, limit: int) -> list[Attachment]:
+    """The attachments of a conversation, newest first."""
+    rows = await scope.all(
+        "SELECT * FROM attachments WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s"
+        " AND chat_id = %(chat)s AND expires_at > now() ORDER BY created_at DESC, id LIMIT %(limit)s",
+        flow=flow_id,
+        chat=chat,
+        limit=limit,
+    )
+    return [_attachment(row) for row in rows]
+
+
+async def some_of_flow(scope: Scope, flow_id: UUID, limit: int) -> list[Attachment]:
+    """Some attachments of a chatflow."""
+    rows = await scope.all(
+        "SELECT * FROM attachments WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s LIMIT %(limit)s",
+        flow=flow_id,
+        limit=limit,
+    )
+    return [_attachment(row) for row in rows]
+
+
+async def expired(connection: Connection, limit: int) -> list[tuple[UUID, str]]:
+    """Attachments of all workspaces whose time is over, as id and blob."""
+    cursor = await connection.execute(
+        "SELECT id, blob FROM attachments WHERE expires_at < now() ORDER BY expires_at LIMIT %(limit)s",
+        {"limit": limit},
+    )
+    return [(row["id"], row["blob"]) for row in await cursor.fetchall()]
+
+
+async def forget(connection: Connection, ids: Sequence[UUID]) -> int:
+    """Remove the rows of attachments whose blobs are gone."""
+    cursor = await connection.execute("DELETE FROM attachments WHERE id = ANY(%(ids)s)", {"ids": list(ids)})
+    return cursor.rowcount

@@ -1,0 +1,91 @@
+"""Attachments over HTTP (contract 6.6)."""
+
+from typing import Annotated
+
+from fastapi import Path, Request
+from starlette.datastructures import UploadFile
+
+from service.attachments import service, wire
+from service.attachments.types import Upload
+from service.attachments.wire import AttachmentBody
+from service.chatflows.routes import flow_id
+from service.errors import BadRequest, MissingPart
+from service.http.access import PUBLIC, CurrentCaller
+from service.http.routing import Routes
+from service.resources import CurrentResources
+
+routes = Routes("Attachments")
+
+FILES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "base64": {"type": "string", "description": "Sent with any value: bytes in place of text"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+Flow = Annotated[
+    str,
+    Path(alias="chatflowId", description="Id of the chatflow", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]),
+]
+
+
+@routes.post(
+    "/attachments/{chatflowId}/{chatId}",
+    PUBLIC,
+    errors=(400, 401, 403, 404, 413, 422, 503),
+    summary="Bring files to a conversation",
+    response_model=list[AttachmentBody],
+    openapi_extra=FILES,
+)
+async def create_attachments(
+    chatflow: Flow,
+    chat: Annotated[str, Path(alias="chatId", description="Id of the conversation", examples=["c1"])],
+    request: Request,
+    resources: CurrentResources,
+    caller: CurrentCaller,
+) -> list[AttachmentBody]:
+    """Reads files and answers with their text, for a client that sends it along with a question. The chatflow's
+    `fullFileUpload` says whether files are taken and of which types, by what they hold; a flow that is bound to an API
+    key needs that key. They are kept for some weeks, or until the chatflow is deleted."""
+    guest = await service.admit(resources, flow_id(chatflow), token=caller.token, origin=request.headers.get("origin"))
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise BadRequest("files: send multipart/form-data with parts named 'files'")
+    async with request.form(max_files=1000, max_fields=1000) as form:
+        parts = form.multi_items()
+        odd = [key for key, part in parts if isinstance(part, UploadFile) and key not in ("files", "files[]")]
+        if odd:
+            raise BadRequest(f"{odd[0][:100]}: files must come in parts named 'files'")
+        uploads = [
+            Upload(part.filename or "file", part.file, part.content_type)
+            for _, part in parts
+            if isinstance(part, UploadFile)
+        ]
+        as_base64 = any(key == "base64" for key, _ in parts)
+        found = await service.bring(resources, guest, chat, uploads, as_base64=as_base64)
+    return [wire.body(item) for item in found]
+
+
+@routes.post(
+    "/attachments/{chatflowId}",
+    PUBLIC,
+    errors=(412,),
+    summary="Bring files to a conversation: without a chat id",
+    response_model=list[AttachmentBody],
+)
+async def create_attachments_without_chat(
+    chatflow: Flow,
+) -> list[AttachmentBody]:
+    """Always refused."""
+    raise MissingPart("chatId not provided!")

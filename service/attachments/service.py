@@ -1,0 +1,191 @@
+"""Take the files of a conversation in: those that the flow allows, typed by content, read apart, kept for a while."""
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePath
+from typing import Any
+from uuid import UUID, uuid4
+
+from loaders.base import LoaderError, Source
+from service.attachments import records
+from service.attachments.kinds import allowed, types_of
+from service.attachments.types import Attachment, ReadAttachment, Rules, Upload
+from service.chatflows import service as chatflows
+from service.chatflows.cache import KnownFlow
+from service.errors import BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
+from service.jobs import service as jobs
+from service.predictions.service import OriginRefused
+from service.resources import Resources
+from stores.blobs.base import Blob, BlobTooLarge
+from stores.records.database import Scope
+
+LONGEST_NAME = 255
+LONGEST_CHAT = 512
+
+AT_ONCE = 500
+"""Rows that housekeeping removes in one go."""
+
+
+class UploadsOff(Forbidden):
+    """File upload is not enabled for this chatflow."""
+
+    code = "uploads_off"
+
+
+class TypeRefused(Unprocessable):
+    """Files of this type are not allowed."""
+
+    code = "type_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A caller who may bring files to a flow."""
+
+    workspace: UUID
+    flow: UUID
+    caller: str
+    rules: Rules
+
+
+async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origin: str | None) -> Guest:
+    """Let a caller bring files, by the rules that predictions of the flow have; before anything of them is read.
+
+    Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `UploadsOff`.
+    """
+    entrance = await chatflows.enter(resources, flow_id, token, "", lambda _known: "")
+    known = entrance.known
+    try:
+        if origin and not known.allows(origin):
+            raise OriginRefused(str(known.config.get("allowedOriginsError") or ""))
+        rules = rules_of(known)
+        if not rules.on:
+            raise UploadsOff
+        return Guest(known.flow.workspace, known.flow.id, entrance.caller, rules)
+    finally:
+        resources.flows.release(known)
+
+
+def rules_of(known: KnownFlow) -> Rules:
+    """What the flow's `fullFileUpload` allows."""
+    config = known.config.get("fullFileUpload")
+    if not isinstance(config, Mapping):
+        return Rules(False, ())
+    listed = config.get("allowedUploadFileTypes")
+    types = [part.strip().lower() for part in listed.split(",")] if isinstance(listed, str) else []
+    return Rules(config.get("status") is True, tuple(filter(None, types)))
+
+
+async def bring(
+    resources: Resources, guest: Guest, chat: str, uploads: Sequence[Upload], *, as_base64: bool
+) -> list[ReadAttachment]:
+    """Read and keep the files of a conversation, all of them or none.
+
+    Raises `BadRequest` without files, `TooLarge` naming the limit, `TypeRefused`, `Unprocessable` for a file that
+    cannot be read, `NotFound` when the flow went meanwhile.
+    """
+    settings = resources.settings
+    if not chat or len(chat) > LONGEST_CHAT or "\0" in chat:
+        raise Unprocessable(f"chatId: must have 1 to {LONGEST_CHAT} characters")
+    if not uploads:
+        raise BadRequest("files: send at least one file")
+    if len(uploads) > settings.max_attachments:
+        raise TooLarge(f"max_attachments: {len(uploads)} files in one request, the limit is {settings.max_attachments}")
+    expires = datetime.now(UTC) + timedelta(days=settings.attachment_days)
+    kept: list[Blob] = []
+    read: list[ReadAttachment] = []
+    try:
+        for upload in uploads:
+            blob = await _keep(resources, upload)
+            kept.append(blob)
+            mime, content = await _read(resources, guest, upload, blob, as_base64=as_base64)
+            row = Attachment(
+                uuid4(), guest.flow, chat, guest.caller, shown(upload.name), mime, blob.size, blob.key, expires
+            )
+            read.append(ReadAttachment(row, content))
+            if sum(len(item.content) for item in read) > settings.max_attachment_text and not as_base64:
+                raise TooLarge(
+                    f"max_attachment_text: the files hold more than {settings.max_attachment_text} characters of text"
+                )
+        await _note(resources, guest, [item.attachment for item in read])
+    except BaseException:
+        for blob in kept:
+            await resources.blobs.delete(blob.key)
+        raise
+    return read
+
+
+def shown(name: str) -> str:
+    """A file's name as it is kept: no folders, no control characters, not too long, its suffix last."""
+    plain = "".join(sign for sign in name.replace("\\", "/") if sign.isprintable())
+    path = PurePath(plain.rpartition("/")[2].encode("utf-8", "replace").decode())
+    suffix = path.suffix[:20]
+    return (path.name.removesuffix(path.suffix)[: LONGEST_NAME - len(suffix)] + suffix) or "file"
+
+
+async def _keep(resources: Resources, upload: Upload) -> Blob:
+    limit = resources.settings.max_upload
+    try:
+        return await resources.blobs.put(upload.stream, limit=limit)
+    except BlobTooLarge:
+        raise TooLarge(f"max_upload: '{shown(upload.name)}' is larger than {limit} bytes") from None
+
+
+async def _read(resources: Resources, guest: Guest, upload: Upload, blob: Blob, *, as_base64: bool) -> tuple[str, str]:
+    """A file's type by content, and what the caller asked for of it."""
+    name = shown(upload.name)
+    async with resources.blobs.path(blob.key) as path:
+        try:
+            loaded = await resources.sandbox.load(Source(path, name, upload.mime or ""))
+        except LoaderError as error:
+            raise Unprocessable(f"files: '{name}': {error.message}") from None
+        types = types_of(loaded.loader, name)
+        if not allowed(types, guest.rules.types):
+            listed = ", ".join(guest.rules.types) or "none"
+            raise TypeRefused(f"files: '{name}' is {types[0]}, which this chatflow does not take. Allowed: {listed}.")
+        if as_base64:
+            return types[0], await asyncio.to_thread(_base64, path)
+        return types[0], "\n\n".join(document.page_content for document in loaded.documents)
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+async def _note(resources: Resources, guest: Guest, rows: Sequence[Attachment]) -> None:
+    limit = resources.settings.attachment_space
+    async with resources.database.write(guest.workspace) as scope:
+        if not await records.hold_flow(scope, guest.flow):
+            raise NotFound(f"Chatflow {guest.flow} not found")
+        if await records.space_taken(scope, guest.flow) + sum(row.size for row in rows) > limit:
+            raise TooLarge(f"attachment_space: the files of this chatflow would take more than {limit} bytes")
+        await records.insert(scope, rows)
+
+
+async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: str, limit: int) -> list[Attachment]:
+    """The files that a conversation brought along, newest first."""
+    async with resources.database.read(workspace) as scope:
+        return await records.of_chat(scope, flow_id, chat, limit)
+
+
+async def leave(scope: Scope, resources: Resources, flow_id: UUID) -> None:
+    """Have the files of a chatflow's conversations removed, in the transaction that deletes the chatflow."""
+    payload: dict[str, Any] = {"flowId": str(flow_id)}
+    await jobs.submit(scope, resources.queue, "purge_attachments", payload=payload)
+
+
+async def forget_expired(resources: Resources) -> int:
+    """Remove the files whose time is over; says how many."""
+    gone = 0
+    while True:
+        async with resources.database.connection() as connection:
+            found = await records.expired(connection, AT_ONCE)
+        for _, blob in found:
+            await resources.blobs.delete(blob)
+        async with resources.database.connection() as connection:
+            gone += await records.forget(connection, [row for row, _ in found])
+        if len(found) < AT_ONCE:
+            return gone

@@ -1,0 +1,1 @@
+"""Upserts into the vector stores of chatflows."""

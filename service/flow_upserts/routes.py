@@ -1,0 +1,167 @@
+"""Upserts into chatflows over HTTP (contract 2.1)."""
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from starlette.datastructures import UploadFile
+
+from service.chatflows.routes import Id, flow_id
+from service.chatflows.types import Chatflow
+from service.document_stores import service as document_stores
+from service.document_stores.types import Upload
+from service.errors import BadRequest, MissingPart, error_body
+from service.flow_upserts import service, wire
+from service.flow_upserts.types import FlowUpsert, Started
+from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
+from service.http.access import SIGNED_IN, WIDGET, CurrentCaller, CurrentWorkspace
+from service.http.routing import Routes
+from service.jobs.types import JobState
+from service.jobs.wire import JobStatus, status
+from service.resources import CurrentResources, Resources
+
+routes = Routes("Upserts")
+
+FORM = "multipart/form-data"
+FILE_PARTS = ("files", "files[]")
+
+ERRORS = (400, 404, 409, 413, 422, 502, 503)
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}
+}
+REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {"example": {}},
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "stopNodeId": {"type": "string"},
+                        "chatId": {"type": "string"},
+                        "overrideConfig": {"type": "string", "description": "JSON text"},
+                    },
+                    "additionalProperties": {"type": "string", "description": "An override, beside files"},
+                }
+            },
+        },
+    },
+    "parameters": [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
+        }
+    ],
+}
+
+
+@routes.post(
+    "/vector/upsert/{id}",
+    WIDGET,
+    errors=ERRORS,
+    summary="Upsert into a chatflow's vector store",
+    response_model=FlowUpsertResult,
+    responses=ACCEPTED,
+    body=FlowUpsertBody,
+    openapi_extra=REQUEST,
+)
+async def upsert_into_flow(id: Id, request: Request, resources: CurrentResources, caller: CurrentCaller) -> Any:
+    """Brings what the loaders behind a vector store hold, and files sent along, into the knowledge base that the node
+    stands for. The same content twice adds nothing. A chatflow that is bound to an API key needs that key; files need a
+    vector store with `fileUpload`, or their field opened in the chatflow's `apiConfig`. Chat widgets, which have no
+    key, are let in only where the operator's setting `widget_upserts`, `fileUpload` and `allowedOrigins` all say so."""
+    if caller.workspace is None:
+        try:
+            target = flow_id(id)
+        except BadRequest:
+            raise service.Closed from None
+        flow = await service.flow_for_widget(resources, target, request.headers.get("origin"))
+        return await _upsert(request, resources, flow, widget=True)
+    flow = await service.flow_for_key(resources, caller.workspace, flow_id(id), caller.key)
+    return await _upsert(request, resources, flow)
+
+
+@routes.post(
+    "/vector/internal-upsert/{id}",
+    SIGNED_IN,
+    errors=ERRORS,
+    summary="Upsert into a chatflow from within",
+    response_model=FlowUpsertResult,
+    responses=ACCEPTED,
+    body=FlowUpsertBody,
+    openapi_extra=REQUEST,
+)
+async def upsert_into_flow_internally(
+    id: Id, request: Request, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> Any:
+    """As the route without `internal`, with any key of the workspace, also where the chatflow is bound to one."""
+    flow = await service.flow_for_key(resources, workspace, flow_id(id), caller.key, internal=True)
+    return await _upsert(request, resources, flow)
+
+
+@routes.post(
+    "/vector/upsert",
+    SIGNED_IN,
+    errors=(412,),
+    summary="Upsert into a chatflow: without an id",
+    response_model=FlowUpsertResult,
+)
+async def upsert_into_flow_without_id() -> Any:
+    """Always refused."""
+    raise MissingPart("id not provided!")
+
+
+@routes.post(
+    "/vector/internal-upsert",
+    SIGNED_IN,
+    errors=(412,),
+    summary="Upsert into a chatflow from within: without an id",
+    response_model=FlowUpsertResult,
+)
+async def upsert_into_flow_internally_without_id() -> Any:
+    """Always refused."""
+    raise MissingPart("id not provided!")
+
+
+async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, widget: bool = False) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == FORM:
+        async with request.form(max_files=1000, max_fields=1000, max_part_size=16 * 1024 * 1024) as form:
+            started = await service.upsert(resources, flow, _of_form(form.multi_items()), widget=widget)
+    else:
+        started = await service.upsert(resources, flow, wire.body_of_json(await request.body()).asked(), widget=widget)
+    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
+    return await _answer(resources, flow, started, wait)
+
+
+def _of_form(parts: list[tuple[str, UploadFile | str]]) -> FlowUpsert:
+    uploads = []
+    for key, part in parts:
+        if isinstance(part, UploadFile):
+            if key not in FILE_PARTS:
+                raise BadRequest(f"{key[:100]}: files must come in parts named 'files'")
+            uploads.append(Upload(part.filename or "file", part.file, part.content_type))
+    fields = {key: part for key, part in parts if isinstance(part, str)}
+    body, more = wire.body_of_form(fields, files=bool(uploads))
+    return body.asked(uploads, more)
+
+
+async def _answer(resources: Resources, flow: Chatflow, started: Started, wait: float) -> Response | FlowUpsertResult:
+    """Wait for the job, and answer with what it did, with its failure, or with the job itself."""
+    job = started.job
+    if wait:
+        job = await resources.watch.wait(flow.workspace, job.id, wait)
+    if job.state is JobState.DONE:
+        return wire.result(started, job, await document_stores.added_by(resources, flow.workspace, job))
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        error = job.error or {}
+        code = int(error.get("status", 500))
+        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
+    body = status(job)
+    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
+    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")

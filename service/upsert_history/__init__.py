@@ -1,0 +1,1 @@
+"""What each upsert did."""
