@@ -16,7 +16,7 @@ from uuid import UUID
 
 from loaders.base import Failure, LoaderError, Source
 from loaders.splitters.base import SplitterError
-from service.document_stores.indexing.texts import BATCH, index_chunks
+from service.document_stores.indexing.texts import BATCH, index_chunks, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
@@ -46,6 +46,14 @@ class Prepared:
     chunks: list[NewChunk]
     to_add: list[NewChunk]
     restored: dict[UUID, Indexed | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Chunks to add, and the documents that are complete when they are committed."""
+
+    chunks: list[tuple[Prepared, NewChunk]] = field(default_factory=list)
+    complete: list[Prepared] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -92,13 +100,18 @@ class Ingestion:
         self._total: int | None = None
         self._room = work.resources.settings.max_chunks
 
+    @property
+    def done(self) -> int:
+        """Chunks that the job is done with."""
+        return self._done
+
     async def run(self) -> Outcome:
         """Index every document that waits for the job."""
         documents = await self._settle_unchanged()
         queue: asyncio.Queue[Prepared | None] = asyncio.Queue(AHEAD)
         producer = asyncio.create_task(self._prepare_all(documents, queue))
         try:
-            await self._index(queue, producer)
+            await overlapped(self._batches(queue, producer), self._index, self._commit)
             await producer
         finally:
             producer.cancel()
@@ -186,47 +199,29 @@ class Ingestion:
 
     # Indexing
 
-    async def _index(self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]) -> None:
-        """Embed one batch while the one before is committed."""
-        committing: asyncio.Task[None] | None = None
-        try:
-            async for batch, complete in self._batches(queue, producer):
-                found = await self._index_batch([chunk for _, chunk in batch])
-                if committing:
-                    await committing
-                committing = asyncio.create_task(self._commit(batch, found, complete))
-            if committing:
-                await committing
-        finally:
-            if committing:
-                committing.cancel()
-                await asyncio.gather(committing, return_exceptions=True)
-
-    async def _index_batch(self, chunks: Sequence[NewChunk]) -> Sequence[Indexed | None]:
-        """What these chunks are indexed by. A provider that limits or fails for a while is waited for."""
+    async def _index(self, batch: Batch) -> Sequence[Indexed | None]:
+        """What the chunks of a batch are indexed by. A provider that limits or fails for a while is waited for."""
         if self._space is None:
-            return [None] * len(chunks)
-        return await index_chunks(self._space.embedder, chunks, self._note_waiting)
+            return [None] * len(batch.chunks)
+        return await index_chunks(self._space.embedder, [chunk for _, chunk in batch.chunks], self._note_waiting)
 
     async def _batches(
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]
-    ) -> AsyncIterator[tuple[list[tuple[Prepared, NewChunk]], list[Prepared]]]:
-        """Batches of chunks to add, each with the documents that are complete when it is committed."""
-        batch: list[tuple[Prepared, NewChunk]] = []
-        complete: list[Prepared] = []
+    ) -> AsyncIterator[Batch]:
+        batch = Batch()
         while (prepared := await self._next(queue, producer)) is not None:
             self._done += len(prepared.chunks) - len(prepared.to_add)
             for chunk in prepared.to_add:
-                if len(batch) == BATCH:
-                    yield batch, complete
-                    batch, complete = [], []
-                batch.append((prepared, chunk))
-            complete.append(prepared)
-            if len(batch) == BATCH or len(complete) >= BATCH:
-                yield batch, complete
-                batch, complete = [], []
-        if batch or complete:
-            yield batch, complete
+                if len(batch.chunks) == BATCH:
+                    yield batch
+                    batch = Batch()
+                batch.chunks.append((prepared, chunk))
+            batch.complete.append(prepared)
+            if len(batch.chunks) == BATCH or len(batch.complete) >= BATCH:
+                yield batch
+                batch = Batch()
+        if batch.chunks or batch.complete:
+            yield batch
 
     @staticmethod
     async def _next(queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]) -> Prepared | None:
@@ -244,19 +239,14 @@ class Ingestion:
         async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
             await self._note(scope, "waiting")
 
-    async def _commit(
-        self,
-        batch: Sequence[tuple[Prepared, NewChunk]],
-        found: Sequence[Indexed | None],
-        complete: Sequence[Prepared],
-    ) -> None:
+    async def _commit(self, batch: Batch, found: Sequence[Indexed | None]) -> None:
         resources, job = self._work.resources, self._work.job
         async with self._writing, changing(resources, job.workspace, self._store) as shelf:
-            touched = {item.document.id for item, _ in batch} | {item.document.id for item in complete}
+            touched = {item.document.id for item, _ in batch.chunks} | {item.document.id for item in batch.complete}
             owned = await ledger.lock(shelf.scope, sorted(touched), job.id)
-            present = await chunk_rows.known(shelf.scope, self._store, [chunk.id for _, chunk in batch])
+            present = await chunk_rows.known(shelf.scope, self._store, [chunk.id for _, chunk in batch.chunks])
             rows = []
-            for (item, chunk), indexed in zip(batch, found, strict=True):
+            for (item, chunk), indexed in zip(batch.chunks, found, strict=True):
                 if chunk.id in present:
                     item.restored[chunk.id] = indexed
                 elif item.document.id in owned:
@@ -267,8 +257,8 @@ class Ingestion:
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
             await shelf.add(job.id, rows, self._collection)
             self._outcome.counts.added += len(rows)
-            self._done += len(batch)
-            for item in complete:
+            self._done += len(batch.chunks)
+            for item in batch.complete:
                 if item.document.id in owned:
                     await self._complete(shelf, item)
             await self._note(shelf.scope)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.indexing.jobs import index_rest
 from service.document_stores.ingest import Ingestion
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
@@ -38,10 +39,18 @@ async def ingest(work: Work) -> Mapping[str, Any]:
     store_id = UUID(work.payload["storeId"])
     find = current_space if work.payload.get("chunkOnly") else open_space
     space = await paced(lambda: find(resources, job.workspace, store_id), lambda: _note_waiting(work))
-    outcome = await Ingestion(work, store_id, space).run()
+    ingestion = Ingestion(work, store_id, space)
+    outcome = await ingestion.run()
     if outcome.failed and not outcome.documents and not work.payload.get("partly"):
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
         raise NothingLoaded(reasons)
+
+    async def note(scope: Scope, count: int) -> None:
+        outcome.counts.added += count
+        outcome.counts.skipped = max(outcome.counts.skipped - count, 0)
+        await work.note(scope, "indexing", ingestion.done, ingestion.done, outcome.as_json())
+
+    await index_rest(work, store_id, note)
     async with changing(resources, job.workspace, store_id) as shelf:
         gone = await ledger.leaving(shelf.scope, job.id)
         chunks = await chunk_rows.of_documents(shelf.scope, gone)

@@ -79,22 +79,29 @@ class Shelf:
             ]
             await chunk_rows.replace(self.scope, self.store_id, changed, edited=edited)
 
-    async def _index(
-        self, rows: Sequence[tuple[Metadata, Indexed | None]], collection: str | None
-    ) -> Sequence[int | None]:
+    async def index(self, rows: Sequence[tuple[Metadata, Indexed]]) -> list[int]:
         """Put chunks into the keyword index and the collection; returns their numbers, for the ledger to keep."""
-        given = [(metadata, indexed) for metadata, indexed in rows if indexed is not None]
-        if collection is None or collection != self.collection or not given:
-            return [None] * len(rows)
-        words = [indexed.words for _, indexed in given]
+        if not rows:
+            return []
+        if self.collection is None:
+            raise UnknownCollection(f"document store {self.store_id} has no vectors")
+        words = [indexed.words for _, indexed in rows]
         numbers = [int(n) for n in await self.resources.lexical.add_analysed(self.scope, self.store_id, words)]
         points = [
             Point(point_id(number), indexed.vector, metadata)
-            for (metadata, indexed), number in zip(given, numbers, strict=True)
+            for (metadata, indexed), number in zip(rows, numbers, strict=True)
         ]
-        await self.vectors.upsert(collection, points)
-        numbered = iter(numbers)
-        return [None if indexed is None else next(numbered) for _, indexed in rows]
+        await self.vectors.upsert(self.collection, points)
+        return numbers
+
+    async def _index(
+        self, rows: Sequence[tuple[Metadata, Indexed | None]], collection: str | None
+    ) -> Sequence[int | None]:
+        """The numbers of those that are indexed now, None for the others."""
+        if collection is None or collection != self.collection:
+            return [None] * len(rows)
+        numbers = iter(await self.index([(metadata, indexed) for metadata, indexed in rows if indexed is not None]))
+        return [None if indexed is None else next(numbers) for _, indexed in rows]
 
     async def remove(self, chunks: Sequence[UUID]) -> None:
         """Remove chunks: not found by anybody once the transaction is committed."""
@@ -128,17 +135,19 @@ class Shelf:
 
 
 @asynccontextmanager
-async def changing(resources: Resources, workspace: UUID, store_id: UUID) -> AsyncIterator[Shelf]:
+async def changing(
+    resources: Resources, workspace: UUID, store_id: UUID, *, alone: bool = False
+) -> AsyncIterator[Shelf]:
     """A transaction in which the chunks of a document store change; it cannot be deleted meanwhile, nor given another
-    vector space.
+    vector space. Who changes chunks locks their documents first; with `alone`, nobody else changes any.
 
     Raises `NotFound` when it is gone already.
     """
     joins = Capability.TRANSACTION in resources.vectors.capabilities
     async with resources.database.write(workspace) as scope:
-        store = await records.hold(scope, store_id)
+        store = await (records.lock if alone else records.hold)(scope, store_id)
         if store is None:
-            raise NotFound(f"Document store {store_id} was deleted")
+            raise NotFound(f"Document store {store_id} not found")
         building = await records.collections(scope, store_id, building=True)
         vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
         shelf = Shelf(resources, scope, store_id, store.collection, building, vectors, joins)

@@ -1,7 +1,8 @@
 """What chunks are indexed by: the vectors of an embedder, and words."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,15 +15,18 @@ from stores.lexical.analysis import Analysed, analyse
 BATCH = 64
 """Chunks embedded and committed together: small enough to lose little, large enough to cost few commits."""
 
+Batch = TypeVar("Batch")
+Found = TypeVar("Found")
+
 
 async def index_texts(
-    embedder: Embedder, texts: Sequence[str], waiting: Callable[[], Awaitable[None]]
+    embedder: Embedder, texts: Sequence[str], waiting: Callable[[], Awaitable[None]] | None
 ) -> list[Indexed]:
     """What these texts are indexed by, in order. A provider that limits its rate or fails for a while is waited for,
-    as `paced` does. Raises the provider's errors, also for vectors that are not as they should be."""
-    vectors, words = await asyncio.gather(
-        paced(lambda: embedder.embed_array(texts), waiting), asyncio.to_thread(_analyse, texts)
-    )
+    as `paced` does, unless `waiting` is None. Raises the provider's errors, also for vectors of a wrong number or size,
+    and for such that are no numbers."""
+    embedding = paced(lambda: embedder.embed_array(texts), waiting) if waiting else embedder.embed_array(texts)
+    vectors, words = await asyncio.gather(embedding, asyncio.to_thread(_analyse, texts))
     return [Indexed(vector, analysed) for vector, analysed in zip(vectors, words, strict=True)]
 
 
@@ -38,6 +42,31 @@ async def index_chunks(
         next(embedded) if chunk.vector is None else Indexed(np.frombuffer(chunk.vector, "<f4"), next(words))
         for chunk in chunks
     ]
+
+
+async def overlapped(
+    batches: AsyncIterator[Batch],
+    index: Callable[[Batch], Awaitable[Found]],
+    commit: Callable[[Batch, Found], Awaitable[None]],
+) -> None:
+    """Index one batch while the one before is committed; commits happen one by one, in order."""
+    committing: asyncio.Task[None] | None = None
+
+    async def run(batch: Batch, found: Found) -> None:
+        await commit(batch, found)
+
+    try:
+        async for batch in batches:
+            found = await index(batch)
+            if committing:
+                await committing
+            committing = asyncio.create_task(run(batch, found))
+        if committing:
+            await committing
+    finally:
+        if committing:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
 
 
 def _analyse(texts: Sequence[str]) -> list[Analysed]:

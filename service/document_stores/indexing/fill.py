@@ -1,0 +1,147 @@
+"""The fill: chunks of the ledger into both indexes, batch by batch, each committed with the progress of its job.
+
+What is embedded stands in the ledger, so that vectors can be made from it at any time: when a document store is given
+its first ones, when it gets others (re-index), and when some were lost (`ragstone doctor --fix`). A run that dies is
+taken up at the next batch; memory does not grow with the document store.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import UUID
+
+from service.document_stores.indexing import records
+from service.document_stores.indexing.texts import BATCH, index_texts, overlapped
+from service.document_stores.indexing.types import Which
+from service.document_stores.ledger.types import PendingChunk
+from service.document_stores.shelf import Indexed, changing
+from service.document_stores.space import Space
+from service.providers.embedding.base import Embedder
+from service.resources import Resources
+from service.retrieval.base import point_id
+from stores.records.database import Scope
+from stores.vector.base import Point, VectorStore
+
+PAGE = 2_000
+"""Numbers that are looked up at a time."""
+
+Note = Callable[[Scope, int], Awaitable[None]]
+"""Called in the transaction of each batch with the number of chunks in it; may raise, which undoes the batch."""
+
+Waiting = Callable[[], Awaitable[None]]
+"""Called before each pause that a provider asks for; may raise, which ends the fill."""
+
+
+class SpaceChanged(Exception):
+    """The document store has other vectors by now than those that were to be filled in, or none."""
+
+
+async def fill(
+    resources: Resources, workspace: UUID, space: Space, which: Which, job_id: UUID, note: Note, waiting: Waiting
+) -> None:
+    """Index the live chunks of `which` that are not indexed: number, postings, vector. They count as added by the job.
+
+    Raises `SpaceChanged` when `space` is no longer the document store's, `NotFound` when this is deleted, the
+    provider's errors, and what `note` and `waiting` raise; what was committed until then stays.
+    """
+
+    again = True
+
+    async def commit(batch: list[PendingChunk], found: list[Indexed]) -> None:
+        nonlocal again
+        async with changing(resources, workspace, space.store_id) as shelf:
+            if shelf.collection != space.collection:
+                raise SpaceChanged
+            documents = {chunk.document_id for chunk in batch}
+            present = await records.lock_unindexed(
+                shelf.scope, space.store_id, sorted(documents), [chunk.id for chunk in batch]
+            )
+            ready = []
+            for chunk, indexed in zip(batch, found, strict=True):
+                now = present.get(chunk.id)
+                if now is not None and now.index_text == chunk.index_text:
+                    ready.append((now, indexed))
+                again = again or (now is not None and now.index_text != chunk.index_text)  # edited meanwhile
+            numbers = await shelf.index([(chunk.metadata, indexed) for chunk, indexed in ready])
+            rows = [(chunk.id, number) for (chunk, _), number in zip(ready, numbers, strict=True)]
+            await records.assign(shelf.scope, space.store_id, job_id, rows)
+            await note(shelf.scope, len(rows))
+
+    while again:
+        again = False
+        batches = _unindexed(resources, workspace, space.store_id, which)
+        await overlapped(batches, lambda batch: _embed(space.embedder, batch, waiting), commit)
+
+
+async def restore_vectors(
+    resources: Resources, workspace: UUID, space: Space, note: Note, waiting: Waiting, *, after: int = 0
+) -> None:
+    """Give every indexed chunk whose number is above `after` and has no point in `space.collection` a vector there,
+    under its number as it is. The collection is the document store's own or one that is being built to take its place.
+
+    Raises as `fill` does. Chunks that are indexed meanwhile are not all seen: their writers see to them.
+    """
+
+    async def commit(batch: list[PendingChunk], found: list[Indexed]) -> None:
+        async with changing(resources, workspace, space.store_id) as shelf:
+            if space.collection not in (shelf.collection, *shelf.building):
+                raise SpaceChanged
+            numbers = [chunk.number for chunk in batch if chunk.number is not None]
+            present = {
+                chunk.number: chunk for chunk in await records.numbered(shelf.scope, space.store_id, numbers, lock=True)
+            }
+            points = [
+                Point(point_id(chunk.number), indexed.vector, present[chunk.number].metadata)
+                for chunk, indexed in zip(batch, found, strict=True)
+                if chunk.number is not None and chunk.number in present  # an edited chunk has another number
+            ]
+            await shelf.vectors.upsert(space.collection, points)
+            await note(shelf.scope, len(points))
+
+    batches = _without_vectors(resources, workspace, space, after)
+    await overlapped(batches, lambda batch: _embed(space.embedder, batch, waiting), commit)
+
+
+async def _embed(embedder: Embedder, batch: Sequence[PendingChunk], waiting: Waiting) -> list[Indexed]:
+    return await index_texts(embedder, [chunk.index_text for chunk in batch], waiting)
+
+
+async def _unindexed(
+    resources: Resources, workspace: UUID, store_id: UUID, which: Which
+) -> AsyncIterator[list[PendingChunk]]:
+    after: UUID | None = None
+    while True:
+        async with resources.database.read(workspace) as scope:
+            batch = await records.next_unindexed(scope, store_id, which, after, BATCH)
+        if not batch:
+            return
+        yield batch
+        after = batch[-1].id
+
+
+async def _without_vectors(
+    resources: Resources, workspace: UUID, space: Space, after: int
+) -> AsyncIterator[list[PendingChunk]]:
+    while True:
+        async with resources.database.read(workspace) as scope:
+            numbers = await records.next_indexed(scope, space.store_id, after, PAGE)
+        if not numbers:
+            return
+        present = await _points(resources.vectors, space.collection, after, numbers[-1])
+        missing = [number for number in numbers if point_id(number) not in present]
+        for start in range(0, len(missing), BATCH):
+            async with resources.database.read(workspace) as scope:
+                batch = await records.numbered(scope, space.store_id, missing[start : start + BATCH])
+            if batch:
+                yield batch
+        after = numbers[-1]
+
+
+async def _points(vectors: VectorStore, collection: str, after: int, last: int) -> set[str]:
+    """The ids of the collection's points above `after` and up to `last`."""
+    found: set[str] = set()
+    start, end = point_id(after), point_id(last)
+    while page := await vectors.ids(collection, after=start, limit=PAGE):
+        found.update(point for point in page if point <= end)
+        if page[-1] >= end:
+            break
+        start = page[-1]
+    return found

@@ -1,0 +1,158 @@
+"""The rows of chunks on their way into both indexes and out of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from service.document_stores.indexing.types import Which
+from service.document_stores.ledger.types import PendingChunk
+from service.document_stores.types import Component
+from stores.records.database import Scope
+
+_OF_STORE: LiteralString = " FROM chunks c WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.live"
+_OF_LOADER: LiteralString = _OF_STORE + " AND c.loader_id = %(loader)s"
+_OF_JOB: LiteralString = (
+    " FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.workspace_id = %(workspace)s"
+    " AND d.job_id = %(job)s AND c.store_id = %(store)s AND c.live"
+)
+
+
+_NUMBERED: LiteralString = (
+    "SELECT id, document_id, number, head, text, metadata FROM chunks WHERE workspace_id = %(workspace)s"
+    " AND store_id = %(store)s AND number = ANY(%(numbers)s) ORDER BY number"
+)
+
+
+def _among(which: Which) -> tuple[LiteralString, dict[str, UUID]]:
+    if which.job_id is not None:
+        return _OF_JOB, {"job": which.job_id}
+    if which.loader_id is not None:
+        return _OF_LOADER, {"loader": which.loader_id}
+    return _OF_STORE, {}
+
+
+def _json(value: Component | None) -> Jsonb | None:
+    return Jsonb(value.as_json()) if value else None
+
+
+async def count(scope: Scope, store_id: UUID, which: Which, *, indexed: bool) -> int:
+    """How many of the chunks are indexed, or are not."""
+    among, params = _among(which)
+    state: LiteralString = " AND c.number IS NOT NULL" if indexed else " AND c.number IS NULL"
+    row = await scope.one("SELECT count(*) AS n" + among + state, store=store_id, **params)
+    return int(row["n"]) if row else 0
+
+
+async def next_unindexed(
+    scope: Scope, store_id: UUID, which: Which, after: UUID | None, limit: int
+) -> list[PendingChunk]:
+    """The next of the chunks that are not indexed, in order of their ids, after the one of an earlier page."""
+    among, params = _among(which)
+    rows = await scope.all(
+        "SELECT c.id, c.document_id, c.number, c.head, c.text, c.metadata"
+        + among
+        + " AND c.number IS NULL AND (%(after)s::uuid IS NULL OR c.id > %(after)s) ORDER BY c.id LIMIT %(limit)s",
+        store=store_id,
+        after=after,
+        limit=limit,
+        **params,
+    )
+    return [PendingChunk(**row) for row in rows]
+
+
+async def next_indexed(scope: Scope, store_id: UUID, after: int, limit: int) -> list[int]:
+    """The next numbers of indexed chunks, live or not, ascending."""
+    rows = await scope.all(
+        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND number > %(after)s ORDER BY number LIMIT %(limit)s",
+        store=store_id,
+        after=after,
+        limit=limit,
+    )
+    return [row["number"] for row in rows]
+
+
+async def numbered(scope: Scope, store_id: UUID, numbers: Sequence[int], *, lock: bool = False) -> list[PendingChunk]:
+    """The chunks of these numbers that are there, ascending; with `lock`, as they stay until the transaction ends."""
+    rows = await scope.all(
+        _NUMBERED + " FOR UPDATE" if lock else _NUMBERED,
+        store=store_id,
+        numbers=list(numbers),
+    )
+    return [PendingChunk(**row) for row in rows]
+
+
+async def lock_unindexed(
+    scope: Scope, store_id: UUID, document_ids: Sequence[UUID], ids: Sequence[UUID]
+) -> dict[UUID, PendingChunk]:
+    """Those of the chunks that are still there and still not indexed, as they stay until the transaction ends.
+
+    Their documents are locked first, as by everybody who changes chunks.
+    """
+    await scope.run(
+        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(documents)s) ORDER BY id FOR SHARE",
+        documents=list(document_ids),
+    )
+    rows = await scope.all(
+        "SELECT id, document_id, number, head, text, metadata FROM chunks WHERE workspace_id = %(workspace)s"
+        " AND store_id = %(store)s AND id = ANY(%(ids)s) AND number IS NULL AND live ORDER BY id FOR UPDATE",
+        store=store_id,
+        ids=list(ids),
+    )
+    return {row["id"]: PendingChunk(**row) for row in rows}
+
+
+async def assign(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequence[tuple[UUID, int]]) -> None:
+    """Chunks are indexed now, under these numbers, by this job."""
+    await scope.run(
+        "UPDATE chunks c SET number = given.number, job_id = %(job)s"
+        " FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS given (id, number)"
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.id = given.id",
+        store=store_id,
+        job=job_id,
+        ids=[row for row, _ in rows],
+        numbers=[number for _, number in rows],
+    )
+
+
+async def unindex(scope: Scope, store_id: UUID, loader_id: UUID | None) -> list[int]:
+    """The chunks of a document store, or of one of its loaders, are no longer indexed; returns their former numbers."""
+    rows = await scope.all(
+        "WITH former AS (SELECT id, number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND number IS NOT NULL AND (%(loader)s::uuid IS NULL OR loader_id = %(loader)s))"
+        " UPDATE chunks c SET number = NULL FROM former WHERE c.store_id = %(store)s AND c.id = former.id"
+        " RETURNING former.number",
+        store=store_id,
+        loader=loader_id,
+    )
+    return [row["number"] for row in rows]
+
+
+async def configure(scope: Scope, store_id: UUID, configs: Mapping[str, Component | None]) -> None:
+    """Give a document store the configurations that `configs` names; None clears one."""
+    params: dict[str, Any] = {}
+    for key in ("embedding", "vector_store", "record_manager"):
+        params[f"has_{key}"] = key in configs
+        params[key] = _json(configs.get(key))
+    await scope.run(
+        "UPDATE document_stores SET"
+        " embedding_config = CASE WHEN %(has_embedding)s THEN %(embedding)s ELSE embedding_config END,"
+        " vector_store_config = CASE WHEN %(has_vector_store)s THEN %(vector_store)s ELSE vector_store_config END,"
+        " record_manager_config = CASE WHEN %(has_record_manager)s THEN %(record_manager)s"
+        " ELSE record_manager_config END, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
+        id=store_id,
+        **params,
+    )
+
+
+async def has_loader(scope: Scope, store_id: UUID, loader_id: UUID) -> bool:
+    """Whether the document store has this loader."""
+    row = await scope.one(
+        "SELECT 1 AS one FROM loaders WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+        store=store_id,
+        id=loader_id,
+    )
+    return row is not None
