@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ from service.resources import Resources
 from service.settings import Settings
 from service.worker.runner import Runner
 from tests.application import speak
-from tests.service.document_stores.talk import API, FAKE, Talk, part, passages
+from tests.service.document_stores.talk import API, Talk, part, passages
 
 STORE = f"{API}/store"
 
@@ -96,9 +97,9 @@ async def test_another_request_under_the_key_is_refused(
     assert await stores(client) == 1
 
 
-@pytest.mark.parametrize("key", ["", " ", "x" * 256, "ä", "tab\there"])
-async def test_a_key_that_cannot_be_used_is_refused(client: httpx.AsyncClient, key: str) -> None:
-    for keys in ([key], ["twice", key]):
+@pytest.mark.parametrize("value", ["", " ", "x" * 256, "ä", "tab\there"])
+async def test_a_key_that_cannot_be_used_is_refused(client: httpx.AsyncClient, value: str) -> None:
+    for keys in ([value], ["twice", value]):
         request = client.build_request("POST", STORE, json={"name": "A"})
         request.headers = httpx.Headers([*request.headers.raw, *((b"Idempotency-Key", one.encode()) for one in keys)])
         assert error(await client.send(request)) == (422, "idempotency_key_unusable")
@@ -130,7 +131,9 @@ async def test_refusals_before_the_execution_leave_the_key_free(
     key = fresh()
     assert (await anonymous.post(STORE, json={"name": "A"}, headers=key)).status_code == 401
     assert (await limited.post(STORE, json={"name": "A"}, headers=key)).status_code == 403
-    assert (await client.post(STORE, content=b"{", headers={**key, "Content-Type": "application/json"})).status_code == 400
+    assert (
+        await client.post(STORE, content=b"{", headers={**key, "Content-Type": "application/json"})
+    ).status_code == 400
     assert (await client.post(STORE, json={"name": [1]}, headers=key)).status_code == 422
     made = await client.post(STORE, json={"name": "A"}, headers=key)
     assert made.status_code == 200
@@ -254,11 +257,9 @@ async def test_the_lease_is_renewed_while_the_request_runs(
     assert (await talk.send(store, ("a.txt", "Alpha."), headers=key)).headers["Idempotent-Replayed"] == "true"
 
 
-async def test_after_a_crash_the_request_is_executed_once_more(
-    talk: Talk, resources: Resources, settings: Settings, key: str, tmp_path: Path
-) -> None:
-    """kill -9 of a process that executes a request: its key is free when its lease has run out."""
-    store = await talk.store(embeddingConfig=json.dumps(FAKE))
+@contextmanager
+def served(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """An API process of its own on the same database, and its URL."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
@@ -268,43 +269,52 @@ async def test_after_a_crash_the_request_is_executed_once_more(
         "RAGSTONE_DATA": str(settings.data),
         "RAGSTONE_PORT": str(port),
     }
-    command = [sys.executable, "-m", "service.cli", "serve"]
-    with (tmp_path / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-    idempotency_key = fresh()
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "service.cli", "serve"]
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
     try:
-        url = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as other:
-            async with asyncio.timeout(60):
-                while True:
-                    try:
-                        await other.get("/healthz")
-                        break
-                    except httpx.TransportError:
-                        await asyncio.sleep(0.05)
-            lost = asyncio.create_task(Talk(other, resources, talk.workspace).send(
-                store, ("a.txt", passages("Alpha")), headers=idempotency_key))  # fmt: skip
-            while not await talk.rows("SELECT id FROM jobs"):  # noqa: ASYNC110 - as clients do
-                await asyncio.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            with pytest.raises(httpx.TransportError):
-                await lost
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
-    again = await talk.send(store, ("a.txt", passages("Alpha")), headers=idempotency_key)
-    assert error(again) == (409, "idempotency_key_in_use")
+
+
+async def answers(client: httpx.AsyncClient) -> None:
+    """Wait until a process that starts answers."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await client.get("/healthz")
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+
+
+async def test_after_a_crash_the_request_is_executed_once_more(
+    talk: Talk, resources: Resources, settings: Settings, key: str, tmp_path: Path
+) -> None:
+    """kill -9 of a process that executes a request: its key is free when its lease has run out."""
+    store, mine = await talk.store(), fresh()
+    file = ("a.txt", passages("Alpha"))
+    with served(settings, tmp_path / "serve.log") as (process, url):
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as other:
+            await answers(other)
+            lost = asyncio.create_task(Talk(other, resources, talk.workspace).send(store, file, headers=mine))
+            while not await talk.rows("SELECT id FROM jobs"):  # noqa: ASYNC110 - as clients do
+                await asyncio.sleep(0.01)
+            process.kill()
+            with pytest.raises(httpx.TransportError):
+                await lost
+    assert error(await talk.send(store, file, headers=mine)) == (409, "idempotency_key_in_use")
     await talk.rows("UPDATE idempotency_keys SET leased_until = now() - interval '1 second' RETURNING key")
-    assert error(await talk.send(store, ("a.txt", "Beta"), headers=idempotency_key)) == (422, "idempotency_key_reused")
+    assert error(await talk.send(store, ("a.txt", "Beta"), headers=mine)) == (422, "idempotency_key_reused")
     stop = asyncio.Event()
     running = asyncio.create_task(Runner(resources).run(stop))
-    done = await talk.send(store, ("a.txt", passages("Alpha")), headers=idempotency_key)
+    done = await talk.send(store, file, headers=mine)
     assert done.status_code == 200, done.text
-    replayed = await talk.send(store, ("a.txt", passages("Alpha")), headers=idempotency_key)
-    assert replayed.content == done.content
+    assert (await talk.send(store, file, headers=mine)).content == done.content
     assert len(await talk.rows("SELECT id FROM jobs WHERE kind = 'ingest'")) == 2
+    assert len(await talk.texts(store)) == 1
     await talk.holds_together()
     stop.set()
     await running
-    assert len(await talk.texts(store)) == 1
