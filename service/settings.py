@@ -104,6 +104,11 @@ class Settings(BaseModel):
     )
     job_days: float = Field(30.0, gt=0, description="Days that a job is kept after its end.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
+    sync_folders: str = Field(
+        "",
+        description="Folders of this machine, absolute and separated by commas, that folder sources may read;"
+        " empty: none.",
+    )
     trust_proxy: bool = Field(False, description="Believe X-Forwarded-For and -Proto of the proxy in front.")
     cors_origins: str = Field("", description="Origins allowed on all routes, separated by commas; `*`: any.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")

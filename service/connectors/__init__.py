@@ -19,11 +19,17 @@ CONNECTORS: Mapping[str, str] = MappingProxyType(
         "playwrightWebScraper": "service.connectors.web:RenderedPages",
         "gitbook": "service.connectors.web:GitBook",
         "apiLoader": "service.connectors.api:ApiAnswer",
+        "folderFiles": "service.connectors.folder:FolderFiles",
+        "github": "service.connectors.github:GithubRepository",
+        "S3": "service.connectors.s3:S3File",
+        "s3Directory": "service.connectors.s3:S3Directory",
     }
 )
 """By Flowise's loader names, which are the names that document stores keep."""
 
-ALIASES: Mapping[str, str] = MappingProxyType({"web": "cheerioWebScraper", "api": "apiLoader"})
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"web": "cheerioWebScraper", "api": "apiLoader", "folder": "folderFiles", "s3": "s3Directory"}
+)
 """Short names of ours."""
 
 

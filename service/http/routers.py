@@ -7,6 +7,7 @@ ROUTERS = {
     "jobs": "service.jobs.routes:routes",
     "credentials": "service.credentials.routes:routes",
     "document_stores": "service.document_stores.routes:routes",
+    "sync": "service.sync.routes:routes",
     "chatflows": "service.chatflows.routes:routes",
     "flow_upserts": "service.flow_upserts.routes:routes",
     "upsert_history": "service.upsert_history.routes:routes",

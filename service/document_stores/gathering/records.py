@@ -1,0 +1,81 @@
+"""The rows of documents as a gathering job asks for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from service.document_stores.ledger.types import DocumentState
+from stores.records.database import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A document that the ledger holds under a source."""
+
+    id: UUID
+    loader_id: UUID
+    job_id: UUID | None
+    state: DocumentState
+    sha256: bytes
+    blob: str
+    same_recipe: bool
+    """Whether it is to become chunks in the way that was asked about."""
+    lost: bool
+    """Whether its upload is gone, so that it must be fetched even when it is unchanged."""
+
+    def settled(self, job_id: UUID) -> bool:
+        """Whether it is indexed in that way, or this very job will do it."""
+        done = self.state is DocumentState.READY or (self.state is DocumentState.PENDING and self.job_id == job_id)
+        return done and self.same_recipe
+
+
+async def held(scope: Scope, store_id: UUID, sources: Sequence[str], recipe: Mapping[str, Any]) -> dict[str, Held]:
+    """The documents of these sources, by source."""
+    rows = await scope.all(
+        "SELECT source, id, loader_id, job_id, state, sha256, blob, recipe = %(recipe)s AS same_recipe,"
+        " state = 'failed' AND coalesce(error_code = 'upload_lost', false) AS lost FROM documents"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND source = ANY(%(sources)s)",
+        store=store_id,
+        sources=list(sources),
+        recipe=Jsonb(dict(recipe)),
+    )
+    return {
+        row["source"]: Held(
+            row["id"],
+            row["loader_id"],
+            row["job_id"],
+            DocumentState(row["state"]),
+            row["sha256"],
+            row["blob"],
+            row["same_recipe"],
+            row["lost"],
+        )
+        for row in rows
+    }
+
+
+async def reclaim(scope: Scope, document: Held, loader_id: UUID, job_id: UUID, recipe: Mapping[str, Any]) -> bool:
+    """Give a document to a job, to be indexed from the upload it has; False when it has another by now."""
+    touched = await scope.run(
+        "UPDATE documents SET state = 'pending', loader_id = %(loader)s, job_id = %(job)s,"
+        " recipe = %(recipe)s, updated_at = now()"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND blob = %(blob)s",
+        id=document.id,
+        blob=document.blob,
+        loader=loader_id,
+        job=job_id,
+        recipe=Jsonb(dict(recipe)),
+    )
+    return touched == 1
+
+
+async def count(scope: Scope, loader_id: UUID) -> int:
+    """How many documents a loader has."""
+    row = await scope.one(
+        "SELECT count(*) AS n FROM documents WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s",
+        loader=loader_id,
+    )
+    return int(row["n"]) if row else 0
