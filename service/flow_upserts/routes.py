@@ -10,11 +10,13 @@ from service.chatflows.routes import Id, flow_id
 from service.chatflows.types import Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Upload
+from service.document_stores.wire import AddedDoc
 from service.errors import BadRequest, MissingPart, error_body
 from service.flow_upserts import service, wire
 from service.flow_upserts.types import FlowUpsert, Started
 from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
 from service.http.access import SIGNED_IN, WIDGET, CurrentCaller, CurrentWorkspace
+from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.jobs.types import JobState
 from service.jobs.wire import JobStatus, status
@@ -131,7 +133,7 @@ async def upsert_into_flow_internally_without_id() -> Any:
 async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, widget: bool = False) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == FORM:
-        async with request.form(max_files=1000, max_fields=1000, max_part_size=16 * 1024 * 1024) as form:
+        async with upload_form(request, resources, flow.workspace) as form:
             started = await service.upsert(resources, flow, _of_form(form.multi_items()), widget=widget)
     else:
         started = await service.upsert(resources, flow, wire.body_of_json(await request.body()).asked(), widget=widget)
@@ -157,7 +159,11 @@ async def _answer(resources: Resources, flow: Chatflow, started: Started, wait: 
     if wait:
         job = await resources.watch.wait(flow.workspace, job.id, wait)
     if job.state is JobState.DONE:
-        return wire.result(started, job, await document_stores.added_by(resources, flow.workspace, job))
+        rows = await document_stores.added_by(resources, flow.workspace, job)
+        added = [
+            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in rows
+        ]
+        return wire.result(started, job, added)
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         error = job.error or {}
         code = int(error.get("status", 500))

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from pydantic import Field, ValidationError
 
-from service.document_stores.ledger.types import ChunkRow
 from service.document_stores.types import Upload
 from service.document_stores.wire import EXAMPLE_ID, AddedDoc, FailedDocument
 from service.errors import BadRequest, Unprocessable, describe_validation
@@ -94,7 +93,7 @@ def _checked(values: object) -> FlowUpsertBody:
         raise Unprocessable(describe_validation([dict(item) for item in error.errors()])) from None
 
 
-def result(started: Started, job: Job, added: Sequence[ChunkRow]) -> FlowUpsertResult:
+def result(started: Started, job: Job, added: Sequence[AddedDoc]) -> FlowUpsertResult:
     """The answer of an upsert whose job is done."""
     found: Mapping[str, Any] = job.result or {}
     return FlowUpsertResult(
@@ -103,9 +102,7 @@ def result(started: Started, job: Job, added: Sequence[ChunkRow]) -> FlowUpsertR
         num_updated=found["numUpdated"],
         num_skipped=found["numSkipped"],
         total_keys=found["totalKeys"],
-        added_docs=[
-            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in added
-        ],
+        added_docs=list(added),
         store_id=started.store_id,
         job_id=job.id,
         failed=[FailedDocument(**item) for item in found.get("failed", ())],

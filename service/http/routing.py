@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from service.errors import BadRequest
+from service.errors import BadRequest, Unauthorized
 from service.http.access import Rule, Verify, authorise, bearer
 from service.http.idempotency import PARAMETER, WRITES, once
 from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
@@ -35,6 +35,8 @@ def guarded(rule: Rule) -> type[APIRoute]:
                 token = bearer(request.headers.get("authorization"))
                 request.state.caller = await authorise(rule, token, verify)
                 if b"%00" in request.scope["query_string"] or "\x00" in request.scope["path"]:
+                    if rule.widget and request.state.caller.key is None:
+                        raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
                     raise BadRequest("The URL must not contain a NUL character.")
                 if writes and (key := request.headers.get("idempotency-key")) is not None:
                     return await once(request, handle, key)

@@ -69,7 +69,15 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "pypdfium2": ("loaders/pdf.py",),
     "docx": ("loaders/docx.py",),
     "bs4": ("loaders/html.py",),
-    "lxml": ("loaders/html.py", "loaders/docx.py", "loaders/xml.py", "loaders/jats.py", "loaders/pptx.py"),
+    "lxml": (
+        "service/connectors/links.py",
+        "service/connectors/sitemaps.py",
+        "loaders/html.py",
+        "loaders/docx.py",
+        "loaders/xml.py",
+        "loaders/jats.py",
+        "loaders/pptx.py",
+    ),
     "python_calamine": ("loaders/xlsx.py",),
     "xlrd": ("loaders/xls.py",),
     "pptx": ("loaders/pptx.py",),
@@ -89,6 +97,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "httpx": ("service/**/*.py",),
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py"),  # the client that vendors' libraries are built on
     "httpcore2": ("service/egress/*.py",),
+    "protego": ("service/connectors/visits.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
 """Every distribution the source imports, and the files that may: a vendor's name stands in its adapter only."""
@@ -101,7 +110,7 @@ EDGE_DOORS = {"wire", "routes"}
 
 WIDE_DOORS = {
     "connectors": {"base", "CONNECTORS", "open_connector", "canonical"},  # the port, and how one is made
-    "chatflows": {"cache", "engine", "graph", "steps"},  # the compiler: predictions run what it compiles
+    "chatflows": {"cache", "engine", "graph", "overrides", "steps"},  # the compiler: predictions run what it compiles
     "document_stores": {"search"},  # the half of the service that answers queries
 }
 """Features whose service is more than one module, and which ones they are."""

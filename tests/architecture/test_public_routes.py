@@ -12,7 +12,7 @@ from service.api_keys import service as api_keys
 from service.api_keys.service import Verifier
 from service.app import create_app
 from service.http.access import PUBLIC, Rule
-from service.http.public import PUBLIC_ROUTES
+from service.http.public import PUBLIC_ROUTES, WIDGET_ROUTES
 from service.http.routing import Routes, UndeclaredRoute
 from service.resources import Resources
 from service.settings import load
@@ -29,12 +29,17 @@ GET /docs/{asset}
 GET /healthz
 GET /openapi.json
 GET /readyz
+POST /api/v1/attachments/{chatflowId}
+POST /api/v1/attachments/{chatflowId}/{chatId}
 POST /api/v1/prediction
 POST /api/v1/prediction/{id}
 PUT /api/v1/chatmessage/abort/{chatflowid}
 PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}
 """
 """The reviewed list, a second time: a route becomes public in two places or not at all."""
+
+FOR_WIDGETS = {"POST /api/v1/vector/upsert/{id}"}
+"""Routes that let a widget in without a key where operator and flow say so (Annex 2 no. 8), a second time."""
 
 ID = "5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"
 CLOSED = (401, 404, 405)
@@ -112,6 +117,11 @@ def test_the_public_routes_are_the_reviewed_ones(app: FastAPI) -> None:
     golden = set(GOLDEN.strip().splitlines())
     assert golden == PUBLIC_ROUTES
     assert {f"{method} {path}" for method, path, rule in rules(app) if rule is not None and rule.public} == golden
+
+
+def test_the_routes_for_widgets_are_the_reviewed_ones(app: FastAPI) -> None:
+    assert WIDGET_ROUTES == FOR_WIDGETS
+    assert {f"{method} {path}" for method, path, rule in rules(app) if rule is not None and rule.widget} == FOR_WIDGETS
 
 
 def test_every_route_declares_its_rule(app: FastAPI) -> None:

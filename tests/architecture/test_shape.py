@@ -46,6 +46,8 @@ UNSCOPED = {
     "service/jobs/records.py:release": "of a job that find has found",
     "service/document_stores/check/records.py:workspaces": "the check goes through all of them",
     "service/document_stores/check/records.py:blobs": "uploads of all workspaces share one folder",
+    "service/attachments/records.py:expired": "housekeeping goes through all workspaces",
+    "service/attachments/records.py:forget": "of attachments that were found in one, or that expired",
     "service/chatflows/records.py:find": "how a public call learns whose flow it asks for",
     "service/chatflows/records.py:version": "a cache of flows asks whether its copy is fresh",
     "service/api_keys/records.py:find": "how a request learns its workspace",

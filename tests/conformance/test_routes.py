@@ -147,6 +147,10 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/chatflows-streaming/": make_chatflow,
     "/api/v1/public-chatbotConfig/": make_chatflow,
     "/api/v1/prediction/": make_chatflow,
+    "/api/v1/vector/upsert/": make_chatflow,
+    "/api/v1/vector/internal-upsert/": make_chatflow,
+    "/api/v1/upsert-history/": make_chatflow,
+    "/api/v1/attachments/": make_chatflow,
     "/api/v1/chatmessage/": make_chatflow,
     "/api/v1/document-store/": make_document_store,
     "/api/v1/jobs/": make_job,
@@ -156,7 +160,7 @@ OBJECTS: dict[str, Make] = {
 LENIENT = {("/api/v1/prediction/{id}", "streaming"), ("/api/v1/prediction/{id}", "overrideConfig")}
 """Fields that are read as Flowise reads them: what is no boolean or object counts as absent (contract 1.1)."""
 
-NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}"}
+NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}", "/api/v1/attachments/{chatflowId}"}
 """Paths that lack an id by their shape and always answer 412."""
 
 ALWAYS_DONE = {"/api/v1/chatmessage/abort/{chatflowid}/{chatid}"}

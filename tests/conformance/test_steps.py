@@ -12,6 +12,7 @@ from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Node, parse
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Backing, BadOption, EndingStep, Quoted, Run, Step
+from service.chatflows.steps.vector_store import VectorStore
 from service.chatflows.types import Passage, Sources, Token
 from service.plugins import resolve
 from tests.service.chatflows.flows import edge, graph, node, rag
@@ -105,7 +106,9 @@ PASSAGES = (Passage("1", "Leave is 30 days.", {"source": "a"}, 0.9), Passage("2"
 class Library:
     """What steps are lent here."""
 
-    async def search(self, workspace: UUID, store: UUID, question: str, *, k: int) -> Sequence[Passage]:
+    async def search(
+        self, workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
+    ) -> Sequence[Passage]:
         """Two passages."""
         assert store == STORE
         return PASSAGES[:k]
@@ -125,6 +128,11 @@ def flow_around(name: str, step: type[Step]) -> str:
         return rag(STORE)
     if name == "bufferMemory":
         return rag(STORE, memory={})
+    if issubclass(step, VectorStore):
+        chain = node("c", "conversationalRetrievalQAChain", "Chains")
+        file = node("f", "textFile", "Document Loaders")  # of no concern to an answer
+        links = [edge("f", "s", "document"), edge("s", "c", "vectorStoreRetriever")]
+        return graph([node("s", name, step.category), chain, file], links)
     inputs = {"basepath": "http://127.0.0.1:1/v1"}
     store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(STORE)})
     chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})

@@ -23,7 +23,7 @@ from service.providers import chat, embedding
 from service.providers.embedding.base import Embedder
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Retriever
-from service.worker.jobs import AFTERMATH, GIVE_UP, JOBS
+from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, JOBS
 from stores.blobs import BLOB_STORES
 from stores.blobs.base import BlobStore
 from stores.vector import VECTOR_STORES
@@ -70,6 +70,7 @@ TABLES = [
     Table("retrieval strategies", RETRIEVERS, Retriever, "service/retrieval", frozenset({"base", "fusion"})),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
+    Table("jobs' conclusions", CONCLUDE),
     Table("jobs' ways to give up", GIVE_UP),
     Table("routers", ROUTERS, Routes),
     Table("verbs", VERBS),
@@ -80,6 +81,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("splitters by Flowise's names", FLOWISE_SPLITTERS, set(SPLITTERS)),
     ("embedders by Flowise's names", embedding.NODES, set(embedding.EMBEDDERS)),
     ("jobs with an aftermath", dict(zip(AFTERMATH, AFTERMATH, strict=True)), set(JOBS)),
+    ("jobs with a conclusion", dict(zip(CONCLUDE, CONCLUDE, strict=True)), set(JOBS)),
     ("jobs that can give up", dict(zip(GIVE_UP, GIVE_UP, strict=True)), set(JOBS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
 ]

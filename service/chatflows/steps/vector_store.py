@@ -34,8 +34,8 @@ class FilteredOptions(VectorStoreOptions):
     file_upload: bool = Field(
         False, title="File Upload", description="Conversations may bring files, which only they find."
     )
-    pg_metadata_filter: dict[str, Any] = Field(
-        default_factory=dict, title="Metadata Filter", description="Passages must pass it."
+    pg_metadata_filter: dict[str, Any] | None = Field(
+        None, title="Metadata Filter", description="Passages must pass it."
     )
 
     @field_validator("pg_metadata_filter", mode="before")

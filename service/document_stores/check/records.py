@@ -23,8 +23,9 @@ async def workspaces(connection: Connection) -> list[UUID]:
 
 
 async def blobs(connection: Connection) -> set[str]:
-    """The uploads that documents refer to, in all workspaces, deleted document stores that wait for their purge too."""
-    cursor = await connection.execute("SELECT DISTINCT blob FROM documents WHERE blob <> ''")
+    """The uploads that documents and conversations refer to, in all workspaces, deleted document stores that wait for
+    their purge too."""
+    cursor = await connection.execute("SELECT blob FROM documents WHERE blob <> '' UNION SELECT blob FROM attachments")
     return {row["blob"] for row in await cursor.fetchall()}
 
 
