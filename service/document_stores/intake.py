@@ -17,7 +17,9 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
 from service.document_stores.loading.mapping import is_remote, reading
 from service.document_stores.loading.sources import own_sources
+from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe
+from service.document_stores.record_managers import Cleaning, Cleanup, cleaning_of, merged
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
@@ -29,7 +31,6 @@ from stores.blobs.base import Blob, BlobTooLarge
 from stores.records.database import Scope
 
 VECTOR_STORES = ("pgvector", "postgres")
-RECORD_MANAGERS = ("postgresRecordManager", "SQLiteRecordManager", "MySQLRecordManager")
 
 DEFAULT_VECTOR_STORE = Component("pgvector")
 DEFAULT_LOADER = Component("file")
@@ -55,13 +56,13 @@ def defaults_of(store: StoreRow) -> tuple[Component, Component]:
 
 
 def check_components(vector_store: Component | None, record_manager: Component | None) -> None:
-    """Raises `Unprocessable` with the known names for a vector store or record manager that there is not."""
+    """Raises `Unprocessable` with the known names for a vector store or record manager that there is not, and for
+    fields of the record manager that cannot be used."""
     if vector_store and vector_store.name not in ("", *VECTOR_STORES):
         known = ", ".join(VECTOR_STORES)
         raise Unprocessable(f"vectorStore.name: '{vector_store.name}' is not available here; use {known}")
-    if record_manager and record_manager.name not in ("", *RECORD_MANAGERS):
-        known = ", ".join(RECORD_MANAGERS)
-        raise Unprocessable(f"recordManager.name: '{record_manager.name}' is unknown; use {known}")
+    if record_manager and record_manager.name:
+        cleaning_of(record_manager)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Intake:
     embedding: Component
     fingerprint: Mapping[str, Any] | None
     """Of an embedding that is not the document store's own so far."""
+    record_manager: Component | None
+    cleaning: Cleaning
 
     @classmethod
     async def check(
@@ -94,6 +97,7 @@ class Intake:
         check_components(asked.vector_store, asked.record_manager)
         embedding = _merge(asked.embedding, (store.embedding if store else None) or DEFAULT_EMBEDDING)
         other = asked.embedding is not None and not asked.new_store and store is not None
+        record_manager = merged(asked.record_manager, store.record_manager if store else None)
         embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding)
         intake = cls(
             resources=resources,
@@ -106,6 +110,8 @@ class Intake:
             splitter=_laid_over(asked.splitter, base.splitter) if base and base.splitter else asked.splitter,
             embedding=embedding,
             fingerprint=await fingerprint_of(embedder) if embedder and other and embedding != store.embedding else None,  # type: ignore[union-attr]
+            record_manager=record_manager,
+            cleaning=cleaning_of(record_manager),
         )
         intake.recipe()
         return intake
@@ -116,6 +122,8 @@ class Intake:
 
     def recipe(self) -> Recipe:
         """How the uploads of this call become chunks. Raises `Unprocessable` naming a bad option."""
+        if self.component.name == OWN_CHUNKS:
+            return Recipe(OWN_CHUNKS, metadata=self._metadata())
         read = reading(self.resources, self.workspace, self.component)
         name = self.splitter.name if self.splitter and self.splitter.name else "default"
         config = self.splitter.config if self.splitter else {}
@@ -149,12 +157,14 @@ class Intake:
         Ids in `taken` belong to other parts of the call; the new ones are added."""
         taken = set() if taken is None else taken
         named = []
+        label = self.cleaning.source_of(self._metadata()) if self.cleaning.configured else None
         for upload in [*uploads, *self._inline()]:
             name = clean(upload.name)[-1000:] or "file"
-            source, number = upload.source or f"file:{name}", 1
+            known = upload.source or (f"id:{label}" if label else f"file:{name}")
+            source, number = known, 1
             while source in taken:  # different files of one name in one call
                 number += 1
-                source = f"{upload.source or f'file:{name}'}#{number}"
+                source = f"{known}#{number}"
             taken.add(source)
             named.append(Upload(name, upload.stream, upload.mime, source))
         return named
@@ -175,15 +185,17 @@ class Intake:
         text = config.get("text")
         if isinstance(text, str) and self.component.name == "plainText":
             data = clean(text).encode()
-            label = self._metadata().get("source")
-            source = f"text:{label}" if isinstance(label, str) else f"text:{sha256(data).hexdigest()}"
-            name = label if isinstance(label, str) else self.asked.loader_label or "Plain Text"
+            label = self.cleaning.source_of(self._metadata())
+            source = f"text:{label or sha256(data).hexdigest()}"
+            name = label or self.asked.loader_label or "Plain Text"
             found.append(Upload(name, io.BytesIO(data), "text/plain", source))
         return [*found, *inline_files(config)]
 
     async def keep(self, upload: Upload) -> Blob:
         """Store an upload's bytes. Raises `TooLarge` naming the limit."""
-        limit = self.resources.settings.max_upload
+        settings = self.resources.settings
+        own = self.component.name == OWN_CHUNKS  # their request was limited, and vectors may take more as bytes
+        limit = settings.max_upload if not own else 3 * settings.max_request
         try:
             return await self.resources.blobs.put(upload.stream, limit=limit)
         except BlobTooLarge:
@@ -229,6 +241,7 @@ class Intake:
                 "sha256": blob.sha256,
                 "blob": blob.key,
                 "recipe": recipe,
+                "namespace": self.cleaning.namespace,
             }
             _, old = await ledger.claim(scope, row, remake=self.asked.remake or self.repeats)
             if old:
@@ -256,7 +269,7 @@ class Intake:
         config = self.asked.loader.config if self.asked.loader else {}
         names = kept_names(config) if not sources or carries_files(config) else None
         if names is None and not sources:
-            await ledger.claim_all(scope, loader_id, recipe, job_id)
+            await ledger.claim_all(scope, loader_id, recipe, job_id, namespace=self.cleaning.namespace)
             return []
         kept = await ledger.claim_named(scope, loader_id, sorted(names or ()), recipe, job_id, but=sources)
         return await ledger.mark_leaving(scope, loader_id, [*sources, *kept], job_id)
@@ -285,12 +298,11 @@ class Intake:
         """Remember the configurations of the call, else what the document store has, else the defaults."""
         template = self.template or store
         vectors = _merge(self.asked.vector_store, store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE)
-        manager = self.asked.record_manager or (template.record_manager if self.asked.new_store else None)
         named = self.asked.embedding is not None or store.embedding is None
         changes = {
             "embedding": self.embedding if named else None,
             "vector_store": vectors,
-            "record_manager": manager if manager and manager.name else None,
+            "record_manager": self.record_manager,
         }
         await records.update(scope, self.store_id, {key: value for key, value in changes.items() if value})
 
@@ -310,6 +322,10 @@ async def submit(
         loaders.append(str(loader_id))
         unneeded += blobs
         remote += [loaders[-1]] if intake.remote else []
+    cleanup = Cleanup.INCREMENTAL if first.asked.chunk_only else first.cleaning.cleanup
+    if cleanup is Cleanup.FULL:
+        for namespace in {intake.cleaning.namespace for intake, _ in parts}:
+            unneeded += await ledger.mark_others_leaving(scope, first.store_id, namespace, job.id, but=remote)
     payload = {
         "storeId": str(first.store_id),
         "docId": loaders[0],
@@ -317,6 +333,7 @@ async def submit(
         "blobs": unneeded,
         "fetch": remote,
         "chunkOnly": first.asked.chunk_only,
+        "cleanup": cleanup.value,
         "history": dict(history),
     }
     return await jobs.enqueue(scope, first.resources.queue, job.id, payload)

@@ -1,6 +1,6 @@
 """Document stores over HTTP (contract, area 3)."""
 
-import json
+import asyncio
 import time
 from typing import Any
 from uuid import UUID
@@ -10,9 +10,13 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 
 from service.document_stores import search, service, wire
+from service.document_stores.own_chunks import service as own_chunks
+from service.document_stores.own_chunks.body import read_body, read_form
+from service.document_stores.own_chunks.spool import OwnChunks
 from service.document_stores.types import Upload
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable, error_body
 from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.http.wire import Page
 from service.jobs.types import Job, JobState
@@ -48,6 +52,8 @@ UPSERT_REQUEST = {
                         "embedding": {"type": "string", "description": "JSON text"},
                         "vectorStore": {"type": "string", "description": "JSON text"},
                         "recordManager": {"type": "string", "description": "JSON text"},
+                        "chunks": {"type": "string", "description": "JSON text, in place of files"},
+                        "source": {"type": "string"},
                     },
                 }
             },
@@ -156,13 +162,13 @@ async def get_chunks(
         raise MissingPart("pageNo: pages count from 1")
     loader = None if loader_id == "all" else _uuid(loader_id)
     store, rows, total, characters = await service.chunk_page(resources, workspace, store_id, loader, page_no)
-    return wire.chunk_page(store, rows, total, characters, loader, page_no, service.CHUNKS_A_PAGE)
+    return wire.chunk_page(store, rows, total, characters, loader, page_no)
 
 
 @routes.post(
     "/document-store/upsert/{id}",
     SIGNED_IN,
-    errors=(400, 404, 409, 413, 422, 502, 503),
+    errors=(400, 404, 408, 409, 413, 422, 429, 502, 503, 507),
     summary="Upsert documents",
     response_model=wire.UpsertResult,
     responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
@@ -176,7 +182,7 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
     the store leave open take the service's defaults. With `Prefer: respond-async` the answer is 202 and the job.
     """
     if request.headers.get("content-type", "").startswith(FORMS):
-        async with request.form(max_files=1000, max_fields=1000, max_part_size=16 * 1024 * 1024) as form:
+        async with upload_form(request, resources, workspace) as form:
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
             uploads = [
                 Upload(part.filename or "file", part.file, part.content_type)
@@ -190,15 +196,29 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
             ]
             if odd:
                 raise BadRequest(f"{odd[0]}: files must come in parts named 'files'")
-            job = await service.upsert(resources, workspace, id, wire.upsert_body(fields).asked(), uploads)
+            with OwnChunks(resources.settings) as own:
+                values = await asyncio.to_thread(read_form, fields, own.take)
+                job = await _upsert(resources, workspace, id, values, uploads, own)
     else:
-        try:
-            body = json.loads(await request.body() or b"{}")
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"The body is not valid JSON: {error}") from None
-        job = await service.upsert(resources, workspace, id, wire.upsert_body(body).asked(), [])
+        with OwnChunks(resources.settings) as own:
+            try:
+                body = await asyncio.to_thread(read_body, await request.body(), own.take)
+            except ValueError as error:
+                raise BadRequest(f"The body is not valid JSON: {error}") from None
+            job = await _upsert(resources, workspace, id, body, [], own)
     wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
     return await _answer(resources, workspace, job, wait)
+
+
+async def _upsert(
+    resources: Resources, workspace: UUID, store_id: UUID, values: object, uploads: list[Upload], own: OwnChunks
+) -> Job:
+    body = wire.upsert_body(values)
+    if not own.given:
+        return await service.upsert(resources, workspace, store_id, body.asked(), uploads)
+    if uploads:
+        raise Unprocessable("chunks: come in place of files, not together with them")
+    return await own_chunks.upsert(resources, workspace, store_id, body.asked(), own, body.source)
 
 
 async def _answer(resources: Resources, workspace: UUID, job: Job, wait: float) -> Response | wire.UpsertResult:

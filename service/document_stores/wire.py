@@ -175,6 +175,21 @@ class NewStore(Body):
     description: str | None = Field(None, max_length=10_000)
 
 
+class OwnChunk(BaseModel):
+    """A chunk that the caller cut."""
+
+    pageContent: str = Field(description="Its text", examples=["Offices close at 18:00."])
+    metadata: dict[str, Any] | None = Field(
+        None, description="Its own, over those of the call; comes back with the same types", examples=[{"page": 2}]
+    )
+    vector: list[float] | None = Field(
+        None, description="Its embedding by the document store's model; else it is embedded here", examples=[None]
+    )
+    id: str | None = Field(
+        None, max_length=500, description="Your own id, shown as `chunkId` in the metadata", examples=["faq-17"]
+    )
+
+
 class UpsertBody(Body):
     """An upsert. In multipart form data every object is its JSON text, files come as parts named `files`."""
 
@@ -188,7 +203,16 @@ class UpsertBody(Body):
     splitter: Part | None = Field(None, description="Default: by headings, paragraphs and sentences")
     embedding: Part | None = Field(None, description="Default: the bundled offline model")
     vector_store: Part | None = Field(None, description="Default: pgvector")
-    record_manager: Part | None = Field(None, description="Accepted; the ledger is always on")
+    record_manager: Part | None = Field(
+        None, description="Its `cleanup` says what becomes of old chunks; default: those of the same source go"
+    )
+    chunks: list[OwnChunk] | None = Field(None, description="Chunks in place of files", examples=[None])
+    source: str | None = Field(
+        None,
+        max_length=1000,
+        description="The document that `chunks` are; sending it again replaces it",
+        examples=[None],
+    )
 
     def asked(self) -> Upsert:
         """The call in the feature's own words."""
@@ -412,9 +436,9 @@ def document_wire(row: DocumentRow) -> Document:
 
 
 def chunk_page(
-    store: StoreRow, rows: Sequence[ChunkRow], total: int, characters: int, loader: UUID | None, page: int, size: int
+    store: StoreRow, rows: Sequence[ChunkRow], total: int, characters: int, loader: UUID | None, page: int
 ) -> ChunkPage:
-    """A page of chunks, numbered in order of the whole list from 1."""
+    """A page of chunks, each with its number in its loader."""
     shown = next((item for item in store.loaders if item.id == loader), None)
     return ChunkPage(
         chunks=[
@@ -422,11 +446,11 @@ def chunk_page(
                 id=row.id,
                 doc_id=row.loader_id,
                 store_id=store.id,
-                chunk_no=(page - 1) * size + index,
+                chunk_no=row.place,
                 page_content=row.text,
                 metadata=json.dumps(dict(row.metadata), ensure_ascii=False),
             )
-            for index, row in enumerate(rows, 1)
+            for row in rows
         ],
         count=total,
         file=loader_wire(shown) if shown else None,

@@ -128,7 +128,8 @@ async def complete(
     )
     await scope.run(
         "UPDATE documents SET state = 'ready', digest = %(digest)s, mime = coalesce(mime, %(mime)s),"
-        " error_code = NULL, error = NULL, edited = false, superseded = %(superseded)s, updated_at = now(),"
+        " error_code = NULL, error = NULL, edited = false, removed = 0, superseded = %(superseded)s,"
+        " updated_at = now(),"
         " (chunks, characters) = (SELECT count(*), coalesce(sum(length(text)), 0) FROM chunks"
         " WHERE document_id = %(id)s) WHERE workspace_id = %(workspace)s AND id = %(id)s",
         id=document.id,
@@ -210,14 +211,19 @@ async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], jo
     return [row["blob"] for row in rows]
 
 
-async def mark_others_leaving(scope: Scope, store_id: UUID, namespace: str, job_id: UUID) -> list[str]:
-    """The documents of a namespace that are not the job's are to be removed when it is done; returns their blobs."""
+async def mark_others_leaving(
+    scope: Scope, store_id: UUID, namespace: str, job_id: UUID, *, but: Sequence[str] = ()
+) -> list[str]:
+    """The documents of a namespace that are not the job's are to be removed when it is done, those of the loaders in
+    `but` excepted; returns their blobs."""
     rows = await scope.all(
         "UPDATE documents SET state = 'leaving', job_id = %(job)s WHERE workspace_id = %(workspace)s"
-        " AND store_id = %(store)s AND namespace = %(namespace)s AND job_id IS DISTINCT FROM %(job)s RETURNING blob",
+        " AND store_id = %(store)s AND namespace = %(namespace)s AND job_id IS DISTINCT FROM %(job)s"
+        " AND loader_id <> ALL(%(but)s::uuid[]) RETURNING blob",
         store=store_id,
         namespace=namespace,
         job=job_id,
+        but=list(but),
     )
     return [row["blob"] for row in rows]
 

@@ -1,15 +1,38 @@
-"""JSON bodies with many elements, read one element at a time: what is in memory is the body and one element."""
+"""Bodies with many chunks, read one chunk at a time: what is in memory is the body and one of them."""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from service.errors import Unprocessable
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
+NAME = "chunks"
+
 Take = Callable[[Iterator[Any]], None]
 """Consumes the elements of an array."""
+
+
+def read_body(body: bytes, take: Take) -> Any:
+    """The JSON body of a request, its chunks given to `take`. Raises `ValueError` for what is no JSON; blocks."""
+    return read_object(body.decode("utf-8-sig") or "{}", NAME, take)
+
+
+def read_form(fields: Mapping[str, str], take: Take) -> dict[str, str]:
+    """The fields of a form without the one that holds chunks as JSON text. Raises `Unprocessable`; blocks."""
+    text = fields.get(NAME, "")
+    if text:
+        try:
+            elements = Elements(text)
+            take(elements)
+            if text[elements.end :].strip():
+                raise json.JSONDecodeError("Extra data", text, elements.end)
+        except json.JSONDecodeError as error:
+            raise Unprocessable(f"{NAME}: not valid JSON: {error}") from None
+    return {key: value for key, value in fields.items() if key != NAME}
 
 
 def read_object(text: str, name: str, take: Take) -> Any:

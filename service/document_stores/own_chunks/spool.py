@@ -24,7 +24,7 @@ LONGEST_ID = 500
 
 
 def _spool() -> IO[bytes]:
-    return tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - its owner closes it
+    return tempfile.SpooledTemporaryFile(IN_MEMORY)
 
 
 @dataclass(slots=True)
@@ -33,6 +33,8 @@ class OwnChunks:
 
     settings: Settings
     stream: IO[bytes] = field(default_factory=_spool)
+    given: bool = False
+    """Whether the request brought chunks, if only none of them."""
     count: int = 0
     dimension: int | None = None
     """Numbers of each vector that was given; None when there is none."""
@@ -50,6 +52,7 @@ class OwnChunks:
 
     def take(self, elements: Iterator[Any]) -> None:
         """Check and keep these chunks. Raises `Unprocessable` and `TooLarge` naming chunk and field."""
+        self.given = True
         for value in elements:
             if self.count == self.settings.max_request_chunks:
                 raise TooLarge(f"max_request_chunks: more than {self.count} chunks in one request")
