@@ -74,8 +74,8 @@ LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
         "eml": LoaderRow("loaders.eml:EmlLoader", "mail (EML)", (".eml",), ("message/rfc822",)),
         "msg": LoaderRow("loaders.msg:MsgLoader", "Outlook mail (MSG)", (".msg",), ("application/vnd.ms-outlook",)),
         "xml": LoaderRow(
-            "loaders.xml:XmlLoader", "XML, JATS articles", (".xml", ".nxml", ".rss", ".atom"),
-            ("application/xml", "text/xml"),
+            "loaders.xml:XmlLoader", "XML, JATS articles", (".xml", ".nxml", ".rss", ".atom", ".svg"),
+            ("application/xml", "text/xml", "image/svg+xml"),
         ),
         "yaml": LoaderRow(
             "loaders.yaml:YamlLoader",

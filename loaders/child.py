@@ -24,6 +24,8 @@ length; an answer never begins with the mark."""
 
 PICTURE_MARK = b"\x01"
 
+_NO_MEMORY = "The file needs more memory than a parser may use."
+
 
 class ChannelReader:
     """Has pictures read on the other side of the channel."""
@@ -54,9 +56,11 @@ def main(channel: int) -> int:
     try:
         answer = _answer(request, channel)
     except LoaderError as error:
-        answer = _failure(error.failure, error.message)
+        # Native parsers tell a refused allocation as damage of the file.
+        starved = error.failure is Failure.CORRUPT and isolation.is_starved()
+        answer = _failure(Failure.MEMORY, _NO_MEMORY) if starved else _failure(error.failure, error.message)
     except MemoryError:
-        answer = _failure(Failure.MEMORY, "The file needs more memory than a parser may use.")
+        answer = _failure(Failure.MEMORY, _NO_MEMORY)
     except RecursionError:
         answer = _failure(Failure.CORRUPT, "The file is nested too deeply.")
     _write(channel, answer)

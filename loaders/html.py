@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 from langchain_core.documents import Document
+from soupsieve import SelectorSyntaxError
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.tables import markdown_table
@@ -40,7 +41,10 @@ class HtmlLoader(Loader):
 
     Scripts, styles, navigation, footers, forms and hidden parts are dropped; where the page has a `main` part or a
     single `article`, only that is read. The title is `<title>`, else the first `h1`, else the file's name.
+    Option `selector`: a CSS selector; only what it selects is read, in the page's order.
     """
+
+    options: ClassVar[Mapping[str, Any]] = {"selector": ""}
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The page as one document."""
@@ -48,14 +52,20 @@ class HtmlLoader(Loader):
         if is_binary(data[:65536]):
             raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not HTML.")
         charset = _CHARSET.search(data[:4096])
-        title, text = markdown_of(decode(data, charset.group(1).decode("ascii") if charset else ""))
-        yield required(document(source, text, title=title, form=Format.MARKDOWN), "The page has no text.")
+        selector = str(options.get("selector") or "").strip()
+        title, text = markdown_of(decode(data, charset.group(1).decode("ascii") if charset else ""), selector)
+        missing = f"The selector '{selector}' finds no text in the page." if selector else "The page has no text."
+        yield required(document(source, text, title=title, form=Format.MARKDOWN), missing)
 
 
-def markdown_of(html: str) -> tuple[str, str]:
-    """Title (may be empty) and text, as Markdown, of a page. Nothing that the page refers to is fetched."""
+def markdown_of(html: str, selector: str = "") -> tuple[str, str]:
+    """Title (may be empty) and text, as Markdown, of a page, or of what a CSS selector finds in it.
+
+    Nothing that the page refers to is fetched. Raises `LoaderError(BAD_OPTION)` for a selector that is none.
+    """
     soup = BeautifulSoup(_XML_MARK.sub("", html, count=1), "lxml")
     title = soup.title.get_text() if soup.title else ""
+    selected = _selected(soup, selector) if selector else None
     for tag in soup(_DROPPED):
         tag.decompose()
     for tag in soup.select(_FURNITURE):
@@ -65,8 +75,24 @@ def markdown_of(html: str) -> tuple[str, str]:
         heading = soup.find("h1")
         title = heading.get_text(" ") if heading else ""
     blocks = _Writer()
-    blocks.walk(_body(soup), 0)
+    for part in [_body(soup)] if selected is None else selected:
+        blocks.walk(part, 0)
+        blocks.flush()
     return title, blocks.text()
+
+
+def _selected(soup: BeautifulSoup, selector: str) -> list[Tag]:
+    """What the selector finds, without what lies within another find; page furniture is kept, as it was asked for."""
+    try:
+        found = soup.select(selector)
+    except SelectorSyntaxError as error:
+        reason = str(error).splitlines()[0]
+        raise LoaderError(Failure.BAD_OPTION, f"selector: '{selector}' is not a CSS selector: {reason}") from error
+    chosen = {id(tag) for tag in found}
+    outer = [tag for tag in found if not any(id(parent) in chosen for parent in tag.parents)]
+    for tag in outer:
+        tag.extract()
+    return outer
 
 
 def _body(soup: BeautifulSoup) -> Tag:

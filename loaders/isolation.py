@@ -17,6 +17,10 @@ from pathlib import Path
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_FILTER = 1, 38, 22, 2
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _OPEN_FILES = 64
+_NEAR = 0.25
+"""Of the memory that a process may take, what may be left when a large allocation fails."""
+
+_mapped = 0
 
 # linux/audit.h architecture and the numbers (asm/unistd.h) of: socket, connect, bind, accept, accept4, listen,
 # execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup, kill, pidfd_getfd, pidfd_send_signal
@@ -61,8 +65,19 @@ def bound(*, memory_bytes: int, cpu_seconds: int) -> None:
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)  # first SIGXCPU, which tells why, then SIGKILL
     if sys.platform == "linux":
-        mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        _limit(resource.RLIMIT_AS, mapped + memory_bytes)
+        global _mapped  # once in the life of a process
+        _mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        _limit(resource.RLIMIT_AS, _mapped + memory_bytes)
+
+
+def is_starved() -> bool:
+    """Whether this process has come near its address space: what failed then may have failed for want of memory."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if sys.platform != "linux" or limit == resource.RLIM_INFINITY:
+        return False
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    peak = int(status.partition("VmPeak:")[2].split()[0]) * 1024
+    return peak > limit - _NEAR * (limit - _mapped)
 
 
 def _limit(kind: int, soft: int, hard: int | None = None) -> None:
