@@ -17,10 +17,10 @@ _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.
 _SPACES = re.compile(r"[ \t\n\r\f\xa0]+")
 _AROUND_BREAK = re.compile(r" *\n *")
 _XML_MARK = re.compile(r"\A\s*<\?xml[^>]*\?>")
-_DROPPED = (
-    "script", "style", "noscript", "template", "nav", "footer", "aside", "form", "button", "select", "iframe", "svg",
-    "canvas", "audio", "video", "object", "embed", "head", "dialog",
+_SILENT = (
+    "script", "style", "noscript", "template", "iframe", "svg", "canvas", "audio", "video", "object", "embed",
 )  # fmt: skip
+_DROPPED = (*_SILENT, "nav", "footer", "aside", "form", "button", "select", "head", "dialog")
 _FURNITURE = (
     "[hidden], [aria-hidden=true], [role=navigation], [role=search], [role=banner], [role=contentinfo], .mw-editsection"
 )
@@ -72,27 +72,27 @@ def markdown_of(html: str, selector: str = "") -> tuple[str, str]:
         if not tag.decomposed:
             tag.decompose()
     if not title.strip():
-        heading = soup.find("h1")
+        heading = soup.find("h1") or (selected and selected.find("h1"))
         title = heading.get_text(" ") if heading else ""
     blocks = _Writer()
-    for part in [_body(soup)] if selected is None else selected:
-        blocks.walk(part, 0)
-        blocks.flush()
+    blocks.walk(_body(soup) if selected is None else selected, 0)
     return title, blocks.text()
 
 
-def _selected(soup: BeautifulSoup, selector: str) -> list[Tag]:
-    """What the selector finds, without what lies within another find; page furniture is kept, as it was asked for."""
+def _selected(soup: BeautifulSoup, selector: str) -> Tag:
+    """What the selector finds, taken out of the page; page furniture among it is kept, as it was asked for."""
     try:
         found = soup.select(selector)
     except SelectorSyntaxError as error:
         reason = str(error).splitlines()[0]
         raise LoaderError(Failure.BAD_OPTION, f"selector: '{selector}' is not a CSS selector: {reason}") from error
     chosen = {id(tag) for tag in found}
-    outer = [tag for tag in found if not any(id(parent) in chosen for parent in tag.parents)]
-    for tag in outer:
-        tag.extract()
-    return outer
+    part = soup.new_tag("div")
+    for tag in [tag for tag in found if not any(id(parent) in chosen for parent in tag.parents)]:
+        part.append(tag.extract())
+    for tag in part(_SILENT):
+        tag.decompose()
+    return part
 
 
 def _body(soup: BeautifulSoup) -> Tag:

@@ -48,11 +48,23 @@ class Settings(BaseModel):
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
     max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")
+    max_files: int = Field(1000, ge=1, description="Most files in one request.")
     max_metadata: int = Field(16 * 1024, ge=1, description="Largest metadata object of a document, in bytes of JSON.")
     max_request_chunks: int = Field(100_000, ge=1, description="Most chunks that one request brings in place of files.")
-    max_chunk_text: int = Field(100_000, ge=1, description="Longest text of such a chunk, in characters.")
+    max_chunk_text: int = Field(100_000, ge=1, description="Longest text of a chunk, in characters.")
     max_archive: int = Field(16 * 1024 * MIB, ge=1, description="Largest archive to import, in bytes.")
     max_chunks: int = Field(1_000_000, ge=1, description="Most chunks in one document store.")
+    max_queued_jobs: int = Field(
+        1000, ge=1, description="Most jobs of a workspace that have not ended; further uploads are told to wait (429)."
+    )
+    max_page: int = Field(10_000, ge=1, le=100_000, description="Most rows of a list, or of a page of it.")
+    min_free_disk: int = Field(
+        256 * MIB, ge=0, description="Bytes that uploads leave free on the disk of the data folder."
+    )
+    body_pause: float = Field(30.0, gt=0, description="Seconds that a request body may pause.")
+    body_rate: int = Field(
+        4096, ge=1, description="Bytes a second that a request body must reach on average, after the first pause."
+    )
     parser_memory: int = Field(
         1024 * MIB, ge=64 * MIB, description="Address space a parser process may take, in bytes."
     )
@@ -96,6 +108,10 @@ class Settings(BaseModel):
     )
     egress_max_bytes: int = Field(100 * MIB, ge=1, description="Largest answer of another host, in bytes, unpacked.")
     egress_timeout: float = Field(60.0, gt=0, description="Seconds a call to a web site may take, redirects included.")
+    crawl_pages: int = Field(
+        1000, ge=1, le=100_000, description="Most pages of one crawl or sitemap; a loader's `limit` may be lower."
+    )
+    crawl_robots: bool = Field(True, description="Heed robots.txt when pages are read.")
     ca_bundle: Path | None = Field(
         None, description="PEM file of certificate authorities to trust besides the system's."
     )

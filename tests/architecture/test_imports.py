@@ -69,6 +69,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "pypdfium2": ("loaders/pdf.py",),
     "docx": ("loaders/docx.py",),
     "bs4": ("loaders/html.py",),
+    "soupsieve": ("loaders/html.py",),  # the selectors of bs4
     "lxml": (
         "service/connectors/links.py",
         "service/connectors/sitemaps.py",

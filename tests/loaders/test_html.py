@@ -1,0 +1,42 @@
+"""What a CSS selector takes of a page."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.base import Failure, LoaderError, Source
+from loaders.html import HtmlLoader
+
+PAGE = """<title>Prices</title><body><nav>Home</nav>
+<div class=box><h2>Summer</h2><p>From June.<script>count()</script></p><div class=box>Ends in August.</div></div>
+<table class=list><tr><th>Size<th>Price<tr><td>S<td>4</table><aside id=note>Without tax.</aside>"""
+
+
+def read(folder: Path, selector: str) -> str:
+    file = folder / "page.html"
+    file.write_text(PAGE, "utf-8")
+    (found,) = HtmlLoader().load(Source(file, "page.html", "text/html"), {"selector": selector})
+    assert found.metadata["title"] == "Prices"
+    return found.page_content
+
+
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [
+        (".box", "## Summer\n\nFrom June.\n\nEnds in August."),
+        (".list", "| Size | Price |\n| --- | --- |\n| S | 4 |"),
+        ("nav, #note", "Home\n\nWithout tax."),
+        (" ", "## Summer\n\nFrom June.\n\nEnds in August.\n\n| Size | Price |\n| --- | --- |\n| S | 4 |"),
+    ],
+)
+def test_only_what_is_selected_is_read_and_each_part_once(tmp_path: Path, selector: str, text: str) -> None:
+    assert read(tmp_path, selector) == text
+
+
+@pytest.mark.parametrize(
+    ("selector", "failure"), [(".nothing", Failure.EMPTY), ("script", Failure.EMPTY), ("a[", Failure.BAD_OPTION)]
+)
+def test_a_selector_that_finds_nothing_or_is_none_is_named(tmp_path: Path, selector: str, failure: Failure) -> None:
+    with pytest.raises(LoaderError, match="selector") as caught:
+        read(tmp_path, selector)
+    assert caught.value.failure is failure
