@@ -6,6 +6,7 @@ from uuid import UUID
 
 from service.connectors import open_connector
 from service.document_stores.gathering import service as documents
+from service.document_stores.types import Component
 from service.errors import NotFound
 from service.jobs.types import Job
 from service.sync import records, service
@@ -38,9 +39,8 @@ async def _gather(work: Work, sync_id: UUID) -> Work:
         raise NotFound(f"Sync source {sync_id} was removed")
     loader = loaders[source.loader_id]
     async with open_connector(resources, workspace, loader.component, loader.config) as connector:
-        recipe = documents.recipe_of(
-            resources, connector.loader, connector.loader_options, loader.config, loader.splitter
-        )
+        component = Component(loader.component, loader.config)
+        recipe = documents.recipe_of(resources, workspace, component, loader.splitter)
         target = documents.Target(source.store_id, loader.id, work.job.id, recipe.as_json())
         return await Run(work, source, connector, target, force=bool(work.payload.get("force"))).gather()
 

@@ -85,8 +85,8 @@ def _wanted(asked: Asked, loader: LoaderRow | None) -> tuple[Component, str | No
 
 def check_config(resources: Resources, workspace: UUID, component: Component, splitter: Component | None) -> None:
     """Raises an error that names the field which cannot be used. Asks nobody outside."""
-    connector = open_connector(resources, workspace, component.name, component.config)
-    documents.recipe_of(resources, connector.loader, connector.loader_options, component.config, splitter)
+    open_connector(resources, workspace, component.name, component.config)
+    documents.recipe_of(resources, workspace, component, splitter)
 
 
 def first_run(schedule: Schedule | None, now: datetime, *, enabled: bool) -> datetime | None:

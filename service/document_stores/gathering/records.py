@@ -79,3 +79,8 @@ async def count(scope: Scope, loader_id: UUID) -> int:
         loader=loader_id,
     )
     return int(row["n"]) if row else 0
+
+
+async def keep_loader(scope: Scope, loader_id: UUID) -> None:
+    """The loader stays when it holds no documents."""
+    await scope.run("UPDATE loaders SET kept = true WHERE workspace_id = %(workspace)s AND id = %(id)s", id=loader_id)

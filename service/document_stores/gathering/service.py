@@ -14,9 +14,11 @@ from service.document_stores.gathering import records
 from service.document_stores.gathering.records import Held
 from service.document_stores.intake import clean
 from service.document_stores.ledger import records as ledger
+from service.document_stores.loading.mapping import reading
 from service.document_stores.recipe import Recipe
 from service.document_stores.types import Component, LoaderRow
 from service.errors import NotFound, TooLarge, Unprocessable
+from service.nodes.service import json_object
 from service.resources import Resources
 from service.worker.work import Work
 from stores.blobs.base import Blob
@@ -46,42 +48,22 @@ class Target:
     recipe: Mapping[str, Any]
 
 
-def recipe_of(
-    resources: Resources,
-    loader: str,
-    options: Mapping[str, Any],
-    config: Mapping[str, Any],
-    splitter: Component | None,
-) -> Recipe:
-    """How what a remote loader brings becomes chunks: by this loader with these options, with the metadata of `config`.
-
-    Raises `Unprocessable` naming a bad option, `TooLarge`."""
+def recipe_of(resources: Resources, workspace: UUID, component: Component, splitter: Component | None) -> Recipe:
+    """How what a remote loader brings becomes chunks. Raises `Unprocessable` naming a bad field, `TooLarge`."""
+    read = reading(resources, workspace, component)
     name = splitter.name if splitter and splitter.name else "default"
     cutting = dict(splitter.config) if splitter else {}
     try:
         make_splitter(name, cutting)
     except SplitterError as error:
         raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
-    metadata = _metadata(config.get("metadata"))
+    metadata = clean(json_object(component.config.get("metadata"), "config.metadata"), "config.metadata")
     size = len(json.dumps(metadata, ensure_ascii=False).encode())
     limit = resources.settings.max_metadata
     if size > limit:
         raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
-    return Recipe(loader, clean(options, "config"), name, clean(cutting, "splitter.config"), metadata)
-
-
-def _metadata(value: Any) -> dict[str, Any]:
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise Unprocessable(f"config.metadata: not valid JSON: {error}") from None
-    if not value:
-        return {}
-    if not isinstance(value, Mapping):
-        raise Unprocessable("config.metadata: must be a JSON object")
-    cleaned: dict[str, Any] = clean(value, "config.metadata")
-    return cleaned
+    options = clean(read.options, "config")
+    return Recipe(read.loader, options, name, clean(cutting, "splitter.config"), metadata, omit=read.omit)
 
 
 # The loader
@@ -93,16 +75,17 @@ async def add_loader(
     """A new loader of a document store. Raises `NotFound`."""
     await hold(scope, store_id)
     loader_id = uuid4()
-    await stores.insert_loader(scope, loader_id, store_id, component, label, splitter)
+    await stores.insert_loader(scope, loader_id, store_id, component, label, splitter, kept=True)
     return loader_id
 
 
 async def change_loader(
     scope: Scope, loader_id: UUID, component: Component, label: str | None, splitter: Component | None
 ) -> None:
-    """Give a loader another configuration. Raises `NotFound`."""
+    """Give a loader another configuration, and let it stay when it holds nothing. Raises `NotFound`."""
     if not await stores.update_loader(scope, loader_id, component, label, splitter):
         raise NotFound(f"Loader {loader_id} not found")
+    await records.keep_loader(scope, loader_id)
 
 
 async def loaders_of(scope: Scope, store_id: UUID) -> dict[UUID, LoaderRow]:
