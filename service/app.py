@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from service import __version__
 from service.api_keys.service import Verifier
 from service.errors import install_error_handlers
+from service.http.bodies import install_disconnects
 from service.http.middleware import install_middleware
 from service.http.openapi import Application
 from service.http.routers import ROUTERS
@@ -48,6 +49,7 @@ def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources
         openapi_url=None,  # the document and its page are routes like all others: service/http/docs.py
     )
     install_error_handlers(app)
+    install_disconnects(app)
     install_middleware(app, settings)
     for row in ROUTERS.values():
         routes: Routes = resolve_name(row)

@@ -91,6 +91,12 @@ class Unavailable(ServiceError):
     status, code = 503, "unavailable"
 
 
+class StorageFull(ServiceError):
+    """There is no room left on the disk."""
+
+    status, code = 507, "storage_full"
+
+
 class UpstreamFailed(ServiceError):
     """A provider that this request needs failed."""
 
@@ -138,6 +144,7 @@ HTTP_CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "too_large",
     415: "unsupported_media",
 }

@@ -11,6 +11,7 @@ from service.attachments.wire import AttachmentBody
 from service.chatflows.routes import flow_id
 from service.errors import BadRequest, MissingPart
 from service.http.access import PUBLIC, CurrentCaller
+from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.resources import CurrentResources
 
@@ -43,7 +44,7 @@ Flow = Annotated[
 @routes.post(
     "/attachments/{chatflowId}/{chatId}",
     PUBLIC,
-    errors=(400, 401, 403, 404, 413, 422, 503),
+    errors=(400, 401, 403, 404, 408, 413, 422, 503, 507),
     summary="Bring files to a conversation",
     response_model=list[AttachmentBody],
     openapi_extra=FILES,
@@ -62,7 +63,7 @@ async def create_attachments(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise BadRequest("files: send multipart/form-data with parts named 'files'")
-    async with request.form(max_files=1000, max_fields=1000) as form:
+    async with upload_form(request, resources) as form:
         parts = form.multi_items()
         odd = [key for key, part in parts if isinstance(part, UploadFile) and key not in ("files", "files[]")]
         if odd:

@@ -165,6 +165,7 @@ class Ingestion:
     async def _prepare(self, document: DocumentRow) -> Prepared:
         work, recipe = self._work, Recipe.from_json(document.recipe)
         chunks = await self._plan(document, recipe)
+        self._check_texts(chunks)
         await self._check_vectors(chunks)
         async with work.resources.database.read(work.job.workspace) as scope:
             present = await chunk_rows.known(scope, self._store, [chunk.id for chunk in chunks], edited=False)
@@ -180,6 +181,13 @@ class Ingestion:
                 )
             loaded = await resources.sandbox.load(Source(path, document.name), recipe.loader, recipe.loader_options)
         return await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
+
+    def _check_texts(self, chunks: Sequence[NewChunk]) -> None:
+        """Raises `LoaderError` for chunks that are longer than chunks may be."""
+        longest = max((len(chunk.text) for chunk in chunks), default=0)
+        if longest > (limit := self._work.resources.settings.max_chunk_text):
+            message = f"max_chunk_text: a chunk has {longest} characters, the limit is {limit}; take a smaller chunkSize"
+            raise LoaderError(Failure.TOO_LARGE, message)
 
     async def _check_vectors(self, chunks: Sequence[NewChunk]) -> None:
         """Raises `LoaderError` for vectors that are from another space than the document store's by now."""

@@ -27,7 +27,7 @@ routes = Routes("Upserts")
 FORM = "multipart/form-data"
 FILE_PARTS = ("files", "files[]")
 
-ERRORS = (400, 404, 409, 413, 422, 502, 503)
+ERRORS = (400, 404, 408, 409, 413, 422, 429, 502, 503, 507)
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}
 }

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.bodies import SteadyBodies
 from service.http.cors import CorsMiddleware
 from service.settings import Settings
 
@@ -71,6 +72,7 @@ class SecurityHeaders:
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
     """Put the middleware around the application; the last added is the outermost."""
+    app.add_middleware(SteadyBodies, settings=settings)
     app.add_middleware(CorsMiddleware, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)

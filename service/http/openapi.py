@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     401: "No key, or a wrong one",
     403: "The key lacks the permission",
     404: "There is no such object in the caller's workspace",
+    408: "The body came too slowly",
     409: "The request conflicts with the present state",
     412: "A required part is missing",
     413: "Larger than the limit",
@@ -33,6 +34,7 @@ DESCRIPTIONS = {
     502: "A provider failed",
     503: "A part of the service is out of reach",
     504: "A provider did not answer in time",
+    507: "No room on the disk",
 }
 """What each error status means, on every route."""
 
@@ -47,6 +49,7 @@ CODES = HTTP_CODES | {
     502: "upstream_failed",
     503: "unavailable",
     504: "provider_timeout",
+    507: "storage_full",
 }
 
 TAGS = {

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
-from service.errors import MissingPart
+from service.errors import MissingPart, Unprocessable
 
 Row = TypeVar("Row")
 
@@ -92,6 +92,7 @@ class Paging(BaseModel):
 
     page: int = 0
     limit: int = 0
+    most: int = 10_000
 
     @property
     def on(self) -> bool:
@@ -105,12 +106,8 @@ class Paging(BaseModel):
 
     @property
     def size(self) -> int:
-        """Rows to return: the page's, or the hard cap of every list."""
-        return min(self.limit, MAX_ROWS) if self.on else MAX_ROWS
-
-
-MAX_ROWS = 10_000
-"""No list answers with more rows than this."""
+        """Rows to return: the page's, or as many as a list has at most."""
+        return self.limit if self.on else self.most
 
 
 def _number(name: str, value: str | None) -> int:
@@ -125,11 +122,16 @@ def _number(name: str, value: str | None) -> int:
 
 
 async def paging(
+    request: Request,
     page: Annotated[str | None, Query(description="Page, from 1; works only with `limit`")] = None,
     limit: Annotated[str | None, Query(description="Rows in a page; works only with `page`")] = None,
 ) -> Paging:
-    """The page a request asks for."""
-    return Paging(page=_number("page", page), limit=_number("limit", limit))
+    """The page a request asks for. Raises `Unprocessable` for one that is larger than `max_page`."""
+    most: int = request.app.state.resources.settings.max_page
+    asked = Paging(page=_number("page", page), limit=_number("limit", limit), most=most)
+    if asked.on and asked.limit > most:
+        raise Unprocessable(f"max_page: limit: a page has at most {most} rows")
+    return asked
 
 
 Page = Annotated[Paging, Depends(paging)]
