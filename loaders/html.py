@@ -89,7 +89,9 @@ def _selected(soup: BeautifulSoup, selector: str) -> Tag:
     chosen = {id(tag) for tag in found}
     part = soup.new_tag("div")
     for tag in [tag for tag in found if not any(id(parent) in chosen for parent in tag.parents)]:
-        part.append(tag.extract())
+        block = soup.new_tag("div")
+        block.append(tag.extract())
+        part.append(block)
     for tag in part(_SILENT):
         tag.decompose()
     return part
