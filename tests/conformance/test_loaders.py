@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
@@ -49,9 +50,9 @@ def load(name: str, source: Source, options: dict[str, Any] | None = None) -> li
 CASES = [(name, number) for name in NAMES for number in range(len(cases(name)))]
 
 
-@pytest.fixture
-async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    ocr = Ocr(install(tmp_path / "bin"))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    ocr = Ocr(install(tmp_path_factory.mktemp("bin")))
     async with Sandbox(Limits(cpu_seconds=20, wall_seconds=60), ocr) as made:
         yield made
 
@@ -149,6 +150,7 @@ def test_damaged_files_load_or_fail_with_a_reason(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_child_process_gives_the_same(name: str, sandbox: Sandbox) -> None:
     made = await sandbox.load(sample(name))
     assert made.loader == name
@@ -156,6 +158,7 @@ async def test_the_child_process_gives_the_same(name: str, sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.asyncio(loop_scope="module")
 async def test_more_text_than_allowed_is_too_large(name: str, sandbox: Sandbox) -> None:
     with pytest.raises(LoaderError) as caught:
         await sandbox.load(sample(name), name, limits=Limits(output_bytes=40))
@@ -163,6 +166,7 @@ async def test_more_text_than_allowed_is_too_large(name: str, sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("name", sorted(FLOWISE_LOADERS))
+@pytest.mark.asyncio(loop_scope="module")
 async def test_flowise_names_load_their_samples(name: str, sandbox: Sandbox) -> None:
     row = canonical(name)
     source = sample(row if row in LOADERS else "pdf")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import pytest_asyncio
 
 from loaders import LOADERS, sandbox
 from loaders.base import Failure, LoaderError, Source
@@ -24,6 +25,8 @@ UNTOUCHED = 32 << 20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is bound by the Linux kernel")
 Make = Callable[[], bytes]
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one helper serves all
+
 
 @pytest.fixture
 def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -39,7 +42,7 @@ def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def parsers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
     """A tight sandbox that reads pictures."""
     ocr = Ocr(install(tmp_path_factory.mktemp("bin")))
