@@ -10,9 +10,9 @@ from service.api_keys import service as api_keys
 from service.document_stores.types import Owner
 from service.resources import Resources
 from service.worker.runner import Runner
+from tests.service.chatflows.flows import node
 from tests.service.flow_upserts.conftest import API, Flows
 from tests.service.flow_upserts.flows import HANDBOOK, fake, filled, loader, opened
-from tests.service.chatflows.flows import node
 
 COUNTS = ("numAdded", "numDeleted", "numUpdated", "numSkipped", "totalKeys")
 
