@@ -271,6 +271,16 @@ async def claim_named(
     return [row["source"] for row in rows]
 
 
+async def leaving_blobs(scope: Scope, loader_id: UUID) -> list[str]:
+    """The uploads of the documents that are to leave a loader."""
+    rows = await scope.all(
+        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s"
+        " AND state = 'leaving'",
+        loader=loader_id,
+    )
+    return [row["blob"] for row in rows]
+
+
 async def leaving(scope: Scope, job_id: UUID) -> list[UUID]:
     """The documents that leave with a job, locked."""
     rows = await scope.all(

@@ -67,6 +67,8 @@ class ChunkRow:
     text: str
     metadata: Mapping[str, Any]
     edited: bool
+    place: int = 0
+    """Among the chunks of its loader, from 1, in pages of chunks."""
 
     @property
     def index_text(self) -> str:

@@ -6,6 +6,7 @@ CREATE INDEX chunks_unindexed ON chunks (store_id, id) WHERE number IS NULL;
 
 -- A chunk of it was edited or deleted: what is made again from the source differs from what is there.
 ALTER TABLE documents ADD COLUMN edited boolean NOT NULL DEFAULT false;
+ALTER TABLE documents ADD COLUMN removed int NOT NULL DEFAULT 0;      -- chunks deleted by hand, whose places stay free
 
 -- The heads of the chunks so far, as they were put together when these were indexed.
 UPDATE chunks SET head = lines.head FROM (

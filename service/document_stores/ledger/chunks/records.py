@@ -1,7 +1,7 @@
 """The rows of chunks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -26,7 +26,29 @@ def _chunk(row: DictRow) -> ChunkRow:
         text=row["text"],
         metadata=row["metadata"],
         edited=row["edited"],
+        place=row.get("place", 0),
     )
+
+
+_PAGE: LiteralString = """
+    WITH starts AS (
+        SELECT id, (sum(chunks + removed) OVER (PARTITION BY loader_id ORDER BY created_at, id)
+            - chunks - removed)::int AS start
+        FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s)
+    SELECT c.*, starts.start + c.position + 1 AS place FROM (
+        SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited,
+            row_number() OVER (ORDER BY d.created_at, d.id, c.position) AS row
+        FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s
+            AND c.store_id = %(store)s AND c.live AND (%(loader)s::uuid IS NULL OR c.loader_id = %(loader)s)
+        ORDER BY d.created_at, d.id, c.position OFFSET %(offset)s LIMIT %(limit)s) AS c
+    JOIN starts ON starts.id = c.document_id ORDER BY c.row
+"""
+
+_TOTAL: LiteralString = """
+    SELECT count(*) AS n, coalesce(sum(length(text)), 0) AS characters FROM chunks
+    WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live
+        AND (%(loader)s::uuid IS NULL OR loader_id = %(loader)s)
+"""
 
 
 async def of_documents(scope: Scope, document_ids: Sequence[UUID]) -> list[UUID]:
@@ -208,25 +230,10 @@ async def any_indexed(scope: Scope, store_id: UUID) -> bool:
 async def page(
     scope: Scope, store_id: UUID, loader_id: UUID | None, offset: int, limit: int
 ) -> tuple[list[ChunkRow], int, int]:
-    """A page of the live chunks in order of document and position, their number, and their characters in all."""
-    filters = (
-        "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
-        " AND c.store_id = %(store)s AND c.live AND (%(loader)s::uuid IS NULL OR c.loader_id = %(loader)s)"
-    )
-    rows = await scope.all(
-        "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited "
-        + filters
-        + " ORDER BY d.created_at, d.id, c.position OFFSET %(offset)s LIMIT %(limit)s",
-        store=store_id,
-        loader=loader_id,
-        offset=offset,
-        limit=limit,
-    )
-    total = await scope.one(
-        "SELECT count(*) AS n, coalesce(sum(length(c.text)), 0) AS characters " + filters,
-        store=store_id,
-        loader=loader_id,
-    )
+    """A page of the live chunks in order of document and position, each with its place in its loader from 1; how many
+    there are, and their characters in all. A chunk that was deleted by hand leaves its place free."""
+    rows = await scope.all(_PAGE, store=store_id, loader=loader_id, offset=offset, limit=limit)
+    total = await scope.one(_TOTAL, store=store_id, loader=loader_id)
     assert total is not None
     return [_chunk(row) for row in rows], int(total["n"]), int(total["characters"])
 

@@ -1,0 +1,1 @@
+"""Single chunks are changed and deleted by hand."""
