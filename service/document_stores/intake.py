@@ -14,6 +14,7 @@ from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.loading.errands import Errand
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
 from service.document_stores.loading.mapping import is_remote, reading
 from service.document_stores.loading.sources import own_sources
@@ -107,7 +108,7 @@ class Intake:
             template=store,
             base=base,
             component=_component(asked, base),
-            splitter=_laid_over(asked.splitter, base.splitter) if base and base.splitter else asked.splitter,
+            splitter=_splitter(asked, base),
             embedding=embedding,
             fingerprint=await fingerprint_of(embedder) if embedder and other and embedding != store.embedding else None,  # type: ignore[union-attr]
             record_manager=record_manager,
@@ -251,6 +252,13 @@ class Intake:
             unneeded += await self._rest(scope, loader_id, sources, recipe, job_id)
         return loader_id, unneeded
 
+    def errand(self, loader_id: UUID) -> Errand:
+        """What the job is to fetch for the loader."""
+        config = without_files(self.component.config)
+        remake = self.asked.remake or self.repeats
+        recipe = self.recipe().as_json()
+        return Errand(loader_id, self.component.name, clean(config), recipe, remake, self.cleaning.namespace)
+
     async def _own(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Sequence[tuple[Upload, Blob]]:
         """Sources of a loader that is replaced, or that a form works with, are its own: a file of the same name in
         another loader of the document store is another document."""
@@ -270,7 +278,7 @@ class Intake:
         names = kept_names(config) if not sources or carries_files(config) else None
         if names is None and not sources:
             await ledger.claim_all(scope, loader_id, recipe, job_id, namespace=self.cleaning.namespace)
-            return []
+            return await ledger.leaving_blobs(scope, loader_id)
         kept = await ledger.claim_named(scope, loader_id, sorted(names or ()), recipe, job_id, but=sources)
         return await ledger.mark_leaving(scope, loader_id, [*sources, *kept], job_id)
 
@@ -321,17 +329,18 @@ async def submit(
         loader_id, blobs = await intake.enter(scope, job.id, uploads)
         loaders.append(str(loader_id))
         unneeded += blobs
-        remote += [loaders[-1]] if intake.remote else []
+        remote += [intake.errand(loader_id)] if intake.remote else []
     cleanup = Cleanup.INCREMENTAL if first.asked.chunk_only else first.cleaning.cleanup
     if cleanup is Cleanup.FULL:
+        fetching = [str(errand.loader_id) for errand in remote]
         for namespace in {intake.cleaning.namespace for intake, _ in parts}:
-            unneeded += await ledger.mark_others_leaving(scope, first.store_id, namespace, job.id, but=remote)
+            unneeded += await ledger.mark_others_leaving(scope, first.store_id, namespace, job.id, but=fetching)
     payload = {
         "storeId": str(first.store_id),
         "docId": loaders[0],
         "docIds": loaders,
         "blobs": unneeded,
-        "fetch": remote,
+        "fetch": [errand.as_json() for errand in remote],
         "chunkOnly": first.asked.chunk_only,
         "cleanup": cleanup.value,
         "history": dict(history),
@@ -349,12 +358,22 @@ def _merge(asked: Component | None, base: Component) -> Component:
 
 
 def _component(asked: Upsert, base: LoaderRow | None) -> Component:
-    """The loader of a call, laid over the one that it is based on, whose metadata the call's replace."""
+    """The loader of a call, laid over the one that it is based on, whose metadata the call's replace; that of a form is
+    whole."""
+    if asked.chunk_only and asked.loader is not None:
+        return asked.loader
     component = _laid_over(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER)
     if asked.metadata is None:
         return component
     given = json_object(asked.loader.config.get("metadata") if asked.loader else None, "loader.config.metadata")
     return Component(component.name, {**component.config, "metadata": {**given, **asked.metadata}})
+
+
+def _splitter(asked: Upsert, base: LoaderRow | None) -> Component | None:
+    """The splitter of a call, laid over that of the loader it is based on; a form that gives a loader gives both."""
+    if base is None or base.splitter is None or (asked.chunk_only and asked.loader is not None):
+        return asked.splitter
+    return _laid_over(asked.splitter, base.splitter)
 
 
 def _laid_over(asked: Component | None, base: Component) -> Component:

@@ -345,11 +345,13 @@ async def insert_loader(
     *,
     kept: bool = False,
 ) -> None:
-    """A new loader of a document store; `kept`: it stays when it holds no documents."""
+    """A new loader of a document store; `kept`: it stays when it holds no documents, and is a draft until it is
+    processed."""
     await scope.run(
         "INSERT INTO loaders (id, workspace_id, store_id, loader_id, loader_name, loader_config, splitter_id,"
-        " splitter_name, splitter_config, credential, kept) VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s,"
-        " %(name)s, %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s, %(credential)s, %(kept)s)",
+        " splitter_name, splitter_config, credential, kept, draft)"
+        " VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s, %(name)s, %(config)s, %(splitter)s, %(splitter)s,"
+        " %(splitter_config)s, %(credential)s, %(kept)s, %(kept)s)",
         id=loader_id,
         store=store_id,
         component=component.name,

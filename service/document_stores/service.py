@@ -10,11 +10,13 @@ from service.document_stores.intake import Intake, check_components, defaults_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.loading.template import files_of
 from service.document_stores.search import search
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
+from service.limits.service import check_room
 from service.jobs.types import Job
 from service.resources import Resources
 from stores.blobs.base import Blob
@@ -143,7 +145,8 @@ async def upsert(
     When this returns, the uploads are durable and the job will run. Everything about the request is checked before
     anything is written: unknown components, bad options, a missing store, too large files.
     """
-    return await upsert_parts(resources, workspace, store_id, [(asked, uploads)])
+    async with files_of(resources, workspace, store_id, asked, uploads) as files:
+        return await upsert_parts(resources, workspace, store_id, [(asked, files)])
 
 
 async def upsert_parts(
@@ -170,9 +173,11 @@ async def upsert_parts(
     taken: set[str] = set()
     brought = [(intake, intake.sources(uploads, taken)) for intake, uploads in intakes]
     if not any(
-        sources or (intake.repeats and intake.base is not None and intake.base.files) for intake, sources in brought
+        sources or intake.remote or (intake.repeats and intake.base is not None and intake.base.files)
+        for intake, sources in brought
     ):
         raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
+    await check_room(resources, workspace)
     kept: list[list[Blob]] = []
     try:
         for intake, sources in brought:
