@@ -52,11 +52,7 @@ def encoding_of(data: bytes) -> str:
     wide = _wide(sample)
     if wide:
         return wide
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError:
-        return _legacy(sample)
-    return "utf-8"
+    return "utf-8" if _is_utf8(sample) else _legacy(sample)
 
 
 def decode(data: bytes, declared: str = "") -> str:
@@ -78,6 +74,14 @@ def decode(data: bytes, declared: str = "") -> str:
     return data.decode(found, "replace")
 
 
+def _is_utf8(sample: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def is_binary(head: bytes) -> bool:
     """Whether the beginning of a file is no text in any encoding that `decode` reads."""
     if any(head.startswith(mark) for mark, _ in _BOMS) or _wide(head):
@@ -85,7 +89,9 @@ def is_binary(head: bytes) -> bool:
     if not head:
         return False
     controls = len(re.findall(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", head))
-    return controls > len(head) / 50
+    if controls <= len(head) / 50:
+        return False
+    return controls > len(head) / 10 or not _is_utf8(head)
 
 
 def _wide(sample: bytes) -> str:
