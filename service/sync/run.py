@@ -232,17 +232,23 @@ class Run:
             blob = await resources.blobs.put(stream, limit=limit)
         except BlobTooLarge:
             raise TooLarge(f"max_upload: '{item.name}' is larger than {limit} bytes") from None
+        undone = False
         try:
             async with resources.database.write(self._work.job.workspace) as scope:
-                await documents.hold(scope, self._target.store_id)
-                content = Gathered(item.source, got.name or item.name, got.mime or item.mime, blob)
-                document_id, old = await documents.claim(scope, self._target, content)
-                await records.put_item(scope, self._source.id, replace(row, document_id=document_id), stale=old)
-                self._tally.claimed += 1
-                await self._note(scope)
-        except BaseException:
-            await resources.blobs.delete(blob.key)
-            raise
+                try:
+                    await documents.hold(scope, self._target.store_id)
+                    content = Gathered(item.source, got.name or item.name, got.mime or item.mime, blob)
+                    document_id, old = await documents.claim(scope, self._target, content)
+                    fresh = replace(row, document_id=document_id)
+                    await records.put_item(scope, self._source.id, fresh, stale=old)
+                    self._tally.claimed += 1
+                    await self._note(scope)
+                except BaseException:
+                    undone = True  # what fails later, with the commit, may have been committed
+                    raise
+        finally:
+            if undone:
+                await resources.blobs.delete(blob.key)
 
     # The end
 
