@@ -1,0 +1,203 @@
+"""Files of conversations: taken where the flow says so, typed by content, bounded, removed in time."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from service.api_keys import service as api_keys
+from service.attachments import service
+from service.document_stores.check import check
+from service.resources import Resources
+from service.worker.runner import Runner
+from tests.architecture.source import ROOT
+from tests.service.flow_upserts.conftest import API, File, Flows
+from tests.service.flow_upserts.flows import part
+
+SAMPLES = ROOT / "tests" / "samples"
+GRAPH = '{"nodes":[],"edges":[]}'
+NOTE: File = ("note.txt", "The door code is 4711.")
+TYPES = "text/plain,application/pdf,text/markdown"
+
+
+def config(types: str = TYPES, *, on: bool = True, **more: Any) -> str:
+    """A chatbotConfig that takes files."""
+    return json.dumps({"fullFileUpload": {"status": on, "allowedUploadFileTypes": types}, **more})
+
+
+async def taking(flows: Flows, types: str = TYPES, **columns: Any) -> str:
+    """A flow that takes files of these types."""
+    return await flows.make(GRAPH, **{"chatbotConfig": config(types), **columns})
+
+
+async def bring(client: httpx.AsyncClient, flow: str, *files: File, chat: str = "c1", **options: Any) -> httpx.Response:
+    """Bring files to a conversation, as the widget does."""
+    parts = [part(*file) for file in files]
+    return await client.post(f"{API}/attachments/{flow}/{chat}", files=parts, **options)
+
+
+async def blobs(resources: Resources) -> list[str]:
+    """Every blob that is kept."""
+    return [key async for key in resources.blobs.keys()]  # noqa: SIM118 - no mapping
+
+
+async def test_files_are_read_and_kept(flows: Flows, anonymous: httpx.AsyncClient, resources: Resources) -> None:
+    flow = await taking(flows)
+    pdf = SAMPLES / "pdf" / "tram.pdf"
+    response = await bring(anonymous, flow, NOTE, (pdf.name, pdf.read_bytes()), data={"chatId": "c1"})
+    assert response.status_code == 200, response.text
+    note, paper = response.json()
+    assert note["name"] == "note.txt"
+    assert note["mimeType"] == "text/plain"
+    assert note["size"] == len(NOTE[1])
+    assert note["content"] == NOTE[1]
+    assert (paper["name"], paper["mimeType"]) == (pdf.name, "application/pdf")
+    assert paper["content"]
+    kept = await service.of_chat(resources, UUID("00000000-0000-4000-8000-000000000001"), UUID(flow), "c1", 10)
+    assert {item.name for item in kept} == {"note.txt", pdf.name}
+    assert len(await blobs(resources)) == 2
+    assert await check(resources) == []
+
+
+async def test_bytes_come_back_in_base64_when_asked(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    response = await bring(anonymous, await taking(flows), NOTE, data={"base64": "true"})
+    assert base64.b64decode(response.json()[0]["content"]) == str(NOTE[1]).encode()
+
+
+@pytest.mark.parametrize("columns", [{}, {"chatbotConfig": "{}"}, {"chatbotConfig": config(on=False)}])
+async def test_a_flow_that_does_not_say_so_takes_none(
+    flows: Flows, anonymous: httpx.AsyncClient, columns: dict[str, str]
+) -> None:
+    refused = await bring(anonymous, await flows.make(GRAPH, **columns), NOTE)
+    assert (refused.status_code, refused.json()["code"]) == (403, "uploads_off")
+    assert refused.json()["error"] == "File upload is not enabled for this chatflow."
+
+
+@pytest.mark.parametrize("types", ["", "application/pdf", ","])
+async def test_an_empty_list_allows_nothing(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources, types: str
+) -> None:
+    refused = await bring(anonymous, await taking(flows, types), NOTE)
+    assert (refused.status_code, refused.json()["code"]) == (422, "type_refused")
+    assert "note.txt" in refused.json()["message"]
+    assert await blobs(resources) == []
+
+
+async def test_content_decides_what_a_file_is(flows: Flows, anonymous: httpx.AsyncClient, resources: Resources) -> None:
+    flow = await taking(flows, "text/plain,image/png")
+    pdf = (SAMPLES / "pdf" / "tram.pdf").read_bytes()
+    page = b"<!doctype html><html><body><script>alert(1)</script><p>Hello</p></body></html>"
+    for name, content in (("innocent.txt", pdf), ("page.txt", page), ("page.png", page)):
+        files = [("files", (name, content, "text/plain"))]
+        refused = await anonymous.post(f"{API}/attachments/{flow}/c1", files=files)
+        assert refused.json().get("code") == "type_refused", name
+    assert (await bring(anonymous, flow, ("list.txt", "a,b\n1,2\n3,4\n"))).status_code == 200
+    assert len(await blobs(resources)) == 1
+
+
+async def test_one_bad_file_refuses_all(flows: Flows, anonymous: httpx.AsyncClient, resources: Resources) -> None:
+    flow = await taking(flows)
+    for bad in (("empty.txt", b""), ("broken.pdf", b"%PDF-1.4 nothing"), ("data.bin", bytes(range(256)) * 9)):
+        refused = await bring(anonymous, flow, NOTE, bad)
+        assert refused.status_code == 422
+        assert bad[0] in refused.json()["message"]
+    assert await blobs(resources) == []
+    assert (await bring(anonymous, flow)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\temp\\a.txt", "a.txt"),
+        ("Ärger \U0001f34f.txt", "Ärger \U0001f34f.txt"),
+        ("x" * 400 + ".txt", "x" * 251 + ".txt"),
+    ],
+)
+async def test_names_are_shown_and_never_paths(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources, name: str, shown: str
+) -> None:
+    before = sorted(Path(resources.settings.data).rglob("*"))
+    response = await bring(anonymous, await taking(flows), (name, "Text"))
+    assert response.json()[0]["name"] == shown
+    new = set(Path(resources.settings.data).rglob("*")) - set(before)
+    assert all(path.is_relative_to(resources.settings.data / "blobs") for path in new)
+
+
+async def test_limits_are_named(app: Any, flows: Flows, anonymous: httpx.AsyncClient, resources: Resources) -> None:
+    flow = await taking(flows)
+    for limit, files in (
+        ({"max_upload": 10}, [NOTE]),
+        ({"max_attachments": 1}, [NOTE, NOTE]),
+        ({"max_attachment_text": 30}, [NOTE, NOTE]),
+        ({"attachment_space": 30}, [NOTE, NOTE]),
+    ):
+        object.__setattr__(resources, "settings", resources.settings.model_copy(update=limit))
+        refused = await bring(anonymous, flow, *files)
+        assert refused.status_code == 413
+        assert next(iter(limit)) in refused.json()["message"]
+        restored = {name: type(resources.settings).model_fields[name].default for name in limit}
+        object.__setattr__(resources, "settings", resources.settings.model_copy(update=restored))
+    assert await blobs(resources) == []
+
+
+async def test_a_flow_bound_to_a_key_needs_it(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources, workspace: UUID
+) -> None:
+    key, secret = await api_keys.create(resources.database, workspace, "flow")
+    flow = await taking(flows, apikeyid=str(key.id))
+    assert (await bring(anonymous, flow, NOTE)).status_code == 401
+    assert (await bring(flows.client, flow, NOTE)).status_code == 401
+    allowed = await bring(anonymous, flow, NOTE, headers={"Authorization": f"Bearer {secret}"})
+    assert allowed.status_code == 200
+
+
+async def test_origins_and_cors_are_the_flows(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    listed = config(allowedOrigins=["https://shop.example"])
+    flow = await taking(flows, chatbotConfig=listed)
+    mine = await bring(anonymous, flow, NOTE, headers={"Origin": "https://shop.example"})
+    assert mine.status_code == 200
+    assert mine.headers["access-control-allow-origin"] == "https://shop.example"
+    other = await bring(anonymous, flow, NOTE, headers={"Origin": "https://evil.example"})
+    assert (other.status_code, other.json()["code"]) == (403, "origin_refused")
+    assert "access-control-allow-origin" not in other.headers
+
+
+async def test_bad_calls_are_told_so(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    flow = await taking(flows)
+    assert (await bring(anonymous, str(uuid4()), NOTE)).status_code == 404
+    assert (await bring(anonymous, "nonsense", NOTE)).status_code == 400
+    assert (await bring(anonymous, flow, NOTE, chat="x" * 513)).status_code == 422
+    assert (await anonymous.post(f"{API}/attachments/{flow}")).status_code == 412
+    assert (await anonymous.post(f"{API}/attachments/{flow}/c1", json={})).status_code == 400
+    odd = await anonymous.post(f"{API}/attachments/{flow}/c1", files={"document": ("a.txt", b"x")})
+    assert odd.status_code == 400
+
+
+async def test_they_go_with_their_flow(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources, worker: Runner
+) -> None:
+    flow, other = await taking(flows), await taking(flows)
+    for target in (flow, other):
+        await bring(anonymous, target, NOTE)
+    await flows.client.delete(f"{API}/chatflows/{flow}")
+    await flows.talk.settled()
+    (left,) = await flows.talk.rows("SELECT chatflow_id, blob FROM attachments")
+    assert str(left["chatflow_id"]) == other
+    assert await blobs(resources) == [left["blob"]]
+
+
+async def test_they_go_when_their_time_is_over(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources
+) -> None:
+    flow = await taking(flows)
+    await bring(anonymous, flow, NOTE)
+    assert await service.forget_expired(resources) == 0
+    await flows.talk.rows("UPDATE attachments SET expires_at = now() - interval '1 hour' RETURNING id")
+    await bring(anonymous, flow, NOTE)
+    assert await service.forget_expired(resources) == 1
+    assert len(await blobs(resources)) == 1
