@@ -1,5 +1,6 @@
 """A chatflow's vector store is filled from its graph and from files, and answers from what was brought."""
 
+import asyncio
 import json
 from uuid import UUID, uuid4
 
@@ -231,6 +232,64 @@ async def test_a_flow_bound_to_a_key_needs_that_key(
     assert (await flows.send(flow, headers={"Authorization": f"Bearer {secret}"})).status_code == 200
     internal = await flows.client.post(f"{API}/vector/internal-upsert/{flow}", json={})
     assert internal.status_code == 200
+
+
+async def test_links_that_stand_only_as_templates_count(flows: Flows, worker: Runner) -> None:
+    data = json.loads(filled(loader("plainText", text=TEXT), embedding=fake(), splitter={"chunkSize": 30}))
+    data["edges"] = []
+    inputs = {item["id"]: item["data"]["inputs"] for item in data["nodes"]}
+    inputs["store_0"] |= {"document": ["{{plainText_0.data.instance}}"], "embeddings": "{{fake_0.data.instance}}"}
+    inputs["plainText_0"]["textSplitter"] = "{{splitter_0.data.instance}}"
+    inputs["chain_0"] |= {
+        "model": "{{chatLocal_0.data.instance}}",
+        "vectorStoreRetriever": "{{store_0.data.instance}}",
+    }
+    flow = await flows.make(json.dumps(data))
+    assert (await flows.upsert(flow))["numAdded"] > 1
+    assert await flows.ask(flow, "How many days of leave?")
+
+
+async def test_first_upserts_at_the_same_time_share_one_document_store(flows: Flows, worker: Runner) -> None:
+    stores = {"store_0": ("postgres", {"fileUpload": True})}
+    flow = await flows.make(filled(loader("textFile"), stores=stores, embedding=fake()))
+    files = [(f"{number}.txt", f"{TEXT} {number}") for number in range(4)]
+    answers = await asyncio.gather(*(flows.upsert(flow, file) for file in files))
+    assert [answer["numAdded"] for answer in answers] == [1, 1, 1, 1]
+    assert len({answer["storeId"] for answer in answers}) == 1
+    await flows.talk.holds_together()
+
+
+async def test_a_flow_that_is_deleted_takes_its_waiting_upsert_along(flows: Flows) -> None:
+    flow = await flows.make(filled(loader("plainText", text=TEXT), embedding=fake()))
+    location = (await flows.send(flow, headers={"Prefer": "respond-async"})).headers["Location"]
+    await flows.client.delete(f"{API}/chatflows/{flow}")
+    (job,) = await flows.talk.rows("SELECT state FROM jobs WHERE kind = 'ingest'")
+    assert job["state"] == "cancelled"
+    assert (await flows.client.get(location)).json()["state"] == "cancelled"
+    assert (await flows.send(flow)).status_code == 404
+
+
+async def test_a_document_store_deleted_on_its_own_is_made_again(flows: Flows, worker: Runner) -> None:
+    flow = await flows.make(filled(loader("plainText", text=TEXT), embedding=fake()))
+    store = (await flows.upsert(flow))["storeId"]
+    await flows.client.delete(f"{API}/document-store/store/{store}")
+    assert await flows.ask(flow, "How many days of leave?") == []
+    await flows.talk.settled()
+    again = await flows.upsert(flow)
+    assert (again["storeId"], again["numAdded"]) == (store, 1)
+    await flows.talk.holds_together()
+
+
+async def test_another_embedding_than_before_is_refused(flows: Flows, worker: Runner) -> None:
+    flow = await flows.make(filled(loader("plainText", text=TEXT), embedding=fake()))
+    await flows.upsert(flow)
+    other = node("fake_0", "fake", "Embeddings", {"dimension": 8})
+    await flows.client.put(
+        f"{API}/chatflows/{flow}", json={"flowData": filled(loader("plainText", text=TEXT), embedding=other)}
+    )
+    refused = await flows.send(flow)
+    assert (refused.status_code, refused.json()["code"]) == (409, "embedding_changed")
+    assert await flows.ask(flow, "How many days of leave?") == [TEXT]
 
 
 async def test_without_an_id_it_is_412(flows: Flows) -> None:
