@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from service.document_stores.intake import clean
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.loading.files import shown, source_of
 from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
 from service.errors import Unprocessable, describe_validation
 from service.http.wire import Body, Date, Wire
@@ -355,7 +356,7 @@ def loader_wire(row: LoaderRow) -> Loader:
         id=row.id,
         loader_id=row.component,
         loader_name=row.name,
-        loader_config=dict(row.config),
+        loader_config=shown(row.component, row.config, [file.name for file in row.files]),
         splitter_id=row.splitter.name if row.splitter else None,
         splitter_name=row.splitter.name if row.splitter else None,
         splitter_config=dict(row.splitter.config) if row.splitter else None,
@@ -375,7 +376,7 @@ def loader_wire(row: LoaderRow) -> Loader:
             )
             for file in row.files
         ],
-        source="None" if row.component == "plainText" else names or "None",
+        source=source_of(row.component, row.config) or names or "None",
     )
 
 

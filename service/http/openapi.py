@@ -58,6 +58,7 @@ TAGS = {
     "Credentials": "Keys of providers and servers. They are sealed when saved and never returned.",
     "Document stores": "Knowledge bases: documents are loaded, split into chunks, embedded and searched.",
     "Sync sources": "Loaders that are kept in step with a folder, pages, a bucket or a repository, by a schedule.",
+    "Components": "What loaders, splitters, embeddings and stores there are, and how they look in forms.",
     "Chatflows": "Graphs that answer questions from document stores with a model.",
     "Predictions": "Questions to a chatflow, answered whole or as a stream, with their sources.",
     "Upserts": "Documents into the knowledge base of a chatflow or document store, and what each upsert did.",

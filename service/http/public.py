@@ -13,6 +13,7 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/public-chatbotConfig/{id}",
         "POST /api/v1/attachments/{chatflowId}",  # answers 412: the chat id is missing
         "POST /api/v1/attachments/{chatflowId}/{chatId}",  # where the flow's fullFileUpload is on
+        "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",
         "PUT /api/v1/chatmessage/abort/{chatflowid}",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from service.document_stores.loading.files import source_of
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
@@ -42,7 +44,5 @@ class Errand:
     @property
     def label(self) -> str:
         """What people know the place by."""
-        for key in ("url", "webPath", "repoLink", "bucketName", "folderPath"):
-            if isinstance(value := self.config.get(key), str) and value:
-                return value[:500]
-        return self.component
+        place = source_of(self.component, self.config)
+        return place[:500] if place and place != "None" else self.component

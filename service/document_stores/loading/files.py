@@ -39,6 +39,16 @@ def shown(component: str, config: Mapping[str, Any], names: list[str]) -> dict[s
     return {**config, field: KEPT + json.dumps(names, ensure_ascii=False)}
 
 
+def source_of(component: str, config: Mapping[str, Any]) -> str | None:
+    """What a loader without files of its own loads, in words: the address of its place; None for one with files."""
+    if field_of(component) is not None:
+        return None
+    for key in ("url", "webPath", "repoLink", "bucketName", "folderPath"):
+        if isinstance(value := config.get(key), str) and value:
+            return f"{value} ({config.get('method') or 'GET'})" if component == "apiLoader" else value
+    return "None"
+
+
 def kept_names(config: Mapping[str, Any]) -> frozenset[str] | None:
     """The kept files that a configuration names; None when it says nothing of kept files."""
     named = [

@@ -1,0 +1,238 @@
+"""Components and loaders of document stores over HTTP (contract 3.3, 3.5, 3.7, 3.8)."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from service.document_stores import service as document_stores
+from service.document_stores import wire as stores_wire
+from service.document_stores.loading import describing, service, wire
+from service.document_stores.loading import preview as previews
+from service.errors import error_body
+from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.routing import Routes
+from service.jobs.types import Job, JobState
+from service.jobs.wire import JobStatus, status
+from service.nodes.service import of_category
+from service.nodes.types import Category
+from service.nodes.wire import NodeDefinition, definition
+from service.resources import CurrentResources, Resources
+
+routes = Routes("Document stores")
+
+ADD_LOADER = needs("documentStores:add-loader")
+PREVIEW = needs("documentStores:preview-process")
+CONFIGURE = needs("documentStores:upsert-config")
+VIEW = needs("documentStores:view")
+
+BODY_ERRORS = (400, 404, 412, 413, 422, 502, 503)
+JOB_ERRORS = (400, 404, 409, 412, 413, 422, 502, 503)
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}
+}
+PREFER = {
+    "parameters": [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
+        }
+    ]
+}
+
+
+def _definitions(category: Category) -> list[NodeDefinition]:
+    return [definition(node) for node in of_category(category)]
+
+
+@routes.get(
+    "/document-store/components/loaders",
+    ADD_LOADER,
+    summary="List the loaders",
+    response_model=list[NodeDefinition],
+    response_model_exclude_none=True,
+)
+async def list_loaders() -> list[NodeDefinition]:
+    """The loaders that this service has, under Flowise's names, with the fields of their configuration."""
+    return _definitions(Category.LOADERS)
+
+
+@routes.get(
+    "/document-store/components/embeddings",
+    CONFIGURE,
+    summary="List the embeddings",
+    response_model=list[NodeDefinition],
+    response_model_exclude_none=True,
+)
+async def list_embeddings() -> list[NodeDefinition]:
+    """The embeddings that this service has, with the fields of their configuration."""
+    return _definitions(Category.EMBEDDINGS)
+
+
+@routes.get(
+    "/document-store/components/vectorstore",
+    CONFIGURE,
+    summary="List the vector stores",
+    response_model=list[NodeDefinition],
+    response_model_exclude_none=True,
+)
+async def list_vector_stores() -> list[NodeDefinition]:
+    """The vector stores that a document store can be configured with."""
+    return _definitions(Category.VECTOR_STORES)
+
+
+@routes.get(
+    "/document-store/components/recordmanager",
+    CONFIGURE,
+    summary="List the record managers",
+    response_model=list[NodeDefinition],
+    response_model_exclude_none=True,
+)
+async def list_record_managers() -> list[NodeDefinition]:
+    """The record managers that a document store can be configured with; the ledger does their work."""
+    return _definitions(Category.RECORD_MANAGERS)
+
+
+@routes.post(
+    "/document-store/loader/preview",
+    PREVIEW,
+    errors=BODY_ERRORS,
+    summary="Try a loader out",
+    response_model=wire.PreviewResult,
+)
+async def preview_loader(
+    body: wire.PreviewBody, resources: CurrentResources, workspace: CurrentWorkspace
+) -> wire.PreviewResult:
+    """The chunks that a loader would bring. Nothing is kept; of a place such as a web site three documents are
+    fetched."""
+    return wire.preview_result(await previews.preview(resources, workspace, body.form(), body.most))
+
+
+@routes.post(
+    "/document-store/loader/save",
+    PREVIEW,
+    errors=BODY_ERRORS,
+    summary="Save a loader",
+    response_model=stores_wire.Loader,
+)
+async def save_loader(
+    body: wire.LoaderBody, resources: CurrentResources, workspace: CurrentWorkspace
+) -> stores_wire.Loader:
+    """Keep a loader and its files: a new one, or with `id` one that is there. It brings nothing until it is processed;
+    what it brought before stays until then."""
+    return stores_wire.loader_wire(await service.save(resources, workspace, body.form()))
+
+
+@routes.post(
+    "/document-store/loader/process/{loader_id}",
+    PREVIEW,
+    errors=JOB_ERRORS,
+    summary="Process a loader",
+    response_model=stores_wire.ChunkPage,
+    responses=ACCEPTED,
+    openapi_extra={**PREFER, "requestBody": {"content": {"application/json": {"example": wire.EXAMPLE_PROCESS}}}},
+)
+async def process_loader(
+    loader_id: UUID, body: wire.LoaderBody, request: Request, resources: CurrentResources, workspace: CurrentWorkspace
+) -> Any:
+    """Make the chunks of a saved loader, by what the body says, else as it was saved; answers with the first page.
+
+    They can be searched once the document store has vectors: from then on at once, before that with
+    `vectorstore/insert`. With `Prefer: respond-async` the answer is 202 and the job.
+    """
+    form = body.form(loader_id)
+    job = await _ended(request, resources, workspace, await service.process(resources, workspace, form))
+    if job.state is not JobState.DONE:
+        return _failed(job) if job.state in (JobState.FAILED, JobState.CANCELLED) else _accepted([job], single=True)
+    store_id = form.store_id
+    assert store_id is not None
+    store, rows, total, characters = await document_stores.chunk_page(resources, workspace, store_id, loader_id, 1)
+    return stores_wire.chunk_page(store, rows, total, characters, loader_id, 1)
+
+
+@routes.get(
+    "/document-store/store-configs/{store_id}/{loader_id}",
+    VIEW,
+    errors=(404,),
+    summary="List what calls may override",
+    response_model=list[wire.OverrideField],
+)
+async def list_store_configs(
+    store_id: UUID, loader_id: UUID, resources: CurrentResources, workspace: CurrentWorkspace
+) -> list[wire.OverrideField]:
+    """The fields of the loader, its splitter, and the document store's embedding, vector store and record manager."""
+    found = await service.overrides(resources, workspace, store_id, loader_id)
+    return [wire.override_field(item) for item in found]
+
+
+@routes.post(
+    "/document-store/generate-tool-desc/{store_id}",
+    VIEW,
+    errors=(400, 404, 412, 422, 429, 502, 503, 504),
+    summary="Describe a document store for agents",
+    response_model=wire.Description,
+)
+async def generate_tool_description(
+    store_id: UUID, body: wire.DescribeBody, resources: CurrentResources, workspace: CurrentWorkspace
+) -> wire.Description:
+    """A sentence or two on what the document store holds, written by the chat model that the body names."""
+    model = body.selected_chat_model.model_dump() if body.selected_chat_model else None
+    return wire.Description(content=await describing.describe(resources, workspace, store_id, model))
+
+
+@routes.post(
+    "/document-store/refresh/{store_id}",
+    SIGNED_IN,
+    errors=JOB_ERRORS,
+    summary="Make loaders anew",
+    response_model=list[stores_wire.UpsertResult],
+    responses={202: {"model": list[JobStatus], "description": "The jobs go on"}},
+    openapi_extra={**PREFER, "requestBody": {"content": {"application/json": {"example": {}}}}},
+)
+async def refresh_store(
+    store_id: UUID,
+    request: Request,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    body: wire.RefreshBody | None = None,
+) -> Any:
+    """Files are read again from what is kept of them; places are asked again, and what is unchanged there is not
+    fetched. An answer for each loader: one that failed has no counts and its reason in `failed`."""
+    items = [item.asked() for item in body.items] if body is not None and body.items else None
+    jobs = await service.refresh(resources, workspace, store_id, items)
+    ended = [await _ended(request, resources, workspace, job) for job in jobs]
+    if any(job.state in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED) for job in ended):
+        return _accepted(ended)
+    if ended and all(job.state is not JobState.DONE for job in ended):
+        return _failed(ended[0])
+    results = []
+    for job in ended:
+        if job.state is JobState.DONE:
+            added = await document_stores.added_by(resources, workspace, job)
+            results.append(stores_wire.upsert_result(job.store_id or store_id, job, added))
+        else:
+            results.append(wire.failed_result(store_id, job))
+    return results
+
+
+async def _ended(request: Request, resources: Resources, workspace: UUID, job: Job) -> Job:
+    """The job when it has ended, or as it stands when the caller waits no longer."""
+    if "respond-async" in request.headers.get("prefer", ""):
+        return job
+    return await resources.watch.wait(workspace, job.id, resources.settings.upsert_wait)
+
+
+def _failed(job: Job) -> Response:
+    error = job.error or {}
+    code = int(error.get("status", 500))
+    return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
+
+
+def _accepted(jobs: list[Job], *, single: bool = False) -> Response:
+    bodies = [status(job).model_dump(mode="json", by_alias=True) for job in jobs]
+    headers = {"Location": bodies[0]["url"], "Preference-Applied": "respond-async"}
+    return JSONResponse(bodies[0] if single else bodies, 202, headers)
