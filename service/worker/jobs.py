@@ -4,8 +4,10 @@ JOBS = {
     "ingest": "service.document_stores.jobs:ingest",
     "purge_store": "service.document_stores.jobs:purge_store",
     "compact": "service.document_stores.jobs:compact",
+    "import": "service.document_stores.archive.jobs:load",
     "sync": "service.sync.jobs:sync",
     "index": "service.document_stores.indexing.jobs:index",
+    "reindex": "service.document_stores.reindexing.jobs:reindex",
     "remove_blobs": "service.document_stores.deleting.jobs:remove_blobs",
     "purge_attachments": "service.attachments.jobs:purge",
 }
@@ -22,6 +24,7 @@ GIVE_UP = {
 """What a kind notes in the very transaction that records a job's failure: takes the scope, the job and its error."""
 
 AFTERMATH = {
+    "import": "service.document_stores.archive.jobs:abandon",
     "ingest": "service.document_stores.jobs:abandon",
     "sync": "service.sync.jobs:abandon",
 }

@@ -1,0 +1,1 @@
+"""Document stores as portable archives: one file with everything but secrets. FORMAT.md describes it."""

@@ -1,0 +1,134 @@
+"""Document stores as portable archives over HTTP."""
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.datastructures import UploadFile
+
+from service.document_stores.archive import service
+from service.document_stores.archive.wire import ImportResult, import_result
+from service.errors import BadRequest, TooLarge, error_body
+from service.http.access import CurrentWorkspace, needs
+from service.http.routing import Routes
+from service.jobs.types import Job, JobState
+from service.jobs.wire import JobStatus, status
+from service.resources import CurrentResources, Resources
+
+routes = Routes("Document stores")
+
+TAR, GZIP = "application/x-tar", "application/gzip"
+
+ANY_SIZE = 2**50
+"""The limit of every other request does not hold for archives, which `max_archive` limits."""
+
+IMPORT_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            TAR: {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    },
+    "parameters": [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
+        }
+    ],
+}
+
+EXPORTED = {"schema": {"type": "string", "format": "binary"}}
+
+
+@routes.get(
+    "/document-store/store/{id}/export",
+    needs("documentStores:view"),
+    errors=(404, 503),
+    summary="Export a document store",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The archive", "content": {TAR: EXPORTED, GZIP: EXPORTED}}},
+)
+async def export_store(
+    id: UUID,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    vectors: Annotated[bool, Query(description="With the vectors, so that an import embeds nothing")] = True,
+    blobs: Annotated[bool, Query(description="With the uploaded files, so that they can be processed again")] = True,
+    gzip: Annotated[bool, Query(description="Packed")] = False,
+) -> Response:
+    """The document store as it is at this moment, in one file: its documents, chunks, vectors, uploaded files and
+    configurations, without credentials and other secrets. An archive that ends early is refused by the import."""
+    made = await service.draft(resources, workspace, id, vectors=vectors, blobs=blobs)
+    pieces = service.stream(resources, made)
+    label = re.sub(r"[^A-Za-z0-9._-]+", "-", made.store.name).strip("-.")[:80] or "document-store"
+    name = f"{label}.tar.gz" if gzip else f"{label}.tar"
+    return StreamingResponse(
+        service.packed(pieces) if gzip else pieces,
+        media_type=GZIP if gzip else TAR,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@routes.post(
+    "/document-store/import",
+    needs("documentStores:create"),
+    errors=(400, 413, 422, 503),
+    summary="Import a document store",
+    response_model=ImportResult,
+    responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
+    openapi_extra=IMPORT_REQUEST,
+    max_body_size=ANY_SIZE,
+)
+async def import_store(
+    request: Request,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    name: Annotated[
+        str | None, Query(max_length=500, description="Of the new document store; default: as in the archive")
+    ] = None,
+) -> Any:
+    """A new document store from an archive, packed or not, as the body or as the part `file` of a form.
+
+    The archive is checked from end to end before anything of it can be seen; one that is damaged leaves nothing behind.
+    Vectors are taken over as they are. With `Prefer: respond-async` the answer is 202 and the job.
+    """
+    limit = resources.settings.max_archive
+    if request.headers.get("content-length", "0").isdecimal() and int(request.headers.get("content-length", 0)) > limit:
+        raise TooLarge(f"max_archive: the archive is larger than {limit} bytes")
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1, max_fields=10) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise BadRequest("file: the archive must come as a file in the part 'file'")
+            job = await service.take_in(resources, workspace, file.file, name)
+    else:
+        job = await service.take_in(resources, workspace, service.Pulled(request.stream()), name)
+    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
+    return await _answer(resources, workspace, job, wait)
+
+
+async def _answer(resources: Resources, workspace: UUID, job: Job, wait: float) -> Response | ImportResult:
+    """Wait for an import's job, and answer with what it made, with its failure, or with the job itself."""
+    if wait:
+        job = await resources.watch.wait(workspace, job.id, wait)
+    if job.state is JobState.DONE:
+        return import_result(job)
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        error = job.error or {}
+        code = int(error.get("status", 500))
+        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
+    body = status(job)
+    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
+    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")
