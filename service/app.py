@@ -45,7 +45,6 @@ def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources
         lifespan=lifespan,
         redirect_slashes=False,
         strict_content_type=False,
-        max_body_size=settings.max_request,
         openapi_url=None,  # the document and its page are routes like all others: service/http/docs.py
     )
     install_error_handlers(app)

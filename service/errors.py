@@ -172,8 +172,6 @@ def install_error_handlers(app: FastAPI) -> None:
         message = str(error.detail)
         if status == 404:
             message = f"No such route: {request.method} {request.url.path}"
-        elif status == 413:
-            message = f"max_request: a request body has at most {request.app.max_body_size} bytes"
         elif status == 405:
             message = f"{request.method} is not allowed on {request.url.path}"
         body = error_body(status, message, HTTP_CODES.get(status, "http_error"))

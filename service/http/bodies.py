@@ -1,4 +1,4 @@
-"""Request bodies that do not come: a client that sends a byte now and then, or none, is not waited for."""
+"""Request bodies that are too large, or do not come: a client that trickles or falls silent is not waited for."""
 
 import asyncio
 
@@ -10,35 +10,44 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.settings import Settings
 
+LARGER = {"/api/v1/document-store/import": "max_archive"}
+"""Paths whose bodies have a limit of their own, and the setting that holds it; `max_request` is that of all others."""
+
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SteadyBodies:
-    """Raises 408 into whoever reads a body that pauses for longer than `body_pause` seconds or comes slower than
-    `body_rate` bytes a second; what was read of it is dropped there. Does nothing once the body is complete."""
+    """Raises 413 into whoever reads a body that is larger than its limit, and 408 when it pauses for longer than
+    `body_pause` seconds or comes slower than `body_rate` bytes a second; what was read of it is dropped there. Does
+    nothing once the body is complete."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         """`app` is the rest of the application."""
         self._app = app
         self._pause = settings.body_pause
         self._rate = settings.body_rate
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a clock on its body."""
         if scope["type"] != "http" or scope["method"] in BODILESS or not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        loop = asyncio.get_running_loop()
-        begun, got, complete = loop.time(), 0, False
+        name = LARGER.get(scope["path"], "max_request")
+        most: int = getattr(self._settings, name)
+        too_large = HTTPException(413, f"{name}: a request body has at most {most} bytes", {"Connection": "close"})
+        announced, got, waited, complete = _announced(scope), 0, 0.0, False
+        clock = asyncio.get_running_loop().time
 
         async def steady() -> Message:
-            nonlocal got, complete
+            nonlocal got, waited, complete
             if complete:
                 return await receive()
-            now = loop.time()
-            patience = min(now + self._pause, begun + self._pause + got / self._rate)
+            if announced > most:
+                raise too_large
+            begun = clock()
             try:
-                async with asyncio.timeout_at(patience):
+                async with asyncio.timeout(min(self._pause, self._pause + got / self._rate - waited)):
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(
@@ -47,7 +56,9 @@ class SteadyBodies:
                     f" than {self._pause:g} seconds; nothing was kept",
                     {"Connection": "close"},
                 ) from None
-            got += len(message.get("body", b""))
+            got, waited = got + len(message.get("body", b"")), waited + clock() - begun
+            if got > most:
+                raise too_large
             complete = not message.get("more_body", False)
             return message
 
@@ -57,6 +68,11 @@ class SteadyBodies:
 def _has_body(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _announced(scope: Scope) -> int:
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def install_disconnects(app: FastAPI) -> None:

@@ -1,13 +1,5 @@
-"""A worker, document stores whose embedder costs nothing, and the application on a socket."""
+"""A worker, document stores whose embedder costs nothing, and a way for their requests."""
 
-from tests.service.idempotency.conftest import (  # noqa: F401  # fixtures
-    _stub,
-    embedder,
-    house,
-    live,
-    settings,
-    shelf,
-    stub,
-    talk,
-    worker,
-)
+from tests.service.document_stores.conftest import embedder, settings, talk, worker
+
+__all__ = ["embedder", "settings", "talk", "worker"]

@@ -42,7 +42,7 @@ def temporary_files() -> int:
             target = os.readlink(entry)
         except FileNotFoundError:
             continue
-        found += target.endswith("(deleted)") and "/dev/shm" not in target
+        found += target.endswith("(deleted)")
     return found
 
 
@@ -128,7 +128,7 @@ def test_a_client_that_vanishes_leaves_nothing(client: httpx.Client, live: Live,
 
 
 def test_a_length_that_is_too_large_is_refused_before_the_body(client: httpx.Client, path: str) -> None:
-    with opened(client, path, 10**12, key=False) as connection:
+    with opened(client, path, 257 * 1024 * 1024, key=False) as connection:
         received = answer(connection)
     assert received.startswith(b"HTTP/1.1 413 ")
     assert b'"message":"max_request: ' in received
