@@ -47,8 +47,11 @@ METADATA: tuple[Network, ...] = (
 METADATA_NAMES = frozenset({"metadata", "metadata.goog", "instance-data", "metadata.tencentyun.com"})
 
 _LOCAL_SUFFIXES = frozenset(
-    {"localhost", "local", "internal", "intranet", "lan", "home", "corp", "private", "arpa", "test", "invalid", "onion"}
-)
+    {
+        "localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "private", "arpa", "test",
+        "invalid", "onion",
+    }
+)  # fmt: skip
 """Last parts of names that mean nothing outside a private network (RFC 6761, 6762, 8375, and by custom)."""
 
 _NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9a-fA-F]*)")

@@ -226,7 +226,7 @@ class Egress:
             parsed = httpx2.URL(url)
         except (httpx2.InvalidURL, TypeError, ValueError) as error:
             raise EgressRefused(f"'{url[:200]}' is not a valid URL.") from error
-        if parsed.scheme not in ("http", "https") or not parsed.raw_host:
+        if parsed.scheme not in ("http", "https") or not parsed.raw_host or _port(parsed) > 65535:
             raise EgressRefused(f"'{url[:200]}' is not a URL of http or https.")
         if parsed.userinfo:
             raise EgressRefused(f"The URL of '{parsed.host}' holds a user name or password; leave them out.")
@@ -240,7 +240,7 @@ class Egress:
 
         transport = GuardedTransport(self._open(), packed=True)  # never closed: the pool stays
         limits = httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
-        for _hop in range(redirects + 1):
+        for left in range(redirects, -1, -1):
             request = httpx2.Request(
                 call.method,
                 url,
@@ -255,7 +255,8 @@ class Egress:
                     return await call.read(response, url)
             finally:
                 await response.aclose()
-            url, call = self._next(url, onward, call, response.status_code)
+            if left:
+                url, call = self._next(url, onward, call, response.status_code)
         raise EgressFailed(f"'{url.host}' redirects more than {redirects} times.")
 
     def _next(self, url: "httpx2.URL", location: str, call: "_Call", status: int) -> "tuple[httpx2.URL, _Call]":
