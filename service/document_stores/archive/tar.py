@@ -7,7 +7,7 @@ allocate what a header claims, and end silently where an archive is damaged.
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO, cast
@@ -96,10 +96,7 @@ def members(stream: BinaryIO) -> Iterator[Member]:
 
     Raises `BadArchive` for anything that is no plain tar with plain files, cut short, or followed by something else.
     """
-    try:
-        yield from _members(_opened(stream))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadArchive(f"The archive is damaged: {error}") from error
+    yield from _members(_opened(stream))
 
 
 def _opened(stream: BinaryIO) -> BinaryIO:
@@ -142,12 +139,16 @@ class _Bounded(gzip.GzipFile):
         self._unpacked = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        return self._counted(super().read(size))
+        return self._counted(super().read, size)
 
     def readline(self, size: int | None = -1) -> bytes:
-        return self._counted(super().readline(size))
+        return self._counted(super().readline, size)
 
-    def _counted(self, piece: bytes) -> bytes:
+    def _counted(self, take: Callable[[int | None], bytes], size: int | None) -> bytes:
+        try:
+            piece = take(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadArchive(f"The archive is damaged: {error}") from error
         self._unpacked += len(piece)
         if self._unpacked > SLACK + MOST_TIMES * self._packed.tell():
             raise BadArchive("The archive unpacks to far more than archives do")
