@@ -21,10 +21,10 @@ MOST_FAILURES = 20
 
 
 async def conclude(scope: Scope, job: Job, result: Mapping[str, Any]) -> None:
-    """Note an upsert in the very transaction that ends its job: once, however often the job was started."""
+    """Note an upsert or an insert in the transaction that ends its job: once, however often the job was started."""
     told: Mapping[str, Any] = job.payload.get("history") or {}
     target = UUID(told["target"]) if "target" in told else job.store_id
-    if target is None:  # the document store went meanwhile
+    if target is None or job.payload.get("chunkOnly"):  # the document store went meanwhile, or nothing is indexed yet
         return
     counts: dict[str, Any] = {name: result.get(name, 0) for name in COUNTS}
     if failed := result.get("failed"):

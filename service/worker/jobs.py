@@ -14,6 +14,7 @@ JOBS = {
 
 CONCLUDE = {
     "ingest": "service.upsert_history.service:conclude",
+    "index": "service.upsert_history.service:conclude",
 }
 """What a kind notes in the very transaction that records a job's success: takes the scope, the job and its result."""
 
@@ -26,6 +27,7 @@ GIVE_UP = {
 AFTERMATH = {
     "import": "service.document_stores.archive.jobs:abandon",
     "ingest": "service.document_stores.jobs:abandon",
+    "reindex": "service.document_stores.reindexing.jobs:abandon",
     "sync": "service.sync.jobs:abandon",
 }
 """What is done after a job of a kind has failed or was cancelled, as a handler. May be run twice."""
