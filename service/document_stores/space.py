@@ -112,21 +112,25 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
             if collection is not None and await chunk_rows.any_indexed(scope, store_id):
                 check_space(now, fingerprint)
             if collection is None or now.fingerprint != fingerprint:
-                former, collection = collection, await _make(resources, scope, store_id, fingerprint)
+                former = collection
+                collection = await make_collection(resources, scope, store_id, int(fingerprint["dimension"]))
+                await records.set_space(scope, store_id, fingerprint, collection)
         resources.stores.forget(workspace, store_id)
         if former is not None:
             await drop_collections(resources, workspace, [former])
         return Space(store_id, collection, embedder)
 
 
-async def _make(resources: Resources, scope: Scope, store_id: UUID, fingerprint: Mapping[str, Any]) -> str:
-    """A new, empty collection, which is the document store's from now on."""
-    collection = await records.add_collection(scope, store_id)
+async def make_collection(
+    resources: Resources, scope: Scope, store_id: UUID, dimension: int, *, building: bool = False
+) -> str:
+    """A new, empty collection for the vectors of a document store, of which the caller has the `lock`. `building`: it
+    is to take the searched one's place once it is filled."""
+    collection = await records.add_collection(scope, store_id, building=building)
     joins = Capability.TRANSACTION in resources.vectors.capabilities
     vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
-    await vectors.create(collection, int(fingerprint["dimension"]))
-    await records.set_space(scope, store_id, fingerprint, collection)
+    await vectors.create(collection, dimension)
     return collection
 
 

@@ -96,7 +96,7 @@ async def restore_vectors(
             await shelf.vectors.upsert(space.collection, points)
             await note(shelf.scope, len(points))
 
-    batches = _without_vectors(resources, workspace, space, after)
+    batches = without_vectors(resources, workspace, space, after)
     await overlapped(batches, lambda batch: _embed(space.embedder, batch, waiting), commit)
 
 
@@ -117,9 +117,10 @@ async def _unindexed(
         after = batch[-1].id
 
 
-async def _without_vectors(
-    resources: Resources, workspace: UUID, space: Space, after: int
+async def without_vectors(
+    resources: Resources, workspace: UUID, space: Space, after: int = 0
 ) -> AsyncIterator[list[PendingChunk]]:
+    """The indexed chunks whose number is above `after` and that have no point in `space.collection`, in batches."""
     while True:
         async with resources.database.read(workspace) as scope:
             numbers = await records.next_indexed(scope, space.store_id, after, PAGE)
@@ -133,6 +134,18 @@ async def _without_vectors(
             if batch:
                 yield batch
         after = numbers[-1]
+
+
+async def without_chunks(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[list[str]]:
+    """The ids of the points in `space.collection` that belong to no chunk, in batches."""
+    after = ""
+    while page := await resources.vectors.ids(space.collection, after=after, limit=PAGE):
+        async with resources.database.read(workspace) as scope:
+            known = await records.numbered(scope, space.store_id, [int(point) for point in page])
+        chunks = {point_id(chunk.number) for chunk in known if chunk.number is not None}
+        if lost := [point for point in page if point not in chunks]:
+            yield lost
+        after = page[-1]
 
 
 async def _points(vectors: VectorStore, collection: str, after: int, last: int) -> set[str]:

@@ -1,0 +1,156 @@
+"""The re-index: fill a second collection, then put it in the first one's place.
+
+Writers go on meanwhile: what they add is seen by the next pass, what they remove or describe anew they remove and
+describe in both collections. The last pass has the document store for itself, and ends with the switch in the same
+transaction; a search sees the old space or the new one, never a mixture.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count as counting
+from typing import Any
+from uuid import UUID
+
+from service.document_stores import records
+from service.document_stores.indexing.fill import restore_vectors, without_chunks, without_vectors
+from service.document_stores.indexing.records import configure, count
+from service.document_stores.indexing.texts import BATCH, index_texts
+from service.document_stores.indexing.types import Which
+from service.document_stores.pacing import paced
+from service.document_stores.shelf import Shelf, changing
+from service.document_stores.space import Space, drop_collections, embedder_of, fingerprint_of, make_collection
+from service.document_stores.types import Component
+from service.errors import NotFound
+from service.jobs import service as jobs
+from service.providers.errors import ProviderError
+from service.resources import Resources
+from service.retrieval.base import point_id
+from service.worker.work import Work
+from stores.records.database import Scope
+from stores.vector.base import Point
+
+PASSES = 20
+"""Passes before writers are held back for as long as the rest takes, should they be as fast as the re-index."""
+
+
+class _NotYet(Exception):
+    """Too much is left to fill in while writers wait, or the provider wants a pause."""
+
+
+async def reindex(work: Work) -> Mapping[str, Any]:
+    """Make the vectors of a document store anew by the embedding in the payload, and search these from then on."""
+    return await _Reindexing(work).run()
+
+
+async def abandon(work: Work) -> Mapping[str, Any]:
+    """After a re-index that failed or was cancelled: what it filled goes, the old space stays."""
+    workspace, collection = work.job.workspace, work.payload.get("collection")
+    async with work.resources.database.read(workspace) as scope:
+        building = await records.collections(scope, UUID(work.payload["storeId"]), building=True)
+    if collection in building:
+        await drop_collections(work.resources, workspace, [collection])
+    return {}
+
+
+class _Reindexing:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._resources: Resources = work.resources
+        self._workspace = work.job.workspace
+        self._store = UUID(work.payload["storeId"])
+        self._embedding = Component(**work.payload["embedding"])
+        self._collection: str | None = work.payload.get("collection")
+        self._done = int((work.job.result or {}).get("numIndexed", 0))
+        self._total: int | None = None
+
+    async def run(self) -> Mapping[str, Any]:
+        embedder = await embedder_of(self._resources, self._workspace, self._embedding)
+        fingerprint = await paced(lambda: fingerprint_of(embedder), self._waiting)
+        if not await self._prepare(fingerprint):
+            return self._result()
+        assert self._collection is not None
+        space = Space(self._store, self._collection, embedder)
+        for attempt in counting(1):
+            await restore_vectors(self._resources, self._workspace, space, self._note, self._waiting)
+            with suppress(_NotYet):
+                await self._switch(space, fingerprint, most=BATCH if attempt < PASSES else None)
+                break
+        self._resources.stores.forget(self._workspace, self._store)
+        return self._result()
+
+    async def _prepare(self, fingerprint: Mapping[str, Any]) -> bool:
+        """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:
+        a document store without vectors just takes the embedding."""
+        async with changing(self._resources, self._workspace, self._store, alone=True) as shelf:
+            if self._collection in shelf.building:
+                pass
+            elif self._collection is not None and self._collection == shelf.collection:
+                return False  # an earlier attempt switched, and died before it could say so
+            elif shelf.collection is None:
+                await configure(shelf.scope, self._store, {"embedding": self._embedding})
+            else:
+                dimension = int(fingerprint["dimension"])
+                self._collection = await make_collection(
+                    self._resources, shelf.scope, self._store, dimension, building=True
+                )
+                self._done = 0
+                payload = {**self._work.payload, "collection": self._collection}
+                await jobs.set_payload(shelf.scope, self._work.job.id, payload)
+            self._total = await count(shelf.scope, self._store, Which(), indexed=True)
+            await self._note(shelf.scope, 0)
+            return shelf.collection is not None
+
+    async def _switch(self, space: Space, fingerprint: Mapping[str, Any], most: int | None) -> None:
+        """Fill in what is left, `most` chunks of it, and take the new collection, while nobody else writes.
+
+        Raises `_NotYet` when more is left or the provider wants a pause; then nothing has changed.
+        """
+        async with changing(self._resources, self._workspace, self._store, alone=True) as shelf:
+            if space.collection not in shelf.building:
+                raise NotFound(f"The vectors of document store {self._store} were removed while it was re-indexed")
+            filled = await self._fill_rest(shelf, space, most)
+            async for points in without_chunks(self._resources, self._workspace, space):
+                await shelf.vectors.delete(space.collection, points)
+            former = await records.collections(shelf.scope, self._store, building=False)
+            await configure(shelf.scope, self._store, {"embedding": self._embedding})
+            await records.set_space(shelf.scope, self._store, fingerprint, space.collection)
+            if shelf.joins:
+                for name in former:
+                    await shelf.vectors.drop(name)
+                await records.forget_collections(shelf.scope, former)
+            await self._note(shelf.scope, filled)
+        if not shelf.joins:
+            await drop_collections(self._resources, self._workspace, former)
+
+    async def _fill_rest(self, shelf: Shelf, space: Space, most: int | None) -> int:
+        """How many chunks were left. The job's row is not written meanwhile, as its worker renews its lease there."""
+        filled = 0
+        async for batch in without_vectors(self._resources, self._workspace, space):
+            filled += len(batch)
+            if most is not None and filled > most:
+                raise _NotYet
+            try:
+                found = await index_texts(space.embedder, [chunk.index_text for chunk in batch], None)
+            except ProviderError as error:
+                if error.transient:
+                    raise _NotYet from error
+                raise
+            points = [
+                Point(point_id(chunk.number), indexed.vector, chunk.metadata)
+                for chunk, indexed in zip(batch, found, strict=True)
+                if chunk.number is not None
+            ]
+            await shelf.vectors.upsert(space.collection, points)
+        return filled
+
+    async def _note(self, scope: Scope, count: int, stage: str = "indexing") -> None:
+        self._done += count
+        total = None if self._total is None else max(self._total, self._done)
+        await self._work.note(scope, stage, self._done, total, self._result())
+
+    async def _waiting(self) -> None:
+        async with self._resources.database.write(self._workspace) as scope:
+            await self._note(scope, 0, "waiting")
+
+    def _result(self) -> dict[str, Any]:
+        return {"numIndexed": self._done, "embedding": self._embedding.name}

@@ -1,0 +1,1 @@
+from tests.service.document_stores.conftest import *  # noqa: F403  # fixtures
