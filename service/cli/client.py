@@ -73,6 +73,38 @@ class Client:
             raise CommandError(f"{self.url} did not say which job took the files")
         return str(location).removeprefix("/api/v1")
 
+    def download(self, path: str, params: Mapping[str, Any], file: Path) -> int:
+        """Write an answer into a file, which is there only once it is whole; returns its bytes."""
+        aside = file.with_name(file.name + ".part")
+        try:
+            with self._http.stream("GET", path, params=dict(params)) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    _raise_for(response)
+                with aside.open("wb") as target:
+                    for piece in response.iter_bytes():
+                        target.write(piece)
+                    size = target.tell()
+            aside.replace(file)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.url} did not send all of it: {error}") from None
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error}") from None
+        finally:
+            aside.unlink(missing_ok=True)
+        return size
+
+    def send_file(self, path: str, params: Mapping[str, Any], file: Path) -> str:
+        """Send a file as it is, without waiting for what becomes of it; returns the job's path."""
+        try:
+            with file.open("rb") as stream:
+                headers = {"Prefer": "respond-async", "Content-Length": str(file.stat().st_size)}
+                response = self._once("POST", path, params=dict(params), content=stream, headers=headers)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error}") from None
+        _raise_for(response)
+        return str(response.headers["location"]).removeprefix("/api/v1")
+
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The events of a streamed answer, as (name, data). Raises `CommandError` for the event `error`."""
         try:
@@ -86,6 +118,19 @@ class Client:
                         if event["event"] == "error":
                             raise CommandError(str(event["data"]))
                         yield event["event"], event["data"]
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.url} does not answer: {error}") from None
+
+    def follow(self, path: str) -> Iterator[Mapping[str, Any]]:
+        """The states of a job until it has ended, from its stream of events; a broken connection ends them early."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    _raise_for(response)
+                for line in response.iter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url} does not answer: {error}") from None
 

@@ -85,7 +85,7 @@ def test_status_says_where_it_runs_and_what_it_holds(service: Up) -> None:
     assert facts["version"] == __version__
     assert facts["url"] == service.note.url
     assert facts["pid"] == service.process.pid
-    assert set(facts["jobs"]) == {"queued", "running", "done", "failed", "cancelled"}
+    assert set(facts["jobs"]) == {"queued", "running", "paused", "done", "failed", "cancelled"}
 
 
 def test_the_doctor_finds_nothing_wrong(service: Up) -> None:
@@ -125,6 +125,28 @@ def test_files_go_in_are_found_and_answer_questions(service: Up, tmp_path: Path)
 
     flow = ragstone("ask", "When does the north gate open?", "--chatflow", "Ask Town", "--data", service.data, "--json")
     assert "seven" in json.loads(flow.stdout)["text"]
+
+
+def test_jobs_are_listed_watched_and_steered(service: Up, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "gate.txt").write_text("The south gate opens at nine.")
+    ragstone("ingest", tmp_path, "--store", "Gates", "--data", service.data)
+    listed = json.loads(ragstone("jobs", "list", "--store", "Gates", "--data", service.data, "--json").stdout)
+    (job,) = listed
+    assert (job["state"], [item["name"] for item in job["result"]["failed"]]) == ("done", ["empty.txt"])
+    shown = ragstone("jobs", "list", "--state", "done", "--data", service.data)
+    assert job["id"] in shown.stdout
+
+    watched = ragstone("jobs", "watch", job["id"], "--data", service.data)
+    assert (watched.returncode, "ingest done" in watched.stderr) == (0, True)
+    again = json.loads(ragstone("jobs", "retry", job["id"], "--data", service.data, "--json").stdout)
+    failed = ragstone("jobs", "watch", again["id"], "--data", service.data, "--json")
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout)["error"]["code"] == "nothing_loaded"
+    for verb in ("pause", "resume"):
+        refused = ragstone("jobs", verb, job["id"], "--data", service.data)
+        assert (refused.returncode, "has ended" in refused.stderr) == (1, True)
+    assert ragstone("jobs", "cancel", job["id"], "--data", service.data).returncode == 0
 
 
 def test_a_wrong_key_is_told_apart_from_other_failures(service: Up) -> None:

@@ -1,0 +1,158 @@
+"""`ragstone jobs`: list, watch and steer background jobs of a running service."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.exits import EPILOG, Exit
+from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.output import print_json, print_table, say
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, watch and steer background jobs.", epilog=EPILOG
+)
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `jobs list` shows it.")]
+
+SHOWN = 50
+
+
+@app.command("list", epilog=EPILOG)
+def list_jobs(
+    state: Annotated[
+        str | None, typer.Option(help="Only those in this state: queued, running, paused, done, failed, cancelled.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="Only those of this document store, by name or id.")] = None,
+    most: Annotated[int, typer.Option("--limit", min=1, help="Show at most so many.")] = SHOWN,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, the newest first."""
+    from service.cli.client import connect, need
+
+    with connect(data, url, key) as client:
+        params: dict[str, Any] = {"page": 1, "limit": most}
+        if state:
+            params["state"] = state
+        if store:
+            params["storeId"] = need(client.store(store), "document store", store)["id"]
+        jobs = client.get("/jobs", **params)["data"]
+    if as_json:
+        print_json(jobs)
+        return
+    columns = ("id", "kind", "state", "stage", "done", "of", "per second", "seconds left", "because")
+    print_table(columns, [_row(job) for job in jobs])
+
+
+@app.command(epilog=EPILOG)
+def watch(
+    job: IdArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a job to its end. Exit code 1 when it failed or was cancelled."""
+    from service.cli.client import connect
+
+    with connect(data, url, key) as client:
+        last: Mapping[str, Any] = {}
+        for status in client.follow(f"/jobs/{job}/events"):
+            last = status
+            if not as_json:
+                say(_line(status))
+        last = last or client.get(f"/jobs/{job}")
+    if as_json:
+        print_json(last)
+    if last["state"] != "done":
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command(epilog=EPILOG)
+def cancel(
+    job: IdArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a job; what it had not completed is left out."""
+    _steer("DELETE", f"/jobs/{job}", data, url, key, as_json=as_json)
+
+
+@app.command(epilog=EPILOG)
+def pause(
+    job: IdArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop a job until it is resumed; it keeps what it did."""
+    _steer("POST", f"/jobs/{job}/pause", data, url, key, as_json=as_json)
+
+
+@app.command(epilog=EPILOG)
+def resume(
+    job: IdArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a paused job go on."""
+    _steer("POST", f"/jobs/{job}/resume", data, url, key, as_json=as_json)
+
+
+@app.command(epilog=EPILOG)
+def retry(
+    job: IdArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do again what failed of a job that has ended, as a new job."""
+    _steer("POST", f"/jobs/{job}/retry", data, url, key, as_json=as_json)
+
+
+def _steer(method: str, path: str, data: Any, url: str | None, key: str | None, *, as_json: bool) -> None:
+    from service.cli.client import connect
+
+    with connect(data, url, key) as client:
+        status = client.send(method, path).json()
+    if as_json:
+        print_json(status)
+    else:
+        print(f"{status['id']} {_line(status)}")
+
+
+def _row(job: Mapping[str, Any]) -> tuple[object, ...]:
+    error = job["error"] or {}
+    return (
+        job["id"],
+        job["kind"],
+        job["state"],
+        job["stage"],
+        job["done"],
+        job["total"],
+        job["rate"],
+        job["etaSeconds"],
+        error.get("message"),
+    )
+
+
+def _line(job: Mapping[str, Any]) -> str:
+    """How far a job is, in one line."""
+    stage = "" if job["stage"] == job["state"] else f", {job['stage']}"
+    parts = [f"{job['kind']} {job['state']}{stage}: {job['done']} of {job['total'] or '?'}"]
+    if job["rate"]:
+        parts.append(f"{job['rate']:.0f}/s")
+    if job["etaSeconds"] is not None:
+        parts.append(f"{job['etaSeconds']:.0f} s left")
+    if job["error"]:
+        parts.append(job["error"]["message"])
+    return ", ".join(parts)
