@@ -6,8 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from service.sync.schedule import Cron, Every, Schedule
-from service.sync.types import Due, ItemRow, SyncSource
+from service.sync.types import Cron, Due, Every, ItemRow, Schedule, SyncSource
 from stores.records.database import Connection, Scope
 
 

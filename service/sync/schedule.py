@@ -5,37 +5,15 @@ every time it was missed.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from service.errors import Unprocessable
+from service.sync.types import Cron, Every, Schedule
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 LONGEST = 366 * 86400
 _EVERY = re.compile(r"([0-9]{1,9})\s*([mhdw])")
-
-
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """Five fields (minute, hour, day of month, month, day of week) read as the clocks of a time zone show them.
-
-    As with Debian's cron, an hour that a summer-time change leaves out counts as the first minute after it, and one
-    that comes twice counts once.
-    """
-
-    expression: str
-    timezone: str = "UTC"
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    """A fixed interval in seconds, whatever the clocks show."""
-
-    seconds: int
-
-
-Schedule = Cron | Every
 
 
 def cron(expression: str, timezone: str | None) -> Cron:

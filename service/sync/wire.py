@@ -11,8 +11,7 @@ from service.http.wire import Body, Date, Wire
 from service.jobs.types import JobState
 from service.jobs.wire import JobError, url
 from service.sync import schedule as schedules
-from service.sync.schedule import Cron, Schedule
-from service.sync.types import Asked, Shown
+from service.sync.types import Asked, Cron, Schedule, Shown
 
 EXAMPLE = {
     "name": "Wiki",

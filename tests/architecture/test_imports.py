@@ -73,6 +73,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "lxml": (
         "service/connectors/links.py",
         "service/connectors/sitemaps.py",
+        "service/connectors/s3.py",
         "loaders/html.py",
         "loaders/docx.py",
         "loaders/xml.py",
@@ -98,6 +99,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "httpx": ("service/**/*.py",),
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py"),  # the client that vendors' libraries are built on
     "httpcore2": ("service/egress/*.py",),
+    "awscrt": ("service/connectors/s3.py",),
+    "cronsim": ("service/sync/schedule.py",),
     "protego": ("service/connectors/visits.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
@@ -112,7 +115,7 @@ EDGE_DOORS = {"wire", "routes"}
 WIDE_DOORS = {
     "connectors": {"base", "CONNECTORS", "open_connector", "canonical"},  # the port, and how one is made
     "chatflows": {"cache", "engine", "graph", "overrides", "steps"},  # the compiler: predictions run what it compiles
-    "document_stores": {"search"},  # the half of the service that answers queries
+    "document_stores": {"search", "gathering"},  # what answers queries, and the ledger's side of sync
 }
 """Features whose service is more than one module, and which ones they are."""
 

@@ -46,6 +46,8 @@ UNSCOPED = {
     "service/jobs/records.py:release": "of a job that find has found",
     "service/document_stores/check/records.py:workspaces": "the check goes through all of them",
     "service/document_stores/check/records.py:blobs": "uploads of all workspaces share one folder",
+    "service/sync/records.py:clock": "one clock for all",
+    "service/sync/records.py:due": "workers look for what is due in all workspaces",
     "service/attachments/records.py:expired": "housekeeping goes through all workspaces",
     "service/attachments/records.py:forget": "of attachments that were found in one, or that expired",
     "service/chatflows/records.py:find": "how a public call learns whose flow it asks for",

@@ -135,6 +135,12 @@ async def make_job(_client: httpx.AsyncClient, resources: Resources) -> str:
         return str((await jobs.submit(scope, resources.queue, "ingest")).id)
 
 
+async def make_source(client: httpx.AsyncClient, resources: Resources) -> str:
+    store = await make_document_store(client, resources)
+    body = {"connector": "github", "config": {"repoLink": "https://github.com/owner/name"}}
+    return await made(client, f"/api/v1/document-store/store/{store}/sources", body)
+
+
 async def made(client: httpx.AsyncClient, path: str, body: Json) -> str:
     response = await client.post(path, json=body)
     assert response.status_code == 200, response.text
@@ -152,6 +158,7 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/upsert-history/": make_chatflow,
     "/api/v1/attachments/": make_chatflow,
     "/api/v1/chatmessage/": make_chatflow,
+    "/api/v1/document-store/sources/": make_source,
     "/api/v1/document-store/": make_document_store,
     "/api/v1/jobs/": make_job,
 }

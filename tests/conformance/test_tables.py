@@ -17,13 +17,16 @@ from loaders.splitters.base import Splitter
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Step
 from service.cli.run import VERBS
+from service.connectors import ALIASES as CONNECTOR_ALIASES
+from service.connectors import CONNECTORS
+from service.connectors.base import Connector
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
 from service.providers import chat, embedding
 from service.providers.embedding.base import Embedder
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Retriever
-from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, JOBS
+from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, JOBS, SCHEDULES
 from stores.blobs import BLOB_STORES
 from stores.blobs.base import BlobStore
 from stores.vector import VECTOR_STORES
@@ -67,11 +70,18 @@ TABLES = [
     ),
     Table("chat models", chat.CHAT_MODELS, None, "service/providers/chat", frozenset({"base"})),
     Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "prompts"})),
+    Table(
+        "connectors", CONNECTORS, Connector, "service/connectors",
+        frozenset(
+            {"base", "crawl", "links", "listing", "naming", "routes", "service", "sitemaps", "urls", "visits"}
+        ),
+    ),
     Table("retrieval strategies", RETRIEVERS, Retriever, "service/retrieval", frozenset({"base", "fusion"})),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
     Table("jobs' conclusions", CONCLUDE),
     Table("jobs' ways to give up", GIVE_UP),
+    Table("schedules", SCHEDULES),
     Table("routers", ROUTERS, Routes),
     Table("verbs", VERBS),
 ]  # fmt: skip
@@ -83,6 +93,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("jobs with an aftermath", dict(zip(AFTERMATH, AFTERMATH, strict=True)), set(JOBS)),
     ("jobs with a conclusion", dict(zip(CONCLUDE, CONCLUDE, strict=True)), set(JOBS)),
     ("jobs that can give up", dict(zip(GIVE_UP, GIVE_UP, strict=True)), set(JOBS)),
+    ("connectors by short names", CONNECTOR_ALIASES, set(CONNECTORS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
 ]
 

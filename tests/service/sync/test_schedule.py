@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Unprocessable
-from service.sync.schedule import Cron, Every, cron, every, next_after, spelled
+from service.sync.schedule import cron, every, next_after, spelled
+from service.sync.types import Cron, Every
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
