@@ -128,7 +128,7 @@ def upload(client: Client, store: str, files: Sequence[File], *, show: bool) -> 
 
     def send(batch: list[File]) -> None:
         try:
-            status = _follow(client, client.upload(f"/document-store/upsert/{report.store_id}", batch), progress)
+            status = follow(client, client.upload(f"/document-store/upsert/{report.store_id}", batch), progress)
         except OSError as error:
             raise CommandError(f"a file cannot be read: {error}") from None
         with lock:
@@ -151,11 +151,13 @@ def upload(client: Client, store: str, files: Sequence[File], *, show: bool) -> 
     return report
 
 
-def _follow(client: Client, path: str, progress: Progress) -> dict[str, Any]:
+def follow(client: Client, path: str, progress: Progress | None = None) -> dict[str, Any]:
+    """A job when it has ended."""
     while True:
         status: dict[str, Any] = client.get(path)
-        progress.note(path, status)
-        if status["state"] not in ("queued", "running"):
+        if progress is not None:
+            progress.note(path, status)
+        if status["state"] not in ("queued", "running", "paused"):
             return status
         time.sleep(LOOK_SECONDS)
 

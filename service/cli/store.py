@@ -1,0 +1,82 @@
+"""`ragstone store`: a document store out into an archive, and an archive in as a new document store."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.exits import EPILOG, CommandError, UsageProblem
+from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.output import print_json, print_table, say
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Move document stores as archives.", epilog=EPILOG)
+
+PACKED = (".gz", ".tgz")
+"""Names of archives that are packed."""
+
+
+@app.command("export", epilog=EPILOG)
+def export_store(
+    store: Annotated[str, typer.Argument(help="Name or id of the document store.")],
+    file: Annotated[Path, typer.Argument(help="Archive to write; packed when it ends in .gz or .tgz.", metavar="FILE")],
+    vectors: Annotated[bool, typer.Option(help="With the vectors; without, an import embeds again.")] = True,
+    blobs: Annotated[bool, typer.Option(help="With the uploaded files.")] = True,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a document store into one file: documents, chunks, vectors, uploads, no credentials."""
+    from service.cli.client import connect, need
+
+    flags = {"vectors": vectors, "blobs": blobs, "gzip": file.suffix.lower() in PACKED}
+    with connect(data, url, key) as client:
+        found = need(client.store(store), "document store", store)
+        size = client.download(f"/document-store/store/{found['id']}/export", flags, file)
+    if as_json:
+        print_json({"storeId": found["id"], "store": found["name"], "file": str(file), "bytes": size})
+    else:
+        print_table(("document store", "file", "bytes"), [(found["name"], file, f"{size:,}")])
+
+
+@app.command("import", epilog=EPILOG)
+def import_store(
+    file: Annotated[Path, typer.Argument(help="Archive that an export wrote.", metavar="FILE")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new document store.", show_default="as in the archive")
+    ] = None,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new document store of an archive. One that is damaged is refused and leaves nothing behind."""
+    from service.cli.client import connect
+    from service.cli.uploads import follow
+
+    if not file.is_file():
+        raise UsageProblem(f"there is no file {file}")
+    with connect(data, url, key) as client:
+        client.get("/document-store/store", page=1, limit=1)  # a key that is refused is told before all is sent
+        job = client.send_file("/document-store/import", {"name": name} if name is not None else {}, file)
+        ended = follow(client, job)
+        if ended["state"] == "done" and ended["result"].get("fillJobId"):
+            say(f"{ended['result']['numEmbedded']} chunks came without vectors and are embedded now.")
+            filled = follow(client, f"/jobs/{ended['result']['fillJobId']}")
+            if filled["state"] != "done":
+                say(f"They could not be embedded: {_reason(filled)}")
+    if ended["state"] != "done":
+        raise CommandError(_reason(ended))
+    result = ended["result"]
+    if as_json:
+        print_json(result)
+        return
+    columns = ("document store", "id", "documents", "chunks", "files")
+    counts = [f"{result[count]:,}" for count in ("numDocuments", "numChunks", "numBlobs")]
+    print_table(columns, [(result["name"], result["storeId"], *counts)])
+    if result["credentials"]:
+        say("These had a credential, which archives do not hold; give them one: " + ", ".join(result["credentials"]))
+
+
+def _reason(job: dict[str, Any]) -> str:
+    return str((job["error"] or {}).get("message") or f"the job ended as {job['state']}")

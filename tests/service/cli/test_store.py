@@ -1,0 +1,48 @@
+"""Document stores as files, by the command line."""
+
+import json
+import tarfile
+from pathlib import Path
+
+from tests.service.cli.conftest import Up, ragstone
+
+
+def test_a_document_store_goes_out_into_a_file_and_in_again(service: Up, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("The canteen opens at noon. The library opens at nine.")
+    assert ragstone("ingest", note, "--store", "Travelling", "--data", service.data).returncode == 0
+    for name in ("out.tar", "out.tar.gz"):
+        file = tmp_path / name
+        done = ragstone("store", "export", "Travelling", file, "--data", service.data, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["bytes"] == file.stat().st_size
+        with tarfile.open(file) as tar:
+            assert tar.getnames()[0] == "manifest.json"
+        done = ragstone("store", "import", file, "--name", f"From {name}", "--data", service.data, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["numChunks"] == 1
+        found = ragstone("search", "When can I eat?", "--store", f"From {name}", "--data", service.data)
+        assert "canteen opens at noon" in found.stdout
+    again = ragstone("ingest", note, "--store", "From out.tar", "--data", service.data, "--json")
+    assert json.loads(again.stdout)["numAdded"] == 0
+    bare = ragstone(
+        "store", "export", "Travelling", tmp_path / "bare.tar", "--no-vectors", "--no-blobs", "--data", service.data
+    )
+    assert bare.returncode == 0, bare.stderr
+    done = ragstone("store", "import", tmp_path / "bare.tar", "--name", "Bare", "--data", service.data)
+    assert (done.returncode, "embedded now" in done.stderr) == (0, True)
+    assert "canteen" in ragstone("search", "When can I eat?", "--store", "Bare", "--data", service.data).stdout
+
+
+def test_what_cannot_be_moved_is_said_in_one_line(service: Up, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.tar"
+    damaged.write_bytes(b"no archive at all")
+    for arguments, code, text in (
+        (("export", "No such", tmp_path / "x.tar"), 1, "there is no document store 'No such'"),
+        (("import", tmp_path / "missing.tar"), 2, "there is no file"),
+        (("import", damaged), 1, "cut short"),
+    ):
+        done = ragstone("store", *arguments, "--data", service.data)
+        assert (done.returncode, text in done.stderr, done.stderr.count("\n")) == (code, True, 1), done.stderr
+    assert not (tmp_path / "x.tar").exists()
+    assert list(tmp_path.glob("*.part")) == []
