@@ -12,7 +12,7 @@ log = logging.getLogger("ragstone.ingest")
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 900.0
-"""How long one call waits for a provider, in all."""
+"""How long one call waits for a provider, in all: pauses, and attempts that were not answered."""
 
 LONGEST_PAUSE = 60.0
 """Longest pause that we choose ourselves; a provider's own `Retry-After` is kept to as long as patience lasts."""
@@ -21,16 +21,17 @@ LONGEST_PAUSE = 60.0
 async def paced(call: Callable[[], Awaitable[T]], waiting: Callable[[], Awaitable[None]]) -> T:
     """The result of `call`, tried again while the provider's failures are passing ones; `waiting` is called before
     each pause, and may end the wait by raising. Raises the provider's error when patience is at its end."""
-    waited, pause = 0.0, 1.0
+    clock = asyncio.get_running_loop().time
+    begun, pause = clock(), 1.0
     while True:
         try:
             return await call()
         except ProviderError as error:
             told = error.retry_after if isinstance(error, RateLimited) else None
             wait = pause if told is None else told
-            if not error.transient or waited + wait > PATIENCE_SECONDS:
+            if not error.transient or clock() - begun + wait > PATIENCE_SECONDS:
                 raise
             log.info("Embedding provider: %s; trying again in %.1f s", error.message, wait)
         await waiting()
         await asyncio.sleep(wait)
-        waited, pause = waited + wait, min(pause * 2, LONGEST_PAUSE)
+        pause = min(pause * 2, LONGEST_PAUSE)
