@@ -108,7 +108,7 @@ class ConnectorOptions(BaseModel):
 class Connector(ABC):
     """A place with documents. Use as an async context manager, or `close` it.
 
-    One event loop; several items may be fetched at once, also while `items` goes on.
+    One event loop.
     """
 
     Options: ClassVar[type[ConnectorOptions]] = ConnectorOptions

@@ -24,7 +24,10 @@ class Links:
 def links_of(page: bytes, url: str, charset: str = "") -> Links:
     """The links of an HTML page that was found at `url`, at most `MOST_LINKS`. Broken markup gives what it can."""
     target = _Target(url)
-    parser = etree.HTMLParser(target=target, encoding=charset or None, no_network=True, huge_tree=False)
+    try:
+        parser = etree.HTMLParser(target=target, encoding=charset or None, no_network=True, huge_tree=False)
+    except LookupError:  # a charset that nobody knows
+        parser = etree.HTMLParser(target=target, no_network=True, huge_tree=False)
     try:
         for start in range(0, len(page), _PIECE):
             parser.feed(page[start : start + _PIECE])

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from typing import BinaryIO
 
 from protego import Protego
@@ -23,6 +24,7 @@ LONGEST_PAUSE = 10.0
 """Seconds between requests that a site may ask for; more is taken as this."""
 
 TRIES = 3
+MOST_SITEMAPS = 100
 ROBOTS_BYTES = 512 * 1024
 _BUSY = frozenset({429, 503})
 
@@ -39,7 +41,10 @@ class _Site:
 
     rules: Protego | None = None
     """None: everything is allowed."""
+    sitemaps: tuple[str, ...] = ()
     pause: float = 0.0
+    asked: bool = True
+    """Whether robots.txt was read."""
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     last: float = 0.0
@@ -85,8 +90,7 @@ class Visits:
 
     async def sitemaps(self, url: str) -> list[str]:
         """The sitemaps that the robots.txt of a URL's site names. Raises `EgressError`."""
-        rules = (await self._site(url, always=True)).rules
-        return [] if rules is None else list(rules.sitemaps)[:100]
+        return list((await self._site(url, always=True)).sitemaps)
 
     async def delay(self, url: str) -> float:
         """Seconds that the site of a URL wants between requests. Raises `EgressError`."""
@@ -105,10 +109,8 @@ class Visits:
         place = origin(url)
         async with self._asking[place]:
             site = self._sites.get(place)
-            if site is None:
-                site = _Site()
-                if self._robots or always:
-                    site = await self._ask(place)
+            if site is None or (always and not site.asked):
+                site = await self._ask(place) if self._robots or always else _Site(asked=False)
                 self._sites[place] = site
         return site
 
@@ -130,7 +132,11 @@ class Visits:
             return _Site()
         rules = Protego.parse(sink.getvalue()[:ROBOTS_BYTES].decode("utf-8", "replace"))
         pause = rules.crawl_delay(AGENT) or 0.0
-        return _Site(rules if self._robots else None, min(max(float(pause), 0.0), LONGEST_PAUSE))
+        return _Site(
+            rules if self._robots else None,
+            tuple(islice(rules.sitemaps, MOST_SITEMAPS)),
+            min(max(float(pause), 0.0), LONGEST_PAUSE) if self._robots else 0.0,
+        )
 
 
 def _pause(value: str) -> float:

@@ -19,7 +19,7 @@ from service.connectors.base import (
 from service.connectors.crawl import Crawl
 from service.connectors.listing import SitemapWalk
 from service.connectors.urls import normal, origin, source_of
-from service.connectors.visits import Visits
+from service.connectors.visits import AT_ONCE, Visits
 from service.egress.client import Fetched
 from service.settings import MIB, PREFIX
 
@@ -70,6 +70,7 @@ class WebPages(Connector):
     """Pages of the web; what they link to besides pages (PDF, Word, ...) is taken too."""
 
     Options: ClassVar[type[ConnectorOptions]] = PageOptions
+    parallel = AT_ONCE
 
     def __init__(self, options: PageOptions, outside: Outside) -> None:
         """Asks nothing."""
@@ -193,6 +194,6 @@ def _got(url: str, got: Fetched) -> Got:
 
 
 def _is_same(got: Fetched, known: Known) -> bool:
-    if known.etag or got.headers.get("etag"):
+    if known.etag:
         return known.etag == got.headers.get("etag")
     return known.modified is not None and known.modified == got.headers.get("last-modified")
