@@ -130,7 +130,7 @@ class _Planner:
             else:
                 made.parts.append((replace(base, loader=Component(loader.name, config)), []))
         else:
-            made.parts.append((replace(base, loader=Component(loader.name, config)), []))
+            made.parts.append((replace(base, loader=self._component_of(loader, config)), []))
 
     def _copy(self, made: Plan, loader: Node, base: Upsert, config: Mapping[str, Any]) -> None:
         selected = config.get("selectedStore")
@@ -162,8 +162,11 @@ class _Planner:
     def _component(self, node: Node | None) -> Component | None:
         if node is None:
             return None
+        return self._component_of(node, self._config(node))
+
+    def _component_of(self, node: Node, config: Mapping[str, Any]) -> Component:
         credential = {"credential": node.credential} if node.credential else {}
-        return Component(node.name, {**self._config(node), **credential})
+        return Component(node.name, {**config, **credential})
 
     def _config(self, node: Node) -> dict[str, Any]:
         """The fields of a node that hold a value; what other nodes feed is none of them."""

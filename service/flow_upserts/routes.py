@@ -20,7 +20,6 @@ from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.jobs.types import JobState
 from service.jobs.wire import JobStatus, status
-from service.limits.service import check_room
 from service.resources import CurrentResources, Resources
 
 routes = Routes("Upserts")
@@ -137,7 +136,6 @@ async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, wid
         async with upload_form(request, resources, flow.workspace) as form:
             started = await service.upsert(resources, flow, _of_form(form.multi_items()), widget=widget)
     else:
-        await check_room(resources, flow.workspace)
         started = await service.upsert(resources, flow, wire.body_of_json(await request.body()).asked(), widget=widget)
     wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
     return await _answer(resources, flow, started, wait)

@@ -1,6 +1,7 @@
 """A worker beside the application, and what clients do with the vector stores of chatflows."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,8 @@ import httpx
 import pytest
 
 from service.resources import Resources
-from tests.service.document_stores.conftest import settings, worker  # noqa: F401  # fixtures
+from service.settings import Settings, load
+from tests.service.document_stores.conftest import worker  # noqa: F401  # fixtures
 from tests.service.document_stores.talk import Talk
 from tests.service.flow_upserts.flows import part
 
@@ -53,6 +55,13 @@ class Flows:
         response = await self.client.post(f"{API}/prediction/{flow}", json=body)
         assert response.status_code == 200, response.text
         return [item["pageContent"] for item in response.json()["sourceDocuments"]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Connections for a worker in the same process; stubs of other hosts answer on this machine."""
+    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
+    return load({}, {**place, "egress_allow": "127.0.0.1"})
 
 
 @pytest.fixture

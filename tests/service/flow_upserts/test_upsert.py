@@ -14,6 +14,7 @@ from service.worker.runner import Runner
 from tests.service.chatflows.flows import node
 from tests.service.flow_upserts.conftest import API, Flows
 from tests.service.flow_upserts.flows import HANDBOOK, fake, filled, loader, opened
+from tests.stubs.web_site import Answer, WebSite
 
 COUNTS = ("numAdded", "numDeleted", "numUpdated", "numSkipped", "totalKeys")
 
@@ -321,6 +322,24 @@ async def test_a_documentstore_of_a_node_is_no_part_of_the_list_and_goes_with_it
     assert await flows.talk.rows("SELECT id FROM document_stores") == []
     assert await flows.talk.rows("SELECT id FROM chunks") == []
     assert [key async for key in flows.talk.resources.blobs.keys()] == []  # noqa: SIM118
+
+
+async def test_a_page_of_the_web_is_fetched_once_and_again_when_it_changed(flows: Flows, worker: Runner) -> None:
+    async with WebSite() as site:
+        site["/leave"] = Answer(b"<html><body><h1>Leave</h1><p>Everybody has 30 days.</p></body></html>")
+        page = loader("cheerioWebScraper", url=f"{site.url}/leave", limit="1", relativeLinksMethod="webCrawl")
+        stores = {"store_0": ("postgres", {"fileUpload": True})}
+        flow = await flows.make(filled(page, loader("textFile"), stores=stores, embedding=fake()))
+        first = await flows.upsert(flow)
+        assert first["numAdded"] == 1, first
+        assert "30 days" in first["addedDocs"][0]["pageContent"]
+        assert counts(await flows.upsert(flow)) == (0, 0, 0, 1, 1)
+        seen = len(site.paths)
+        brought = await flows.upsert(flow, ("note.txt", TEXT), chatId="c1")
+        assert (brought["numAdded"], len(site.paths)) == (1, seen)  # a conversation's file fetches nothing
+        site["/leave"] = Answer(b"<html><body><h1>Leave</h1><p>Everybody has 31 days.</p></body></html>")
+        assert counts(await flows.upsert(flow))[:2] == (1, 1)
+    await flows.talk.holds_together()
 
 
 async def test_hostile_markers_stay_text(flows: Flows, worker: Runner) -> None:
