@@ -35,7 +35,11 @@ from loaders.child import LENGTH, PICTURE, PICTURE_MARK
 from loaders.tesseract import Ocr, Tesseract, Turn
 from loaders.unicode import clean
 
-_PRELOADED = ("loaders.child", "loaders.program", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna")
+_PRELOADED = (
+    "loaders.child", "loaders.program", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna",
+    "PIL.ImageFont", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin", "PIL.WebPImagePlugin",
+    "PIL.GifImagePlugin", "PIL.BmpImagePlugin",
+)  # fmt: skip
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TESSDATA_PREFIX")
 _SCALARS = (str, int, float, bool, type(None))
 _SMALL_ANSWER = 1 << 20
@@ -56,10 +60,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The documents of a file, in order, and the row of `LOADERS` that made them."""
+    """The documents of a file, in order, the row of `LOADERS` that made them, and the resident bytes that it took."""
 
     documents: tuple[Document, ...]
     loader: str
+    peak_bytes: int = 0
 
 
 class Sandbox:
@@ -130,8 +135,8 @@ class Sandbox:
         if status != 0:
             raise _ended(status, peak, limits)
         if len(answer) > _SMALL_ANSWER:
-            return await asyncio.to_thread(_loaded, answer)
-        return _loaded(answer)
+            return await asyncio.to_thread(_loaded, answer, peak)
+        return _loaded(answer, peak)
 
     async def close(self) -> None:
         """Ends the helper and every child. Safe to call twice; a later `load` starts anew."""
@@ -266,7 +271,7 @@ def _ended(status: int, peak: int, limits: Limits) -> LoaderError:
     return LoaderError(Failure.CRASHED, f"The parser crashed on this file ({how}).")
 
 
-def _loaded(answer: bytes) -> Loaded:
+def _loaded(answer: bytes, peak: int) -> Loaded:
     """The answer of a child, checked as the untrusted input it is."""
     try:
         made = json.loads(answer)
@@ -278,7 +283,7 @@ def _loaded(answer: bytes) -> Loaded:
         raise LoaderError(Failure.CRASHED, "The parser gave an answer that cannot be read.") from error
     if name not in LOADERS or not documents:
         raise LoaderError(Failure.CRASHED, "The parser gave an answer that cannot be right.")
-    return Loaded(documents, name)
+    return Loaded(documents, name, peak)
 
 
 def _document(text: Any, metadata: Any) -> Document:

@@ -10,7 +10,7 @@ import typer
 from service.cli.exits import CommandError
 from service.cli.options import JsonOption
 
-NAMES = ("predictions", "ingestion", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "memory", "footprint", "retrieval")
 
 app = typer.Typer(add_completion=False)
 
@@ -18,7 +18,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def bench(
     only: Annotated[
-        str | None, typer.Option(help="One of predictions, ingestion, footprint, retrieval; default: all.")
+        str | None,
+        typer.Option(help="One of parse, predictions, ingestion, memory, footprint, retrieval; default: all."),
     ] = None,
     size: Annotated[float, typer.Option(help="Megabytes of text to upsert.", min=0.01)] = 5.0,
     requests: Annotated[int, typer.Option(help="Predictions to send.", min=50)] = 1000,

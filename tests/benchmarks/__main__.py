@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import footprint, ingestion, predictions, retrieval
+from tests.benchmarks import footprint, ingestion, parsing, predictions, retrieval
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
 
-NAMES = ("predictions", "ingestion", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "memory", "footprint", "retrieval")
 
 
 def measures(only: str | None, megabytes: float, requests: int) -> Iterator[Measure]:
@@ -23,11 +23,17 @@ def measures(only: str | None, megabytes: float, requests: int) -> Iterator[Meas
     wanted = (only,) if only else NAMES
     with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as folder:
         data = Path(folder) / "data"
+        if "parse" in wanted:
+            yield from parsing.run()
+        if wanted == ("parse",):
+            return
         with Service(data) as service:
             if "predictions" in wanted:
                 yield from predictions.run(service, requests)
             if "ingestion" in wanted:
                 yield from ingestion.run(service, int(megabytes * 1_000_000))
+            if "memory" in wanted:
+                yield from parsing.memory(service)
             if "retrieval" in wanted:
                 yield from retrieval.run(service)
         if "footprint" in wanted:

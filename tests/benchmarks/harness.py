@@ -24,10 +24,11 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a service's processes took: CPU seconds of all of them, resident bytes of the API process."""
+    """What a service's processes took: CPU seconds of all of them, resident bytes of the API process and the worker."""
 
     cpu_seconds: float
     api_bytes: int
+    worker_bytes: int
 
 
 class Service:
@@ -102,18 +103,20 @@ class Service:
         return url
 
     def usage(self) -> Usage:
-        """CPU seconds so far of parent, API, worker and Postgres, and the memory of the API process."""
+        """CPU seconds so far of parent, API, worker and Postgres, and the memory of API process and worker."""
         assert self._process is not None
         root = psutil.Process(self._process.pid)
         family = [root, *root.children(recursive=True)]
-        seconds, api = 0.0, 0
+        seconds, api, worker = 0.0, 0, 0
         for process in family:
             times = process.cpu_times()
             # children of Postgres that came and went are in its own children's times
             seconds += times.user + times.system + times.children_user + times.children_system
             if "serve" in process.cmdline():
                 api = process.memory_info().rss
-        return Usage(seconds, api)
+            elif "worker" in process.cmdline():
+                worker = process.memory_info().rss
+        return Usage(seconds, api, worker)
 
 
 class ModelStub:
