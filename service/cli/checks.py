@@ -17,6 +17,7 @@ from service.cli.exits import CommandError
 from service.cli.folder import KEY, LOCK, SERVICE, running
 from service.cli.listen import listen
 from service.document_stores.check import Finding, check
+from service.document_stores.check.repair import repair
 from service.errors import ServiceError
 from service.providers.defaults import Defaults
 from service.providers.embedding import create_embedder
@@ -62,6 +63,23 @@ def examine(settings: Settings) -> list[Result]:
         else:
             results += _database(settings, url)
     return results
+
+
+def mend(settings: Settings) -> list[str]:
+    """Mend what can be mended in the document stores and among the uploads; says what was. Nothing where there is no
+    database yet, or one that is not migrated. Raises `CommandError` when it cannot be opened."""
+    if not _made(settings):
+        return []
+    with open_database(settings, "doctor", migrated=False) as url:
+        if pending(url):
+            return []
+        return asyncio.run(_repair(settings, url))
+
+
+async def _repair(settings: Settings, url: str) -> list[str]:
+    configured = load({}, {**settings.model_dump(), "database_url": url})
+    async with open_resources(configured) as resources:
+        return [line async for line in repair(resources)]
 
 
 def _made(settings: Settings) -> bool:

@@ -1,5 +1,7 @@
 """`ragstone doctor`: looks at everything that can be wrong with an installation, and says how to mend it."""
 
+from typing import Annotated
+
 import typer
 
 from service.cli.exits import Exit
@@ -10,14 +12,20 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended, then check.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check the installation, whether it runs or not; exit code 1 when there is a problem.
 
     Looks at Python, settings, the data folder, disk, port, database, migrations, embedder and worker, and whether
-    ledger, vectors, keyword index and uploads of every document store agree.
+    ledger, vectors, keyword index and uploads of every document store agree. `--fix` brings indexes into step with the
+    ledger, ends what waits for a job that is gone, and removes files that belong to nobody.
     """
-    from service.cli.checks import examine
+    from service.cli.checks import examine, mend
 
+    mended = mend(settings_for(data)) if fix else []
     results = examine(settings_for(data))
     bad = [result for result in results if not result.ok]
     if as_json:
@@ -25,8 +33,10 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
             {"check": result.check, "ok": result.ok, "detail": result.detail, "remedy": result.remedy or None}
             for result in results
         ]
-        print_json({"ok": not bad, "checks": rows})
+        print_json({"ok": not bad, "mended": mended, "checks": rows})
     else:
+        for line in mended:
+            print(f"MENDED   {line}")
         for result in results:
             print(f"{'ok     ' if result.ok else 'PROBLEM'}  {result.check}: {result.detail}")
             if result.remedy:

@@ -52,3 +52,11 @@ class BlobStore(ABC):
     @abstractmethod
     def keys(self) -> AsyncIterator[str]:
         """Every key there is, in no order: how `doctor` finds orphans."""
+
+    @abstractmethod
+    async def age(self, key: str) -> float:
+        """Seconds since the blob was kept. Raises `UnknownBlob`."""
+
+    @abstractmethod
+    async def forget_unfinished(self, age: float) -> int:
+        """Remove what `put` left when its process died, where it is older than `age` seconds; says how much."""

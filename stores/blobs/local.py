@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -69,6 +70,24 @@ class LocalBlobStore(BlobStore):
                 for file in await asyncio.to_thread(_entries, folder):
                     if KEY.fullmatch(file.name):
                         yield file.name
+
+    async def age(self, key: str) -> float:
+        try:
+            return time.time() - (await asyncio.to_thread(self._file(key).stat)).st_mtime
+        except FileNotFoundError:
+            raise UnknownBlob(f"no blob {key}") from None
+
+    async def forget_unfinished(self, age: float) -> int:
+        return await asyncio.to_thread(self._forget_unfinished, time.time() - age)
+
+    def _forget_unfinished(self, before: float) -> int:
+        forgotten = 0
+        for aside in self._root.glob("*/*.part"):
+            with suppress(FileNotFoundError):  # completed meanwhile
+                if aside.stat().st_mtime < before:
+                    aside.unlink()
+                    forgotten += 1
+        return forgotten
 
 
 def _entries(folder: Path) -> list[Path]:

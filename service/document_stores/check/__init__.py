@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from service.document_stores.check import records
@@ -15,7 +15,7 @@ from stores.vector.base import UnknownCollection
 PAGE = 2_000
 """Rows that are compared at a time: memory does not grow with the document store."""
 
-REBUILD = "delete the document store and ingest its files again, or restore a backup of database and data folder"
+FIX = "run `ragstone doctor --fix`"
 
 Key = TypeVar("Key", str, int)
 
@@ -63,14 +63,17 @@ async def _check_store(resources: Resources, scope: Scope, store: records.StoreR
     subject = f"document store {store.name!r} ({store.id})"
     findings = []
     if wrong := await records.miscounted(scope, store.id):
-        findings.append(Finding(subject, f"{wrong} documents hold another number of chunks than they say", REBUILD))
+        findings.append(Finding(subject, f"{wrong} documents hold another number of chunks than they say", FIX))
     if unfinished := await records.unfinished(scope, store.id):
-        findings.append(
-            Finding(subject, f"{unfinished} chunks belong to uploads that never ended", "upload these files again")
-        )
+        findings.append(Finding(subject, f"{unfinished} chunks belong to uploads that never ended", FIX))
+    if waiting := await records.waiting(scope, store.id):
+        findings.append(Finding(subject, f"{waiting} documents wait for a job that is gone", FIX))
+    if leftover := await records.leftover_collections(scope, store.id):
+        problem = f"{len(leftover)} collections of vectors are not searched (such as {leftover[0]})"
+        findings.append(Finding(subject, problem, FIX))
     if orphans := await _vectors(resources, scope, store):
         findings += _described(orphans, subject, "vectors")
-    lexical = await _compare(_ledger_numbers(scope, store.id), _lexical_numbers(scope, store.id))
+    lexical = await _compare(ledger_numbers(scope, store.id), lexical_numbers(scope, store.id))
     findings += _described(lexical, subject, "the keyword index")
     return findings
 
@@ -88,13 +91,11 @@ def _described(difference: _Difference, subject: str, part: str) -> list[Finding
     found = []
     if difference.missing:
         example = difference.examples["missing"]
-        found.append(
-            Finding(subject, f"{difference.missing} chunks are missing from {part} (such as {example})", REBUILD)
-        )
+        found.append(Finding(subject, f"{difference.missing} chunks are missing from {part} (such as {example})", FIX))
     if difference.extra:
         example = difference.examples["extra"]
         found.append(
-            Finding(subject, f"{part}: {difference.extra} entries belong to no chunk (such as {example})", REBUILD)
+            Finding(subject, f"{part}: {difference.extra} entries belong to no chunk (such as {example})", FIX)
         )
     return found
 
@@ -114,36 +115,46 @@ def _check_blobs(kept: set[str], wanted: set[str], *, busy: bool) -> list[Findin
             Finding(
                 "uploads",
                 f"{len(orphans)} files in the data folder belong to no document (such as {min(orphans)})",
-                "they do no harm; when no upload is under way, remove them from the folder `blobs`",
+                "they do no harm, and workers remove them after a day; `ragstone doctor --fix` does after an hour",
             )
         )
     return findings
 
 
-async def _compare(ledger: AsyncIterator[Key], other: AsyncIterator[Key]) -> _Difference:
-    """Walk two ascending sequences side by side."""
-    difference = _Difference()
+async def differences(
+    ledger: AsyncIterator[Key], other: AsyncIterator[Key]
+) -> AsyncIterator[tuple[Literal["missing", "extra"], Key]]:
+    """The keys that only one of two ascending sequences has."""
     left, right = await anext(ledger, None), await anext(other, None)
     while left is not None or right is not None:
         if left is not None and left == right:
             left, right = await anext(ledger, None), await anext(other, None)
-        elif right is None or (left is not None and left < right):
-            difference.missing += 1
-            difference.examples.setdefault("missing", left)
+        elif left is not None and (right is None or left < right):
+            yield "missing", left
             left = await anext(ledger, None)
+        elif right is not None:
+            yield "extra", right
+            right = await anext(other, None)
+
+
+async def _compare(ledger: AsyncIterator[Key], other: AsyncIterator[Key]) -> _Difference:
+    difference = _Difference()
+    async for side, key in differences(ledger, other):
+        if side == "missing":
+            difference.missing += 1
         else:
             difference.extra += 1
-            difference.examples.setdefault("extra", right)
-            right = await anext(other, None)
+        difference.examples.setdefault(side, key)
     return difference
 
 
 async def _ledger_points(scope: Scope, store_id: UUID) -> AsyncIterator[str]:
-    async for number in _ledger_numbers(scope, store_id):
+    async for number in ledger_numbers(scope, store_id):
         yield point_id(number)
 
 
-async def _ledger_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
+async def ledger_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
+    """The numbers of the chunks that are indexed, as the ledger has them, ascending."""
     after = -1
     while page := await records.chunk_numbers(scope, store_id, after, PAGE):
         for number in page:
@@ -151,7 +162,8 @@ async def _ledger_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
         after = page[-1]
 
 
-async def _lexical_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
+async def lexical_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
+    """The numbers in the keyword index, ascending."""
     after = -1
     while page := await numbers(scope, store_id, after=after, limit=PAGE):
         for number in page:

@@ -1,5 +1,6 @@
 """What the check reads of the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,9 +24,13 @@ async def workspaces(connection: Connection) -> list[UUID]:
 
 
 async def blobs(connection: Connection) -> set[str]:
-    """The uploads that documents and conversations refer to, in all workspaces, deleted document stores that wait for
-    their purge too."""
-    cursor = await connection.execute("SELECT blob FROM documents WHERE blob <> '' UNION SELECT blob FROM attachments")
+    """The uploads that documents, conversations and open jobs refer to, in all workspaces, deleted document stores that
+    wait for their purge too."""
+    cursor = await connection.execute(
+        "SELECT blob FROM documents WHERE blob <> '' UNION SELECT blob FROM attachments"
+        " UNION SELECT payload ->> 'blob' FROM jobs"
+        " WHERE state IN ('queued', 'running', 'paused') AND payload ->> 'blob' IS NOT NULL"
+    )
     return {row["blob"] for row in await cursor.fetchall()}
 
 
@@ -71,6 +76,76 @@ async def unfinished(scope: Scope, store_id: UUID) -> int:
     )
     assert row is not None
     return int(row["chunks"])
+
+
+async def waiting(scope: Scope, store_id: UUID) -> int:
+    """Documents that wait for a job which is not open."""
+    row = await scope.one(
+        "SELECT count(*) AS documents FROM documents d LEFT JOIN jobs j ON j.id = d.job_id"
+        " AND j.state IN ('queued', 'running', 'paused')"
+        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND j.id IS NULL"
+        " AND d.state IN ('pending', 'leaving')",
+        store=store_id,
+    )
+    assert row is not None
+    return int(row["documents"])
+
+
+async def unfinished_chunks(scope: Scope, store_id: UUID) -> list[UUID]:
+    """The chunks that never became live."""
+    rows = await scope.all(
+        "SELECT id FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND NOT live",
+        store=store_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def give_up_waiting(scope: Scope, store_id: UUID, message: str) -> int:
+    """Documents that wait for a job which is not open fail with this reason; those that were to leave stay."""
+    return await scope.run(
+        "UPDATE documents d SET state = CASE WHEN d.state = 'leaving' AND d.error IS NULL THEN 'ready'"
+        " ELSE 'failed' END, error_code = CASE d.state WHEN 'leaving' THEN d.error_code ELSE 'worker_lost' END,"
+        " error = CASE d.state WHEN 'leaving' THEN d.error ELSE %(message)s END, updated_at = now()"
+        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND d.state IN ('pending', 'leaving')"
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id AND j.state IN ('queued', 'running', 'paused'))",
+        store=store_id,
+        message=message,
+    )
+
+
+async def recount(scope: Scope, store_id: UUID) -> int:
+    """Give documents the numbers of chunks and characters that they hold; says how many had others."""
+    return await scope.run(
+        "UPDATE documents d SET chunks = held.chunks, characters = held.characters, updated_at = now() FROM"
+        " (SELECT d.id, count(c.id) AS chunks, coalesce(sum(length(c.text)), 0) AS characters FROM documents d"
+        " LEFT JOIN chunks c ON c.document_id = d.id AND c.live WHERE d.workspace_id = %(workspace)s"
+        " AND d.store_id = %(store)s GROUP BY d.id) AS held"
+        " WHERE d.id = held.id AND (d.chunks, d.characters) IS DISTINCT FROM (held.chunks, held.characters)",
+        store=store_id,
+    )
+
+
+async def renumber(scope: Scope, store_id: UUID, ids: Sequence[UUID], numbers: Sequence[int]) -> None:
+    """Give chunks other numbers, those of their new entries in the indexes."""
+    await scope.run(
+        "UPDATE chunks c SET number = given.number FROM unnest(%(ids)s::uuid[], %(numbers)s::int[])"
+        " AS given (id, number) WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.id = given.id",
+        store=store_id,
+        ids=list(ids),
+        numbers=list(numbers),
+    )
+
+
+async def leftover_collections(scope: Scope, store_id: UUID) -> list[str]:
+    """Collections that are not searched and that no re-index fills."""
+    rows = await scope.all(
+        "SELECT c.name FROM collections c JOIN document_stores s ON s.id = c.store_id"
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.name IS DISTINCT FROM s.collection"
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = c.store_id AND j.kind = 'reindex'"
+        " AND j.state IN ('queued', 'running', 'paused')) ORDER BY c.name",
+        store=store_id,
+    )
+    return [row["name"] for row in rows]
 
 
 async def chunk_numbers(scope: Scope, store_id: UUID, after: int, limit: int) -> list[int]:

@@ -141,7 +141,8 @@ async def without_chunks(resources: Resources, workspace: UUID, space: Space) ->
     after = ""
     while page := await resources.vectors.ids(space.collection, after=after, limit=PAGE):
         async with resources.database.read(workspace) as scope:
-            known = await records.numbered(scope, space.store_id, [int(point) for point in page])
+            numbers = [int(point) for point in page if point.isascii() and point.isdigit() and len(point) <= 10]
+            known = await records.numbered(scope, space.store_id, numbers)
         chunks = {point_id(chunk.number) for chunk in known if chunk.number is not None}
         if lost := [point for point in page if point not in chunks]:
             yield lost

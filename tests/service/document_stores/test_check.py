@@ -2,12 +2,15 @@
 
 import asyncio
 import io
+import os
 from uuid import UUID
 
 import httpx
 import pytest
 
 from service.document_stores.check import check
+from service.document_stores.check.repair import repair, sweep
+from service.document_stores.records import add_collection
 from service.resources import Resources
 from service.worker.runner import Runner
 from stores.vector.base import Point
@@ -90,3 +93,102 @@ async def test_chunks_that_never_became_live_are_found(resources: Resources, col
     assert len(found) == 2
     assert "documents hold another number of chunks" in found[0]
     assert "1 chunks belong to uploads that never ended" in found[1]
+
+
+async def mended(resources: Resources) -> list[str]:
+    return [line async for line in repair(resources)]
+
+
+async def found_by(client: httpx.AsyncClient, store: UUID, query: str) -> str:
+    body = {"storeId": str(store), "query": query, "inputs": {"topK": 1}}
+    answer = await client.post("/api/v1/document-store/vectorstore/query", json=body)
+    text: str = answer.json()["docs"][0]["pageContent"]
+    return text
+
+
+async def test_a_sound_document_store_is_left_as_it_is(resources: Resources, collection: tuple[UUID, str]) -> None:
+    assert await mended(resources) == []
+
+
+async def test_vectors_are_made_anew_from_the_ledger(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    store, name = collection
+    before = await resources.vectors.get(name, await resources.vectors.ids(name))
+    await resources.vectors.drop(name)
+    assert await mended(resources) == [f"document store 'House' ({store}): made {len(before)} vectors anew"]
+    after = await resources.vectors.get(name, await resources.vectors.ids(name))
+    for old, new in zip(before, after, strict=True):
+        assert (old.id, old.metadata) == (new.id, new.metadata)
+        assert list(new.vector) == pytest.approx(list(old.vector), abs=1e-5)
+    assert await problems(resources) == []
+    assert "harbour" in await found_by(client, store, "window over the harbour")
+
+
+async def test_points_and_words_of_no_chunk_are_removed(
+    resources: Resources, collection: tuple[UUID, str], workspace: UUID
+) -> None:
+    await resources.vectors.upsert(collection[1], [Point("zzz-nobody", [1.0] + [0.0] * 383)])
+    async with resources.database.write(workspace) as scope:
+        await resources.lexical.add(scope, collection[0], ["words of nobody"])
+    assert len(await mended(resources)) == 2
+    assert await problems(resources) == []
+
+
+async def test_chunks_without_words_are_indexed_anew_and_others_stay_out(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str], workspace: UUID
+) -> None:
+    store, _ = collection
+    async with resources.database.write(workspace) as scope:
+        rows = await scope.all("SELECT number FROM chunks WHERE store_id = %(store)s ORDER BY number", store=store)
+        await resources.lexical.remove(scope, store, [row["number"] for row in rows])
+    assert await mended(resources) == [f"document store 'House' ({store}): indexed {len(rows)} chunks anew"]
+    assert await problems(resources) == []
+    assert "harbour" in await found_by(client, store, "harbour")
+
+
+async def test_what_waits_for_a_lost_job_says_so_and_leftovers_go(
+    resources: Resources, collection: tuple[UUID, str], workspace: UUID
+) -> None:
+    async with resources.database.connection() as connection:
+        await connection.execute("UPDATE chunks SET live = false WHERE position = 0")
+        await connection.execute("UPDATE documents SET state = 'pending'")
+    async with resources.database.write(workspace) as scope:
+        leftover = await add_collection(scope, collection[0], building=True)
+    await resources.vectors.create(leftover, 384)
+    assert len(await problems(resources)) == 4
+    assert len(await mended(resources)) == 4
+    assert await problems(resources) == []
+    async with resources.database.connection() as connection:
+        row = await (await connection.execute("SELECT state, error FROM documents")).fetchone()
+    assert row is not None
+    assert row["state"] == "failed"
+    assert "upload the file again" in row["error"]
+
+
+async def test_files_of_nobody_are_removed_once_they_are_old(
+    resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    kept = [key async for key in resources.blobs.keys()]  # noqa: SIM118 - no mapping
+    orphan = await resources.blobs.put(io.BytesIO(b"nobody's"), limit=100)
+    folder = resources.settings.data / "blobs" / orphan.key[:2]
+    (folder / f"{'0' * 32}.part").write_bytes(b"half")
+    assert await mended(resources) == []
+    assert await sweep(resources) == 0
+    for file in (folder / orphan.key, folder / f"{'0' * 32}.part"):
+        os.utime(file, (1, 1))
+    assert await sweep(resources) == 2
+    assert [key async for key in resources.blobs.keys()] == kept  # noqa: SIM118 - no mapping
+
+
+async def test_a_document_store_at_work_is_left_alone(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    answer = await client.post(
+        f"/api/v1/document-store/upsert/{collection[0]}",
+        files={"files": ("more.md", b"# More\n\nThere is more.", "text/markdown")},
+        headers={"Prefer": "respond-async"},
+    )
+    assert answer.status_code == 202
+    await resources.vectors.drop(collection[1])
+    assert await mended(resources) == [f"document store 'House' ({collection[0]}): left alone, a job works on it"]

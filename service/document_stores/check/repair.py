@@ -1,0 +1,157 @@
+"""Mends what the check finds: `ragstone doctor --fix`, and the part of it that workers do by themselves.
+
+The ledger is the truth: indexes are brought into step with it, never the other way round. Every step may be repeated,
+holds the locks that other writers hold, and leaves out document stores that a job works on.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from service.document_stores.check import differences, ledger_numbers, lexical_numbers, records
+from service.document_stores.indexing.fill import restore_vectors, without_chunks
+from service.document_stores.indexing.records import numbered
+from service.document_stores.indexing.texts import BATCH, index_texts
+from service.document_stores.shelf import changing
+from service.document_stores.space import EmbeddingChanged, Space, current_space, drop_collections
+from service.providers.errors import ProviderError
+from service.resources import Resources
+from stores.blobs.base import UnknownBlob
+from stores.records.database import Scope
+from stores.vector.base import UnknownCollection
+
+LOST_JOB = "The job that was to index this upload is gone; upload the file again."
+
+SETTLED_SECONDS = 3600.0
+"""Files without an owner that are younger are left alone: their upload may be under way."""
+
+SWEPT_SECONDS = 24 * 3600.0
+"""How old they are before workers remove them unasked."""
+
+
+class _Count:
+    """Counts what is made anew."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    async def note(self, _scope: Scope, count: int) -> None:
+        self.total += count
+
+    async def waiting(self) -> None:
+        """Nobody is told of pauses."""
+
+
+async def repair(resources: Resources) -> AsyncIterator[str]:
+    """Mend every document store that no job works on, and remove files that belong to nobody; yields what was mended,
+    and what could not be."""
+    async with resources.database.connection() as connection:
+        workspaces = await records.workspaces(connection)
+    for workspace in workspaces:
+        async with resources.database.read(workspace) as scope:
+            stores = await records.stores(scope)
+        for store in stores:
+            subject = f"document store {store.name!r} ({store.id})"
+            if store.busy:
+                yield f"{subject}: left alone, a job works on it"
+                continue
+            try:
+                async for done in _repair_store(resources, workspace, store):
+                    yield f"{subject}: {done}"
+            except (EmbeddingChanged, ProviderError) as error:
+                yield f"{subject}: not mended: {error.message}"
+    if swept := await sweep(resources, SETTLED_SECONDS):
+        yield f"uploads: removed {swept} files that belonged to nobody"
+
+
+async def sweep(resources: Resources, age: float = SWEPT_SECONDS) -> int:
+    """Remove files in the data folder that belong to nobody and are older than `age` seconds; says how many."""
+    swept = await resources.blobs.forget_unfinished(age)
+    old = []
+    async for key in resources.blobs.keys():
+        try:
+            if await resources.blobs.age(key) >= age:
+                old.append(key)
+        except UnknownBlob:
+            continue  # removed meanwhile
+    async with resources.database.connection() as connection:
+        wanted = await records.blobs(connection)
+    for key in old:
+        if key not in wanted:
+            await resources.blobs.delete(key)
+            swept += 1
+    return swept
+
+
+async def _repair_store(resources: Resources, workspace: UUID, store: records.StoreRow) -> AsyncIterator[str]:
+    async with changing(resources, workspace, store.id, alone=True) as shelf:
+        lost = await records.give_up_waiting(shelf.scope, store.id, LOST_JOB)
+        hidden = await records.unfinished_chunks(shelf.scope, store.id)
+        await shelf.remove(hidden)
+        recounted = await records.recount(shelf.scope, store.id)
+        leftover = await records.leftover_collections(shelf.scope, store.id)
+    if leftover:
+        await drop_collections(resources, workspace, leftover)
+        yield f"dropped {len(leftover)} collections of vectors that were not searched"
+    if lost:
+        yield f"{lost} documents waited for a job that is gone: they say so now"
+    if hidden:
+        yield f"removed {len(hidden)} chunks of uploads that never ended"
+    if recounted:
+        yield f"counted the chunks of {recounted} documents anew"
+    space = await current_space(resources, workspace, store.id)
+    if space is not None:
+        async for done in _repair_indexes(resources, workspace, space):
+            yield done
+
+
+async def _repair_indexes(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[str]:
+    """Bring vectors and words into step with the chunks that the ledger says are indexed."""
+    await _made(resources, space)
+    missing, extra = await _words(resources, workspace, space.store_id)
+    for start in range(0, len(missing), BATCH):
+        await _index_again(resources, workspace, space, missing[start : start + BATCH])
+    if missing:
+        yield f"indexed {len(missing)} chunks anew"
+    if extra:
+        async with changing(resources, workspace, space.store_id, alone=True) as shelf:
+            await shelf.forget(extra)
+        yield f"removed the words of {len(extra)} chunks that are not there"
+    restored = _Count()
+    await restore_vectors(resources, workspace, space, restored.note, restored.waiting)
+    if restored.total:
+        yield f"made {restored.total} vectors anew"
+    surplus = 0
+    async for points in without_chunks(resources, workspace, space):
+        await resources.vectors.delete(space.collection, points)
+        surplus += len(points)
+    if surplus:
+        yield f"removed {surplus} vectors that belonged to no chunk"
+
+
+async def _words(resources: Resources, workspace: UUID, store_id: UUID) -> tuple[list[int], list[int]]:
+    """The numbers that only the ledger has, and those that only the keyword index has."""
+    found: dict[str, list[int]] = {"missing": [], "extra": []}
+    async with resources.database.read(workspace) as scope:
+        async for side, number in differences(ledger_numbers(scope, store_id), lexical_numbers(scope, store_id)):
+            found[side].append(number)
+    return found["missing"], found["extra"]
+
+
+async def _index_again(resources: Resources, workspace: UUID, space: Space, numbers: Sequence[int]) -> None:
+    """Give chunks whose words are lost new numbers, in both indexes."""
+    async with changing(resources, workspace, space.store_id, alone=True) as shelf:
+        if shelf.collection != space.collection:
+            return  # re-indexed meanwhile
+        chunks = await numbered(shelf.scope, space.store_id, numbers)
+        found = await index_texts(space.embedder, [chunk.index_text for chunk in chunks], _Count().waiting)
+        await shelf.forget(numbers)
+        made = await shelf.index([(chunk.metadata, one) for chunk, one in zip(chunks, found, strict=True)])
+        await records.renumber(shelf.scope, space.store_id, [chunk.id for chunk in chunks], made)
+
+
+async def _made(resources: Resources, space: Space) -> None:
+    """Make the collection again if it is gone."""
+    try:
+        await resources.vectors.ids(space.collection, limit=1)
+    except UnknownCollection:
+        await resources.vectors.create(space.collection, (await space.embedder.fingerprint()).dimension)
