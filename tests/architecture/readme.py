@@ -21,12 +21,15 @@ from service.cli.run import VERBS
 from service.http.access import Rule
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
+from service.limits.service import value
+from service.limits.table import LIMITS
 from service.providers import chat, embedding
 from service.retrieval import RETRIEVERS
 from service.settings import PREFIX, Settings
 from stores.vector import VECTOR_STORES
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -73,6 +76,28 @@ def settings() -> str:
         for name, field in Settings.model_fields.items()
     ]
     return table(("Setting", "Default", "What it is"), rows)
+
+
+def limits() -> str:
+    """Every limit with its default."""
+    plain = Settings()
+    rows = [
+        (
+            limit.description,
+            _measured(value(limit, plain), limit.unit),
+            f"`{limit.name}`",
+            "–" if limit.fixed else f"`{PREFIX}{limit.source.upper()}`",
+        )
+        for limit in LIMITS
+    ]
+    return table(("What", "Limit", "Name in refusals", "Setting"), rows)
+
+
+def _measured(number: float, unit: str) -> str:
+    if unit == "bytes" and number >= KIB:
+        size, name = (number / MIB, "MiB") if number >= MIB else (number / KIB, "KiB")
+        return f"{size:,.10g} {name}"
+    return f"{number:,.10g} {unit}"
 
 
 def _shown(value: object) -> str:
@@ -175,6 +200,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
         verbs,
         exit_codes,
         settings,
+        limits,
         loaders,
         splitters,
         embedders,

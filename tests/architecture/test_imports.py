@@ -39,6 +39,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "uvloop": ("service/cli/*.py",),
     "pydantic": PYDANTIC,
     "pydantic_core": PYDANTIC,
+    "python_multipart": ("service/idempotency/fingerprint.py",),
     # Postgres
     "psycopg": (
         *SQL_FILES,

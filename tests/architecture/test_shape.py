@@ -44,6 +44,8 @@ UNSCOPED = {
     "service/jobs/records.py:find": "the worker is given a job's id, whosever it is",
     "service/jobs/records.py:renew": "of a job that find has found",
     "service/jobs/records.py:release": "of a job that find has found",
+    "service/jobs/records.py:forget": "housekeeping goes through all workspaces",
+    "service/idempotency/records.py": "keys belong to an API key, or to a client that has no workspace",
     "service/document_stores/check/records.py:workspaces": "the check goes through all of them",
     "service/document_stores/check/records.py:blobs": "uploads of all workspaces share one folder",
     "service/sync/records.py:clock": "one clock for all",
