@@ -173,7 +173,7 @@ NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}", "/api/v1/attachments/{c
 ALWAYS_DONE = {"/api/v1/chatmessage/abort/{chatflowid}/{chatid}"}
 """Paths that answer 200 for unknown ids: nothing runs, so nothing is left to stop (contract 1.9)."""
 
-NO_OBJECTS = {"/api/v1/components-credentials/{name}"}
+NO_OBJECTS = {"/api/v1/components-credentials/{name}", "/api/v1/node-icon/{name}"}
 """Paths whose parameter names something that is the same for everyone."""
 
 

@@ -38,10 +38,10 @@ async def describe(resources: Resources, workspace: UUID, store_id: UUID, model:
     Raises `MissingPart` without a model, `NotFound`, `Unprocessable` for a document store without chunks or a model
     that there is not here, the provider's errors.
     """
+    store = await document_stores.get(resources, workspace, store_id)
     name = (model or {}).get("name")
     if not model or not isinstance(name, str) or not name:
         raise MissingPart("selectedChatModel: is missing; give {name, inputs}")
-    store = await document_stores.get(resources, workspace, store_id)
     excerpts = []
     for loader in store.loaders[:LOADERS_READ]:
         _, chunks, _, _ = await document_stores.chunk_page(resources, workspace, store_id, loader.id, 1)

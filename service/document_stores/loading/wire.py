@@ -29,9 +29,7 @@ class LoaderBody(Body):
     id: UUID | None = Field(None, description="A saved loader")
 
     def form(self, loader: UUID | None = None) -> LoaderForm:
-        """The loader in the feature's own words; `loader` is the id in the path. Raises `MissingPart`."""
-        if loader is not None and self.id is not None and self.id != loader:
-            raise MissingPart(f"id: is {self.id}, the path names loader {loader}")
+        """The loader in the feature's own words; `loader` is the id in the path, which counts. Raises `MissingPart`."""
         component = None
         if self.loader_id:
             config = dict(self.loader_config or {})
