@@ -11,13 +11,9 @@ from service.document_stores.ledger.types import PendingChunk
 from service.document_stores.types import Component
 from stores.records.database import Scope
 
-_OF_STORE: LiteralString = " FROM chunks c WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.live"
-_OF_LOADER: LiteralString = _OF_STORE + " AND c.loader_id = %(loader)s"
-_OF_JOB: LiteralString = (
-    " FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.workspace_id = %(workspace)s"
-    " AND d.job_id = %(job)s AND c.store_id = %(store)s AND c.live"
-)
-
+_STORE: LiteralString = "FROM chunks c WHERE true"
+_LOADER: LiteralString = "FROM chunks c WHERE c.loader_id = %(loader)s"
+_JOB: LiteralString = "FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.job_id = %(job)s"
 
 _NUMBERED: LiteralString = (
     "SELECT id, document_id, number, head, text, metadata FROM chunks WHERE workspace_id = %(workspace)s"
@@ -26,11 +22,12 @@ _NUMBERED: LiteralString = (
 
 
 def _among(which: Which) -> tuple[LiteralString, dict[str, UUID]]:
+    """Where the chunks are, and the parameters of that."""
     if which.job_id is not None:
-        return _OF_JOB, {"job": which.job_id}
+        return _JOB, {"job": which.job_id}
     if which.loader_id is not None:
-        return _OF_LOADER, {"loader": which.loader_id}
-    return _OF_STORE, {}
+        return _LOADER, {"loader": which.loader_id}
+    return _STORE, {}
 
 
 def _json(value: Component | None) -> Jsonb | None:
@@ -40,8 +37,14 @@ def _json(value: Component | None) -> Jsonb | None:
 async def count(scope: Scope, store_id: UUID, which: Which, *, indexed: bool) -> int:
     """How many of the chunks are indexed, or are not."""
     among, params = _among(which)
-    state: LiteralString = " AND c.number IS NOT NULL" if indexed else " AND c.number IS NULL"
-    row = await scope.one("SELECT count(*) AS n" + among + state, store=store_id, **params)
+    row = await scope.one(
+        "SELECT count(*) AS n "
+        + among
+        + " AND c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.live"
+        + (" AND c.number IS NOT NULL" if indexed else " AND c.number IS NULL"),
+        store=store_id,
+        **params,
+    )
     return int(row["n"]) if row else 0
 
 
@@ -51,9 +54,10 @@ async def next_unindexed(
     """The next of the chunks that are not indexed, in order of their ids, after the one of an earlier page."""
     among, params = _among(which)
     rows = await scope.all(
-        "SELECT c.id, c.document_id, c.number, c.head, c.text, c.metadata"
+        "SELECT c.id, c.document_id, c.number, c.head, c.text, c.metadata "
         + among
-        + " AND c.number IS NULL AND (%(after)s::uuid IS NULL OR c.id > %(after)s) ORDER BY c.id LIMIT %(limit)s",
+        + " AND c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.live AND c.number IS NULL"
+        " AND (%(after)s::uuid IS NULL OR c.id > %(after)s) ORDER BY c.id LIMIT %(limit)s",
         store=store_id,
         after=after,
         limit=limit,

@@ -110,7 +110,8 @@ async def update_vector_store(
     CONFIGURE,
     errors=(404,),
     summary="Remove the vectors of a document store",
-    responses={200: {"description": "They are gone; the body is empty", "content": {}}},
+    response_class=Response,
+    responses={200: {"description": "They are gone; the body is empty"}},
 )
 async def delete_vectors(
     store_id: UUID,

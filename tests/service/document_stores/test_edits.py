@@ -47,7 +47,7 @@ async def test_an_edit_reaches_both_halves_of_the_search(talk: Talk, embedder: F
     response = await edit(talk, store, before, "Gamma is new.")
     assert response.status_code == 200, response.text
     page = response.json()
-    assert [chunk["pageContent"] for chunk in page["chunks"]][0] == "Gamma is new."
+    assert page["chunks"][0]["pageContent"] == "Gamma is new."
     assert (page["count"], page["chunks"][0]["id"], page["currentPage"]) == (2, before["id"], 1)
     assert page["characters"] == length - len(before["pageContent"]) + len("Gamma is new.")
     assert page["chunks"][0]["metadata"] == before["metadata"]
