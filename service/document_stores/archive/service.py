@@ -10,6 +10,7 @@ from service.document_stores.archive.writing import Draft, draft, packed, stream
 from service.errors import TooLarge, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
+from service.limits.service import check_room
 from service.resources import Resources
 from stores.blobs.base import BlobTooLarge
 
@@ -45,10 +46,11 @@ class Pulled:
 async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled, name: str | None) -> Job:
     """Keep an archive and queue the job that makes a new document store of it, which nobody sees before it is whole.
 
-    Raises `TooLarge`, and `Unprocessable` for an empty name.
+    Raises `TooLarge`, `Unprocessable` for an empty name, and what says that disk or queue are full.
     """
     if name is not None and not name.strip():
         raise Unprocessable("name: must not be empty")
+    await check_room(resources, workspace)
     limit = resources.settings.max_archive
     try:
         blob = await resources.blobs.put(cast(BinaryIO, file), limit=limit)

@@ -87,7 +87,7 @@ class OwnChunks:
         if not isinstance(value, str) or not value.strip():
             raise Unprocessable(f"{place}: must be a text that is not empty")
         if len(value) > self.settings.max_chunk_text:
-            raise TooLarge(f"{place}: max_chunk_text: more than {self.settings.max_chunk_text} characters")
+            raise TooLarge(f"max_chunk_text: {place} has more than {self.settings.max_chunk_text} characters")
         storable(place, value)
         return value
 
@@ -107,7 +107,7 @@ class OwnChunks:
             raise Unprocessable(f"{place}: nested too deeply") from None
         size = len(json.dumps(value, ensure_ascii=False).encode())
         if size > self.settings.max_metadata:
-            raise TooLarge(f"{place}: max_metadata: {size} bytes, the limit is {self.settings.max_metadata}")
+            raise TooLarge(f"max_metadata: {place} has {size} bytes, the limit is {self.settings.max_metadata}")
         return value
 
     def _id(self, place: str, value: Any) -> str:

@@ -217,8 +217,8 @@ def test_limits_are_named() -> None:
     small = load({}, {"max_request_chunks": 2, "max_chunk_text": 10, "max_metadata": 30})
     for chunks, name in (
         ([GOOD] * 3, "max_request_chunks"),
-        ([{"pageContent": "x" * 11}], "chunks[0].pageContent: max_chunk_text"),
-        ([GOOD, {"pageContent": "x", "metadata": {"long": "y" * 30}}], "chunks[1].metadata: max_metadata"),
+        ([{"pageContent": "x" * 11}], "max_chunk_text: chunks[0].pageContent"),
+        ([GOOD, {"pageContent": "x", "metadata": {"long": "y" * 30}}], "max_metadata: chunks[1].metadata"),
     ):
         with OwnChunks(small) as own, pytest.raises(TooLarge, match=re.escape(name)):
             own.take(iter(chunks))
