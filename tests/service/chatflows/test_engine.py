@@ -43,10 +43,10 @@ def test_an_unknown_ending_is_named() -> None:
 
 
 def test_an_unknown_node_that_feeds_nothing_is_no_obstacle() -> None:
-    flow = graph([node("x", "faiss", "Vector Stores")], [])
+    flow = graph([node("x", "newcomer", "Vector Stores")], [])
     assert "no chain, agent or engine ends the flow" in refused(flow)
-    nodes: list[dict[str, Any]] = [node("x", "faiss", "Vector Stores")]
-    assert "'faiss' is not supported" in refused(graph(nodes, []))
+    nodes: list[dict[str, Any]] = [node("x", "newcomer", "Vector Stores")]
+    assert "'newcomer' is not supported" in refused(graph(nodes, []))
 
 
 def test_exactly_one_ending_is_wanted() -> None:

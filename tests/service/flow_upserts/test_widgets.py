@@ -80,6 +80,11 @@ async def test_every_other_call_without_a_key_is_401(
     open_flow = await flows.make(graph())
     wrong = await flows.send(open_flow, FILE, client=anonymous, headers={**PAGE, "Authorization": "Bearer wrong"})
     assert wrong.status_code == 401
+    keyed = {**PAGE, "Origin": "https://evil.example", "Idempotency-Key": "k1"}
+    closed_flow = await flows.make(graph(), chatbotConfig='{"allowedOrigins":["https://shop.example"]}')
+    for _ in range(2):  # nothing of such a call is read, so nothing is kept of it
+        assert (await flows.send(closed_flow, FILE, client=anonymous, headers=keyed, chatId="c1")).status_code == 401
+    assert await flows.talk.rows("SELECT key FROM idempotency_keys") == []
     internal = await anonymous.post(f"{API}/vector/internal-upsert/{open_flow}", headers=PAGE)
     assert internal.status_code == 401
 

@@ -59,6 +59,24 @@ async def test_upserts_into_document_stores_are_kept_too(flows: Flows, worker: R
     assert await flows.talk.rows("SELECT id FROM upsert_history") == []
 
 
+async def test_inserts_are_kept_and_processing_is_not(flows: Flows, worker: Runner) -> None:
+    store = await flows.talk.store()
+    body = {"storeId": store, "loaderId": "plainText", "loaderName": "Text", "loaderConfig": {"text": TEXT}}
+    saved = await flows.client.post(f"{API}/document-store/loader/save", json=body)
+    processed = await flows.client.post(
+        f"{API}/document-store/loader/process/{saved.json()['id']}", json={**body, "id": saved.json()["id"]}
+    )
+    assert processed.status_code == 200, processed.text
+    assert await history(flows, store) == []
+    config = {"embeddingName": "fake", "embeddingConfig": {"dimension": 16}, "vectorStoreName": "postgres"}
+    inserted = await flows.client.post(
+        f"{API}/document-store/vectorstore/insert", json={"storeId": store, **config, "vectorStoreConfig": {}}
+    )
+    assert inserted.status_code == 200, inserted.text
+    (entry,) = await history(flows, store)
+    assert entry["result"]["numAdded"] == 1
+
+
 async def test_an_upsert_that_fails_leaves_none(flows: Flows, worker: Runner) -> None:
     store = await flows.talk.store()
     assert (await flows.talk.send(store, ("a.pdf", b"%PDF-1.4 nothing"))).status_code == 422
