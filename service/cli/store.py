@@ -1,5 +1,6 @@
-"""`ragstone store`: a document store out into an archive, and an archive in as a new document store."""
+"""`ragstone store`: a document store out into an archive, an archive in as a new one, and another embedding for one."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,12 @@ from service.cli.exits import EPILOG, CommandError, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import print_json, print_table, say
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Move document stores as archives.", epilog=EPILOG)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Move document stores, and give them another embedding.",
+    epilog=EPILOG,
+)
 
 PACKED = (".gz", ".tgz")
 """Names of archives that are packed."""
@@ -76,6 +82,59 @@ def import_store(
     print_table(columns, [(result["name"], result["storeId"], *counts)])
     if result["credentials"]:
         say("These had a credential, which archives do not hold; give them one: " + ", ".join(result["credentials"]))
+
+
+@app.command("reindex", epilog=EPILOG)
+def reindex_store(
+    store: Annotated[str, typer.Argument(help="Name or id of the document store.")],
+    embedding: Annotated[
+        str | None,
+        typer.Option(help="Embedding to change to, as openAIEmbeddings.", show_default="the configured"),
+    ] = None,
+    config: Annotated[
+        str, typer.Option(help='Its fields as JSON, such as {"modelName": "text-embedding-3-small"}.')
+    ] = "{}",
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make all vectors of a document store anew. Queries are answered from the old ones until the new are complete;
+    cancelling the job leaves the old ones whole."""
+    from service.cli.client import connect, need
+    from service.cli.uploads import follow
+
+    fields = _fields(config)
+    if fields and not embedding:
+        raise UsageProblem("--config needs --embedding: these are the fields of that embedding")
+    with connect(data, url, key) as client:
+        found = need(client.store(store), "document store", store)
+        named = {"embeddingName": embedding, "embeddingConfig": fields} if embedding else {}
+        job = client.post("/document-store/vectorstore/reindex", {"storeId": found["id"], **named})
+        ended = job if detach else follow(client, f"/jobs/{job['id']}")
+    if not detach and ended["state"] != "done":
+        raise CommandError(_reason(ended))
+    if as_json:
+        print_json(ended)
+    elif detach:
+        say(f"Job {job['id']} re-indexes {found['name']}; follow it with `ragstone jobs watch {job['id']}`.")
+    else:
+        result = ended["result"]
+        print_table(
+            ("document store", "embedding", "chunks"),
+            [(found["name"], result["embedding"], f"{result['numIndexed']:,}")],
+        )
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageProblem(f"--config is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise UsageProblem("--config must be a JSON object")
+    return fields
 
 
 def _reason(job: dict[str, Any]) -> str:
