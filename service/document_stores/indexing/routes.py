@@ -111,7 +111,12 @@ async def update_vector_store(
     errors=(404,),
     summary="Remove the vectors of a document store",
     response_class=Response,
-    responses={200: {"description": "They are gone; the body is empty"}},
+    responses={
+        200: {
+            "description": "They are gone; the body is empty",
+            "content": {"text/plain": {"schema": {"type": "string", "maxLength": 0}, "example": ""}},
+        }
+    },
 )
 async def delete_vectors(
     store_id: UUID,
