@@ -1,0 +1,159 @@
+"""Buckets and repositories that change or fail, over HTTP, with credentials."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.service.document_stores.talk import API, passages
+from tests.service.sync.keeper import Keeper, chunks, items
+from tests.stubs.github_server import GithubStub
+from tests.stubs.s3_server import S3Stub
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.fixture
+def bucket() -> Iterator[S3Stub]:
+    with S3Stub() as opened:
+        for name in ("a", "b", "c"):
+            opened.objects[f"docs/{name}.txt"] = passages(name * 3).encode()
+        yield opened
+
+
+async def credential(keeper: Keeper, name: str, values: dict[str, str]) -> str:
+    body = {"name": "Mine", "credentialName": name, "plainDataObj": values}
+    response = await keeper.talk.client.post("/api/v1/credentials", json=body)
+    assert response.status_code == 200, response.text
+    return str(response.json()["id"])
+
+
+async def over(keeper: Keeper, bucket: S3Stub, hosts: str = "127.0.0.1") -> str:
+    """A source over the bucket, with a credential for these hosts."""
+    values = {"awsKey": bucket.key, "awsSecret": bucket.secret, "allowedHosts": hosts}
+    config: dict[str, Any] = {
+        "bucketName": bucket.bucket,
+        "region": bucket.region,
+        "serverUrl": bucket.url,
+        "prefix": "docs/",
+        "credential": await credential(keeper, "awsApi", values),
+    }
+    return str((await keeper.add("s3Directory", config))["id"])
+
+
+async def test_a_bucket_is_followed_by_its_etags(keeper: Keeper, bucket: S3Stub) -> None:
+    source = await over(keeper, bucket)
+    assert chunks(await keeper.done(source)) == (3, 0, 0, 0)
+    bucket.requests.clear()
+    assert items(await keeper.done(source)) == {"listed": 3, "unchanged": 3}
+    assert len(bucket.requests) == 1  # the listing
+    bucket.objects["docs/b.txt"] = passages("bee").encode()
+    del bucket.objects["docs/c.txt"]
+    result = await keeper.done(source)
+    assert items(result) == {"listed": 2, "unchanged": 1, "fetched": 1, "claimed": 1, "left": 1}
+    assert await keeper.names() == ["docs/a.txt", "docs/b.txt"]
+    await keeper.talk.holds_together()
+
+
+async def test_a_listing_that_breaks_off_deletes_nothing_and_says_so(keeper: Keeper, bucket: S3Stub) -> None:
+    source = await over(keeper, bucket)
+    await keeper.done(source)
+    bucket.page, bucket.broken_page = 1, 2
+    bucket.objects["docs/a.txt"] = passages("ant").encode()
+    result = await keeper.done(source)
+    assert items(result) == {"listed": 1, "fetched": 1, "claimed": 1, "keptForSafety": 2}
+    assert (result["complete"], result["listingError"]["code"]) == (False, "egress_failed")
+    assert "503 SlowDown" in result["listingError"]["message"]
+    assert await keeper.names() == ["docs/a.txt", "docs/b.txt", "docs/c.txt"]
+    bucket.broken_page = 1
+    job = await keeper.run(source)
+    assert (job["state"], job["error"]["code"]) == ("failed", "egress_failed")
+    assert len(await keeper.names()) == 3
+    await keeper.talk.holds_together()
+
+
+async def test_objects_that_are_gone_when_asked_for_leave(keeper: Keeper, bucket: S3Stub) -> None:
+    config = {"bucketName": bucket.bucket, "serverUrl": bucket.url, "region": bucket.region, "keyName": "docs/a.txt"}
+    bucket.public = True
+    one = str((await keeper.add("S3", config))["id"])
+    await keeper.done(one)
+    del bucket.objects["docs/a.txt"]
+    result = await keeper.done(one)  # the only one: nothing is left, so nothing leaves unless forced
+    assert items(result) == {"listed": 1, "fetchFailures": 1, "keptForSafety": 1}
+    assert items(await keeper.done(one, force=True)) == {"listed": 1, "fetchFailures": 1, "left": 1}
+    assert await keeper.names() == []
+    await keeper.talk.holds_together()
+
+
+async def test_a_credential_goes_to_its_own_host_only(keeper: Keeper, bucket: S3Stub) -> None:
+    source = await over(keeper, bucket, hosts="s3.example.com")
+    job = await keeper.run(source)
+    assert (job["state"], job["error"]["code"]) == ("failed", "host_not_allowed")
+    assert bucket.requests == []
+
+
+async def test_a_repository_is_followed_by_its_hashes(keeper: Keeper) -> None:
+    with GithubStub() as stub:
+        stub.files |= {"README.md": passages("first").encode(), "docs/a.md": passages("second").encode()}
+        values = {"accessToken": stub.token, "allowedHosts": "127.0.0.1"}
+        config = {
+            "repoLink": f"{stub.url}/acme/handbook",
+            "recursive": True,
+            "credential": await credential(keeper, "githubApi", values),
+        }
+        source = str((await keeper.add("github", config))["id"])
+        assert chunks(await keeper.done(source)) == (2, 0, 0, 0)
+        stub.requests.clear()
+        stub.files["docs/b.md"] = stub.files.pop("docs/a.md")
+        result = await keeper.done(source)
+        assert items(result) == {"listed": 2, "unchanged": 1, "fetched": 1, "claimed": 1, "left": 1}
+        assert len(stub.requests) == 2
+        assert await keeper.names() == ["README.md", "docs/b.md"]
+    job = await keeper.run(source)  # the host is gone
+    assert (job["state"], job["error"]["status"]) == ("failed", 502)
+    await keeper.talk.holds_together()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 422, "connector"),
+        ({"connector": "plainText", "config": {}}, 422, "connector"),
+        ({"connector": "folderFiles", "config": {}}, 422, "folderPath"),
+        ({"connector": "folderFiles", "config": {"folderPath": "/etc"}}, 422, "RAGSTONE_SYNC_FOLDERS"),
+        ({"connector": "s3Directory", "config": {"bucketName": "x/y"}}, 422, "bucketName"),
+        ({"connector": "github", "config": {"repoLink": "a/b", "credential": "none"}}, 422, "credential"),
+        ({"connector": "github", "config": {"repoLink": "a/b"}, "schedule": {"every": "1s"}}, 422, "schedule.every"),
+        ({"connector": "github", "config": {"repoLink": "a/b"}, "schedule": {"cron": "x"}}, 422, "schedule.cron"),
+        (
+            {"connector": "github", "config": {"repoLink": "a/b"}, "schedule": {"cron": "0 3 * * *", "every": "1d"}},
+            422,
+            "schedule",
+        ),
+        ({"connector": "github", "config": {"repoLink": "a/b"}, "splitter": {"name": "none"}}, 422, "splitter"),
+        ({"connector": "github", "config": {"repoLink": "a/b", "metadata": "{"}}, 422, "config.metadata"),
+        ({"docId": "00000000-0000-4000-8000-000000000009"}, 404, "docId"),
+    ],
+)
+async def test_a_bad_source_is_refused_and_the_field_named(
+    keeper: Keeper, body: dict[str, Any], status: int, field: str
+) -> None:
+    response = await keeper.talk.client.post(f"{API}/store/{keeper.store}/sources", json=body)
+    assert (response.status_code, field in response.json()["message"]) == (status, True), response.text
+    assert (await keeper.talk.client.get(f"{API}/store/{keeper.store}/sources")).json() == []
+    assert (await keeper.talk.read(keeper.store))["loaders"] == []
+
+
+async def test_a_loader_that_is_there_can_be_kept_in_step_once(keeper: Keeper, bucket: S3Stub) -> None:
+    bucket.public = True
+    config = {"bucketName": bucket.bucket, "serverUrl": bucket.url, "region": bucket.region, "prefix": "docs/"}
+    made = await keeper.add("s3Directory", config, name="Papers")
+    body = {"docId": made["docId"]}
+    again = await keeper.talk.client.post(f"{API}/store/{keeper.store}/sources", json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "already_synced")
+    await keeper.talk.client.delete(f"{API}/sources/{made['id']}")
+    anew = await keeper.talk.client.post(f"{API}/store/{keeper.store}/sources", json=body)
+    assert (anew.status_code, anew.json()["name"], anew.json()["connector"]) == (200, "Papers", "s3Directory")
+    assert chunks(await keeper.done(anew.json()["id"])) == (3, 0, 0, 0)
+    listed = (await keeper.talk.client.get(f"{API}/store/{keeper.store}/sources")).json()
+    assert [(item["id"], item["documents"]) for item in listed] == [(anew.json()["id"], 3)]
