@@ -7,7 +7,7 @@ import httpx
 import pytest
 from psycopg import OperationalError
 
-from service.upsert_history import service
+from service.upsert_history import records, service
 from service.worker import postgres
 from service.worker.runner import Runner
 from tests.service.chatflows.flows import node
@@ -87,8 +87,8 @@ async def test_an_upsert_whose_end_is_lost_leaves_one_entry(
     flows: Flows, worker: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The entry belongs to the transaction that ends the job: when that is lost, both are."""
-    insert = service.records.insert
-    lost = []
+    insert = records.insert
+    lost: list[bool] = []
 
     async def losing(*args: Any, **options: Any) -> None:
         await insert(*args, **options)
@@ -96,7 +96,7 @@ async def test_an_upsert_whose_end_is_lost_leaves_one_entry(
             lost.append(True)
             raise OperationalError("the connection was lost")
 
-    monkeypatch.setattr(service.records, "insert", losing)
+    monkeypatch.setattr(records, "insert", losing)
     monkeypatch.setattr(postgres, "AGAIN_SECONDS", 0)
     flow = await flows.make(filled(loader("plainText", text=TEXT), embedding=fake()))
     location = (await flows.send(flow, headers={"Prefer": "respond-async"})).headers["Location"]
