@@ -16,6 +16,7 @@ from uuid import UUID
 
 from loaders.base import Failure, LoaderError, Source
 from loaders.splitters.base import SplitterError
+from service.document_stores.cleanup import Cleanup
 from service.document_stores.indexing.texts import BATCH, index_chunks, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
@@ -23,7 +24,6 @@ from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.recipe import Recipe, plan
-from service.document_stores.record_managers import Cleanup
 from service.document_stores.shelf import Indexed, Revision, Shelf, changing
 from service.document_stores.space import Space
 from service.errors import TooLarge

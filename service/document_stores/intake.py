@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from loaders.splitters import splitter as make_splitter
 from loaders.splitters.base import SplitterError
 from service.document_stores import records
+from service.document_stores.cleanup import Cleaning, Cleanup, cleaning_of, merged
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading.errands import Errand
@@ -20,7 +21,6 @@ from service.document_stores.loading.mapping import is_remote, reading
 from service.document_stores.loading.sources import own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe
-from service.document_stores.record_managers import Cleaning, Cleanup, cleaning_of, merged
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable

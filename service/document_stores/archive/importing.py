@@ -16,8 +16,8 @@ from service.document_stores.archive import records
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
 from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
+from service.document_stores.cleanup import RECORD_MANAGERS
 from service.document_stores.ledger.types import indexed, masked
-from service.document_stores.record_managers import RECORD_MANAGERS
 from service.document_stores.shelf import Indexed, Shelf
 from service.document_stores.types import Component
 from service.errors import NotFound

@@ -4,11 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 
 from service.document_stores.archive.tar import BadArchive, Member, members
 from service.document_stores.archive.wire import (
@@ -19,9 +18,11 @@ from service.document_stores.archive.wire import (
     DocumentLine,
     LoaderLine,
     Manifest,
+    Shape,
+    shaped,
 )
 from service.document_stores.own_chunks.spool import storable
-from service.errors import Unprocessable, describe_validation
+from service.errors import Unprocessable
 
 SMALL = 64 * 1024 * 1024
 """Most bytes of a manifest, of checksums, of a line of loaders or documents."""
@@ -33,8 +34,6 @@ MOST_IN_PART = 10_000
 """Chunks in one part."""
 
 BLOB = re.compile(r"blobs/[0-9a-f]{64}")
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,6 @@ def _json(place: str, text: bytes) -> object:
 
 def _shaped(shape: type[Shape], value: object, place: str) -> Shape:
     try:
-        return shape.model_validate(value)
-    except ValidationError as error:
-        found = describe_validation([dict(item) for item in error.errors()])
-        raise BadArchive(f"{place}: {found.removeprefix('Invalid request. ')}") from None
+        return shaped(shape, value)
+    except ValueError as error:
+        raise BadArchive(f"{place}: {error}") from None

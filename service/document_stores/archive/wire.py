@@ -1,11 +1,12 @@
 """What the members of an archive hold (see FORMAT.md), and what the routes answer."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.errors import describe_validation
 from service.http.wire import Wire
 from service.jobs.types import Job
 
@@ -113,6 +114,18 @@ class Checksums(_Line):
 
     members: dict[str, Hash]
     blobs: Count
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def shaped(shape: type[Shape], value: object) -> Shape:
+    """The value in its shape. Raises `ValueError` that says what does not fit."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        found = describe_validation([dict(item) for item in error.errors()])
+        raise ValueError(found.removeprefix("Invalid request. ")) from None
 
 
 class ImportResult(Wire):

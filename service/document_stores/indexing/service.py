@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from service.document_stores import records as store_rows
+from service.document_stores.cleanup import cleaning_of
 from service.document_stores.indexing import records
 from service.document_stores.intake import check_components
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.record_managers import cleaning_of
 from service.document_stores.service import get
 from service.document_stores.shelf import Shelf, changing
 from service.document_stores.space import check_space, drop_collections, embedder_of, fingerprint_of

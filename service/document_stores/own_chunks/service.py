@@ -6,9 +6,9 @@ from uuid import UUID
 
 from service.document_stores import records as stores
 from service.document_stores import service
+from service.document_stores.cleanup import cleaning_of, merged
 from service.document_stores.own_chunks import LOADER, MIME
 from service.document_stores.own_chunks.spool import OwnChunks
-from service.document_stores.record_managers import cleaning_of, merged
 from service.document_stores.space import DEFAULT_EMBEDDING, embedder_of, fingerprint_of
 from service.document_stores.types import Component, Upload, Upsert
 from service.errors import NotFound, Unprocessable
