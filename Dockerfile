@@ -13,6 +13,12 @@ RUN python -m venv /opt/ragstone \
 FROM python:3.12-slim
 RUN useradd --uid 10001 --home-dir /home/ragstone --create-home --shell /usr/sbin/nologin ragstone \
     && install -d -o ragstone -g ragstone -m 0700 /data
+# Debian packages of the program that reads pictures and scanned pages, further languages too (tesseract-ocr-deu); may
+# be empty
+ARG TESSERACT="tesseract-ocr"
+RUN if [ -n "$TESSERACT" ]; then \
+        apt-get update && apt-get install -y --no-install-recommends $TESSERACT && rm -rf /var/lib/apt/lists/*; \
+    fi
 COPY --from=build /opt/ragstone /opt/ragstone
 ENV PATH=/opt/ragstone/bin:$PATH \
     PYTHONUNBUFFERED=1 \
