@@ -28,8 +28,9 @@ _UNREADABLE = frozenset(
     }
 )  # fmt: skip
 
-_CODE_MIMES = frozenset(LOADERS["code"].mimes)
-_MIMES = frozenset(mime for row in LOADERS.values() for mime in row.mimes) - _CODE_MIMES
+_BESIDE = frozenset({*LOADERS["code"].mimes, *LOADERS["image"].mimes})
+"""What sites are made of beside their documents."""
+_MIMES = frozenset(mime for row in LOADERS.values() for mime in row.mimes) - _BESIDE
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 

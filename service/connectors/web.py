@@ -147,7 +147,7 @@ class WebPages(Connector):
 
 
 class RenderedPages(WebPages):
-    """The scrapers that drive a browser in Flowise. Here the pages are read as they are served: scripts are not run."""
+    """Pages of the web as they are served: Flowise's browser scrapers without the browser, so scripts are not run."""
 
 
 class GitBookOptions(ConnectorOptions):

@@ -363,4 +363,4 @@ def _origin(url: "httpx2.URL") -> tuple[str, bytes, int]:
 
 
 def _too_large(url: "httpx2.URL", limit: int) -> EgressTooLarge:
-    return EgressTooLarge(f"'{url.host}' answers with more than {limit} bytes ({PREFIX}EGRESS_MAX_BYTES).")
+    return EgressTooLarge(f"egress_max_bytes: '{url.host}' answers with more than {limit} bytes.")

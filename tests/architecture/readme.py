@@ -18,6 +18,8 @@ from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Step
 from service.cli.exits import MEANING
 from service.cli.run import VERBS
+from service.connectors import CONNECTORS
+from service.connectors.base import Connector
 from service.http.access import Rule
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
@@ -117,6 +119,16 @@ def loaders() -> str:
         for name, row in LOADERS.items()
     ]
     return table(("Loader", "Format", "Suffixes", "Flowise's names"), rows)
+
+
+def connectors() -> str:
+    """Where remote documents come from."""
+    rows = []
+    for name, target in CONNECTORS.items():
+        found: type[Connector] = resolve_name(target)
+        fields = [item.alias or field for field, item in found.Options.model_fields.items()]
+        rows.append((f"`{name}`", sentence(found), code(fields)))
+    return table(("Loader", "What it brings", "Fields"), rows)
 
 
 def splitters() -> str:

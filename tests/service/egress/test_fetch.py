@@ -80,7 +80,7 @@ async def test_a_small_answer_that_unpacks_to_a_large_one_is_stopped(
         bomb = gzip.compress(bomb, compresslevel=1)
     site["/"] = Answer(bomb, headers={"Content-Encoding": ", ".join(["gzip"] * packings)})
     sink = BytesIO()
-    with pytest.raises(EgressTooLarge, match="RAGSTONE_EGRESS_MAX_BYTES"):
+    with pytest.raises(EgressTooLarge, match="egress_max_bytes"):
         await egress.fetch(f"{site.url}/", sink=sink)
     assert len(sink.getvalue()) <= 2 * MIB
 
