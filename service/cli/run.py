@@ -20,6 +20,7 @@ VERBS = {
     "key": "service.cli.key:app",
     "ingest": "service.cli.ingest:app",
     "jobs": "service.cli.jobs:app",
+    "sync": "service.cli.sync:app",
     "search": "service.cli.search:app",
     "store": "service.cli.store:app",
     "ask": "service.cli.ask:app",
