@@ -14,7 +14,7 @@ OVERLAP = Field(
 HEADERS = {"disabled": "Disabled", **{f"h{level}": f"Headings of level {level}" for level in range(1, 7)}}
 LANGUAGES = (
     "cpp", "go", "java", "js", "php", "proto", "python", "rst", "ruby", "rust", "scala", "swift", "markdown", "latex",
-    "html", "sol", "ts", "csharp", "kotlin", "c", "lua", "perl", "haskell", "elixir", "powershell", "cobol",
+    "html", "sol", "ts", "csharp", "kotlin", "c", "lua", "haskell", "elixir", "powershell", "cobol",
 )  # fmt: skip
 ENCODINGS = ("gpt2", "r50k_base", "p50k_base", "p50k_edit", "cl100k_base", "o200k_base")
 

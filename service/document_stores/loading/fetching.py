@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from uuid import UUID, uuid4
 
 from service.connectors import open_connector
-from service.connectors.base import Connector, Got, Item, Known
+from service.connectors.base import Connector, Gone, Got, Item, Known
 from service.document_stores import records as stores
 from service.document_stores.ingest import Outcome
 from service.document_stores.ledger import records as ledger
@@ -120,7 +120,7 @@ class Fetching:
             await self._fetch(connector, item, held)
         except ServiceError as error:
             self.failed.append(_failure(item.name, error))
-            if isinstance(error, EgressFailed) and error.answer in GONE and (held is not None or not first):
+            if _is_gone(error) and (held is not None or not first):
                 self._listed.discard(item.source)
             else:
                 await self._fail(item, error)
@@ -245,6 +245,10 @@ async def _ended(tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_gone(error: ServiceError) -> bool:
+    return isinstance(error, Gone) or (isinstance(error, EgressFailed) and error.answer in GONE)
 
 
 def _failure(name: str, error: ServiceError) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from loaders import DETECT, canonical
 from loaders.base import LoaderError
+from service.connectors import canonical as connector_name
 from service.connectors import open_connector
 from service.document_stores.loading.files import FILE_FIELDS
 from service.document_stores.types import Component
 from service.errors import Unprocessable
 from service.nodes import service as nodes
+from service.nodes.types import Node
 from service.resources import Resources
 
 NO_OPTIONS = FILE_FIELDS | {
@@ -37,7 +39,7 @@ class Reading:
 def reading(resources: Resources, workspace: UUID, component: Component) -> Reading:
     """How a configured loader reads. Raises `Unprocessable` naming the field, and what there is for an unknown name."""
     config = component.config
-    node = nodes.find(component.name)
+    node = _node(component.name)
     if node is not None:
         nodes.check(node, config, "loader.config")
     omit = _omitted(config.get("omitMetadataKeys"))
@@ -48,6 +50,11 @@ def reading(resources: Resources, workspace: UUID, component: Component) -> Read
         return Reading(connector.loader, _set({**connector.loader_options, **_usage(config), **_set(asked)}), omit)
     options = {key: value for key, value in config.items() if key not in NO_OPTIONS}
     return Reading(_loader(component.name), _set({**_usage(config), **options}), omit)
+
+
+def _node(name: str) -> Node | None:
+    """The component of a name; short names of connectors stand for them."""
+    return nodes.find(connector_name(name) or name)
 
 
 def _loader(name: str) -> str:
@@ -70,7 +77,7 @@ def _check_credential(value: Any) -> None:
 
 def is_remote(component: str) -> bool:
     """Whether a loader fetches what it loads."""
-    node = nodes.find(component)
+    node = _node(component)
     return node is not None and node.connector
 
 
