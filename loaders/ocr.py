@@ -68,7 +68,7 @@ def check_pixels(source: Source, width: int, height: int) -> None:
     if width * height > source.ocr.most_pixels:
         raise LoaderError(
             Failure.TOO_LARGE,
-            f"The picture has {width} x {height} pixels; more than {source.ocr.most_pixels} are not read.",
+            f"ocr_pixels: the picture has {width} x {height} pixels, more than {source.ocr.most_pixels}.",
         )
 
 
