@@ -84,7 +84,9 @@ async def waiting(scope: Scope, store_id: UUID) -> int:
         "SELECT count(*) AS documents FROM documents d LEFT JOIN jobs j ON j.id = d.job_id"
         " AND j.state IN ('queued', 'running', 'paused')"
         " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND j.id IS NULL"
-        " AND d.state IN ('pending', 'leaving')",
+        " AND d.state IN ('pending', 'leaving')"
+        " AND NOT (d.state = 'leaving' AND d.job_id IS NULL"  # taken off a loader that was saved: until it is processed
+        " AND EXISTS (SELECT 1 FROM loaders l WHERE l.id = d.loader_id AND l.draft))",
         store=store_id,
     )
     assert row is not None
@@ -107,7 +109,9 @@ async def give_up_waiting(scope: Scope, store_id: UUID, message: str) -> int:
         " ELSE 'failed' END, error_code = CASE d.state WHEN 'leaving' THEN d.error_code ELSE 'worker_lost' END,"
         " error = CASE d.state WHEN 'leaving' THEN d.error ELSE %(message)s END, updated_at = now()"
         " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s AND d.state IN ('pending', 'leaving')"
-        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id AND j.state IN ('queued', 'running', 'paused'))",
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id AND j.state IN ('queued', 'running', 'paused'))"
+        " AND NOT (d.state = 'leaving' AND d.job_id IS NULL"  # taken off a loader that was saved: until it is processed
+        " AND EXISTS (SELECT 1 FROM loaders l WHERE l.id = d.loader_id AND l.draft))",
         store=store_id,
         message=message,
     )

@@ -23,7 +23,7 @@ PASSAGES: dict[str, Any] = {
 
 UNFINISHED = """
     SELECT 'hidden' AS what, id FROM chunks WHERE NOT live
-    UNION ALL SELECT state, id FROM documents WHERE state IN ('pending', 'leaving')
+    UNION ALL SELECT state, id FROM documents WHERE state = 'pending' OR (state = 'leaving' AND job_id IS NOT NULL)
     UNION ALL SELECT 'doubled', document_id FROM chunks GROUP BY document_id, position HAVING count(*) > 1
 """
 """What must not be there when no job is open."""
