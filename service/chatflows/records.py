@@ -101,8 +101,6 @@ async def delete(scope: Scope, flow_id: UUID) -> int:
     """Remove a flow with its messages; how many went."""
     row = await scope.one(
         "WITH gone AS (DELETE FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING id),"
-        " history AS (DELETE FROM upsert_history WHERE workspace_id = %(workspace)s"
-        " AND chatflow_id IN (SELECT id FROM gone)),"
         " told AS (SELECT pg_notify(%(channel)s, id::text) FROM gone)"
         " SELECT count(*) AS affected FROM gone, told",
         id=flow_id,

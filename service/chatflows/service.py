@@ -82,6 +82,7 @@ async def delete(resources: "Resources", workspace: UUID, flow_id: UUID) -> int:
     # these know the resources, which know chatflows
     from service.attachments.service import leave
     from service.document_stores.service import delete_owned
+    from service.upsert_history.service import drop
 
     async with resources.database.write(workspace) as scope:
         affected = await records.delete(scope, flow_id)
@@ -89,6 +90,7 @@ async def delete(resources: "Resources", workspace: UUID, flow_id: UUID) -> int:
             raise missing(flow_id)
         await delete_owned(scope, resources, flow_id)
         await leave(scope, resources, flow_id)
+        await drop(scope, flow_id)  # last: no job can add to it any more
     return affected
 
 

@@ -85,3 +85,10 @@ async def delete(scope: Scope, entries: Sequence[UUID], target: UUID | None) -> 
         target=target,
     )
     return [row["id"] for row in rows]
+
+
+async def drop(scope: Scope, target: UUID) -> None:
+    """Remove every entry of a chatflow."""
+    await scope.run(
+        "DELETE FROM upsert_history WHERE workspace_id = %(workspace)s AND chatflow_id = %(target)s", target=target
+    )

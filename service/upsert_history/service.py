@@ -68,6 +68,11 @@ async def forget(database: Database, workspace: UUID, entries: Sequence[UUID], t
     return len(gone)
 
 
+async def drop(scope: Scope, target: UUID) -> None:
+    """Forget the upserts of a chatflow, in the transaction that deletes it and after its jobs were cancelled there."""
+    await records.drop(scope, target)
+
+
 async def _check(scope: Scope, target: UUID) -> None:
     if not await records.exists(scope, target):
         raise NotFound(f"Chatflow {target} not found, and no document store of this id either")

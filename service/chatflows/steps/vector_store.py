@@ -17,6 +17,7 @@ from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.types import Passage
 from service.document_stores.types import Owner
 from service.errors import NotFound
+from stores.vector.filters import parse
 
 CHAT = "flowise_chatId"
 """Metadata field of what a conversation brought along: only that conversation finds it."""
@@ -41,7 +42,10 @@ class FilteredOptions(VectorStoreOptions):
     @field_validator("pg_metadata_filter", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
+        found = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, dict) and found:
+            parse(found)
+        return found
 
 
 class VectorStore(RetrieverStep):

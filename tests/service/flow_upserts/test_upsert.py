@@ -203,6 +203,23 @@ async def test_a_flow_without_a_vector_store_says_so(flows: Flows) -> None:
     assert refused.json()["code"] == "no_vector_store"
 
 
+async def test_a_filter_of_the_node_is_in_force_and_checked(flows: Flows, worker: Runner) -> None:
+    def graph(chosen: str) -> str:
+        loaders = (
+            loader("plainText", "hr", text="Leave is 30 days.", metadata='{"team": "hr"}'),
+            loader("plainText", "it", text="Leave is 25 days.", metadata='{"team": "it"}'),
+        )
+        return filled(*loaders, stores={"store_0": ("postgres", {"pgMetadataFilter": chosen})}, embedding=fake())
+
+    flow = await flows.make(graph('{"team": "it"}'))
+    assert (await flows.upsert(flow))["numAdded"] == 2
+    assert await flows.ask(flow, "How many days of leave?") == ["Leave is 25 days."]
+    bad = await flows.make(graph('{"team": {"$near": 1}}'))
+    refused = await flows.client.post(f"{API}/prediction/{bad}", json={"question": "How many days?"})
+    assert refused.status_code == 422
+    assert all(word in refused.json()["message"] for word in ("store_0", "pgMetadataFilter", "$near"))
+
+
 async def test_nothing_to_upsert_is_said(flows: Flows) -> None:
     flow = await flows.make(filled(loader("textFile", txtFile='FILE-STORAGE::["../../etc/passwd"]')))
     refused = await flows.send(flow)
@@ -321,6 +338,7 @@ async def test_a_documentstore_of_a_node_is_no_part_of_the_list_and_goes_with_it
     await flows.talk.holds_together()
     assert await flows.talk.rows("SELECT id FROM document_stores") == []
     assert await flows.talk.rows("SELECT id FROM chunks") == []
+    assert await flows.talk.rows("SELECT id FROM upsert_history") == []
     assert [key async for key in flows.talk.resources.blobs.keys()] == []  # noqa: SIM118
 
 
