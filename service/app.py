@@ -12,6 +12,7 @@ from service.errors import install_error_handlers
 from service.http.bodies import install_disconnects
 from service.http.middleware import install_middleware
 from service.http.openapi import Application
+from service.http.outages import install_outages
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
 from service.resources import Resources, open_resources
@@ -49,6 +50,7 @@ def create_app(settings: Settings, opened: AbstractAsyncContextManager[Resources
     )
     install_error_handlers(app)
     install_disconnects(app)
+    install_outages(app)
     install_middleware(app, settings)
     for row in ROUTERS.values():
         routes: Routes = resolve_name(row)

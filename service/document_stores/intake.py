@@ -323,6 +323,7 @@ async def submit(
     `history` goes into the upsert history when the job is done."""
     first = parts[0][0]
     await first.lock(scope)
+    await jobs.check_room(scope, first.resources.settings.max_queued_jobs)  # others may have come in meanwhile
     job = await jobs.reserve(scope, uuid4(), "ingest", store_id=first.store_id)
     loaders, unneeded, remote = [], [], []
     for intake, uploads in parts:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -77,36 +76,42 @@ class Runner:
                 delete_jobs="successful",
             )
         )
-        watch = asyncio.create_task(self._watch_over_jobs())
+        watch = asyncio.create_task(self._every(STALLED_SECONDS / 2, self._watch_over_jobs))
+        tidy = asyncio.create_task(self._every(TIDY_SECONDS, self._tidy))
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
             died = worker.done() and not stop.is_set()
         finally:
-            for task in (watch, stopped, worker):
+            for task in (watch, tidy, stopped, worker):
                 task.cancel()
-            await asyncio.gather(watch, stopped, worker, return_exceptions=True)
+            await asyncio.gather(watch, tidy, stopped, worker, return_exceptions=True)
         if died:
             raise RuntimeError("The queue's worker ended by itself; the log has the reason")
 
-    # Jobs that somebody else dropped
+    # What is due, and jobs that somebody else dropped
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work again and again, whatever becomes of it; the first time soon after the start."""
+        await asyncio.sleep(STALLED_SECONDS / 2)
+        while True:
+            try:
+                await work()
+            except OUT_OF_REACH as error:
+                log.warning("Cannot look after the jobs: %s", error)
+            except Exception:
+                log.exception("Looking after the jobs failed")
+            await asyncio.sleep(seconds)
+
+    async def _tidy(self) -> None:
+        await keep_house(self._resources)
 
     async def _watch_over_jobs(self) -> None:
-        tidy = -TIDY_SECONDS
-        while True:
-            await asyncio.sleep(STALLED_SECONDS / 2)
-            try:
-                if (now := time.monotonic()) - tidy >= TIDY_SECONDS:
-                    await keep_house(self._resources)
-                    tidy = now
-                await queue_due(self._resources)
-                freed = await self._queue.free_stalled(STALLED_SECONDS) + await self._queue_forgotten()
-                await self._queue.forget_old()
-            except OUT_OF_REACH as error:
-                log.warning("Cannot look for jobs that were dropped: %s", error)
-                continue
-            if freed:
-                log.warning("Took %d job(s) from workers that no longer answer", freed)
+        await queue_due(self._resources)
+        freed = await self._queue.free_stalled(STALLED_SECONDS) + await self._queue_forgotten()
+        await self._queue.forget_old()
+        if freed:
+            log.warning("Took %d job(s) from workers that no longer answer", freed)
 
     async def _queue_forgotten(self) -> int:
         """Queue open jobs again that the queue has lost; says how many."""

@@ -26,7 +26,7 @@ from service.providers import chat, embedding
 from service.providers.embedding.base import Embedder
 from service.retrieval import RETRIEVERS
 from service.retrieval.base import Retriever
-from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, JOBS, SCHEDULES
+from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, HOUSEKEEPING, JOBS, RETRY, SCHEDULES
 from stores.blobs import BLOB_STORES
 from stores.blobs.base import BlobStore
 from stores.vector import VECTOR_STORES
@@ -81,6 +81,8 @@ TABLES = [
     Table("aftermaths of jobs", AFTERMATH),
     Table("jobs' conclusions", CONCLUDE),
     Table("jobs' ways to give up", GIVE_UP),
+    Table("jobs' ways to be retried", RETRY),
+    Table("housekeeping", HOUSEKEEPING),
     Table("schedules", SCHEDULES),
     Table("routers", ROUTERS, Routes),
     Table("verbs", VERBS),
@@ -93,6 +95,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("jobs with an aftermath", dict(zip(AFTERMATH, AFTERMATH, strict=True)), set(JOBS)),
     ("jobs with a conclusion", dict(zip(CONCLUDE, CONCLUDE, strict=True)), set(JOBS)),
     ("jobs that can give up", dict(zip(GIVE_UP, GIVE_UP, strict=True)), set(JOBS)),
+    ("jobs that are retried in parts", dict(zip(RETRY, RETRY, strict=True)), set(JOBS)),
     ("connectors by short names", CONNECTOR_ALIASES, set(CONNECTORS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
 ]

@@ -1,6 +1,10 @@
 """Every limit can be read, and whoever crosses one is told which."""
 
+import asyncio
 import json
+import os
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -131,3 +135,33 @@ async def test_the_document_names_the_header_of_every_write(app: FastAPI) -> Non
         for method, operation in item.items():
             names = [parameter["name"] for parameter in operation.get("parameters", ())]
             assert ("Idempotency-Key" in names) == (method in ("post", "put", "patch", "delete")), operation
+
+
+async def test_many_small_uploads_at_once_are_taken_or_told_to_wait_and_leave_no_descriptors(talk: Talk) -> None:
+    store = await talk.store()
+    limit(talk.resources, max_queued_jobs=50)
+
+    async def upload(number: int) -> int:
+        response = await talk.send(store, (f"{number}.txt", "Small."), headers={"Prefer": "respond-async"})
+        return response.status_code
+
+    await asyncio.gather(*(upload(number) for number in range(20)))
+    before = len(os.listdir("/proc/self/fd"))
+    answers = Counter(await asyncio.gather(*(upload(number) for number in range(20, 220))))
+    assert set(answers) <= {202, 429, 503}, answers
+    assert answers[429] > 50, answers
+    assert len(await talk.documents(store)) == 20 + answers[202]
+    assert len([key async for key in talk.resources.blobs.keys()]) == 20 + answers[202]  # noqa: SIM118
+    assert len(os.listdir("/proc/self/fd")) <= before + 5
+
+
+async def test_a_database_that_has_too_much_to_do_asks_to_come_back(talk: Talk) -> None:
+    pool = talk.resources.database.pool
+    pool.timeout = 0.2
+    async with AsyncExitStack() as busy:
+        for _ in range(pool.max_size):
+            await busy.enter_async_context(talk.resources.database.connection())
+        response = await talk.client.get(f"{API}/store")
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+    assert (await talk.client.get(f"{API}/store")).status_code == 200

@@ -226,6 +226,26 @@ async def test_a_job_of_a_worker_without_heartbeat_is_freed_once(resources: Reso
     assert await queue.free_stalled(10) == 0
 
 
+async def test_a_chore_that_fails_ends_nothing(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    async def chore() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise ZeroDivisionError
+        if len(runs) == 2:
+            raise OperationalError("away")
+
+    monkeypatch.setattr(running, "STALLED_SECONDS", 0.0)
+    task = asyncio.create_task(Runner(resources)._every(0.01, chore))
+    async with asyncio.timeout(10):
+        while len(runs) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+
 async def test_a_job_of_an_unknown_kind_says_so(resources: Resources, workspace: UUID) -> None:
     async with resources.database.write(workspace) as scope:
         job = await jobs.submit(scope, resources.queue, "juggling")
