@@ -11,6 +11,10 @@ from loaders.base import Failure, LoaderError
 
 _BLOCK = 1 << 16
 _XML_HEAD = 4096
+_END_BYTES = (1 << 16) + 200
+"""Where the end record stands, before a comment of any length."""
+_MOST_DIRECTORY = 8 * 1024 * 1024
+"""Some hundred thousand entries: reading more takes seconds and hundreds of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,27 @@ class ArchiveLimits:
     ratio: int = 200
     free_bytes: int = 4 * 1024 * 1024
     """Below this many unpacked bytes the ratio does not matter."""
+
+
+def check_directory(file: BinaryIO) -> None:
+    """Refuses an archive whose directory is too large to be read; its end record says how large it is.
+
+    Raises `LoaderError(TOO_LARGE)`.
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(max(0, size - _END_BYTES))
+    tail = file.read()
+    end, wide = tail.rfind(b"PK\5\6"), tail.rfind(b"PK\6\6")
+    found = 0
+    if end >= 0 and len(tail) >= end + 16:
+        found = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if wide >= 0 and len(tail) >= wide + 48:
+        found = max(found if found < 0xFFFFFFFF else 0, int.from_bytes(tail[wide + 40 : wide + 48], "little"))
+    file.seek(0)
+    if _MOST_DIRECTORY < found <= size:
+        raise LoaderError(
+            Failure.TOO_LARGE, f"The archive's list of entries has {found} bytes, more than {_MOST_DIRECTORY}."
+        )
 
 
 def check(file: Path | BinaryIO, limits: ArchiveLimits | None = None, *, doctypes: bool = False) -> frozenset[str]:
@@ -36,6 +61,11 @@ def check(file: Path | BinaryIO, limits: ArchiveLimits | None = None, *, doctype
     """
     limits = limits or ArchiveLimits()
     try:
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                check_directory(opened)
+        else:
+            check_directory(file)
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             _check_declared(entries, _size(file), limits)

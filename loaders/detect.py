@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from typing import Final
 
-from loaders import LOADERS, csv, image, ole, readable
+from loaders import LOADERS, archives, csv, image, ole, readable
 from loaders.base import Failure, LoaderError, Source
 from loaders.unicode import clean, decode, encoding_of, is_binary
 
@@ -89,9 +89,11 @@ def named(source: Source) -> str:
 
 def _archive(source: Source, head: bytes) -> str:
     try:
-        with source.open() as file, zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            declared = archive.read("mimetype")[:200].decode("ascii", "replace") if "mimetype" in names else ""
+        with source.open() as file:
+            archives.check_directory(file)
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+                declared = archive.read("mimetype")[:200].decode("ascii", "replace") if "mimetype" in names else ""
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         # The directory stands at the end, so a broken-off archive only shows the names of its first parts.
         if named(source) in _ARCHIVES:
