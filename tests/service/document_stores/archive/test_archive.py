@@ -4,11 +4,15 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.document_stores.archive.service import Pulled, take_in
+from service.errors import TooLarge
 from service.providers.embedding.fake import FakeEmbedder
 from service.settings import Settings, load
 from tests.service.document_stores.talk import API, Talk, passages
@@ -250,3 +254,26 @@ class TestInMemory:
         assert answer["numEmbedded"] == 1
         assert (await talk.end(f"/api/v1/jobs/{answer['fillJobId']}"))["state"] == "done"
         assert len(await talk.query(answer["storeId"], "Alpha Beta Gamma", topK=10)) == 3
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(talk: Talk) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 100_000
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await take_in(talk.resources, talk.workspace, Pulled(broken()), None)
+    kept = list((talk.resources.settings.data / "blobs").rglob("*"))
+    assert [file for file in kept if file.is_file()] == []
+    assert await talk.rows("SELECT id FROM document_stores") == []
+
+
+async def test_archives_have_a_limit_of_their_own(talk: Talk) -> None:
+    small = talk.resources.settings.model_copy(update={"max_archive": 1000})
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 400
+
+    with pytest.raises(TooLarge, match="max_archive"):
+        await take_in(replace(talk.resources, settings=small), talk.workspace, Pulled(pieces()), None)

@@ -283,6 +283,12 @@ async def test_metadata_come_back_as_they_went_in(talk: Talk, worker: Runner) ->
         found += [json.loads(chunk["metadata"]) for chunk in (await talk.chunks(store, page=page))["chunks"]]
     for number, (case, got) in enumerate(zip(cases, found, strict=True)):
         assert plain(got) == plain({"source": "faq", "chunkId": str(number), **case})
+    archive = (await talk.client.get(f"{API}/store/{store}/export")).content
+    copy = (await talk.client.post(f"{API}/import", content=archive)).json()["storeId"]
+    for page in range(1, len(cases) // 50 + 2):
+        there = (await talk.chunks(copy, page=page))["chunks"]
+        for chunk, got in zip(there, found[(page - 1) * 50 :], strict=False):
+            assert plain(json.loads(chunk["metadata"])) == plain(got)
     for number in range(0, len(cases), 10):
         docs = await talk.query(store, f"Case {number}.", topK=1, filter={"chunkId": str(number)})
         if "chunkId" not in cases[number] and docs:
