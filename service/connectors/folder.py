@@ -20,6 +20,7 @@ from service.connectors.base import (
     BadConnectorOption,
     Connector,
     ConnectorOptions,
+    Gone,
     Got,
     Item,
     Known,
@@ -160,7 +161,7 @@ class FolderFiles(Connector):
                     sink.write(piece)
                 after = os.fstat(file.fileno())
         except FileNotFoundError:
-            raise NotFound(f"'{item.name}' is no longer there") from None
+            raise Gone(f"'{item.name}' is no longer there") from None
         except OSError as error:
             raise UnreadableFolder(f"'{item.name}' cannot be read: {error.strerror}") from None
         changed = datetime.now(UTC).timestamp() * 1e9 - after.st_mtime_ns

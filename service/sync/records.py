@@ -115,6 +115,15 @@ async def lock(scope: Scope, sync_id: UUID) -> SyncSource | None:
     return _source(row) if row else None
 
 
+async def hold(scope: Scope, sync_id: UUID) -> bool:
+    """Keep a sync source from being removed until the transaction ends; False when it is gone."""
+    row = await scope.one(
+        "SELECT 1 AS here FROM sync_sources WHERE workspace_id = %(workspace)s AND id = %(id)s FOR KEY SHARE",
+        id=sync_id,
+    )
+    return row is not None
+
+
 async def of_store(scope: Scope, store_id: UUID) -> list[SyncSource]:
     """The sync sources of a document store, oldest first."""
     rows = await scope.all(

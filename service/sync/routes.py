@@ -81,7 +81,7 @@ async def delete_source(id: UUID, resources: CurrentResources, workspace: Curren
 @routes.post(
     "/document-store/sources/{id}/run",
     WRITE,
-    errors=(404, 409, 422),
+    errors=(404, 409, 422, 429),
     summary="Run a sync source now",
     status_code=202,
     response_model=JobStatus,

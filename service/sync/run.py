@@ -6,13 +6,14 @@ what it had claimed is unchanged then, and waits for the same job. Only a comple
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
-from service.connectors.base import Connector, Got, Item, Known
+from service.connectors.base import Connector, Gone, Got, Item, Known
 from service.document_stores.gathering import service as documents
 from service.document_stores.gathering.records import Held
 from service.document_stores.gathering.service import Gathered, Target
@@ -21,7 +22,7 @@ from service.errors import ServiceError, TooLarge
 from service.jobs import service as jobs
 from service.sync import records
 from service.sync.types import ItemRow, SyncSource
-from service.worker.work import Work
+from service.worker.work import Stopped, Work
 from stores.blobs.base import BlobTooLarge
 from stores.records.database import Scope
 
@@ -113,6 +114,16 @@ class Run:
             await asyncio.gather(*tasks, return_exceptions=True)
         return await self._close()
 
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Scope]:
+        """A transaction in which neither the document store nor the sync source can go. Raises `NotFound` when the
+        document store is gone, `Stopped` when the source is."""
+        async with self._work.resources.database.write(self._work.job.workspace) as scope:
+            await documents.hold(scope, self._target.store_id)
+            if not await records.hold(scope, self._source.id):
+                raise Stopped
+            yield scope
+
     # Listing
 
     async def _list(self, queue: "asyncio.Queue[Item | None]") -> None:
@@ -141,7 +152,7 @@ class Run:
     def _is_unchanged(self, item: Item) -> bool:
         """Whether the listing alone shows that nothing is to be done."""
         row, held = self._items.get(item.source), self._held.get(item.source)
-        return row is not None and held is not None and held.settled(self._target.job_id) and _same(item, row)
+        return row is not None and held is not None and self._target.settled(held, item.url) and _same(item, row)
 
     async def _note_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -166,7 +177,7 @@ class Run:
         try:
             await self._fetch(item)
         except ServiceError as error:
-            if isinstance(error, EgressFailed) and error.answer in GONE:
+            if isinstance(error, Gone) or (isinstance(error, EgressFailed) and error.answer in GONE):
                 self._listed.discard(item.source)
             self._tally.failures += 1
             if len(self._tally.failed) < MAX_FAILURES:
@@ -207,20 +218,19 @@ class Run:
     async def _keep(self, item: Item, held: Held, row: ItemRow) -> None:
         """The content is the one that is held: note how it is known now; indexed again only if it is not as it should
         be."""
-        if not held.settled(self._target.job_id):
+        if not self._target.settled(held, item.url):
             await self._claim_again(item, held, row)
             return
         self._tally.unchanged += 1
         if row != self._items.get(item.source):
-            async with self._work.resources.database.write(self._work.job.workspace) as scope:
+            async with self._changing() as scope:
                 await self._note(scope)
                 await records.put_item(scope, self._source.id, row)
 
     async def _claim_again(self, item: Item, held: Held, row: ItemRow) -> None:
         """Index what is held anew: it failed, or is to become chunks in another way."""
-        async with self._work.resources.database.write(self._work.job.workspace) as scope:
-            await documents.hold(scope, self._target.store_id)
-            if await documents.reclaim(scope, self._target, held):
+        async with self._changing() as scope:
+            if await documents.reclaim(scope, self._target, held, item.url):
                 await records.put_item(scope, self._source.id, row)
                 self._tally.claimed += 1
             await self._note(scope)
@@ -234,10 +244,10 @@ class Run:
             raise TooLarge(f"max_upload: '{item.name}' is larger than {limit} bytes") from None
         undone = False
         try:
-            async with resources.database.write(self._work.job.workspace) as scope:
+            async with self._changing() as scope:
                 try:
-                    await documents.hold(scope, self._target.store_id)
-                    content = Gathered(item.source, got.name or item.name, got.mime or item.mime, blob)
+                    name, mime = (got.name or item.name)[-1000:], got.mime or item.mime
+                    content = Gathered(item.source, name, mime, blob, item.url, got.etag, got.modified)
                     document_id, old = await documents.claim(scope, self._target, content)
                     fresh = replace(row, document_id=document_id)
                     await records.put_item(scope, self._source.id, fresh, stale=old)
@@ -255,8 +265,7 @@ class Run:
     async def _close(self) -> Work:
         """Mark what is gone, and commit that the run may be indexed."""
         tally, job = self._tally, self._work.job
-        async with self._work.resources.database.write(job.workspace) as scope:
-            await documents.hold(scope, self._target.store_id)
+        async with self._changing() as scope:
             there = await documents.count(scope, self._target.loader_id)
             blobs: list[str] = []
             if self._source.delete_missing and there:

@@ -187,7 +187,7 @@ async def run(resources: Resources, workspace: UUID, sync_id: UUID, *, force: bo
     """Queue a run now; one that is under way is the answer. The schedule stays as it is.
 
     `force`: documents leave even when the source lists nothing. Raises `NotFound`, `Conflict` when a forced run is
-    asked for while another one is under way.
+    asked for while another one is under way, `QueueFull`.
     """
     async with resources.database.write(workspace) as scope:
         source = await _locked(scope, sync_id)
@@ -196,6 +196,7 @@ async def run(resources: Resources, workspace: UUID, sync_id: UUID, *, force: bo
             if force and not job.payload.get("force"):
                 raise Conflict("force: another run is under way; ask again when it has ended")
             return job
+        await jobs.check_room(scope, resources.settings.max_queued_jobs)
         return await begin(scope, resources.queue, source, source.next_run_at, await records.clock(scope), force=force)
 
 
@@ -209,7 +210,13 @@ async def begin(
     scope: Scope, queue: Queue, source: SyncSource, next_run_at: datetime | None, now: datetime, *, force: bool = False
 ) -> Job:
     """Queue a run of a locked source that has none under way, and note when the next one is due."""
-    payload: dict[str, Any] = {"storeId": str(source.store_id), "syncId": str(source.id), "blobs": [], "force": force}
+    payload: dict[str, Any] = {
+        "storeId": str(source.store_id),
+        "docId": str(source.loader_id),
+        "syncId": str(source.id),
+        "blobs": [],
+        "force": force,
+    }
     job = await jobs.submit(scope, queue, "sync", store_id=source.store_id, payload=payload, lock=f"sync:{source.id}")
     await records.begun(scope, source.id, job.id, next_run_at, now)
     return job

@@ -35,13 +35,13 @@ async def delete_document(resources: Resources, workspace: UUID, store_id: UUID,
 
 async def _delete(shelf: Shelf, documents: Sequence[UUID], loader_id: UUID | None = None) -> None:
     scope, resources = shelf.scope, shelf.resources
-    busy = [job for job in await jobs.open_jobs(scope, shelf.store_id) if job.kind in ("ingest", "index")]
+    busy = [job for job in await jobs.open_jobs(scope, shelf.store_id) if job.kind in ("ingest", "index", "sync")]
     working = [job for job in busy if job.kind == "ingest" and await records.has_documents(scope, job.id)]
     await shelf.forget(await records.delete_chunks(scope, shelf.store_id, documents))
     blobs = await records.delete_documents(scope, documents)
     for job in busy:
         idle = job in working and not await records.has_documents(scope, job.id)
-        if idle or (job.kind == "index" and loader_id is not None and job.payload.get("docId") == str(loader_id)):
+        if idle or (job.kind != "ingest" and loader_id is not None and job.payload.get("docId") == str(loader_id)):
             await jobs.cancel_in(scope, resources.queue, job.id)
     if blobs:
         payload = {"storeId": str(shelf.store_id), "blobs": blobs}

@@ -22,21 +22,24 @@ class Held:
     sha256: bytes
     blob: str
     same_recipe: bool
-    """Whether it is to become chunks in the way that was asked about."""
+    """Whether it is to become chunks in the way that was asked about, whatever it is cited by."""
+    cited: str | None
+    """What its chunks name as their source."""
     lost: bool
-    """Whether its upload is gone, so that it must be fetched even when it is unchanged."""
+    """Whether it failed and has no bytes, so that it must be fetched even when it is unchanged."""
 
-    def settled(self, job_id: UUID) -> bool:
-        """Whether it is indexed in that way, or this very job will do it."""
-        done = self.state is DocumentState.READY or (self.state is DocumentState.PENDING and self.job_id == job_id)
-        return done and self.same_recipe
+    def busy_or_done(self, job_id: UUID) -> bool:
+        """Whether it is indexed, or this very job will do it."""
+        return self.state is DocumentState.READY or (self.state is DocumentState.PENDING and self.job_id == job_id)
 
 
 async def held(scope: Scope, store_id: UUID, sources: Sequence[str], recipe: Mapping[str, Any]) -> dict[str, Held]:
     """The documents of these sources, by source."""
     rows = await scope.all(
-        "SELECT source, id, loader_id, job_id, state, sha256, blob, recipe = %(recipe)s AS same_recipe,"
-        " state = 'failed' AND coalesce(error_code = 'upload_lost', false) AS lost FROM documents"
+        "SELECT source, id, loader_id, job_id, state, sha256, blob, recipe #>> '{metadata,source}' AS cited,"
+        " CASE WHEN %(recipe)s::jsonb #> '{metadata,source}' IS NULL"
+        " THEN recipe #- '{metadata,source}' = %(recipe)s::jsonb ELSE recipe = %(recipe)s::jsonb END AS same_recipe,"
+        " state = 'failed' AND (size = 0 OR coalesce(error_code = 'upload_lost', false)) AS lost FROM documents"
         " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND source = ANY(%(sources)s)",
         store=store_id,
         sources=list(sources),
@@ -51,6 +54,7 @@ async def held(scope: Scope, store_id: UUID, sources: Sequence[str], recipe: Map
             row["sha256"],
             row["blob"],
             row["same_recipe"],
+            row["cited"],
             row["lost"],
         )
         for row in rows
@@ -72,6 +76,15 @@ async def reclaim(scope: Scope, document: Held, loader_id: UUID, job_id: UUID, r
     return touched == 1
 
 
+async def set_origin(scope: Scope, document_id: UUID, origin: Mapping[str, Any]) -> None:
+    """Note where a document was fetched, and as what, for those who process its loader."""
+    await scope.run(
+        "UPDATE documents SET origin = %(origin)s WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        id=document_id,
+        origin=Jsonb(dict(origin)),
+    )
+
+
 async def count(scope: Scope, loader_id: UUID) -> int:
     """How many documents a loader has."""
     row = await scope.one(
@@ -82,5 +95,5 @@ async def count(scope: Scope, loader_id: UUID) -> int:
 
 
 async def keep_loader(scope: Scope, loader_id: UUID) -> None:
-    """The loader stays when it holds no documents."""
-    await scope.run("UPDATE loaders SET kept = true WHERE workspace_id = %(workspace)s AND id = %(id)s", id=loader_id)
+    """The loader is in use, and stays when it holds no documents."""
+    await scope.run("UPDATE loaders SET kept = true, draft = false WHERE workspace_id = %(workspace)s AND id = %(id)s", id=loader_id)

@@ -36,6 +36,10 @@ class Gathered:
     name: str
     mime: str | None
     blob: Blob
+    url: str | None = None
+    """Where people can open it."""
+    etag: str | None = None
+    modified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class Target:
     loader_id: UUID
     job_id: UUID
     recipe: Mapping[str, Any]
+
+    def recipe_of(self, url: str | None) -> Mapping[str, Any]:
+        """The recipe of a document; what has an address is cited by it, unless the loader's metadata say otherwise."""
+        return {**self.recipe, "metadata": {"source": url, **self.recipe["metadata"]}} if url else self.recipe
+
+    def settled(self, held: Held, url: str | None) -> bool:
+        """Whether a document is indexed as it should be, or this very job will do it."""
+        cited = "source" in self.recipe["metadata"] or held.cited == url
+        return held.busy_or_done(self.job_id) and held.same_recipe and cited
 
 
 def recipe_of(resources: Resources, workspace: UUID, component: Component, splitter: Component | None) -> Recipe:
@@ -133,14 +146,17 @@ async def claim(scope: Scope, target: Target, content: Gathered) -> tuple[UUID, 
         "size": content.blob.size,
         "sha256": content.blob.sha256,
         "blob": content.blob.key,
-        "recipe": target.recipe,
+        "recipe": target.recipe_of(content.url),
     }
-    return await ledger.claim(scope, row)
+    document_id, old = await ledger.claim(scope, row)
+    origin = {"url": content.url, "etag": content.etag, "modified": content.modified}
+    await records.set_origin(scope, document_id, origin)
+    return document_id, old
 
 
-async def reclaim(scope: Scope, target: Target, document: Held) -> bool:
+async def reclaim(scope: Scope, target: Target, document: Held, url: str | None) -> bool:
     """Have a document indexed again from the bytes that it has; False when it has others by now."""
-    return await records.reclaim(scope, document, target.loader_id, target.job_id, target.recipe)
+    return await records.reclaim(scope, document, target.loader_id, target.job_id, target.recipe_of(url))
 
 
 async def leave(scope: Scope, target: Target, listed: Sequence[str]) -> list[str]:

@@ -310,10 +310,11 @@ async def blobs_in_use(scope: Scope, store_id: UUID, keys: Sequence[str]) -> set
 
 
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
-    """The blob keys of every document of a document store."""
+    """The blob keys of every document of a document store, and those that syncs replaced and did not remove yet."""
     rows = await scope.all(
-        "SELECT DISTINCT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND blob <> ''",
+        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND blob <> ''"
+        " UNION SELECT unnest(i.stale) FROM sync_items i JOIN documents d ON d.id = i.document_id"
+        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s",
         store=store_id,
     )
     return [row["blob"] for row in rows]
