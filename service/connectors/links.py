@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lxml import etree  # type: ignore[import-untyped]
-
 from service.connectors.urls import normal
 
 MOST_LINKS = 5000
@@ -23,6 +21,8 @@ class Links:
 
 def links_of(page: bytes, url: str, charset: str = "") -> Links:
     """The links of an HTML page that was found at `url`, at most `MOST_LINKS`. Broken markup gives what it can."""
+    from lxml import etree  # type: ignore[import-untyped]  # ships no types
+
     target = _Target(url)
     try:
         parser = etree.HTMLParser(target=target, encoding=charset or None, no_network=True, huge_tree=False)

@@ -4,8 +4,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lxml import etree  # type: ignore[import-untyped]
-
 from service.connectors.urls import LONGEST, normal
 from service.errors import Unprocessable
 
@@ -36,6 +34,8 @@ class Sitemap:
 
 def read_sitemap(data: bytes, url: str) -> Sitemap:
     """The entries of a sitemap that was found at `url`, in their normal spelling. Raises `BadSitemap`."""
+    from lxml import etree  # type: ignore[import-untyped]  # ships no types
+
     unpacked = b"".join(_unpacked(data, url)) if data.startswith(_GZIP) else data
     if unpacked.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<":
         return _plain(unpacked, url)

@@ -5,14 +5,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
-from typing import BinaryIO
-
-from protego import Protego
+from typing import TYPE_CHECKING, BinaryIO
 
 from service.connectors.base import Known
 from service.connectors.urls import host_of, origin
 from service.egress.client import Egress, Fetched
 from service.egress.errors import EgressError, EgressFailed, EgressTooLarge
+
+if TYPE_CHECKING:
+    from protego import Protego
 
 AGENT = "Ragstone"
 """The name that robots.txt may address."""
@@ -39,7 +40,7 @@ class Disallowed(EgressError):
 class _Site:
     """What is known of a site."""
 
-    rules: Protego | None = None
+    rules: "Protego | None" = None
     """None: everything is allowed."""
     sitemaps: tuple[str, ...] = ()
     pause: float = 0.0
@@ -116,6 +117,8 @@ class Visits:
 
     async def _ask(self, place: str) -> _Site:
         """What robots.txt says (RFC 9309): there is none, and all is allowed; it cannot be read, and nothing is."""
+        from protego import Protego
+
         sink = BytesIO()
         try:
             got = await self._egress.fetch(f"{place}/robots.txt", sink=sink, max_bytes=ROBOTS_BYTES)
