@@ -1,6 +1,7 @@
 """Buckets and repositories that change or fail, over HTTP, with credentials."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.service.document_stores.talk import API, passages
 from tests.service.sync.keeper import Keeper, chunks, items
 from tests.stubs.github_server import GithubStub
 from tests.stubs.s3_server import S3Stub
+from tests.stubs.web_site import Answer, Request, WebSite
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -157,3 +159,39 @@ async def test_a_loader_that_is_there_can_be_kept_in_step_once(keeper: Keeper, b
     assert chunks(await keeper.done(anew.json()["id"])) == (3, 0, 0, 0)
     listed = (await keeper.talk.client.get(f"{API}/store/{keeper.store}/sources")).json()
     assert [(item["id"], item["documents"]) for item in listed] == [(anew.json()["id"], 3)]
+
+
+async def test_pages_are_asked_for_with_their_etags_and_leave_when_they_are_gone(keeper: Keeper) -> None:
+    def page(text: str) -> Callable[[Request], Answer]:
+        etag = f'"{text}"'
+        body = f"<html><title>{text}</title><body><p>{passages(text)}</p></body></html>"
+
+        def answer(request: Request) -> Answer:
+            same = request.headers.get("if-none-match") == etag
+            return Answer(status=304) if same else Answer(body, headers={"ETag": etag})
+
+        return answer
+
+    async with WebSite() as site:
+        urls = "".join(f"<url><loc>{site.url}/{name}</loc></url>" for name in ("a", "b", "c"))
+        site["/sitemap.xml"] = Answer(f"<urlset>{urls}</urlset>", mime="application/xml")
+        for name, text in (("a", "apple"), ("b", "pear"), ("c", "plum")):
+            site[f"/{name}"] = page(text)
+        config = {"url": f"{site.url}/sitemap.xml", "relativeLinksMethod": "scrapeXMLSitemap", "limit": 0}
+        source = str((await keeper.add("cheerioWebScraper", config))["id"])
+        assert chunks(await keeper.done(source)) == (3, 0, 0, 0)
+        shown = (await keeper.talk.chunks(keeper.store))["chunks"]
+        assert {json.loads(chunk["metadata"])["source"] for chunk in shown} == {f"{site.url}/{name}" for name in "abc"}
+        assert items(await keeper.done(source)) == {"listed": 3, "fetched": 3, "unchanged": 3}
+        site["/b"] = page("peach")
+        del site["/c"]
+        result = await keeper.done(source)
+        assert items(result) == {
+            "listed": 3, "fetched": 2, "claimed": 1, "unchanged": 1, "left": 1, "fetchFailures": 1,
+        }  # fmt: skip
+        assert len(await keeper.talk.documents(keeper.store)) == 2
+        site["/sitemap.xml"] = Answer(status=503)
+        job = await keeper.run(source)
+        assert job["state"] == "failed"
+        assert len(await keeper.talk.documents(keeper.store)) == 2
+    await keeper.talk.holds_together()
