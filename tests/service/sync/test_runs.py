@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import httpx
+
 from service.resources import Resources
 from service.sync import service
 from service.worker.runner import Runner
@@ -145,3 +147,28 @@ async def test_a_failed_run_can_be_retried_as_a_new_one(
     ended = await keeper.talk.end(again.json()["url"])
     assert (ended["state"], ended["result"]["numAdded"]) == ("done", 1)
     assert (await keeper.read(source))["lastRun"]["id"] == again.json()["id"]
+
+
+async def test_a_deleted_loader_takes_its_source_and_its_run_along(keeper: Keeper, wiki: Path) -> None:
+    source = await keeper.folder(wiki)
+    loader = (await keeper.read(source))["docId"]
+    job = (await keeper.talk.client.post(f"{API}/sources/{source}/run")).json()
+    gone = await keeper.talk.client.delete(f"{API}/loader/{keeper.store}/{loader}")
+    assert gone.status_code == 200, gone.text
+    assert (await keeper.talk.client.get(f"{API}/sources/{source}")).status_code == 404
+    assert (await keeper.talk.client.get(f"{API}/store/{keeper.store}/sources")).json() == []
+    assert (await keeper.talk.client.get(job["url"])).json()["state"] == "cancelled"
+
+
+async def test_sources_are_for_those_who_may_and_of_one_workspace(
+    keeper: Keeper, wiki: Path, foreign: httpx.AsyncClient, limited: httpx.AsyncClient
+) -> None:
+    source = await keeper.folder(wiki)
+    paths = [("GET", f"store/{keeper.store}/sources"), ("POST", f"store/{keeper.store}/sources")]
+    paths += [(method, f"sources/{source}") for method in ("GET", "PUT", "DELETE")]
+    paths += [("POST", f"sources/{source}/run")]
+    body = {"connector": "github", "config": {"repoLink": "owner/name"}}
+    for method, path in paths:
+        assert (await foreign.request(method, f"{API}/{path}", json=body)).status_code == 404, path
+        assert (await limited.request(method, f"{API}/{path}", json=body)).status_code == 403, path
+    assert (await keeper.read(source))["lastRun"] is None
