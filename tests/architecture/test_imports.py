@@ -97,7 +97,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "cryptography": ("service/keyring.py",),
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
-    "httpx": ("service/**/*.py",),
+    "httpx": ("service/cli/*.py",),  # the command line calls its own service
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py"),  # the client that vendors' libraries are built on
     "httpcore2": ("service/egress/*.py",),
     "awscrt": ("service/connectors/s3.py",),
@@ -121,6 +121,9 @@ WIDE_DOORS = {
 """Features whose service is more than one module, and which ones they are."""
 
 UNSAFE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+
+
+CALLING = ("urllib.request", "http.client", "ftplib", "smtplib", "requests", "aiohttp", "httpcore2")
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
@@ -214,6 +217,15 @@ def nothing_is_unpickled(module: Module) -> Iterator[str]:
             yield f"{module.path}:{item.line}: {item.name} runs what it reads"
 
 
+def other_hosts_are_called_by_egress(module: Module) -> Iterator[str]:
+    """Only service/egress/ calls other hosts; the command line calls its own service."""
+    if module.path.startswith(("service/egress/", "service/cli/")):
+        return
+    for item in module.imports:
+        if item.name.startswith(CALLING):
+            yield f"{module.path}:{item.line}: {item.name} calls past service/egress/"
+
+
 RULES: list[Rule] = [
     rooms_point_one_way,
     distributions_stay_in_their_adapters,
@@ -222,6 +234,7 @@ RULES: list[Rule] = [
     records_stand_on_stores_alone,
     only_pgvector_uses_records,
     nothing_is_unpickled,
+    other_hosts_are_called_by_egress,
 ]
 
 
@@ -250,6 +263,7 @@ def test_the_source_keeps_the_rule(rule: Rule) -> None:
         (records_stand_on_stores_alone, "service/jobs/records.py", "from service.jobs import service"),
         (only_pgvector_uses_records, "stores/vector/chroma.py", "from stores.records.database import Database"),
         (nothing_is_unpickled, "loaders/x.py", "import pickle"),
+        (other_hosts_are_called_by_egress, "service/sync/run.py", "from urllib.request import urlopen"),
     ],
 )
 def test_each_rule_finds_what_it_forbids(rule: Rule, path: str, code: str) -> None:
