@@ -3,29 +3,43 @@
 import zipfile
 from collections.abc import Iterator, Mapping
 from posixpath import dirname, join, normpath
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from langchain_core.documents import Document
 
 from loaders import archives, xml
-from loaders.base import Failure, Format, Loader, LoaderError, Source, document
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.html import markdown_of
 from loaders.unicode import decode
 
+_PER_CHAPTER = "perChapter"
+_PER_FILE = "perFile"
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _PAGES = ("application/xhtml+xml", "text/html", "application/xml", "text/xml")
 
 
 class EpubLoader(Loader):
-    """A document of `markdown` format a chapter (a file of the reading order that has text), `chapter` from 1.
+    """A document of `markdown` format a chapter (a file of the reading order that has text), `chapter` from 1; with
+    `usage` set to `perFile` the book is one.
 
     The title is the book's; its table of contents is left out. A book whose chapters are encrypted is ENCRYPTED.
     """
 
+    options: ClassVar[Mapping[str, Any]] = {"usage": _PER_CHAPTER}
+
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
-        """The chapters in reading order."""
+        """The chapters in reading order, or all of them as one."""
+        if options.get("usage") == _PER_FILE:
+            chapters = list(self._chapters(source))
+            joined = "\n\n".join(chapter.page_content for chapter in chapters)
+            title = str(chapters[0].metadata["title"])
+            yield required(document(source, joined, title=title, form=Format.MARKDOWN))
+        else:
+            yield from self._chapters(source)
+
+    def _chapters(self, source: Source) -> Iterator[Document]:
         if not source.read().strip():
             raise LoaderError(Failure.EMPTY, "The file is empty.")
         with source.open() as file:

@@ -211,6 +211,14 @@ def test_rtf_in_another_code_page(put: Put) -> None:
     assert failure("rtf", put("no", "a.rtf")) is Failure.CORRUPT
 
 
+def test_a_book_is_one_document_when_asked() -> None:
+    sample = Source(SAMPLES / "epub" / "tides.epub", "tides.epub")
+    chapters, (book,) = load("epub", sample), load("epub", sample, usage="perFile")
+    assert [chapter.metadata["chapter"] for chapter in chapters] == [1, 2]
+    assert book.page_content == "\n\n".join(chapter.page_content for chapter in chapters)
+    assert book.metadata["title"] == chapters[0].metadata["title"]
+
+
 def test_a_book_with_hidden_chapters_is_encrypted_one_with_hidden_fonts_is_read(put: Put) -> None:
     sample = SAMPLES / "epub" / "tides.epub"
     hidden = "<e><CipherReference URI='{}'/></e>"
