@@ -16,7 +16,12 @@ routes = Routes("Components")
     PUBLIC,
     errors=(404,),
     summary="The picture of a component",
-    responses={200: {"content": {icons.MEDIA_TYPE: {}}, "description": "An SVG picture"}},
+    responses={
+        200: {
+            "content": {icons.MEDIA_TYPE: {"schema": {"type": "string"}, "example": icons.icon(NODES["pdfFile"])}},
+            "description": "An SVG picture",
+        }
+    },
     response_class=Response,
 )
 async def get_node_icon(name: str) -> Response:

@@ -198,7 +198,8 @@ async def test_files_in_the_loader_config_are_data_uris(talk: Talk, client: http
     answer = (await client.post(f"{API}/upsert/{store}", json={"loader": config})).json()
     assert answer["numAdded"] == 2, answer
     assert {document["name"] for document in await talk.documents(store)} == {"one, or so.txt", "two.txt"}
-    assert "txtFile" not in (await talk.read(store))["loaders"][0]["loaderConfig"]
+    config = (await talk.read(store))["loaders"][0]["loaderConfig"]
+    assert config["txtFile"] == 'FILE-STORAGE::["one, or so.txt", "two.txt"]'
     for broken in ("hello", "data:text/plain;base64,###,filename:x"):
         refused = await client.post(
             f"{API}/upsert/{store}", json={"loader": {"name": "textFile", "config": {"txtFile": broken}}}
