@@ -178,16 +178,17 @@ def _report(client: "Client", source: str, *, as_json: bool, force: bool) -> Non
 
 
 def _fields(pairs: list[str]) -> dict[str, Any]:
-    """FIELD=VALUE pairs; a value that is JSON is read as such."""
+    """FIELD=VALUE pairs; `true`, `false`, lists and objects are read as JSON, everything else is text."""
     found: dict[str, Any] = {}
     for pair in pairs:
         field, equals, value = pair.partition("=")
         if not equals or not field:
             raise UsageProblem(f"--set {pair}: give FIELD=VALUE")
         try:
-            found[field] = json.loads(value)
+            parsed = json.loads(value)
         except json.JSONDecodeError:
-            found[field] = value
+            parsed = value
+        found[field] = parsed if isinstance(parsed, bool | list | dict) else value
     return found
 
 

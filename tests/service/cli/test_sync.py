@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import main
+from service.cli.sync import _fields
 from tests.service.cli.conftest import Up, ragstone, up
 
 
@@ -46,6 +47,13 @@ def test_a_folder_that_is_not_allowed_is_refused(syncing: tuple[Up, Path]) -> No
     service, _ = syncing
     refused = ragstone("sync", "add", "--store", "Etc", "--folder", "/etc", "--data", service.data)
     assert (refused.returncode, "RAGSTONE_SYNC_FOLDERS" in refused.stderr) == (1, True)
+
+
+def test_fields_are_text_unless_they_are_more() -> None:
+    pairs = ["prefix=2024", "recursive=true", 'ignorePath=["a"]', "branch=a=b", "credential=", "name=null"]
+    assert _fields(pairs) == {
+        "prefix": "2024", "recursive": True, "ignorePath": ["a"], "branch": "a=b", "credential": "", "name": "null",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
