@@ -11,8 +11,10 @@ from loaders.splitters.base import SplitterError
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
 from service.document_stores.archive.tar import BadArchive
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, Manifest
+from service.document_stores.cleanup import cleaning_of
 from service.document_stores.recipe import Recipe
-from service.errors import TooLarge
+from service.document_stores.types import Component
+from service.errors import TooLarge, Unprocessable
 from service.settings import Settings
 
 OWN_TIMES = 3
@@ -46,6 +48,7 @@ def _check(items: Iterator[Item], settings: Settings) -> Manifest:
         raise TypeError("an archive begins with its manifest")
     if manifest.counts.chunks > settings.max_chunks:
         raise TooLarge(f"max_chunks: the archive has more than {settings.max_chunks} chunks")
+    _check_record_manager(manifest)
     seen = _Seen()
     for item in items:
         match item:
@@ -70,6 +73,14 @@ def _check(items: Iterator[Item], settings: Settings) -> Manifest:
 def _expect(what: str, found: int, announced: int) -> None:
     if found != announced:
         raise BadArchive(f"manifest.json: {announced} {what} are announced, {found} are there")
+
+
+def _check_record_manager(manifest: Manifest) -> None:
+    part = manifest.record_manager
+    try:
+        cleaning_of(Component(part.name, part.config) if part else None)
+    except Unprocessable as error:
+        raise BadArchive(f"manifest.json: {error.message}") from error
 
 
 def _check_document(seen: _Seen, line: DocumentLine) -> None:

@@ -16,7 +16,6 @@ from service.document_stores.archive import records
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
 from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
-from service.document_stores.cleanup import RECORD_MANAGERS
 from service.document_stores.ledger.types import indexed, masked
 from service.document_stores.shelf import Indexed, Shelf
 from service.document_stores.types import Component
@@ -107,7 +106,7 @@ class Import:
             "description": manifest.description,
             "embedding": _config(manifest.embedding),
             "vector_store": _config(vector_store),
-            "record_manager": _config(_known(manifest.record_manager, RECORD_MANAGERS)),
+            "record_manager": _config(manifest.record_manager),
         }
         async with self._work.resources.database.write(self._work.job.workspace) as scope:
             collection = await self._hold(scope)

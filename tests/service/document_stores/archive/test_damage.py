@@ -109,6 +109,11 @@ FORGED: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("manifest.json", manifest(counts={"loaders": 2, "documents": 2, "chunks": 3}), "2 loaders are announced"),
     ("manifest.json", manifest(fingerprint=None), "vectors without a fingerprint"),
     ("manifest.json", manifest(name=""), "name"),
+    (
+        "manifest.json",
+        manifest(record_manager={"name": "SQLiteRecordManager", "config": {"cleanup": "x"}, "credential": False}),
+        "recordManager.config.cleanup",
+    ),
     ("manifest.json", manifest(name="a\u0000b"), "NUL"),
     ("manifest.json", lambda data: data[:-3], "damaged"),
     ("manifest.json", lambda _: b"[" * 100_000, "damaged"),
