@@ -96,4 +96,6 @@ async def count(scope: Scope, loader_id: UUID) -> int:
 
 async def keep_loader(scope: Scope, loader_id: UUID) -> None:
     """The loader is in use, and stays when it holds no documents."""
-    await scope.run("UPDATE loaders SET kept = true, draft = false WHERE workspace_id = %(workspace)s AND id = %(id)s", id=loader_id)
+    await scope.run(
+        "UPDATE loaders SET kept = true, draft = false WHERE workspace_id = %(workspace)s AND id = %(id)s", id=loader_id
+    )

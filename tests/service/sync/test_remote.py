@@ -100,6 +100,7 @@ async def test_a_repository_is_followed_by_its_hashes(keeper: Keeper) -> None:
         values = {"accessToken": stub.token, "allowedHosts": "127.0.0.1"}
         config = {
             "repoLink": f"{stub.url}/acme/handbook",
+            "maxRetries": 0,
             "recursive": True,
             "credential": await credential(keeper, "githubApi", values),
         }
