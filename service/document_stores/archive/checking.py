@@ -33,6 +33,12 @@ class _Seen:
     keys: bytearray = field(default_factory=bytearray)
 
 
+def begin(path: Path) -> None:
+    """Look at the manifest only, so that most of what is no archive is refused at once; blocks. Raises `BadArchive`."""
+    with path.open("rb") as file:
+        next(contents(file))
+
+
 def check(path: Path, settings: Settings) -> Manifest:
     """Read an archive from end to end and return its manifest; blocks.
 

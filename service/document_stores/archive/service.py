@@ -6,6 +6,7 @@ from typing import BinaryIO, cast
 from uuid import UUID, uuid4
 
 from service.document_stores import records as stores
+from service.document_stores.archive.checking import begin
 from service.document_stores.archive.writing import Draft, draft, packed, stream
 from service.errors import TooLarge, Unprocessable
 from service.jobs import service as jobs
@@ -46,7 +47,8 @@ class Pulled:
 async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled, name: str | None) -> Job:
     """Keep an archive and queue the job that makes a new document store of it, which nobody sees before it is whole.
 
-    Raises `TooLarge`, `Unprocessable` for an empty name, and what says that disk or queue are full.
+    Raises `BadArchive` for what does not even begin as one, `TooLarge`, `Unprocessable` for an empty name, and what
+    says that disk or queue are full.
     """
     if name is not None and not name.strip():
         raise Unprocessable("name: must not be empty")
@@ -59,6 +61,8 @@ async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled
     store_id = uuid4()
     payload = {"storeId": str(store_id), "blob": blob.key, "name": name.strip() if name else None}
     try:
+        async with resources.blobs.path(blob.key) as path:
+            await asyncio.to_thread(begin, path)
         async with resources.database.write(workspace) as scope:
             await stores.insert(scope, store_id, name.strip() if name else WAITING_NAME, None)
             await stores.mark_deleted(scope, store_id)
