@@ -5,6 +5,7 @@ plus `error`, which the chat widget shows, and a stable `code` for programs.
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +15,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 log = logging.getLogger("ragstone")
+
+UNION_MEMBER = re.compile(r"str|int|float|bool|(dict|list)\[.*\]")
+"""How pydantic names the types of a field that may have several."""
 
 
 class ServiceError(Exception):
@@ -129,15 +133,24 @@ def internal_error() -> Response:
 
 def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for a list of pydantic errors, naming each field."""
-    parts = []
-    for item in errors[:5]:
+    found: dict[str, list[str]] = {}
+    for item in errors:
         place = list(item["loc"])
         if place and place[0] in ("body", "query", "path", "header") and (len(place) > 1 or place[0] == "body"):
             del place[0]  # FastAPI says first where the field came from
-        where = ".".join(str(part) for part in place)
-        parts.append(f"{where or 'body'}: {item['msg']}")
-    more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
+        if len(place) > 1 and item["type"].endswith("_type") and UNION_MEMBER.fullmatch(str(place[-1])):
+            del place[-1]  # pydantic names each type that a field may have, as if it were a field
+        found.setdefault(".".join(str(part) for part in place) or "body", []).append(item["msg"])
+    parts = [f"{where}: {_either(messages)}" for where, messages in list(found.items())[:5]]
+    more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
     return "Invalid request. " + "; ".join(parts) + more
+
+
+def _either(messages: Sequence[str]) -> str:
+    """What one field should be instead, by any of these messages."""
+    start = "Input should be "
+    first, *others = dict.fromkeys(messages)
+    return " or ".join([first, *(message.removeprefix(start) for message in others)])
 
 
 HTTP_CODES = {

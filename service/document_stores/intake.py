@@ -188,7 +188,8 @@ class Intake:
             data = clean(text).encode()
             label = self.cleaning.source_of(self._metadata())
             source = f"text:{label or sha256(data).hexdigest()}"
-            name = label or self.asked.loader_label or "Plain Text"
+            known = self.base.name if self.base and self.base.name != self.base.component else None
+            name = label or self.asked.loader_label or known or "Plain Text"
             found.append(Upload(name, io.BytesIO(data), "text/plain", source))
         return [*found, *inline_files(config)]
 

@@ -14,6 +14,7 @@ from service.document_stores.types import Component, FoundChunk, LoaderRow, Stor
 from service.errors import Unprocessable, describe_validation
 from service.http.wire import Body, Date, Wire
 from service.jobs.types import Job
+from service.nodes.service import label_of
 
 EXAMPLE_ID = "6f0e6a1c-5a1e-4f8e-9a53-0d4f3b1c2d7e"
 
@@ -358,7 +359,7 @@ def loader_wire(row: LoaderRow) -> Loader:
         loader_name=row.name,
         loader_config=shown(row.component, row.config, [file.name for file in row.files]),
         splitter_id=row.splitter.name if row.splitter else None,
-        splitter_name=row.splitter.name if row.splitter else None,
+        splitter_name=label_of(row.splitter.name) if row.splitter else None,
         splitter_config=dict(row.splitter.config) if row.splitter else None,
         credential=row.credential,
         total_chunks=row.chunks,

@@ -34,6 +34,12 @@ def find(name: str) -> Node | None:
     return node if node is not None and _there(node) else None
 
 
+def label_of(name: str) -> str:
+    """What people call a component; its name where nobody has called it anything."""
+    node = NODES.get(name)
+    return node.label if node is not None else name
+
+
 def loader_names() -> Iterator[str]:
     """Every name that a loader can be given: Flowise's first, then our own."""
     yield from (node.name for node in of_category(Category.LOADERS))

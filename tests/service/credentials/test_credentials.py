@@ -112,6 +112,15 @@ async def test_the_marker_cannot_be_saved_as_a_value(client: httpx.AsyncClient, 
     assert "plainDataObj.openAIApiKey" in response.json()["message"]
 
 
+async def test_a_value_that_is_no_single_value_is_refused_in_one_clause(client: httpx.AsyncClient) -> None:
+    values = {"openAIApiKey": SECRET, HOSTS: ["api.example"]}
+    response = await client.post("/api/v1/credentials", json=OPENAI | {"plainDataObj": values})
+    assert response.status_code == 422
+    said = "plainDataObj.allowedHosts: Input should be a valid string or a valid integer"
+    assert response.json()["message"].count("plainDataObj") == 1
+    assert said in response.json()["message"]
+
+
 async def test_the_marker_carries_no_secret_into_another_component(
     client: httpx.AsyncClient, resources: Resources, workspace: UUID
 ) -> None:

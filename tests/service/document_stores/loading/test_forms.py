@@ -272,6 +272,25 @@ async def test_processing_again_makes_edited_chunks_anew(talk: Talk, client: htt
     await talk.holds_together()
 
 
+async def test_a_named_text_keeps_its_name_and_its_chunks_when_it_is_made_anew(
+    talk: Talk, client: httpx.AsyncClient, worker: Runner
+) -> None:
+    store = await talk.store()
+    config = {"text": passages("Alpha", "Beta")}
+    saved = await call(client, "loader/save", loader("plainText", config, storeId=store, loaderName="Opening hours"))
+    await call(client, f"loader/process/{saved['id']}", {"storeId": store})
+    await call(client, "vectorstore/insert", {"storeId": store, **VECTORS})
+    (result,) = await call(client, f"refresh/{store}", {})
+    assert (result["numSkipped"], result["numUpdated"], result["numAdded"]) == (2, 0, 0)
+    assert [document["name"] for document in await talk.documents(store)] == ["Opening hours"]
+
+
+async def test_a_loader_shows_its_splitter_by_its_label(talk: Talk, client: httpx.AsyncClient) -> None:
+    body = loader("plainText", {"text": "Alpha"}, splitterId="tokenTextSplitter", splitterConfig={})
+    saved = await call(client, "loader/save", {**body, "storeId": await talk.store()})
+    assert (saved["splitterId"], saved["splitterName"]) == ("tokenTextSplitter", "Token Text Splitter")
+
+
 # What a loader leaves out
 
 
