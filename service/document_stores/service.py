@@ -16,8 +16,8 @@ from service.document_stores.space import check_space, embedder_of, fingerprint_
 from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
-from service.limits.service import check_room
 from service.jobs.types import Job
+from service.limits.service import check_room
 from service.resources import Resources
 from stores.blobs.base import Blob
 from stores.records.database import Scope

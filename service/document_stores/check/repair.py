@@ -7,12 +7,14 @@ holds the locks that other writers hold, and leaves out document stores that a j
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from service.document_stores.check import differences, ledger_numbers, lexical_numbers, records
-from service.document_stores.indexing.fill import restore_vectors, without_chunks
-from service.document_stores.indexing.records import numbered
+from service.document_stores.check import PAGE, differences, ledger_numbers, lexical_numbers, records
+from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, without_chunks
+from service.document_stores.indexing.records import lock_numbered, numbered
 from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.shelf import changing
 from service.document_stores.space import EmbeddingChanged, Space, current_space, drop_collections
+from service.errors import NotFound
+from service.jobs import service as jobs
 from service.providers.errors import ProviderError
 from service.resources import Resources
 from stores.blobs.base import UnknownBlob
@@ -26,6 +28,10 @@ SETTLED_SECONDS = 3600.0
 
 SWEPT_SECONDS = 24 * 3600.0
 """How old they are before workers remove them unasked."""
+
+
+class _Busy(Exception):
+    """A job works on the document store."""
 
 
 class _Count:
@@ -51,12 +57,13 @@ async def repair(resources: Resources) -> AsyncIterator[str]:
             stores = await records.stores(scope)
         for store in stores:
             subject = f"document store {store.name!r} ({store.id})"
-            if store.busy:
-                yield f"{subject}: left alone, a job works on it"
-                continue
             try:
                 async for done in _repair_store(resources, workspace, store):
                     yield f"{subject}: {done}"
+            except _Busy:
+                yield f"{subject}: left alone, a job works on it"
+            except NotFound:
+                continue  # deleted meanwhile
             except (EmbeddingChanged, ProviderError) as error:
                 yield f"{subject}: not mended: {error.message}"
     if swept := await sweep(resources, SETTLED_SECONDS):
@@ -84,6 +91,8 @@ async def sweep(resources: Resources, age: float = SWEPT_SECONDS) -> int:
 
 async def _repair_store(resources: Resources, workspace: UUID, store: records.StoreRow) -> AsyncIterator[str]:
     async with changing(resources, workspace, store.id, alone=True) as shelf:
+        if await jobs.open_jobs(shelf.scope, store.id):  # began since the document stores were listed
+            raise _Busy
         lost = await records.give_up_waiting(shelf.scope, store.id, LOST_JOB)
         hidden = await records.unfinished_chunks(shelf.scope, store.id)
         await shelf.remove(hidden)
@@ -108,22 +117,20 @@ async def _repair_indexes(resources: Resources, workspace: UUID, space: Space) -
     """Bring vectors and words into step with the chunks that the ledger says are indexed."""
     await _made(resources, space)
     missing, extra = await _words(resources, workspace, space.store_id)
+    again = 0
     for start in range(0, len(missing), BATCH):
-        await _index_again(resources, workspace, space, missing[start : start + BATCH])
-    if missing:
-        yield f"indexed {len(missing)} chunks anew"
-    if extra:
-        async with changing(resources, workspace, space.store_id, alone=True) as shelf:
-            await shelf.forget(extra)
-        yield f"removed the words of {len(extra)} chunks that are not there"
+        again += await _index_again(resources, workspace, space, missing[start : start + BATCH])
+    if again:
+        yield f"indexed {again} chunks anew"
+    if removed := await _forget_words(resources, workspace, space.store_id, extra):
+        yield f"removed the words of {removed} chunks that are not there"
     restored = _Count()
     await restore_vectors(resources, workspace, space, restored.note, restored.waiting)
     if restored.total:
         yield f"made {restored.total} vectors anew"
     surplus = 0
     async for points in without_chunks(resources, workspace, space):
-        await resources.vectors.delete(space.collection, points)
-        surplus += len(points)
+        surplus += await _delete_points(resources, workspace, space, points)
     if surplus:
         yield f"removed {surplus} vectors that belonged to no chunk"
 
@@ -137,16 +144,48 @@ async def _words(resources: Resources, workspace: UUID, store_id: UUID) -> tuple
     return found["missing"], found["extra"]
 
 
-async def _index_again(resources: Resources, workspace: UUID, space: Space, numbers: Sequence[int]) -> None:
-    """Give chunks whose words are lost new numbers, in both indexes."""
+async def _index_again(resources: Resources, workspace: UUID, space: Space, numbers: Sequence[int]) -> int:
+    """Give chunks whose words are lost new numbers, in both indexes; says how many."""
+    async with resources.database.read(workspace) as scope:
+        chunks = await numbered(scope, space.store_id, numbers)
+    found = await index_texts(space.embedder, [chunk.index_text for chunk in chunks], _Count().waiting)
     async with changing(resources, workspace, space.store_id, alone=True) as shelf:
         if shelf.collection != space.collection:
-            return  # re-indexed meanwhile
-        chunks = await numbered(shelf.scope, space.store_id, numbers)
-        found = await index_texts(space.embedder, [chunk.index_text for chunk in chunks], _Count().waiting)
-        await shelf.forget(numbers)
-        made = await shelf.index([(chunk.metadata, one) for chunk, one in zip(chunks, found, strict=True)])
-        await records.renumber(shelf.scope, space.store_id, [chunk.id for chunk in chunks], made)
+            return 0  # re-indexed meanwhile
+        present = await lock_numbered(shelf.scope, space.store_id, chunks)
+        lost = [
+            (chunk.number, indexed)
+            for chunk, indexed in zip(chunks, found, strict=True)
+            if chunk.number is not None and chunk.number in present  # an edited chunk has another number
+        ]
+        await shelf.forget([number for number, _ in lost])
+        made = await shelf.index([(present[number].metadata, one) for number, one in lost])
+        renumbered = {present[number].id: new for (number, _), new in zip(lost, made, strict=True)}
+        await chunk_rows.renumber(shelf.scope, space.store_id, renumbered)
+    return len(lost)
+
+
+async def _forget_words(resources: Resources, workspace: UUID, store_id: UUID, extra: Sequence[int]) -> int:
+    """Remove words of chunks that are not there; says how many. Some may have come since they were looked for."""
+    removed = 0
+    for start in range(0, len(extra), PAGE):
+        numbers = extra[start : start + PAGE]
+        async with changing(resources, workspace, store_id, alone=True) as shelf:
+            known = {chunk.number for chunk in await numbered(shelf.scope, store_id, numbers)}
+            gone = [number for number in numbers if number not in known]
+            await shelf.forget(gone)
+        removed += len(gone)
+    return removed
+
+
+async def _delete_points(resources: Resources, workspace: UUID, space: Space, points: Sequence[str]) -> int:
+    """Remove vectors of no chunk; says how many. While nobody else writes, none waits for its chunk's commit."""
+    async with changing(resources, workspace, space.store_id, alone=True) as shelf:
+        if shelf.collection != space.collection:
+            return 0  # re-indexed meanwhile
+        gone = await of_no_chunk(shelf.scope, space.store_id, points)
+        await shelf.vectors.delete(space.collection, gone)
+    return len(gone)
 
 
 async def _made(resources: Resources, space: Space) -> None:

@@ -50,10 +50,7 @@ async def fill(
         async with changing(resources, workspace, space.store_id) as shelf:
             if shelf.collection != space.collection:
                 raise SpaceChanged
-            documents = {chunk.document_id for chunk in batch}
-            present = await records.lock_unindexed(
-                shelf.scope, space.store_id, sorted(documents), [chunk.id for chunk in batch]
-            )
+            present = await records.lock_unindexed(shelf.scope, space.store_id, batch)
             ready = []
             for chunk, indexed in zip(batch, found, strict=True):
                 now = present.get(chunk.id)
@@ -84,10 +81,7 @@ async def restore_vectors(
         async with changing(resources, workspace, space.store_id) as shelf:
             if space.collection not in (shelf.collection, *shelf.building):
                 raise SpaceChanged
-            numbers = [chunk.number for chunk in batch if chunk.number is not None]
-            present = {
-                chunk.number: chunk for chunk in await records.numbered(shelf.scope, space.store_id, numbers, lock=True)
-            }
+            present = await records.lock_numbered(shelf.scope, space.store_id, batch)
             points = [
                 Point(point_id(chunk.number), indexed.vector, present[chunk.number].metadata)
                 for chunk, indexed in zip(batch, found, strict=True)
@@ -137,16 +131,23 @@ async def without_vectors(
 
 
 async def without_chunks(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[list[str]]:
-    """The ids of the points in `space.collection` that belong to no chunk, in batches."""
+    """The ids of the points in `space.collection` that belong to no chunk, in batches; where writers go on meanwhile,
+    some may get theirs a moment later."""
     after = ""
     while page := await resources.vectors.ids(space.collection, after=after, limit=PAGE):
         async with resources.database.read(workspace) as scope:
-            numbers = [int(point) for point in page if point.isascii() and point.isdigit() and len(point) <= 10]
-            known = await records.numbered(scope, space.store_id, numbers)
-        chunks = {point_id(chunk.number) for chunk in known if chunk.number is not None}
-        if lost := [point for point in page if point not in chunks]:
+            lost = await of_no_chunk(scope, space.store_id, page)
+        if lost:
             yield lost
         after = page[-1]
+
+
+async def of_no_chunk(scope: Scope, store_id: UUID, points: Sequence[str]) -> list[str]:
+    """Those of the points that belong to no chunk of the ledger."""
+    numbers = [int(point) for point in points if point.isascii() and point.isdigit() and len(point) <= 10]
+    known = await records.numbered(scope, store_id, numbers)
+    chunks = {point_id(chunk.number) for chunk in known if chunk.number is not None}
+    return [point for point in points if point not in chunks]
 
 
 async def _points(vectors: VectorStore, collection: str, after: int, last: int) -> set[str]:

@@ -78,34 +78,40 @@ async def next_indexed(scope: Scope, store_id: UUID, after: int, limit: int) -> 
     return [row["number"] for row in rows]
 
 
-async def numbered(scope: Scope, store_id: UUID, numbers: Sequence[int], *, lock: bool = False) -> list[PendingChunk]:
-    """The chunks of these numbers that are there, ascending; with `lock`, as they stay until the transaction ends."""
-    rows = await scope.all(
-        _NUMBERED + " FOR UPDATE" if lock else _NUMBERED,
-        store=store_id,
-        numbers=list(numbers),
-    )
+async def numbered(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> list[PendingChunk]:
+    """The chunks of these numbers that are there, ascending."""
+    rows = await scope.all(_NUMBERED, store=store_id, numbers=list(numbers))
     return [PendingChunk(**row) for row in rows]
 
 
-async def lock_unindexed(
-    scope: Scope, store_id: UUID, document_ids: Sequence[UUID], ids: Sequence[UUID]
-) -> dict[UUID, PendingChunk]:
-    """Those of the chunks that are still there and still not indexed, as they stay until the transaction ends.
+async def lock_numbered(scope: Scope, store_id: UUID, chunks: Sequence[PendingChunk]) -> dict[int, PendingChunk]:
+    """Those of the indexed chunks that still have their numbers, by these, as they stay until the transaction ends.
 
     Their documents are locked first, as by everybody who changes chunks.
     """
-    await scope.run(
-        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(documents)s) ORDER BY id FOR SHARE",
-        documents=list(document_ids),
-    )
+    await _lock_documents(scope, chunks)
+    numbers = [chunk.number for chunk in chunks]
+    rows = await scope.all(_NUMBERED + " FOR UPDATE", store=store_id, numbers=numbers)
+    return {row["number"]: PendingChunk(**row) for row in rows}
+
+
+async def lock_unindexed(scope: Scope, store_id: UUID, chunks: Sequence[PendingChunk]) -> dict[UUID, PendingChunk]:
+    """Those of the chunks that are still there and still not indexed, by their ids; locked as by `lock_numbered`."""
+    await _lock_documents(scope, chunks)
     rows = await scope.all(
         "SELECT id, document_id, number, head, text, metadata FROM chunks WHERE workspace_id = %(workspace)s"
         " AND store_id = %(store)s AND id = ANY(%(ids)s) AND number IS NULL AND live ORDER BY id FOR UPDATE",
         store=store_id,
-        ids=list(ids),
+        ids=[chunk.id for chunk in chunks],
     )
     return {row["id"]: PendingChunk(**row) for row in rows}
+
+
+async def _lock_documents(scope: Scope, chunks: Sequence[PendingChunk]) -> None:
+    await scope.run(
+        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(documents)s) ORDER BY id FOR SHARE",
+        documents=list({chunk.document_id for chunk in chunks}),
+    )
 
 
 async def assign(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequence[tuple[UUID, int]]) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import io
 import os
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import httpx
 import pytest
 
 from service.document_stores.check import check
+from service.document_stores.check import repair as repairing
 from service.document_stores.check.repair import repair, sweep
 from service.document_stores.records import add_collection
 from service.resources import Resources
@@ -192,3 +194,54 @@ async def test_a_document_store_at_work_is_left_alone(
     assert answer.status_code == 202
     await resources.vectors.drop(collection[1])
     assert await mended(resources) == [f"document store 'House' ({collection[0]}): left alone, a job works on it"]
+
+
+async def test_a_document_store_that_a_job_took_up_after_they_were_listed_is_left_alone(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    other = (await client.post("/api/v1/document-store/store", json={"name": "A barn"})).json()["id"]
+    async with resources.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO loaders (id, workspace_id, store_id, loader_id, loader_name, loader_config)"
+            " SELECT gen_random_uuid(), workspace_id, %(other)s, 'file', 'file', '{}' FROM document_stores"
+            " WHERE id = %(other)s",
+            {"other": other},
+        )
+        await connection.execute(
+            "INSERT INTO documents (id, workspace_id, store_id, loader_id, source, name, size, sha256, blob, recipe,"
+            " state) SELECT gen_random_uuid(), workspace_id, store_id, id, 's', 's', 1, '', '', '{}', 'pending'"
+            " FROM loaders WHERE store_id = %(other)s",
+            {"other": other},
+        )
+    lines = repair(resources)
+    assert "A barn" in await anext(lines)  # the list is made, 'House' comes next
+    answer = await client.post(
+        f"/api/v1/document-store/upsert/{collection[0]}",
+        files={"files": ("more.md", b"# More\n\nThere is more.", "text/markdown")},
+        headers={"Prefer": "respond-async"},
+    )
+    assert answer.status_code == 202
+    async with resources.database.connection() as connection:  # as if its first batch were there
+        await connection.execute("UPDATE chunks SET live = false WHERE position = 0")
+    assert [line async for line in lines] == [
+        f"document store 'House' ({collection[0]}): left alone, a job works on it"
+    ]
+
+
+async def test_what_was_written_while_the_parts_were_compared_stays(
+    resources: Resources, collection: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, name = collection
+    points = await resources.vectors.ids(name)
+    numbers = [int(point) for point in points]
+
+    async def words(*_: object) -> tuple[list[int], list[int]]:
+        return [], numbers
+
+    async def surplus(*_: object) -> AsyncIterator[list[str]]:
+        yield points
+
+    monkeypatch.setattr(repairing, "_words", words)
+    monkeypatch.setattr(repairing, "without_chunks", surplus)
+    assert await mended(resources) == []
+    assert await problems(resources) == []
