@@ -1,6 +1,8 @@
 """Where the values of a credential may be sent when it names no hosts of its own."""
 
+import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from service.credentials.types import HOSTS, Component, Value
@@ -24,6 +26,17 @@ HOMES: Mapping[str, tuple[str, ...]] = {
 
 _OPERATORS = frozenset({"openAIApi", "localAIApi"})
 """Components whose server the operator names in RAGSTONE_OPENAI_BASE_URL."""
+
+
+_NAME = re.compile(r"(\*\.)?[^\s:/?#@*\[\]]+")
+
+
+def is_pattern(value: str) -> bool:
+    """Whether a value is a host name, `*.` and a host name, or an address: what `fits` can ever match."""
+    try:
+        return bool(_NAME.fullmatch(value) or ip_address(value))
+    except ValueError:
+        return False
 
 
 def own_hosts(values: Mapping[str, Value]) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from service.credentials import records
 from service.credentials.components import COMPONENTS
-from service.credentials.hosts import default_hosts, fits, own_hosts
+from service.credentials.hosts import default_hosts, fits, is_pattern, own_hosts
 from service.credentials.types import (
     BLANK,
     HOSTS,
@@ -218,7 +218,14 @@ def _checked_value(item: Input, value: Value) -> Value:
         raise Unprocessable(f"{field}: must be text")
     if item.type is InputType.BOOLEAN and not isinstance(value, bool):
         raise Unprocessable(f"{field}: must be true or false")
-    return value.strip() if item.name == HOSTS and isinstance(value, str) else value
+    if item.name != HOSTS:
+        return value
+    for host in own_hosts({HOSTS: value}):
+        if not is_pattern(host):
+            raise Unprocessable(
+                f"{field}: '{host[:200]}' is no host; write api.example or *.example, without port or path"
+            )
+    return str(value).strip()
 
 
 def _checked_name(name: str) -> str:

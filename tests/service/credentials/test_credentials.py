@@ -121,6 +121,13 @@ async def test_a_value_that_is_no_single_value_is_refused_in_one_clause(client: 
     assert said in response.json()["message"]
 
 
+async def test_an_allowed_host_that_could_never_fit_is_refused(client: httpx.AsyncClient) -> None:
+    values = {"openAIApiKey": SECRET, HOSTS: "api.example, 127.0.0.1:8100"}
+    response = await client.post("/api/v1/credentials", json=OPENAI | {"plainDataObj": values})
+    assert response.status_code == 422
+    assert response.json()["message"].startswith("plainDataObj.allowedHosts: '127.0.0.1:8100' is no host")
+
+
 async def test_the_marker_carries_no_secret_into_another_component(
     client: httpx.AsyncClient, resources: Resources, workspace: UUID
 ) -> None:

@@ -40,3 +40,15 @@ def test_an_address_in_the_credential_is_its_host() -> None:
     assert found == ["search.example"]
     assert hosts("redisCacheApi", {"redisCacheHost": "cache.example"}) == ["cache.example"]
     assert hosts("elasticsearchApi", {"endpoint": "https://[broken"}) == []
+
+
+@pytest.mark.parametrize("value", ["api.example", "*.api.example", "localhost", "10.0.0.1", "::1", "bücher.example"])
+def test_hosts_patterns_and_addresses_can_be_allowed(value: str) -> None:
+    assert is_pattern(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["api.example:8100", "https://api.example", "api.example/v1", "*", "*.", "a.*.example", "a b", "[::1]:80"]
+)
+def test_what_no_host_can_fit_is_told_apart(value: str) -> None:
+    assert not is_pattern(value)
