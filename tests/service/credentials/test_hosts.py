@@ -3,7 +3,7 @@
 import pytest
 
 from service.credentials.components import COMPONENTS
-from service.credentials.hosts import HOMES, default_hosts, fits
+from service.credentials.hosts import HOMES, default_hosts, fits, is_pattern
 from service.credentials.types import Value
 from service.settings import Settings
 
