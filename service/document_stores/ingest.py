@@ -186,7 +186,9 @@ class Ingestion:
         """Raises `LoaderError` for chunks that are longer than chunks may be."""
         longest = max((len(chunk.text) for chunk in chunks), default=0)
         if longest > (limit := self._work.resources.settings.max_chunk_text):
-            message = f"max_chunk_text: a chunk has {longest} characters, the limit is {limit}; take a smaller chunkSize"
+            message = (
+                f"max_chunk_text: a chunk has {longest} characters, the limit is {limit}; take a smaller chunkSize"
+            )
             raise LoaderError(Failure.TOO_LARGE, message)
 
     async def _check_vectors(self, chunks: Sequence[NewChunk]) -> None:
@@ -294,7 +296,13 @@ class Ingestion:
         await shelf.replace(edited, self._collection, edited=False)
         same = [(row, chunk) for row, chunk in kept if not row["edited"]]
         changed = [(row, chunk) for row, chunk in same if _differ(row["metadata"], chunk.metadata)]
-        await shelf.describe({row["number"]: chunk.metadata for row, chunk in changed if row["number"] is not None})
+        await shelf.describe(
+            [
+                Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, None)
+                for row, chunk in changed
+                if row["number"] is not None
+            ]
+        )
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept

@@ -6,6 +6,7 @@ ledger's transaction. Of other stores: vectors are written before the ledger kno
 forgotten them, so that a crash leaves vectors too many (searches leave them out) and never too few.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,13 +14,16 @@ from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import DocumentRow, NewChunk
+from service.document_stores.ledger.types import DocumentRow, NewChunk, indexed
 from service.errors import NotFound
 from service.resources import Resources
 from service.retrieval.base import point_id
-from stores.lexical.analysis import Analysed
+from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
 from stores.vector.base import Capability, Metadata, Point, UnknownCollection, Vector, VectorStore
+
+DESCRIBED_AT_ONCE = 500
+"""Points that are read and written again at a time when only metadata change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +124,35 @@ class Shelf:
         else:
             self.removed += ids
 
-    async def describe(self, chunks: Mapping[int, Metadata]) -> None:
-        """Give vectors, by their chunks' numbers, these metadata; the embeddings stay."""
-        if not chunks:
-            return
-        metadata = {point_id(number): value for number, value in chunks.items()}
-        for collection in self._collections():
-            points = await self.vectors.get(collection, list(metadata))
-            fresh = [Point(point.id, point.vector, metadata[point.id]) for point in points]
-            await self.vectors.upsert(collection, fresh)
+    async def describe(self, rows: Sequence[Revision]) -> Mapping[UUID, int]:
+        """Give indexed chunks, whose text and embedding stay, other metadata in the vector store. Returns the numbers
+        of those that were given another one: a store that does not join the transaction must not show metadata that the
+        ledger may never have, so there they become new points, with the vectors of the old ones."""
+        renumbered: dict[UUID, int] = {}
+        for start in range(0, len(rows), DESCRIBED_AT_ONCE):
+            page = {
+                point_id(row.number): row for row in rows[start : start + DESCRIBED_AT_ONCE] if row.number is not None
+            }
+            if self.joins:
+                for collection in self._collections():
+                    points = await self.vectors.get(collection, list(page))
+                    fresh = [Point(point.id, point.vector, page[point.id].metadata) for point in points]
+                    await self.vectors.upsert(collection, fresh)
+            elif self.collection is not None:
+                points = await self.vectors.get(self.collection, list(page))
+                moved = [page[point.id] for point in points]
+                texts = [indexed(row.head, row.text) for row in moved]
+                words = await asyncio.to_thread(lambda texts=texts: [analyse(text) for text in texts])  # type: ignore[misc]
+                await self.forget([row.number for row in moved if row.number is not None])
+                numbers = await self.index(
+                    [
+                        (row.metadata, Indexed(point.vector, each))
+                        for row, point, each in zip(moved, points, words, strict=True)
+                    ]
+                )
+                renumbered |= {row.id: number for row, number in zip(moved, numbers, strict=True)}
+        await chunk_rows.renumber(self.scope, self.store_id, renumbered)
+        return renumbered
 
     def _collections(self) -> list[str]:
         return [name for name in (self.collection, *self.building) if name is not None]

@@ -1,6 +1,5 @@
 """What the check reads of the ledger."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -126,17 +125,6 @@ async def recount(scope: Scope, store_id: UUID) -> int:
         " AND d.store_id = %(store)s GROUP BY d.id) AS held"
         " WHERE d.id = held.id AND (d.chunks, d.characters) IS DISTINCT FROM (held.chunks, held.characters)",
         store=store_id,
-    )
-
-
-async def renumber(scope: Scope, store_id: UUID, ids: Sequence[UUID], numbers: Sequence[int]) -> None:
-    """Give chunks other numbers, those of their new entries in the indexes."""
-    await scope.run(
-        "UPDATE chunks c SET number = given.number FROM unnest(%(ids)s::uuid[], %(numbers)s::int[])"
-        " AS given (id, number) WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.id = given.id",
-        store=store_id,
-        ids=list(ids),
-        numbers=list(numbers),
     )
 
 

@@ -11,6 +11,7 @@ from service.document_stores.check import PAGE, differences, ledger_numbers, lex
 from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, without_chunks
 from service.document_stores.indexing.records import lock_numbered, numbered
 from service.document_stores.indexing.texts import BATCH, index_texts
+from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.shelf import changing
 from service.document_stores.space import EmbeddingChanged, Space, current_space, drop_collections
 from service.errors import NotFound

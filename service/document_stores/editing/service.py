@@ -58,8 +58,8 @@ async def edit_chunk(
                 continue  # it was edited or indexed meanwhile, or its document store has other vectors
             fresh = dict(chunk.metadata) if given is None else given
             if found is None and chunk.number is not None:  # indexed by the same text: the embedding stays
-                await shelf.describe({chunk.number: fresh})
-                row = (chunk_id, chunk.number, head, text, fresh)
+                renumbered = await shelf.describe([Revision(chunk_id, chunk.number, head, text, fresh, None)])
+                row = (chunk_id, renumbered.get(chunk_id, chunk.number), head, text, fresh)
                 await chunk_rows.replace(shelf.scope, store_id, [row], edited=True)
             else:
                 revision = Revision(chunk_id, chunk.number, head, text, fresh, found)

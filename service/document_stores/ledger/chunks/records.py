@@ -75,7 +75,7 @@ async def hidden_of_job(scope: Scope, store_id: UUID, job_id: UUID) -> list[UUID
     rows = await scope.all(
         "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
         " AND c.store_id = %(store)s AND NOT c.live"
-        " AND (d.job_id = %(job)s OR (c.job_id = %(job)s AND d.state <> 'pending')) FOR UPDATE OF d",
+        " AND (d.job_id = %(job)s OR (c.job_id = %(job)s AND d.state <> 'pending')) ORDER BY d.id FOR UPDATE OF d",
         store=store_id,
         job=job_id,
     )
@@ -170,6 +170,19 @@ async def replace(
             for row, number, head, text, meta in rows
         ],
     )
+
+
+async def renumber(scope: Scope, store_id: UUID, numbers: Mapping[UUID, int]) -> None:
+    """Give chunks, by their ids, other numbers: those of their new entries in the indexes."""
+    if numbers:
+        await scope.run(
+            "UPDATE chunks c SET number = given.number FROM unnest(%(ids)s::uuid[], %(numbers)s::int[])"
+            " AS given (id, number) WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s"
+            " AND c.id = given.id",
+            store=store_id,
+            ids=list(numbers),
+            numbers=list(numbers.values()),
+        )
 
 
 async def delete(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> list[int]:
