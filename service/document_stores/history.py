@@ -5,6 +5,7 @@ from typing import Any
 
 from service.document_stores.intake import Intake
 from service.document_stores.types import Component
+from service.nodes.service import find, label_of
 from service.upsert_history.types import Parameter, described
 
 
@@ -19,5 +20,12 @@ def flow_data(intakes: Sequence[Intake]) -> list[dict[str, Any]]:
 
 
 def _described(component: Component, category: str) -> dict[str, Any]:
-    parameters = [Parameter(name, name, "", value) for name, value in component.config.items()]
-    return described(component.name, component.name, component.name, category, parameters)
+    node = find(component.name)
+    fields = {field.name: field for field in node.fields} if node else {}
+    parameters = [
+        Parameter(name, fields[name].label, fields[name].type.value, value)
+        if name in fields
+        else Parameter(name, name, "", value)
+        for name, value in component.config.items()
+    ]
+    return described(component.name, component.name, label_of(component.name), category, parameters)

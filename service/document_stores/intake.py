@@ -18,7 +18,7 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading.errands import Errand
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
 from service.document_stores.loading.mapping import is_remote, reading
-from service.document_stores.loading.sources import own_sources
+from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
@@ -187,7 +187,7 @@ class Intake:
         if isinstance(text, str) and self.component.name == "plainText":
             data = clean(text).encode()
             label = self.cleaning.source_of(self._metadata())
-            source = f"text:{label or sha256(data).hexdigest()}"
+            source = f"{TEXT}{label or sha256(data).hexdigest()}"
             known = self.base.name if self.base and self.base.name != self.base.component else None
             name = label or self.asked.loader_label or known or "Plain Text"
             found.append(Upload(name, io.BytesIO(data), "text/plain", source))
@@ -274,12 +274,15 @@ class Intake:
         self, scope: Scope, loader_id: UUID, sources: Sequence[str], recipe: Mapping[str, Any], job_id: UUID | None
     ) -> list[str]:
         """What becomes of the files that the replaced loader has already: those that the call names stay, the others
-        leave with the job; all stay when the call brings none. Returns the blobs of those that leave."""
+        leave with the job; all stay when the call brings none, or a text only. Returns the blobs of those that leave.
+        """
         config = self.asked.loader.config if self.asked.loader else {}
         names = kept_names(config) if not sources or carries_files(config) else None
         if names is None and not sources:
             await ledger.claim_all(scope, loader_id, recipe, job_id, namespace=self.cleaning.namespace)
             return await ledger.leaving_blobs(scope, loader_id)
+        if names is None and all(source.startswith(TEXT) for source in sources):
+            names = await file_names(scope, self.store_id, loader_id)
         kept = await ledger.claim_named(scope, loader_id, sorted(names or ()), recipe, job_id, but=sources)
         return await ledger.mark_leaving(scope, loader_id, [*sources, *kept], job_id)
 

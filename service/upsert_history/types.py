@@ -1,5 +1,6 @@
 """What is kept of an upsert."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,5 +61,5 @@ def _is_secret(name: str) -> bool:
 def _short(value: Any) -> Any:
     if isinstance(value, bool | int | float):
         return value
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

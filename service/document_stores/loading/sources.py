@@ -5,8 +5,20 @@ from dataclasses import replace
 from uuid import UUID
 
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.types import DocumentState
 from service.document_stores.types import Upload
 from stores.records.database import Scope
+
+TEXT = "text:"
+"""Begins the source of a text that was typed in: it is no file."""
+
+
+async def file_names(scope: Scope, store_id: UUID, loader_id: UUID) -> frozenset[str]:
+    """The files that a loader has, by name, without texts and without what was taken off it."""
+    held = await ledger.of_store(scope, store_id, loader_id=loader_id)
+    return frozenset(
+        row.name for row in held if not row.source.startswith(TEXT) and row.state is not DocumentState.LEAVING
+    )
 
 
 async def own_sources(
@@ -18,7 +30,7 @@ async def own_sources(
     it the newest upload wins, whoever had the source.
     """
     own = await ledger.of_store(scope, store_id, loader_id=loader_id) if loader_id is not None else []
-    by_name = {document.name: document.source for document in own if not document.source.startswith("text:")}
+    by_name = {document.name: document.source for document in own if not document.source.startswith(TEXT)}
     taken = await ledger.by_source(scope, store_id, [upload.source or "" for upload in uploads]) if apart else {}
     named, given = [], set()
     for upload in uploads:

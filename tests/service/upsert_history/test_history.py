@@ -49,10 +49,16 @@ async def test_each_upsert_of_a_flow_leaves_one_entry(flows: Flows, worker: Runn
 
 async def test_upserts_into_document_stores_are_kept_too(flows: Flows, worker: Runner) -> None:
     store = await flows.talk.store()
-    await flows.talk.upsert(store, ("a.txt", TEXT))
+    await flows.talk.upsert(store, ("a.txt", TEXT), loader={"name": "textFile"}, metadata={"teams": ["ops"]})
     (entry,) = await history(flows, store)
     assert entry["result"]["numAdded"] == 1
-    assert [item["name"] for item in entry["flowData"]] == ["file", "recursiveCharacterTextSplitter", "fake"]
+    shown = [(item["name"], item["label"]) for item in entry["flowData"]]
+    splitter = ("recursiveCharacterTextSplitter", "Recursive Character Text Splitter")
+    assert shown == [("textFile", "Text File"), splitter, ("fake", "fake")]
+    (metadata,) = entry["flowData"][0]["paramValues"]
+    assert metadata == {
+        "label": "Additional Metadata", "name": "metadata", "type": "json", "value": '{"teams": ["ops"]}',
+    }  # fmt: skip
     await flows.client.delete(f"{API}/document-store/store/{store}")
     assert (await flows.client.get(f"{API}/upsert-history/{store}")).status_code == 404
     await flows.talk.settled()

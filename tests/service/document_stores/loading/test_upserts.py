@@ -10,7 +10,7 @@ import pytest
 
 from service.settings import Settings, load
 from tests.service.document_stores.loading.form import call, data_uri, loader, text_files
-from tests.service.document_stores.talk import API, PASSAGES, Talk, passages
+from tests.service.document_stores.talk import API, FAKE, PASSAGES, Talk, passages
 from tests.stubs.openai_server import KEY, OpenAIStub, Script
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -125,6 +125,17 @@ async def test_a_refresh_makes_every_loader_anew(talk: Talk, client: httpx.Async
         (0, 0, 1),
     ]
     assert [text.split()[0] for text in await talk.texts(store)] == ["Alpha", "Beta"]
+    await talk.holds_together()
+
+
+async def test_a_refresh_of_a_text_keeps_the_files_beside_it(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    text = {"name": "plainText", "config": {"text": "Typed."}}
+    first = await call(client, f"upsert/{store}", {"loader": text, "embedding": FAKE})
+    await talk.upsert(store, ("a.txt", "Filed."), docId=first["docId"], replaceExisting="true")
+    (result,) = await call(client, f"refresh/{store}", {})
+    assert (result["numSkipped"], result["numDeleted"]) == (2, 0)
+    assert sorted(await talk.texts(store)) == ["Filed.", "Typed."]
     await talk.holds_together()
 
 
