@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -118,23 +118,21 @@ async def owned(scope: Scope, flow_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+_FIND: LiteralString = (
+    "SELECT *, false AS busy FROM document_stores"
+    " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL"
+)
+
+
 async def get(scope: Scope, store_id: UUID) -> StoreRow | None:
     """A document store without its loaders: what ingestion and search need, in one query."""
-    row = await scope.one(
-        "SELECT *, false AS busy FROM document_stores"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
-        id=store_id,
-    )
+    row = await scope.one(_FIND, id=store_id)
     return _store(row) if row else None
 
 
 async def lock(scope: Scope, store_id: UUID) -> StoreRow | None:
     """As `get`, and nobody else changes its configuration, deletes it or writes chunks until the transaction ends."""
-    row = await scope.one(
-        "SELECT *, false AS busy FROM document_stores"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR NO KEY UPDATE",
-        id=store_id,
-    )
+    row = await scope.one(_FIND + " FOR NO KEY UPDATE", id=store_id)
     return _store(row) if row else None
 
 
@@ -143,11 +141,7 @@ async def hold(scope: Scope, store_id: UUID) -> StoreRow | None:
 
     Many may hold it at once. A transaction that wants to change its row takes `lock` in place of this, never after it.
     """
-    row = await scope.one(
-        "SELECT *, false AS busy FROM document_stores"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL FOR SHARE",
-        id=store_id,
-    )
+    row = await scope.one(_FIND + " FOR SHARE", id=store_id)
     return _store(row) if row else None
 
 
@@ -278,6 +272,15 @@ async def collections(scope: Scope, store_id: UUID, *, building: bool | None = N
         building=building,
     )
     return [row["name"] for row in rows]
+
+
+async def give_up_collections(scope: Scope, names: Sequence[str]) -> None:
+    """Collections that are to be dropped: writers leave them out from the commit on. The caller has the store's
+    `lock`."""
+    await scope.run(
+        "UPDATE collections SET building = false WHERE workspace_id = %(workspace)s AND name = ANY(%(names)s)",
+        names=list(names),
+    )
 
 
 async def forget_collections(scope: Scope, names: Sequence[str]) -> None:

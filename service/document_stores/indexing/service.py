@@ -72,6 +72,7 @@ async def remove_vectors(resources: Resources, workspace: UUID, store_id: UUID, 
             await resources.lexical.remove(scope, store_id, numbers)
             dropped = await store_rows.collections(scope, store_id)
             await store_rows.set_space(scope, store_id, None, None)
+            await store_rows.give_up_collections(scope, dropped)
             if joins:
                 for name in dropped:
                     await shelf.vectors.drop(name)

@@ -142,13 +142,13 @@ async def complete(
 async def settle(scope: Scope, store_id: UUID, document_ids: Sequence[UUID], job_id: UUID) -> dict[UUID, int]:
     """These documents of the job are as they should be: ready without work. Returns their numbers of chunks, without
     those of former content; documents that are another job's by now are left out."""
+    mine = await lock(scope, document_ids, job_id)
     rows = await scope.all(
         "UPDATE documents SET state = 'ready', error_code = NULL, error = NULL, updated_at = now()"
-        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s) AND job_id = %(job)s"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)"
         " RETURNING id, greatest(chunks - superseded, 0) AS chunks",
         store=store_id,
-        ids=list(document_ids),
-        job=job_id,
+        ids=list(mine),
     )
     await scope.run(
         "UPDATE chunks c SET loader_id = d.loader_id FROM documents d WHERE c.workspace_id = %(workspace)s"

@@ -44,11 +44,14 @@ async def reindex(work: Work) -> Mapping[str, Any]:
 
 async def abandon(work: Work) -> Mapping[str, Any]:
     """After a re-index that failed or was cancelled: what it filled goes, the old space stays."""
-    workspace, collection = work.job.workspace, work.payload.get("collection")
-    async with work.resources.database.read(workspace) as scope:
-        building = await records.collections(scope, UUID(work.payload["storeId"]), building=True)
-    if collection in building:
-        await drop_collections(work.resources, workspace, [collection])
+    resources, workspace, store_id = work.resources, work.job.workspace, UUID(work.payload["storeId"])
+    collection = work.payload.get("collection")
+    with suppress(NotFound):  # deleted, with everything in it
+        async with changing(resources, workspace, store_id, alone=True) as shelf:
+            made = await records.collections(shelf.scope, store_id)
+            filled = [name for name in made if name == collection != shelf.collection]
+            await records.give_up_collections(shelf.scope, filled)
+        await drop_collections(resources, workspace, filled)
     return {}
 
 

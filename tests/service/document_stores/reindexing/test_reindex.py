@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.document_stores.reindexing import jobs as reindexing
+from service.document_stores.shelf import changing
 from service.providers.embedding.fake import FakeEmbedder
 from service.providers.errors import RateLimited
 from service.resources import Resources
@@ -154,6 +155,25 @@ async def test_cancelling_leaves_the_old_vectors_whole(talk: Talk, gate: Gate) -
     assert await tables(talk) == 1
     assert (await talk.end(await begin(talk, store)))["state"] == "done"
     assert await dimension(talk, store) == 96
+
+
+async def test_cancelling_waits_for_writers_that_know_of_the_new_vectors(
+    talk: Talk, gate: Gate, resources: Resources, workspace: UUID
+) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    job = await begin(talk, store)
+    await gate.reached.wait()
+    waiting = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with changing(resources, workspace, UUID(store)) as shelf:
+        assert len(shelf.building) == 1
+        assert (await talk.client.delete(job)).json()["state"] == "cancelled"
+        gate.open.set()
+        while not await talk.rows(waiting) and await tables(talk) == 2:  # noqa: ASYNC110 - another session's doing
+            await asyncio.sleep(0.02)
+        await shelf.forget([2])  # from both collections
+    while await tables(talk) == 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def test_a_provider_that_fails_for_good_leaves_the_old_vectors_whole(talk: Talk, gate: Gate) -> None:
