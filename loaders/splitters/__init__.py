@@ -42,7 +42,7 @@ def splitter(name: str | None = None, options: Mapping[str, Any] | None = None) 
     found = FLOWISE_SPLITTERS.get(name or "default", name or "default")
     if found not in SPLITTERS:
         known = ", ".join(sorted({*SPLITTERS, *FLOWISE_SPLITTERS}))
-        raise SplitterError("splitter", f"There is no splitter named {name!r}. Known are: {known}.")
+        raise SplitterError("name", f"There is no splitter named {name!r}. Known are: {known}.")
     made = resolve_name(SPLITTERS[found])(options or {})
     if not isinstance(made, Splitter):
         raise TypeError(f"{SPLITTERS[found]} is not a Splitter")

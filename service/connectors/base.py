@@ -105,6 +105,13 @@ class ConnectorOptions(BaseModel):
         return {name: value for name, value in data.items() if value is not None and value != ""}
 
 
+def _told(error: Mapping[str, Any]) -> str:
+    """A fault of a field. What the options themselves find wrong names its field already."""
+    field = ".".join(map(str, error["loc"]))
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{field}: {message}" if field else message
+
+
 class Connector(ABC):
     """A place with documents. Use as an async context manager, or `close` it.
 
@@ -129,8 +136,7 @@ class Connector(ABC):
         try:
             options = cls.Options.model_validate(dict(config))
         except ValidationError as error:
-            parts = [f"{'.'.join(map(str, item['loc'])) or 'loaderConfig'}: {item['msg']}" for item in error.errors()]
-            raise BadConnectorOption("; ".join(parts)) from None
+            raise BadConnectorOption("; ".join(map(_told, error.errors()))) from None
         return cls(options, outside)
 
     @property

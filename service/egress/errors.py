@@ -46,7 +46,7 @@ def not_public(host: str, port: int, *, plain: bool = True) -> EgressRefused:
     """
     place = place_of(host, port) if plain else "HOST:PORT"
     return EgressRefused(
-        f"The host '{host}' has no public address, and only hosts that have one are called."
+        f"The host '{host}' is unknown or has no public address, and only hosts that have one are called."
         f" To allow this one, start with {ALLOW}={place}"
     )
 

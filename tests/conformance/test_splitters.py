@@ -159,4 +159,4 @@ def test_flowise_names_make_their_splitters(name: str) -> None:
 def test_an_unknown_splitter_names_the_known() -> None:
     with pytest.raises(SplitterError, match="tokenTextSplitter") as caught:
         splitter("axe")
-    assert caught.value.field == "splitter"
+    assert caught.value.field == "name"

@@ -111,7 +111,7 @@ def _members(stream: BinaryIO) -> Iterator[Member]:
         if block == bytes(BLOCK):
             break
         if len(block) < BLOCK:
-            raise BadArchive("The archive is cut short")
+            raise BadArchive("The archive is cut short, or none at all")
         try:
             found = tarfile.TarInfo.frombuf(block, "ascii", "strict")
         except (tarfile.HeaderError, UnicodeDecodeError) as error:

@@ -42,7 +42,7 @@ def create_embedder(
     row = NODES.get(name, name)
     if row not in EMBEDDERS:
         known = ", ".join([*(key for key in EMBEDDERS if key != "fake"), *NODES])
-        raise UnknownProvider(f"There is no embedding '{name}' here. Available: {known}.")
+        raise UnknownProvider(f"embedding.name: '{name}' is not available here; use one of {known}")
     made: Embedder = resolve(EMBEDDERS, row, "embedding").configured(
         config or {}, credential or {}, defaults or Defaults()
     )

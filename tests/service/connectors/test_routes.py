@@ -73,6 +73,8 @@ async def test_connectors_open_by_every_name(resources: Resources, workspace: UU
             assert (await read(connector, item))[0] == b"page"
     with pytest.raises(BadConnectorOption, match=r"figma.*cheerioWebScraper"):
         open_connector(resources, workspace, "figma", {})
+    with pytest.raises(BadConnectorOption, match=r"^url: is missing"):
+        open_connector(resources, workspace, "web", {})
     with pytest.raises(BadConnectorOption, match="credential"):
         open_connector(resources, workspace, "web", {"url": site.url, "credential": "mine"})
 

@@ -60,7 +60,7 @@ async def test_the_refusal_says_the_same_of_every_host_and_names_the_remedy(stri
                 await strict.fetch(f"http://{host}:{port}/")
             said.add(caught.value.message.replace(host, "HOST").replace(f":{port}", ":PORT"))
     assert said == {
-        "The host 'HOST' has no public address, and only hosts that have one are called."
+        "The host 'HOST' is unknown or has no public address, and only hosts that have one are called."
         " To allow this one, start with RAGSTONE_EGRESS_ALLOW=HOST:PORT"
     }
 
