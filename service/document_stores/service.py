@@ -19,7 +19,7 @@ from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.limits.service import check_room
 from service.resources import Resources
-from stores.blobs.base import Blob
+from stores.blobs.pending import pending
 from stores.records.database import Scope
 
 MAX_ADDED_DOCS = 1000
@@ -178,12 +178,8 @@ async def upsert_parts(
     ):
         raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
     await check_room(resources, workspace)
-    kept: list[list[Blob]] = []
-    try:
-        for intake, sources in brought:
-            kept.append([])
-            for upload in sources:
-                kept[-1].append(await intake.keep(upload))
+    async with pending(resources.blobs) as held:
+        kept = [[held.add(await intake.keep(upload)) for upload in sources] for intake, sources in brought]
         async with resources.database.write(workspace) as scope:
             for intake, _ in brought:
                 if intake.asked.new_store:
@@ -195,11 +191,9 @@ async def upsert_parts(
                 for (intake, sources), blobs in zip(brought, kept, strict=True)
             ]
             told = history or {"flowData": flow_data([intake for intake, _ in intakes])}
-            return await submit(scope, entered, told)
-    except BaseException:
-        for blob in (blob for blobs in kept for blob in blobs):
-            await resources.blobs.delete(blob.key)
-        raise
+            job = await submit(scope, entered, told)
+            held.referred()
+    return job
 
 
 async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
