@@ -71,8 +71,14 @@ def add(
     if every or cron:
         body["schedule"] = {"every": every} if every else {"cron": cron, "timezone": timezone}
     with connect(data, url, key) as client:
-        found = client.store(store) or client.post("/document-store/store", {"name": store})
-        made = client.post(f"/document-store/store/{found['id']}/sources", body)
+        known = client.store(store)
+        found = known or client.post("/document-store/store", {"name": store})
+        try:
+            made = client.post(f"/document-store/store/{found['id']}/sources", body)
+        except CommandError:
+            if known is None:
+                client.delete(f"/document-store/store/{found['id']}")
+            raise
         say(f"Sync source {made['name']!r} (id {made['id']}) keeps {found['name']!r} in step.")
         _report(client, made["id"], as_json=as_json, force=False)
 
