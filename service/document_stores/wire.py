@@ -465,9 +465,10 @@ def chunk_page(
     )
 
 
-def upsert_result(store_id: UUID, job: Job, added: Sequence[ChunkRow]) -> UpsertResult:
+def upsert_result(job: Job, added: Sequence[ChunkRow]) -> UpsertResult:
     """The answer of an upsert whose job is done."""
     result: Mapping[str, Any] = job.result or {}
+    assert job.store_id is not None
     return UpsertResult(
         num_added=result["numAdded"],
         num_deleted=result["numDeleted"],
@@ -478,7 +479,7 @@ def upsert_result(store_id: UUID, job: Job, added: Sequence[ChunkRow]) -> Upsert
             AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in added
         ],
         doc_id=UUID(job.payload["docId"]),
-        store_id=store_id,
+        store_id=job.store_id,
         job_id=job.id,
         failed=[FailedDocument(**item) for item in result["failed"]],
     )
