@@ -19,6 +19,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def moment(value: str | None) -> str:
+    """A date of the API for a table, to the minute, in UTC as it came."""
+    return value[:16].replace("T", " ") if value else ""
+
+
 def console(*, remarks: bool = False) -> "Console":
     """A console for tables on stdout, or for progress on stderr."""
     from rich.console import Console

@@ -9,7 +9,7 @@ import typer
 
 from service.cli.exits import EPILOG, CommandError, Exit, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import print_json, print_table, say
+from service.cli.output import moment, print_json, print_table, say
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -77,7 +77,7 @@ def add(
             made = client.post(f"/document-store/store/{found['id']}/sources", body)
         except CommandError:
             if known is None:
-                client.delete(f"/document-store/store/{found['id']}")
+                client.send("DELETE", f"/document-store/store/{found['id']}")
             raise
         say(f"Sync source {made['name']!r} (id {made['id']}) keeps {found['name']!r} in step.")
         _report(client, made["id"], as_json=as_json, force=False)
@@ -113,7 +113,7 @@ def list_sources(
                 row["name"],
                 row["documents"],
                 _schedule(row["schedule"]),
-                _moment(row["nextRunDate"]),
+                moment(row["nextRunDate"]),
                 _last(row["lastRun"]),
             )
             for row in rows
@@ -204,12 +204,8 @@ def _schedule(value: Mapping[str, Any] | None) -> str:
     return f"every {value['every']}" if value["every"] else f"{value['cron']} ({value['timezone']})"
 
 
-def _moment(value: str | None) -> str:
-    return value[:16].replace("T", " ") if value else ""
-
-
 def _last(run: Mapping[str, Any] | None) -> str:
     if run is None:
         return "never"
     error = run["error"]
-    return f"{run['state']} {_moment(run['finishedDate'])}" + (f": {error['message']}" if error else "")
+    return f"{run['state']} {moment(run['finishedDate'])}" + (f": {error['message']}" if error else "")
