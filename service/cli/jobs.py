@@ -44,7 +44,7 @@ def list_jobs(
             print_json(jobs)
             return
         stores = {each["id"]: each["name"] for each in client.get("/document-store/store")} if jobs else {}
-    columns = ("id", "document store", "kind", "state", "stage", "done", "seconds left", "since", "because")
+    columns = ("id", "document store", "kind", "state", "done", "since", "because")
     print_table(columns, [_row(job, stores) for job in jobs])
     if not jobs:
         say("There are no such jobs." if state or store else "There are no jobs.")
@@ -134,15 +134,14 @@ def _steer(method: str, path: str, data: Any, url: str | None, key: str | None, 
 
 
 def _row(job: Mapping[str, Any], stores: Mapping[str, str]) -> tuple[object, ...]:
-    left = job["etaSeconds"]
+    stage = "" if job["stage"] == job["state"] else f", {job['stage']}"
+    left = "" if job["etaSeconds"] is None else f", {job['etaSeconds']:.0f} s left"
     return (
         job["id"],
         stores.get(job["storeId"], ""),
         job["kind"],
-        job["state"],
-        "" if job["stage"] == job["state"] else job["stage"],
-        f"{job['done']} of {job['total'] if job['total'] is not None else '?'}",
-        None if left is None else round(left),
+        f"{job['state']}{stage}",
+        f"{job['done']} of {'?' if job['total'] is None else job['total']}{left}",
         moment(job["createdDate"]),
         _because(job),
     )
