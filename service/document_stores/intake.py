@@ -1,7 +1,6 @@
 """From an upsert call to durable uploads, ledger rows and a job; everything is checked before anything is written."""
 
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +8,16 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from loaders.splitters import splitter as make_splitter
-from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.cleanup import Cleaning, Cleanup, cleaning_of, merged
+from service.document_stores.gathering.types import Empty, Errand, lock_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.loading.errands import Errand
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
-from service.document_stores.loading.mapping import is_remote, reading
+from service.document_stores.loading.mapping import is_remote, metadata_of, recipe_of
 from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
-from service.document_stores.recipe import Recipe
+from service.document_stores.recipe import Recipe, clean
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
@@ -35,20 +32,6 @@ VECTOR_STORES = ("pgvector", "postgres")
 
 DEFAULT_VECTOR_STORE = Component("pgvector")
 DEFAULT_LOADER = Component("file")
-
-
-def clean(value: Any, field: str = "metadata") -> Any:
-    """JSON that Postgres can keep: no NUL characters and no lone surrogates in texts. Raises `Unprocessable`, naming
-    the field, for values that are not JSON."""
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {clean(str(key)): clean(item, field) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(item, field) for item in value]
-    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and value - value == 0):
-        return value
-    raise Unprocessable(f"{field}: {value!r} is not a JSON value")
 
 
 def defaults_of(store: StoreRow) -> tuple[Component, Component]:
@@ -125,30 +108,11 @@ class Intake:
         """How the uploads of this call become chunks. Raises `Unprocessable` naming a bad option."""
         if self.component.name == OWN_CHUNKS:
             return Recipe(OWN_CHUNKS, metadata=self._metadata())
-        read = reading(self.resources, self.workspace, self.component)
-        name = self.splitter.name if self.splitter and self.splitter.name else "default"
-        config = self.splitter.config if self.splitter else {}
-        try:
-            make_splitter(name, config)
-        except SplitterError as error:
-            raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
-        return Recipe(
-            read.loader,
-            clean(read.options, "loader.config"),
-            name,
-            clean(config, "splitter.config"),
-            self._metadata(),
-            omit=read.omit,
-        )
+        return recipe_of(self.resources, self.workspace, self.component, self.splitter)
 
     def _metadata(self) -> Mapping[str, Any]:
         """What goes into the metadata of every chunk."""
-        metadata: dict[str, Any] = clean(json_object(self.component.config.get("metadata"), "loader.config.metadata"))
-        size = len(json.dumps(metadata, ensure_ascii=False).encode())
-        limit = self.resources.settings.max_metadata
-        if size > limit:
-            raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
-        return metadata
+        return metadata_of(self.resources, self.component)
 
     # Sources
 
@@ -255,10 +219,8 @@ class Intake:
 
     def errand(self, loader_id: UUID) -> Errand:
         """What the job is to fetch for the loader."""
-        config = without_files(self.component.config)
         remake = self.asked.remake or self.repeats
-        recipe = self.recipe().as_json()
-        return Errand(loader_id, self.component.name, clean(config), recipe, remake, self.cleaning.namespace)
+        return Errand(loader_id, every=True, remake=remake, namespace=self.cleaning.namespace, empty=Empty.FAILS)
 
     async def _own(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Sequence[tuple[Upload, Blob]]:
         """Sources of a loader that is replaced, or that a form works with, are its own: a file of the same name in
@@ -350,7 +312,8 @@ async def submit(
         "cleanup": cleanup.value,
         "history": dict(history),
     }
-    return await jobs.enqueue(scope, first.resources.queue, job.id, payload)
+    lock = lock_of(remote[0].loader_id) if remote else None
+    return await jobs.enqueue(scope, first.resources.queue, job.id, payload, lock=lock)
 
 
 def _merge(asked: Component | None, base: Component) -> Component:

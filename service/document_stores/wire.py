@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
-from service.document_stores.intake import clean
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.files import shown, source_of
+from service.document_stores.recipe import clean
 from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
 from service.errors import Unprocessable, describe_validation
 from service.http.wire import Body, Date, Wire
@@ -309,7 +309,10 @@ def component_field(name: str, value: str | Mapping[str, Any] | None) -> Compone
         return None
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise Unprocessable(f"{name}: must be an object with a name and a config")
-    return Component(value["name"], value.get("config") or {})
+    config = clean(value.get("config") or {}, name)
+    if not isinstance(config, Mapping):
+        raise Unprocessable(f"{name}.config: must be an object")
+    return Component(clean(value["name"]), config)
 
 
 OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager")

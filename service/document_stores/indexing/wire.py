@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from service.document_stores.indexing.service import Configs
-from service.document_stores.intake import clean
 from service.document_stores.ledger.types import ChunkRow
+from service.document_stores.recipe import clean
 from service.document_stores.types import Component
 from service.document_stores.wire import EXAMPLE_ID, AddedDoc
 from service.errors import MissingPart, Unprocessable

@@ -49,6 +49,12 @@ def source_of(component: str, config: Mapping[str, Any]) -> str | None:
     return "None"
 
 
+def place_of(component: str, config: Mapping[str, Any]) -> str:
+    """What people know the place by that a loader asks; at most 500 characters."""
+    place = source_of(component, config)
+    return place[:500] if place and place != "None" else component
+
+
 def kept_names(config: Mapping[str, Any]) -> frozenset[str] | None:
     """The kept files that a configuration names; None when it says nothing of kept files."""
     named = [
