@@ -1,6 +1,7 @@
 """What document stores do: made, changed, filled, searched, deleted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from service.document_stores.intake import Intake, check_components, defaults_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.loading.mapping import is_remote
 from service.document_stores.loading.template import files_of
 from service.document_stores.search import search
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
@@ -57,6 +59,19 @@ async def get(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow
     if not rows:
         raise NotFound(f"Document store {store_id} not found")
     return rows[0]
+
+
+async def get_with(resources: Resources, workspace: UUID, store_id: UUID, loader_ids: Sequence[UUID]) -> StoreRow:
+    """A document store with some of its loaders, whatever the number of the others; its `status` says nothing.
+
+    Raises `NotFound` for an unknown document store; loaders that it does not have are left out.
+    """
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+        if store is None:
+            raise NotFound(f"Document store {store_id} not found")
+        found = await records.loaders_of(scope, [store_id], loader_ids) if loader_ids else {}
+    return replace(store, loaders=found.get(store_id, ()))
 
 
 async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -> tuple[list[StoreRow], int]:
@@ -118,7 +133,7 @@ async def documents(
     resources: Resources, workspace: UUID, store_id: UUID, offset: int, limit: int
 ) -> list[DocumentRow]:
     """The documents of a document store with their state and, for failed ones, the reason."""
-    await get(resources, workspace, store_id)
+    await get_with(resources, workspace, store_id, ())
     async with resources.database.read(workspace) as scope:
         return await ledger.of_store(scope, store_id, offset=offset, limit=limit)
 
@@ -127,8 +142,8 @@ async def chunk_page(
     resources: Resources, workspace: UUID, store_id: UUID, loader_id: UUID | None, page_number: int
 ) -> tuple[StoreRow, list[ChunkRow], int, int]:
     """A page of chunks of a document store or of one loader: the store, the rows, their number, their characters."""
-    store = await get(resources, workspace, store_id)
-    if loader_id is not None and all(loader.id != loader_id for loader in store.loaders):
+    store = await get_with(resources, workspace, store_id, [loader_id] if loader_id is not None else [])
+    if loader_id is not None and not store.loaders:
         raise NotFound(f"Loader {loader_id} not found in document store {store_id}")
     async with resources.database.read(workspace) as scope:
         rows, total, characters = await chunk_rows.page(
@@ -168,7 +183,7 @@ async def upsert_parts(
         async with resources.database.read(workspace) as scope:
             store = await records.get(scope, store_id)
     elif any(not asked.new_store or asked.doc_id is not None for asked, _ in parts):
-        store = await get(resources, workspace, store_id)
+        store = await _basis(resources, workspace, store_id, [asked for asked, _ in parts])
     intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
     taken: set[str] = set()
     brought = [(intake, intake.sources(uploads, taken)) for intake, uploads in intakes]
@@ -196,6 +211,13 @@ async def upsert_parts(
     return job
 
 
+async def _basis(resources: Resources, workspace: UUID, store_id: UUID, asked: Sequence[Upsert]) -> StoreRow:
+    """The document store of a call, with the loaders that the call may be based on."""
+    if any(each.loader is not None and is_remote(each.loader.name) for each in asked):
+        return await get(resources, workspace, store_id)  # one of them may fetch from there already
+    return await get_with(resources, workspace, store_id, [each.doc_id for each in asked if each.doc_id is not None])
+
+
 async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
     """Make the document store of a chatflow node, unless it is there. Raises `NotFound`, `Conflict`."""
     if not await records.insert_owned(scope, store_id, owner.name, owner.flow_id, owner.node_id):
@@ -219,6 +241,7 @@ __all__ = [
     "delete_owned",
     "documents",
     "get",
+    "get_with",
     "page",
     "search",
     "update",

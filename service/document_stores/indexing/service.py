@@ -113,7 +113,7 @@ async def _configure(scope: Scope, store_id: UUID, configs: Configs, fingerprint
     if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
         check_space(store, fingerprint)
     if configs:
-        await records.configure(scope, store_id, configs)
+        await store_rows.update(scope, store_id, configs)
 
 
 def _uuid(value: object) -> UUID | None:
