@@ -18,6 +18,7 @@ from service.document_stores.loading.mapping import is_remote, metadata_of, reci
 from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe, clean
+from service.document_stores.secrets import laid_over, restored, without_secrets
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
@@ -79,7 +80,8 @@ class Intake:
             if base is None:
                 raise NotFound(f"docId: loader {asked.doc_id} not found in document store {store_id}")
         check_components(asked.vector_store, asked.record_manager)
-        embedding = _merge(asked.embedding, (store.embedding if store else None) or DEFAULT_EMBEDDING)
+        base_embedding = (store.embedding if store else None) or DEFAULT_EMBEDDING
+        embedding = _merge(asked.embedding, base_embedding, "embedding.config")
         other = asked.embedding is not None and not asked.new_store and store is not None
         record_manager = merged(asked.record_manager, store.record_manager if store else None)
         embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding)
@@ -271,7 +273,8 @@ class Intake:
     async def _configure(self, scope: Scope, store: StoreRow) -> None:
         """Remember the configurations of the call, else what the document store has, else the defaults."""
         template = self.template or store
-        vectors = _merge(self.asked.vector_store, store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE)
+        held = store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE
+        vectors = _merge(self.asked.vector_store, held, "vectorStore.config")
         named = self.asked.embedding is not None or store.embedding is None
         changes = {
             "embedding": self.embedding if named else None,
@@ -316,21 +319,22 @@ async def submit(
     return await jobs.enqueue(scope, first.resources.queue, job.id, payload, lock=lock)
 
 
-def _merge(asked: Component | None, base: Component) -> Component:
+def _merge(asked: Component | None, base: Component, field: str) -> Component:
     """The call's component over the inherited one: a name switches the component, config keys are laid over."""
     if asked is None:
         return base
     if asked.name and asked.name != base.name:
-        return asked
-    return Component(base.name, {**base.config, **asked.config})
+        return restored(asked, None, field)
+    return Component(base.name, laid_over(asked.config, base.config, field))
 
 
 def _component(asked: Upsert, base: LoaderRow | None) -> Component:
     """The loader of a call, laid over the one that it is based on, whose metadata the call's replace; that of a form is
     whole."""
+    held = Component(base.component, base.config) if base else DEFAULT_LOADER
     if asked.chunk_only and asked.loader is not None:
-        return asked.loader
-    component = _laid_over(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER)
+        return restored(asked.loader, held, "loader.config")
+    component = _laid_over(asked.loader, held, "loader.config")
     if asked.metadata is None:
         return component
     given = json_object(asked.loader.config.get("metadata") if asked.loader else None, "loader.config.metadata")
@@ -341,13 +345,12 @@ def _splitter(asked: Upsert, base: LoaderRow | None) -> Component | None:
     """The splitter of a call, laid over that of the loader it is based on; a form that gives a loader gives both."""
     if base is None or base.splitter is None or (asked.chunk_only and asked.loader is not None):
         return asked.splitter
-    return _laid_over(asked.splitter, base.splitter)
+    return _laid_over(asked.splitter, base.splitter, "splitter.config")
 
 
-def _laid_over(asked: Component | None, base: Component) -> Component:
-    """The call's component over the inherited one, fields that another component had included, but for a credential:
-    it is not handed to a component that it was not chosen for."""
+def _laid_over(asked: Component | None, base: Component, field: str) -> Component:
+    """The call's component over the inherited one, fields that another component had included, but for credentials and
+    secrets: they are not handed to a component that they were not chosen for."""
     if asked is None or not asked.name or asked.name == base.name or base is DEFAULT_LOADER:
-        return _merge(asked, base)
-    inherited = {key: value for key, value in base.config.items() if key != "credential"}
-    return Component(asked.name, {**inherited, **asked.config})
+        return _merge(asked, base, field)
+    return Component(asked.name, {**without_secrets(base.config), **restored(asked, None, field).config})

@@ -14,6 +14,7 @@ from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.mapping import is_remote
 from service.document_stores.loading.template import files_of
 from service.document_stores.search import search
+from service.document_stores.secrets import with_secrets
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
@@ -41,8 +42,9 @@ async def create(
     """A new, empty document store. Raises `Unprocessable` for an empty name."""
     if not name.strip():
         raise Unprocessable("name: must not be empty")
-    check_components((configs or {}).get("vector_store"), (configs or {}).get("record_manager"))
-    if embedding := (configs or {}).get("embedding"):
+    configs = with_secrets(None, configs or {})
+    check_components(configs.get("vector_store"), configs.get("record_manager"))
+    if embedding := configs.get("embedding"):
         await embedder_of(resources, workspace, embedding)
     store_id = uuid4()
     async with resources.database.write(workspace) as scope:
@@ -85,7 +87,7 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
 
     Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by.
     """
-    await get(resources, workspace, store_id)
+    changes = with_secrets(await get(resources, workspace, store_id), changes)
     fingerprint = await _check_configs(resources, workspace, changes)
     async with resources.database.write(workspace) as scope:
         store = await records.lock(scope, store_id)

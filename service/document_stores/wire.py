@@ -10,10 +10,12 @@ from pydantic import BaseModel, Field, ValidationError
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.files import shown, source_of
 from service.document_stores.recipe import clean
+from service.document_stores.secrets import masked
 from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
 from service.errors import Unprocessable, describe_validation
 from service.http.wire import Body, Date, Wire
 from service.jobs.types import Job
+from service.json_text import check_depth, parsed
 from service.nodes.service import label_of
 
 EXAMPLE_ID = "6f0e6a1c-5a1e-4f8e-9a53-0d4f3b1c2d7e"
@@ -302,8 +304,8 @@ def component_field(name: str, value: str | Mapping[str, Any] | None) -> Compone
     """A `{name, config}` that may come as JSON text. Raises `Unprocessable` naming the field."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed(value)
+        except ValueError as error:
             raise Unprocessable(f"{name}: not valid JSON: {error}") from None
     if not value:
         return None
@@ -323,6 +325,10 @@ def upsert_body(values: object) -> UpsertBody:
 
     Raises `Unprocessable` naming the fields.
     """
+    try:
+        check_depth(values)
+    except ValueError as error:
+        raise Unprocessable(f"body: {error}") from None
     if isinstance(values, Mapping):
         values = {key: _object(key, value) for key, value in values.items() if value != ""}
     try:
@@ -336,8 +342,8 @@ def _object(key: str, value: object) -> object:
         return value
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed(value)
+        except ValueError as error:
             raise Unprocessable(f"{key}: not valid JSON: {error}") from None
     return clean(value, key)
 
@@ -346,11 +352,11 @@ def _object(key: str, value: object) -> object:
 
 
 def _config(component: Component | None) -> dict[str, Any] | None:
-    return component.as_json() if component else None
+    return {"name": component.name, "config": masked(component.config)} if component else None
 
 
 def _config_text(component: Component | None) -> str | None:
-    return json.dumps(component.as_json(), ensure_ascii=False) if component else None
+    return json.dumps(_config(component), ensure_ascii=False) if component else None
 
 
 def loader_wire(row: LoaderRow) -> Loader:
@@ -360,7 +366,7 @@ def loader_wire(row: LoaderRow) -> Loader:
         id=row.id,
         loader_id=row.component,
         loader_name=row.name,
-        loader_config=shown(row.component, row.config, [file.name for file in row.files]),
+        loader_config=shown(row.component, masked(row.config), [file.name for file in row.files]),
         splitter_id=row.splitter.name if row.splitter else None,
         splitter_name=label_of(row.splitter.name) if row.splitter else None,
         splitter_config=dict(row.splitter.config) if row.splitter else None,

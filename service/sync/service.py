@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from service.connectors import CONNECTORS, canonical, open_connector
 from service.document_stores.gathering import service as documents
+from service.document_stores.secrets import laid_over
 from service.document_stores.types import Component, LoaderRow
 from service.errors import Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
@@ -77,7 +78,7 @@ def _wanted(asked: Asked, loader: LoaderRow | None) -> tuple[Component, str | No
         raise Unprocessable(f"connector: {what}; use one of {', '.join(sorted(CONNECTORS))}")
     if loader is not None and canonical(loader.component) != known:
         raise Unprocessable(f"connector: the loader's is '{loader.component}'; make another sync source for '{name}'")
-    config = {**(loader.config if loader else {}), **(asked.config or {})}
+    config = laid_over(asked.config or {}, loader.config if loader else {}, "config")
     splitter = asked.splitter if asked.splitter is not None else loader.splitter if loader else None
     return Component(known, config), asked.name, splitter
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.document_stores.types import Upload
 from service.errors import Unprocessable
+from service.json_text import parsed
 from service.nodes.service import NODES
 from service.nodes.types import Category
 
@@ -94,8 +95,8 @@ def _items(value: str) -> list[str]:
     if not value.lstrip().startswith("["):
         return [value]
     try:
-        items = json.loads(value)
-    except json.JSONDecodeError:
+        items = parsed(value)
+    except ValueError:
         return [value]
     return [item for item in items if isinstance(item, str) and item]
 
