@@ -5,6 +5,7 @@ from service.limits.types import Limit
 LIMITS = (
     Limit("max_upload", "max_upload", "bytes", "A file"),
     Limit("max_request", "max_request", "bytes", "A request body"),
+    Limit("max_json", "max_json", "bytes", "A request body that is no form, where JSON carries no files"),
     Limit("max_files", "max_files", "files", "Files in one request"),
     Limit("max_field", "service.http.forms:MAX_FIELD", "bytes", "A field of a form that is no file"),
     Limit("max_metadata", "max_metadata", "bytes", "The metadata of an upsert, as JSON"),
