@@ -124,7 +124,7 @@ class Settings(BaseModel):
     job_days: float = Field(30.0, gt=0, description="Days that a job is kept after its end.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
     worker_nice: int = Field(
-        10, ge=0, le=19, description="How far a worker leaves the processors to others, in the steps of `nice`."
+        5, ge=0, le=19, description="How far a worker leaves the processors to others, in the steps of `nice`."
     )
     sync_folders: str = Field(
         "",
