@@ -13,6 +13,7 @@ from service.document_stores.own_chunks import service as own_chunks
 from service.document_stores.own_chunks.body import read_body, read_form
 from service.document_stores.own_chunks.spool import OwnChunks
 from service.document_stores.types import Upload
+from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
 from service.http.access import SIGNED_IN, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
@@ -161,9 +162,9 @@ async def get_chunks(
     SIGNED_IN,
     errors=(400, 404, 408, 409, 413, 422, 429, 502, 503, 507),
     summary="Upsert documents",
-    response_model=wire.UpsertResult,
+    response_model=UpsertResult,
     responses={**ACCEPTED},
-    body=wire.UpsertBody,
+    body=UpsertBody,
     openapi_extra=UPSERT_REQUEST,
 )
 async def upsert(id: UUID, request: Request, resources: CurrentResources, workspace: CurrentWorkspace) -> Any:
@@ -198,8 +199,8 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
                 raise BadRequest(f"The body is not valid JSON: {error}") from None
             job = await _upsert(resources, workspace, id, body, [], own)
 
-    async def done(job: Job) -> wire.UpsertResult:
-        return wire.upsert_result(job, await service.added_by(resources, workspace, job))
+    async def done(job: Job) -> UpsertResult:
+        return upsert_result(job, await service.added_by(resources, workspace, job))
 
     return await answered(resources, job, request.headers.get("prefer"), done)
 
@@ -207,7 +208,7 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
 async def _upsert(
     resources: Resources, workspace: UUID, store_id: UUID, values: object, uploads: list[Upload], own: OwnChunks
 ) -> Job:
-    body = wire.upsert_body(values)
+    body = upsert_body(values)
     if not own.given:
         return await service.upsert(resources, workspace, store_id, body.asked(), uploads)
     if uploads:

@@ -9,7 +9,7 @@ from service.chatflows.routes import Id, flow_id
 from service.chatflows.types import Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Upload
-from service.document_stores.wire import AddedDoc
+from service.document_stores.wire import added_docs
 from service.errors import BadRequest, MissingPart
 from service.flow_upserts import service, wire
 from service.flow_upserts.types import FlowUpsert
@@ -128,10 +128,7 @@ async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, wid
 
     async def done(job: Job) -> FlowUpsertResult:
         rows = await document_stores.added_by(resources, flow.workspace, job)
-        added = [
-            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in rows
-        ]
-        return wire.result(started, job, added)
+        return wire.result(started, job, added_docs(rows))
 
     return await answered(resources, started.job, request.headers.get("prefer"), done)
 

@@ -9,6 +9,7 @@ from service.document_stores import service as document_stores
 from service.document_stores import wire as stores_wire
 from service.document_stores.loading import describing, service, wire
 from service.document_stores.loading import preview as previews
+from service.document_stores.upserting.wire import UpsertResult, upsert_result
 from service.http.access import SIGNED_IN, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, accepted, answered, ended, failure
 from service.http.routing import Routes
@@ -178,7 +179,7 @@ async def generate_tool_description(
     SIGNED_IN,
     errors=JOB_ERRORS,
     summary="Make loaders anew",
-    response_model=list[stores_wire.UpsertResult],
+    response_model=list[UpsertResult],
     responses={202: {"model": list[JobStatus], "description": "The jobs go on"}},
     openapi_extra={"parameters": [PREFER], "requestBody": {"content": {"application/json": {"example": {}}}}},
 )
@@ -202,7 +203,7 @@ async def refresh_store(
     for job in jobs:
         if job.state is JobState.DONE:
             added = await document_stores.added_by(resources, workspace, job)
-            results.append(stores_wire.upsert_result(job, added))
+            results.append(upsert_result(job, added))
         else:
             results.append(wire.failed_result(store_id, job))
     return results
