@@ -20,7 +20,7 @@ from service.connectors.base import DETECT, Connector, Gone, Got, Item, Known
 from service.document_stores import records as stores
 from service.document_stores.cleanup import cleaning_of
 from service.document_stores.gathering import records
-from service.document_stores.gathering.types import Empty, Errand, Held, Origin, Tally, Target
+from service.document_stores.gathering.types import Empty, Errand, Held, Origin, Tally, Target, left_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
@@ -58,12 +58,11 @@ class NothingListed(Unprocessable):
 async def gather_all(work: Work) -> Work:
     """Do the errands of a job's payload that are left; returns the work with what was committed with the last of them.
 
-    A loader without documents says why, when its place cannot be listed. Raises `Stopped`, `NotFound` when document
-    store or loader are gone, and the reason when a place lists nothing at all.
+    A loader that somebody asked for says why, when its place cannot be listed. Raises `Stopped`, `NotFound` when
+    document store or loader go meanwhile, and the reason when a place lists nothing at all.
     """
-    for errand in (Errand.from_json(value) for value in work.payload.get("fetch", ())):
-        if str(errand.loader_id) not in work.payload.get("gathered", {}):
-            work = await _gather(work, errand)
+    for errand in left_of(work.payload):
+        work = await _gather(work, errand)
     return work
 
 
@@ -81,8 +80,10 @@ async def _gather(work: Work, errand: Errand) -> Work:
     async with resources.database.read(workspace) as scope:
         store = await stores.get(scope, store_id)
         found = await records.component(scope, store_id, errand.loader_id) if store else None
-    if store is None or found is None:
-        raise NotFound(f"Loader {errand.loader_id} was deleted")
+    if store is None:
+        raise NotFound(f"Document store {store_id} was deleted")
+    if found is None:  # what was deleted is not wanted any more; other loaders of the job are
+        return work
     component, splitter = found
     label = place_of(component.name, component.config)
     namespace = errand.namespace if errand.namespace is not None else cleaning_of(store.record_manager).namespace

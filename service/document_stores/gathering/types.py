@@ -66,6 +66,13 @@ class Errand:
         )
 
 
+def left_of(payload: Mapping[str, Any], *, but: UUID | None = None) -> list[Errand]:
+    """The errands of a job that are not done yet, without that for the loader `but`."""
+    errands = [Errand.from_json(value) for value in payload.get("fetch", ())]
+    done = payload.get("gathered", {})
+    return [errand for errand in errands if str(errand.loader_id) not in done and errand.loader_id != but]
+
+
 def lock_of(loader_id: UUID) -> str:
     """The lock of jobs that fetch for a loader: they run one after another."""
     return f"fetch:{loader_id}"
