@@ -98,6 +98,7 @@ async def test_what_is_deleted_while_it_is_ingested_ends_deleted(
     store = await bench.talk.store()
     await bench.talk.start(store, ("b.txt", passages("Omega")))
     await bench.drain()
+    meanwhile = 0
     try:
         for number in range(times):
             if delete is delete_the_store and number:
@@ -111,6 +112,7 @@ async def test_what_is_deleted_while_it_is_ingested_ends_deleted(
             for _ in range(chance.randint(0, 40)):
                 await scheduler.turn()
             assert await delete(bench, store) == 200, number
+            meanwhile += not ingesting.done()
             if delete is not delete_the_store:
                 found = {doc["metadata"]["source"] for doc in await bench.talk.query(store, "stands here", topK=50)}
                 assert found == {"b.txt"}, (number, found)  # from the moment of the answer
@@ -123,6 +125,7 @@ async def test_what_is_deleted_while_it_is_ingested_ends_deleted(
     except BaseException as error:
         error.add_note(f"seed {seed}")
         raise
+    assert meanwhile > times / 3  # truly at the same time
     await bench.nothing_is_left()
 
 
