@@ -294,19 +294,18 @@ class Ingestion:
             if row["edited"]
         ]
         await shelf.replace(edited, self._collection, edited=False)
-        same = [(row, chunk) for row, chunk in kept if not row["edited"]]
-        changed = [(row, chunk) for row, chunk in same if _differ(row["metadata"], chunk.metadata)]
+        changed = {chunk.id for row, chunk in kept if _differ(row["metadata"], chunk.metadata)}
         await shelf.describe(
             [
                 Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, None)
-                for row, chunk in changed
-                if row["number"] is not None
+                for row, chunk in kept
+                if chunk.id in changed and not row["edited"] and row["number"] is not None
             ]
         )
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept
-            if row["position"] != chunk.position or _differ(row["metadata"], chunk.metadata)
+            if row["position"] != chunk.position or chunk.id in changed
         ]
         moved += [
             (chunk, position, before[chunk]["metadata"]) for position, chunk in enumerate(former, len(item.chunks))
@@ -316,7 +315,7 @@ class Ingestion:
         for row, chunk in kept:
             if not row["live"]:
                 counts.added += row["job_id"] != job.id  # left by an upload that did not end
-            elif row["edited"] or _differ(row["metadata"], chunk.metadata):
+            elif row["edited"] or chunk.id in changed:
                 counts.updated += 1
             else:
                 counts.skipped += 1
