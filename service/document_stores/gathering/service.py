@@ -8,6 +8,7 @@ from service.document_stores import jobs as store_jobs
 from service.document_stores import records as stores
 from service.document_stores.gathering import records
 from service.document_stores.gathering.types import Empty, Errand, lock_of
+from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
 from service.document_stores.types import Component, LoaderRow
 from service.errors import NotFound
@@ -92,4 +93,5 @@ __all__ = [
     "loaders_of",
     "lock_of",
     "payload_of",
+    "place_of",
 ]
