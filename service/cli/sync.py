@@ -42,7 +42,7 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field of the connector; repeat it.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="the connector")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="the place")] = None,
     every: Annotated[str | None, typer.Option(help="Interval, such as 6h.", show_default="none")] = None,
     cron: Annotated[str | None, typer.Option(help="Five fields, such as '0 3 * * *'.", show_default="none")] = None,
     timezone: Annotated[str, typer.Option(help="Time zone of --cron.")] = "UTC",

@@ -41,7 +41,8 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
     async with resources.database.write(workspace) as scope:
         await documents.hold(scope, store_id)
         if asked.doc_id is None:
-            loader_id = await documents.add_loader(scope, store_id, component, label or component.name, splitter)
+            name = label or documents.place_of(component.name, component.config)
+            loader_id = await documents.add_loader(scope, store_id, component, name, splitter)
         else:
             loader_id = asked.doc_id
             await documents.change_loader(scope, loader_id, component, label, splitter)
