@@ -1,14 +1,18 @@
-"""Random uploads, edits, deletions, inserts and removals of vectors, with crashes at every commit, against a model."""
+"""Random uploads of files and own chunks, edits, deletions, inserts, removals of vectors, re-indexes and moves by
+archive, with crashes and pauses at every commit, against a model."""
 
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from service.document_stores import service
+from service.document_stores.archive.service import draft, stream, take_in
+from service.document_stores.check.repair import sweep
 from service.document_stores.deleting import service as deleting
 from service.document_stores.editing import service as editing
 from service.document_stores.indexing import service as indexing
@@ -16,7 +20,7 @@ from service.document_stores.types import Component, StoreRow, Upload, Upsert
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.worker.runner import Runner
-from tests.service.document_stores.talk import FAKE, PASSAGES, Talk, passages
+from tests.service.document_stores.talk import API, FAKE, PASSAGES, Talk, passages
 from tests.service.document_stores.test_ledger import TOPICS, Crash, Crasher
 
 
@@ -56,6 +60,7 @@ class Shelves:
     async def step(self) -> None:
         """Do something, and compare."""
         acts: list[Callable[[], Awaitable[None]]] = [self.upload, self.upload]
+        acts += [self.own, self.reindex, self.move]
         if self.papers:
             acts += [self.remake, self.insert, self.unindex, self.drop]
         if any(paper.pieces for paper in self.papers.values()):
@@ -66,7 +71,8 @@ class Shelves:
     async def upload(self) -> None:
         """New files, only chunked or indexed too; or known ones, with the same or another content."""
         staged = self.chance.random() < 0.5
-        known = [] if staged else self.chance.sample(sorted(self.papers), min(len(self.papers), 2))
+        files = sorted(name for name in self.papers if not name.startswith("own"))
+        known = [] if staged else self.chance.sample(files, min(len(files), 2))
         sent = {name: self.papers[name].topics for name in known if self.chance.random() < 0.5}
         for name in set(known) - set(sent) or {self.new_name()}:
             sent[name] = self.chance.choices(TOPICS, k=self.chance.choice((1, 3, 70)))
@@ -81,6 +87,51 @@ class Shelves:
                 paper.make(indexed=False)
             for piece in paper.pieces:
                 piece.indexed = self.space
+
+    async def own(self) -> None:
+        """Chunks in place of files: a new source, or a known one with the same or other chunks."""
+        known = sorted(name for name in self.papers if name.startswith("own"))
+        name = self.chance.choice(known) if known and self.chance.random() < 0.6 else f"own{self.new_name()}"
+        paper = self.papers.get(name)
+        topics = paper.topics if paper and self.chance.random() < 0.4 else self.chance.choices(TOPICS, k=3)
+        body = {"chunks": [{"pageContent": f"{topic} stands here."} for topic in topics], "source": name}
+        await self.run(await self.accepted("upsert/" + str(self.row.id), body))
+        self.space = True
+        if paper is None or paper.topics != topics:
+            paper = self.papers[name] = Paper(topics)
+            paper.make(indexed=True)
+        for piece in paper.pieces:
+            piece.indexed = True
+
+    async def reindex(self) -> None:
+        """Another embedding: searched or not, every chunk is what it was."""
+        config = {"dimension": self.chance.choice((16, 24, 40))}
+        body = {"storeId": str(self.row.id), "embeddingName": FAKE["name"], "embeddingConfig": config}
+        await self.run(await self.accepted("vectorstore/reindex", body))
+
+    async def move(self) -> None:
+        """Out into an archive, with vectors or without, and in again as another document store; the old one goes. From
+        an archive without vectors all is indexed, if any of it was."""
+        resources, workspace = self.talk.resources, self.talk.workspace
+        vectors = self.chance.random() < 0.7
+        made = await draft(resources, workspace, self.row.id, vectors=vectors, blobs=True)
+        archive = b"".join([piece async for piece in stream(resources, made)])
+        job = await take_in(resources, workspace, BytesIO(archive), None)
+        result = (await self.run(job)).result or {}
+        await service.delete(resources, workspace, self.row.id)
+        self.row = await service.get(resources, workspace, UUID(result["storeId"]))
+        pieces = [piece for paper in self.papers.values() for piece in paper.pieces]
+        if not vectors:
+            self.space = any(piece.indexed for piece in pieces)
+            for piece in pieces:
+                piece.indexed = self.space
+
+    async def accepted(self, path: str, body: dict[str, Any]) -> Job:
+        """The job of a call that nobody waits for."""
+        headers = {"Prefer": "respond-async"}
+        answer = await self.talk.client.post(f"{API}/{path}", json=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return await jobs.get(self.talk.resources.database, self.talk.workspace, UUID(answer.json()["id"]))
 
     def new_name(self) -> str:
         self.names += 1
@@ -197,6 +248,8 @@ class Shelves:
             try:
                 await self.runner._run(str(job.id))
             except Crash:
+                self.crasher.left = None
+                await self.pause(job)
                 continue
             break
         self.crasher.left = None
@@ -207,12 +260,21 @@ class Shelves:
         assert ended.state == "done", ended.error
         return ended
 
+    async def pause(self, job: Job) -> None:
+        """At times: the job waits until it is told to go on, whoever is given it meanwhile."""
+        resources, workspace = self.talk.resources, self.talk.workspace
+        if self.chance.random() < 0.3 and (await jobs.get(resources.database, workspace, job.id)).state == "running":
+            await jobs.pause(resources.database, workspace, job.id)
+            await self.runner._run(str(job.id))
+            await jobs.resume(resources.database, resources.queue, workspace, job.id)
+
     async def compare(self) -> None:
         """The ledger and both indexes hold what the model does."""
         talk = self.talk
         while waiting := await talk.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')"):
             for row in waiting:
                 await self.runner._run(str(row["id"]))
+        await sweep(talk.resources, 0)  # a death may leave a file that no row names yet
         await talk.holds_together()
         held: dict[str, list[tuple[str, bool]]] = {name: [] for name in self.papers}
         self.loaders = {}
