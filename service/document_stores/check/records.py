@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import LiteralString
 from uuid import UUID
 
 from stores.records.database import Connection, Scope
@@ -24,26 +23,15 @@ async def workspaces(connection: Connection) -> list[UUID]:
     return [row["id"] for row in await cursor.fetchall()]
 
 
-_OWNERS: LiteralString = (
-    "SELECT blob FROM documents WHERE blob <> '' UNION ALL SELECT blob FROM attachments"
-    " UNION ALL SELECT payload ->> 'blob' FROM jobs WHERE state IN ('queued', 'running', 'paused')"
-    " AND payload ->> 'blob' IS NOT NULL"
-)
-"""The uploads that documents, conversations and open jobs refer to, in all workspaces, those of deleted document stores
-that wait for their purge among them."""
-
-
-async def blobs(connection: Connection) -> set[str]:
-    """The uploads that belong to somebody."""
-    cursor = await connection.execute(_OWNERS)
-    return {row["blob"] for row in await cursor.fetchall()}
-
-
-async def owned(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Those of the uploads that belong to somebody."""
+async def blobs(connection: Connection, keys: Sequence[str] | None = None) -> set[str]:
+    """The uploads that documents, conversations and open jobs refer to, in all workspaces, or those of `keys` among
+    them. What deleted document stores hold that wait for their purge is among them."""
     cursor = await connection.execute(
-        f"SELECT blob FROM ({_OWNERS}) AS owners WHERE blob = ANY(%(keys)s)",  # noqa: S608 - a constant
-        {"keys": list(keys)},
+        "SELECT blob FROM (SELECT blob FROM documents WHERE blob <> '' UNION ALL SELECT blob FROM attachments"
+        " UNION ALL SELECT payload ->> 'blob' FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+        " AND payload ->> 'blob' IS NOT NULL) AS owners"
+        " WHERE %(keys)s::text[] IS NULL OR blob = ANY(%(keys)s)",
+        {"keys": None if keys is None else list(keys)},
     )
     return {row["blob"] for row in await cursor.fetchall()}
 

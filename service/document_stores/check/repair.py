@@ -96,7 +96,7 @@ async def sweep(resources: Resources, age: float, digit: str = "") -> int:
 
 async def _remove_unowned(resources: Resources, keys: Sequence[str]) -> int:
     async with resources.database.connection() as connection:
-        owned = await records.owned(connection, keys)
+        owned = await records.blobs(connection, keys)
     for key in set(keys) - owned:
         await resources.blobs.delete(key)
     return len(set(keys) - owned)
