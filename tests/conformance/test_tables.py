@@ -63,7 +63,7 @@ TABLES = [
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
         frozenset({"base", "filters", "jsonb", "points"}),
     ),
-    Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base"})),
+    Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(
         "embedders", embedding.EMBEDDERS, Embedder, "service/providers/embedding",
         frozenset({"base", "lanes", "pool"}),
