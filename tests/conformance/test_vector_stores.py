@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ from stores.vector.filters import parse
 from stores.vector.memory import MemoryVectorStore
 from tests.stores.vector.cases import FILTER_CASES, METADATA
 
-URLS = [f"{name}://" for name in vector_store_names()] + ["pgvector://?type=halfvec"]
+PLACES = {"chroma": "chroma://{chroma}", "qdrant": "qdrant://{folder}"}
+"""URLs of the backends that need a server or a folder."""
+
+URLS = [PLACES.get(name, f"{name}://") for name in vector_store_names()] + ["pgvector://?type=halfvec"]
 
 EAST = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 NORTH = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
@@ -58,11 +62,15 @@ class Backend:
 
 
 @pytest.fixture(params=URLS)
-async def backend(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Backend]:
+async def backend(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> AsyncIterator[Backend]:
     """An opened store with an empty collection `words` of six dimensions."""
-    store = open_vector_store(request.param, database)
+    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
+    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
+    store = open_vector_store(url, database)
+    for name in ("words", "other", "fresh", "kb_get"):
+        await store.drop(name)  # left in a server by the test before
     await store.create("words", 6)
-    yield Backend(store, request.param, database)
+    yield Backend(store, url, database)
     await store.close()
 
 
@@ -332,6 +340,7 @@ async def test_two_writers_at_once_leave_every_point(backend: Backend) -> None:
 async def test_points_survive_opening_again(backend: Backend) -> None:
     backend.needs(Capability.PERSISTENT)
     await backend.store.upsert("words", compass())
+    await backend.store.close()
     again = backend.again()
     assert await again.ids("words") == ["east", "north", "northeast", "west"]
     await again.close()
