@@ -35,7 +35,7 @@ from stores.vector.base import (
 )
 from stores.vector.facts import AtLeast, AtMost, Every, Has, Lacks, Narrow, Some, narrowed, traits
 from stores.vector.filters import Filter, matches
-from stores.vector.order import SPACE, place, walk
+from stores.vector.order import place, walk
 from stores.vector.points import bounded, checked_name, decode, encode_metadata, ranked, unit, unit_rows
 
 if TYPE_CHECKING:
@@ -91,7 +91,6 @@ class ChromaVectorStore(VectorStore):
         self._database = database
         self._client: AsyncClient | None = None
         self._known: dict[str, _Collection] = {}
-        self._widths: dict[str, int] = {}
         self._batch = 0
 
     @classmethod
@@ -119,7 +118,6 @@ class ChromaVectorStore(VectorStore):
 
     async def drop(self, collection: str) -> None:
         self._known.pop(checked_name(collection), None)
-        self._widths.pop(collection, None)
         try:
             await self._send("DELETE", f"{self._database}/collections/{collection}")
         except _Missing:
@@ -181,8 +179,7 @@ class ChromaVectorStore(VectorStore):
                 got = await self._ask(known, "get", {"where": {"$and": within}, "include": [], "limit": most})
                 return [str(key) for key in got["ids"]]
 
-            found, self._widths[collection] = await walk(window, after, limit, self._widths.get(collection, SPACE))
-            return found
+            return await walk(window, after, limit)
 
         return await self._with(collection, read)
 

@@ -1,7 +1,7 @@
 """Walking a collection in the order of its ids where a backend cannot sort by them.
 
 Each point keeps the place of its id, a whole number that never falls as ids rise. Ids are then read in windows of
-places that are wide enough for a page and not much wider, and sorted here.
+places that hold a page and not much more, and sorted here.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,8 +12,6 @@ CODES = 39
 """Digits and small letters have a code of their own; what lies before, between and behind them shares one each."""
 SPACE = CODES**LETTERS
 """Places are below this, and so whole numbers that a double-precision float holds exactly."""
-STEP = 16
-"""How much wider or narrower a window becomes at a time."""
 
 ReadWindow = Callable[[int, int, int | None], Awaitable[Sequence[str]]]
 """The ids whose place is at least the first number and below the second, at most so many, in any order."""
@@ -44,23 +42,19 @@ def _code(letter: str) -> tuple[int, bool]:
     return CODES - 1, False
 
 
-async def walk(read: ReadWindow, after: str, limit: int, width: int) -> tuple[list[str], int]:
-    """Up to `limit` ids above `after` in their order, and the width of window that fitted, for the next page.
-
-    `width` is the one to begin with; `SPACE` looks at everything, which suits small collections.
-    """
+async def walk(read: ReadWindow, after: str, limit: int) -> list[str]:
+    """Up to `limit` ids above `after` in their order."""
     found: list[str] = []
-    low, enough = place(after), 4 * limit
+    low, high, enough = place(after), SPACE, 4 * limit
     while low < SPACE and len(found) < limit:
-        high = min(low + width, SPACE)
         keys = await read(low, high, enough)
         if len(keys) >= enough:
-            if width > 1:
-                width = max(min(width, SPACE) // STEP, 1)
+            # Too many: the window ends behind the part of them that the page needs, unless one place has them all.
+            closer = place(sorted(keys)[limit]) + 1
+            if closer < high:
+                high = closer
                 continue
             keys = await read(low, high, None)
         found += sorted(key for key in keys if key > after)
-        low = high
-        if len(keys) * STEP < enough:
-            width = min(width * STEP, SPACE)
-    return found[: max(limit, 0)], width
+        low, high = high, SPACE
+    return found[: max(limit, 0)]

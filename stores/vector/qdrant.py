@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import SplitResult, unquote
 from uuid import UUID
@@ -37,7 +38,7 @@ from stores.vector.base import (
     url_port,
 )
 from stores.vector.filters import Filter, matches
-from stores.vector.order import SPACE, walk
+from stores.vector.order import walk
 from stores.vector.payload import BOUNDS, FACTS, ID, PLACE, RECORD, condition, payload, point_key
 from stores.vector.points import bounded, checked_name, decode, ranked, unit, unit_rows
 
@@ -85,7 +86,6 @@ class QdrantVectorStore(VectorStore):
         self._opening = asyncio.Lock()
         self._client: AsyncQdrantClient | None = None
         self._known: dict[str, _Collection] = {}
-        self._widths: dict[str, int] = {}
 
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
@@ -114,7 +114,6 @@ class QdrantVectorStore(VectorStore):
         with self._session(collection):
             client = await self._opened()
             self._known.pop(collection, None)
-            self._widths.pop(collection, None)
             await client.delete_collection(self._prefix + collection, timeout=SECONDS)
 
     async def upsert(self, collection: str, points: Sequence[Point]) -> None:
@@ -181,8 +180,7 @@ class QdrantVectorStore(VectorStore):
                         break
                 return keys
 
-            found, self._widths[collection] = await walk(window, after, limit, self._widths.get(collection, SPACE))
-            return found
+            return await walk(window, after, limit)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
         with self._session(collection):
@@ -272,6 +270,8 @@ class QdrantVectorStore(VectorStore):
         except (ApiException, QdrantException) as problem:
             said = getattr(problem, "source", None) or problem
             raise Unavailable(f"Qdrant does not answer: {said or type(said).__name__}") from problem
+        except JSONDecodeError as problem:
+            raise Unavailable("Qdrant does not answer: something else does, at its address") from problem
         except ValueError as problem:  # how the engine of a folder says it
             if not str(problem).startswith("Collection") or not str(problem).endswith("not found"):
                 raise
