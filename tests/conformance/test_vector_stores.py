@@ -51,7 +51,7 @@ class Backend:
 
     store: VectorStore
     url: str
-    database: Database
+    database: Database | None
 
     def again(self) -> VectorStore:
         return open_vector_store(self.url, self.database)
@@ -62,16 +62,25 @@ class Backend:
 
 
 @pytest.fixture(params=URLS)
-async def backend(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> AsyncIterator[Backend]:
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """A store, opened; one that does not live in the service's database gets none."""
+    url = request.param.format(
+        folder=tmp_path / "vectors",
+        chroma=request.getfixturevalue("chroma_server") if "{chroma}" in request.param else "",
+    )
+    alone = url.partition(":")[0] in ("memory", *PLACES)
+    database = None if alone else request.getfixturevalue("database")
+    return Backend(open_vector_store(url, database), url, database)
+
+
+@pytest.fixture
+async def backend(opening: Backend) -> AsyncIterator[Backend]:
     """An opened store with an empty collection `words` of six dimensions."""
-    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
-    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
-    store = open_vector_store(url, database)
     for name in ("words", "other", "fresh", "kb_get"):
-        await store.drop(name)  # left in a server by the test before
-    await store.create("words", 6)
-    yield Backend(store, url, database)
-    await store.close()
+        await opening.store.drop(name)  # left in a server by the test before
+    await opening.store.create("words", 6)
+    yield opening
+    await opening.store.close()
 
 
 @pytest.fixture
@@ -300,6 +309,7 @@ async def test_joining_a_transaction_writes_with_it_or_not_at_all(backend: Backe
         with pytest.raises(Unsupported):
             backend.store.within(object())
         return
+    assert backend.database is not None
     async with backend.database.connection() as connection:
         async with connection.transaction(force_rollback=True):
             joined = backend.store.within(connection)
@@ -316,6 +326,7 @@ async def test_joining_a_transaction_writes_with_it_or_not_at_all(backend: Backe
 
 async def test_a_collection_made_in_a_transaction_that_fails_was_never_there(backend: Backend) -> None:
     backend.needs(Capability.TRANSACTION)
+    assert backend.database is not None
     async with backend.database.connection() as connection, connection.transaction(force_rollback=True):
         joined = backend.store.within(connection)
         await joined.create("brief", 6)
