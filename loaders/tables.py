@@ -19,6 +19,8 @@ def markdown_table(rows: Iterable[Sequence[str]]) -> str:
         return ""
     width = max(len(row) for row in cells)
     used = [index for index in range(width) if any(index < len(row) and row[index] for row in cells)]
-    lines = ["| " + " | ".join(row[i] if i < len(row) else "" for i in used) + " |" for row in cells]
+    if len(used) < width or any(len(row) < width for row in cells):
+        cells = [[row[i] if i < len(row) else "" for i in used] for row in cells]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
     lines.insert(1, "|" + " --- |" * len(used))
     return "\n".join(lines)

@@ -19,6 +19,9 @@ _SAMPLE = 256 * 1024
 
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+# The same for ASCII, at a tenth of the cost.
+_ASCII_BREAKS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
+_ASCII_UNWANTED = bytes([*range(9), *range(0x0E, 0x20), 0x7F])
 # Unicode's stream-safe text format allows 30 marks in a row; sorting longer runs into NFC takes quadratic time.
 _MARKS = "[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0e38-\u0e4b\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _MARK_FLOOD = re.compile(f"({_MARKS}{{30}}){_MARKS}+")
@@ -31,9 +34,9 @@ def clean(text: str) -> str:
     and floods of combining marks.
     """
     if text.isascii():
-        if "\r" not in text and text.isprintable():
-            return text
-    elif not unicodedata.is_normalized("NFC", text) or _MARK_FLOOD.search(text):
+        plain = text.encode("ascii").replace(b"\r\n", b"\n").translate(_ASCII_BREAKS, _ASCII_UNWANTED)
+        return plain.decode("ascii")
+    if not unicodedata.is_normalized("NFC", text) or _MARK_FLOOD.search(text):
         text = unicodedata.normalize("NFC", _MARK_FLOOD.sub(r"\1", text))
     text = _BREAKS.sub("\n", text)
     return _UNWANTED.sub("", text)

@@ -32,11 +32,15 @@ def parse(data: bytes, what: str = "XML file") -> Any:
 
 def local(element: Any) -> str:
     """The element's name without its namespace; empty for entities and the like."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""  # `etree.QName` says the same at ten times the cost
 
 
 def words(element: Any) -> str:
     """All text of an element on one line; an entity that nobody resolved stands for its HTML meaning."""
+    if not len(element):  # most elements: nothing to put together
+        text = unescape(element.text) if element.tag is etree.Entity else element.text
+        return " ".join((text or "").split())
     return " ".join("".join(_texts(element)).split())
 
 
@@ -83,8 +87,9 @@ def _title(root: Any) -> str:
 
 
 def _lines(element: Any, depth: int) -> Iterator[str]:
-    children = [child for child in element if isinstance(child.tag, str)]
-    mixed = any((child.tail or "").strip() for child in element) or (
+    inner = list(element)
+    children = [child for child in inner if isinstance(child.tag, str)]
+    mixed = any((child.tail or "").strip() for child in inner) or (
         bool(children) and bool((element.text or "").strip())
     )
     name = local(element)

@@ -48,6 +48,9 @@ class Settings(BaseModel):
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
     max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")
+    max_json: int = Field(
+        16 * MIB, ge=1, description="Largest request body that is no form, where JSON carries no files, in bytes."
+    )
     max_files: int = Field(1000, ge=1, description="Most files in one request.")
     max_metadata: int = Field(16 * 1024, ge=1, description="Largest metadata object of a document, in bytes of JSON.")
     max_request_chunks: int = Field(100_000, ge=1, description="Most chunks that one request brings in place of files.")
@@ -120,6 +123,9 @@ class Settings(BaseModel):
     )
     job_days: float = Field(30.0, gt=0, description="Days that a job is kept after its end.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
+    worker_nice: int = Field(
+        5, ge=0, le=19, description="How far a worker leaves the processors to others, in the steps of `nice`."
+    )
     sync_folders: str = Field(
         "",
         description="Folders of this machine, absolute and separated by commas, that folder sources may read;"

@@ -20,6 +20,7 @@ from service.jobs import service as jobs
 from service.predictions.service import OriginRefused
 from service.resources import Resources
 from stores.blobs.base import Blob, BlobTooLarge
+from stores.blobs.pending import pending
 from stores.records.database import Scope
 
 LONGEST_NAME = 255
@@ -95,12 +96,10 @@ async def bring(
     if len(uploads) > settings.max_attachments:
         raise TooLarge(f"max_attachments: {len(uploads)} files in one request, the limit is {settings.max_attachments}")
     expires = datetime.now(UTC) + timedelta(days=settings.attachment_days)
-    kept: list[Blob] = []
     read: list[ReadAttachment] = []
-    try:
+    async with pending(resources.blobs) as held:
         for upload in uploads:
-            blob = await _keep(resources, upload)
-            kept.append(blob)
+            blob = held.add(await _keep(resources, upload))
             mime, content = await _read(resources, guest, upload, blob, as_base64=as_base64)
             row = Attachment(
                 uuid4(), guest.flow, chat, guest.caller, shown(upload.name), mime, blob.size, blob.key, expires
@@ -110,11 +109,9 @@ async def bring(
                 raise TooLarge(
                     f"max_attachment_text: the files hold more than {settings.max_attachment_text} characters of text"
                 )
-        await _note(resources, guest, [item.attachment for item in read])
-    except BaseException:
-        for blob in kept:
-            await resources.blobs.delete(blob.key)
-        raise
+        async with resources.database.write(guest.workspace) as scope:
+            await _note(scope, guest, [item.attachment for item in read], settings.attachment_space)
+            held.referred()
     return read
 
 
@@ -155,14 +152,12 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-async def _note(resources: Resources, guest: Guest, rows: Sequence[Attachment]) -> None:
-    limit = resources.settings.attachment_space
-    async with resources.database.write(guest.workspace) as scope:
-        if not await records.hold_flow(scope, guest.flow):
-            raise NotFound(f"Chatflow {guest.flow} not found")
-        if await records.space_taken(scope, guest.flow) + sum(row.size for row in rows) > limit:
-            raise TooLarge(f"attachment_space: the files of this chatflow would take more than {limit} bytes")
-        await records.insert(scope, rows)
+async def _note(scope: Scope, guest: Guest, rows: Sequence[Attachment], limit: int) -> None:
+    if not await records.hold_flow(scope, guest.flow):
+        raise NotFound(f"Chatflow {guest.flow} not found")
+    if await records.space_taken(scope, guest.flow) + sum(row.size for row in rows) > limit:
+        raise TooLarge(f"attachment_space: the files of this chatflow would take more than {limit} bytes")
+    await records.insert(scope, rows)
 
 
 async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: str, limit: int) -> list[Attachment]:

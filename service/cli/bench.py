@@ -10,7 +10,7 @@ import typer
 from service.cli.exits import CommandError
 from service.cli.options import JsonOption
 
-NAMES = ("parse", "predictions", "ingestion", "memory", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval")
 
 app = typer.Typer(add_completion=False)
 
@@ -19,10 +19,14 @@ app = typer.Typer(add_completion=False)
 def bench(
     only: Annotated[
         str | None,
-        typer.Option(help="One of parse, predictions, ingestion, memory, footprint, retrieval; default: all."),
+        typer.Option(help=f"One of {', '.join(NAMES)}; default: all."),
     ] = None,
     size: Annotated[float, typer.Option(help="Megabytes of text to upsert.", min=0.01)] = 5.0,
+    documents: Annotated[
+        Path | None, typer.Option(help="Folder of documents to upsert; default: the samples.", exists=True)
+    ] = None,
     requests: Annotated[int, typer.Option(help="Predictions to send.", min=50)] = 1000,
+    chunks: Annotated[int, typer.Option(help="Chunks to delete.", min=100)] = 100_000,
     as_json: JsonOption = False,
 ) -> None:
     """Measure this checkout on a service of its own: exit code 1 when a target is missed.
@@ -35,6 +39,8 @@ def bench(
     if only is not None and only not in NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(NAMES)}", param_hint="--only")
     arguments = ["--size", str(size), "--requests", str(requests)]
+    arguments += ["--chunks", str(chunks)]
+    arguments += ["--documents", str(documents.absolute())] if documents else []
     arguments += ["--only", only] if only else []
     arguments += ["--json"] if as_json else []
     command = [sys.executable, "-m", "tests.benchmarks", *arguments]

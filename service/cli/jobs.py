@@ -7,7 +7,7 @@ import typer
 
 from service.cli.exits import EPILOG, Exit
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import print_json, print_table, say
+from service.cli.output import moment, print_json, print_table, say
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, watch and steer background jobs.", epilog=EPILOG
@@ -40,11 +40,14 @@ def list_jobs(
         if store:
             params["storeId"] = need(client.store(store), "document store", store)["id"]
         jobs = client.get("/jobs", **params)["data"]
-    if as_json:
-        print_json(jobs)
-        return
-    columns = ("id", "kind", "state", "stage", "done", "of", "per second", "seconds left", "because")
-    print_table(columns, [_row(job) for job in jobs])
+        if as_json:
+            print_json(jobs)
+            return
+        stores = {each["id"]: each["name"] for each in client.get("/document-store/store")} if jobs else {}
+    columns = ("id", "document store", "kind", "state", "done", "since", "because")
+    print_table(columns, [_row(job, stores) for job in jobs])
+    if not jobs:
+        say("There are no such jobs." if state or store else "There are no jobs.")
 
 
 @app.command(epilog=EPILOG)
@@ -130,19 +133,29 @@ def _steer(method: str, path: str, data: Any, url: str | None, key: str | None, 
         print(f"{status['id']} {_line(status)}")
 
 
-def _row(job: Mapping[str, Any]) -> tuple[object, ...]:
-    error = job["error"] or {}
+def _row(job: Mapping[str, Any], stores: Mapping[str, str]) -> tuple[object, ...]:
+    stage = "" if job["stage"] == job["state"] else f", {job['stage']}"
+    left = "" if job["etaSeconds"] is None else f", {job['etaSeconds']:.0f} s left"
     return (
         job["id"],
+        stores.get(job["storeId"], ""),
         job["kind"],
-        job["state"],
-        job["stage"],
-        job["done"],
-        job["total"],
-        job["rate"],
-        job["etaSeconds"],
-        error.get("message"),
+        f"{job['state']}{stage}",
+        f"{job['done']} of {'?' if job['total'] is None else job['total']}{left}",
+        moment(job["createdDate"]),
+        _because(job),
     )
+
+
+def _because(job: Mapping[str, Any]) -> str:
+    """Why a job failed, or what it could not take."""
+    if job["error"]:
+        return str(job["error"]["message"])
+    failed = (job["result"] or {}).get("failed") or []
+    if not failed:
+        return ""
+    first = f"{failed[0]['name']}: {failed[0]['message']}"
+    return f"{len(failed)} failed, such as {first}" if len(failed) > 1 else f"failed: {first}"
 
 
 def _line(job: Mapping[str, Any]) -> str:
@@ -153,6 +166,6 @@ def _line(job: Mapping[str, Any]) -> str:
         parts.append(f"{job['rate']:.0f}/s")
     if job["etaSeconds"] is not None:
         parts.append(f"{job['etaSeconds']:.0f} s left")
-    if job["error"]:
-        parts.append(job["error"]["message"])
+    if because := _because(job):
+        parts.append(because)
     return ", ".join(parts)

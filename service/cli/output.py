@@ -19,6 +19,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def moment(value: str | None) -> str:
+    """A date of the API for a table, to the minute, in UTC as it came."""
+    return value[:16].replace("T", " ") if value else ""
+
+
 def console(*, remarks: bool = False) -> "Console":
     """A console for tables on stdout, or for progress on stderr."""
     from rich.console import Console
@@ -28,6 +33,10 @@ def console(*, remarks: bool = False) -> "Console":
     return Console(file=stream, highlight=False, width=None if stream.isatty() else 240)
 
 
+WHOLE = frozenset({"id"})
+"""Columns that stay on one line in a narrow terminal too: they are copied from it."""
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout: no lines, columns as wide as they need to be."""
     from rich.table import Table
@@ -35,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console().print(table)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 LIFELINE = "RAGSTONE_LIFELINE"
 """Names the descriptor of a pipe that ends with the supervisor: how a part learns that it was left alone."""
@@ -97,3 +99,14 @@ def follow_lifeline() -> None:
 
     os.set_inheritable(int(descriptor), False)
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def give_way(niceness: int) -> None:
+    """In a part: let others have the processors first, in the steps of `nice`; what it starts does so too."""
+    if niceness <= 0:
+        return
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():
+        # Linux shares time among sessions first, and this process is a session of its own: its niceness counts here.
+        with suppress(OSError):  # another system, or this is switched off
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")

@@ -9,7 +9,7 @@ import typer
 
 from service.cli.exits import EPILOG, CommandError, Exit, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import print_json, print_table, say
+from service.cli.output import moment, print_json, print_table, say
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -42,7 +42,7 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field of the connector; repeat it.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="the connector")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="the place")] = None,
     every: Annotated[str | None, typer.Option(help="Interval, such as 6h.", show_default="none")] = None,
     cron: Annotated[str | None, typer.Option(help="Five fields, such as '0 3 * * *'.", show_default="none")] = None,
     timezone: Annotated[str, typer.Option(help="Time zone of --cron.")] = "UTC",
@@ -71,8 +71,14 @@ def add(
     if every or cron:
         body["schedule"] = {"every": every} if every else {"cron": cron, "timezone": timezone}
     with connect(data, url, key) as client:
-        found = client.store(store) or client.post("/document-store/store", {"name": store})
-        made = client.post(f"/document-store/store/{found['id']}/sources", body)
+        known = client.store(store)
+        found = known or client.post("/document-store/store", {"name": store})
+        try:
+            made = client.post(f"/document-store/store/{found['id']}/sources", body)
+        except CommandError:
+            if known is None:
+                client.send("DELETE", f"/document-store/store/{found['id']}")
+            raise
         say(f"Sync source {made['name']!r} (id {made['id']}) keeps {found['name']!r} in step.")
         _report(client, made["id"], as_json=as_json, force=False)
 
@@ -107,7 +113,7 @@ def list_sources(
                 row["name"],
                 row["documents"],
                 _schedule(row["schedule"]),
-                _moment(row["nextRunDate"]),
+                moment(row["nextRunDate"]),
                 _last(row["lastRun"]),
             )
             for row in rows
@@ -198,12 +204,8 @@ def _schedule(value: Mapping[str, Any] | None) -> str:
     return f"every {value['every']}" if value["every"] else f"{value['cron']} ({value['timezone']})"
 
 
-def _moment(value: str | None) -> str:
-    return value[:16].replace("T", " ") if value else ""
-
-
 def _last(run: Mapping[str, Any] | None) -> str:
     if run is None:
         return "never"
     error = run["error"]
-    return f"{run['state']} {_moment(run['finishedDate'])}" + (f": {error['message']}" if error else "")
+    return f"{run['state']} {moment(run['finishedDate'])}" + (f": {error['message']}" if error else "")

@@ -28,10 +28,11 @@ def worker(
 
     from service.cli.folder import make_private
     from service.cli.logs import configure_logging
-    from service.cli.parts import follow_lifeline
+    from service.cli.parts import follow_lifeline, give_way
 
     follow_lifeline()
     settings = settings_for(data)
+    give_way(settings.worker_nice)
     make_private(settings.data)
     configure_logging("worker", settings.log_level)
     asyncio.run(_work(settings, alone=alone))

@@ -1,11 +1,11 @@
 """Small rules that connectors share for names: sources of bounded length, lists of patterns."""
 
-import json
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from service.connectors.base import BadConnectorOption
+from service.json_text import parsed
 
 LONGEST = 1000
 """Characters of a source; an index of Postgres holds keys of some 2,700 bytes."""
@@ -22,8 +22,8 @@ def patterns(value: str | list[str]) -> list[str]:
     """Patterns given as a list, as its JSON text, or separated by commas or lines. Raises `BadConnectorOption`."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed(value)
+        except ValueError as error:
             raise BadConnectorOption(f"patterns: not valid JSON: {error}") from None
     if isinstance(value, str):
         value = value.replace("\n", ",").split(",")

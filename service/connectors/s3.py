@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Keys in one answer: the most that S3 gives."""
 
+MOST_PAGES = 10_000
 PAGE_BYTES = 16 * 1024 * 1024
 NOTHING = sha256(b"").hexdigest()
 VAGUE = ("", "binary/octet-stream", "application/octet-stream")
@@ -96,7 +97,7 @@ class S3Directory(Connector):
 
     async def items(self) -> AsyncIterator[Item]:
         token = ""
-        while True:
+        for _ in range(MOST_PAGES):
             query = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), "prefix": self._prefix}
             if token:
                 query["continuation-token"] = token
@@ -110,6 +111,7 @@ class S3Directory(Connector):
             if following == token:
                 raise EgressFailed(f"The listing of bucket '{self._bucket}' does not get further.")
             token = following
+        raise EgressFailed(f"The listing of bucket '{self._bucket}' has more than {MOST_PAGES} pages; give a prefix.")
 
     def _item(self, found: "_Object") -> Item:
         path = quote(found.key, safe="/~")

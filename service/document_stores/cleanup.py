@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from service.document_stores.secrets import laid_over, restored
 from service.document_stores.types import Component
 from service.errors import Unprocessable
 
@@ -73,8 +74,8 @@ def merged(asked: Component | None, base: Component | None) -> Component | None:
     if base is None or (asked.name and asked.name != base.name):
         if not asked.name:
             raise Unprocessable(f"recordManager.name: is missing; use {', '.join(RECORD_MANAGERS)}")
-        return asked
-    return Component(base.name, {**base.config, **asked.config})
+        return restored(asked, None, "recordManager.config")
+    return Component(base.name, laid_over(asked.config, base.config, "recordManager.config"))
 
 
 def _text(manager: Component, field: str) -> str:

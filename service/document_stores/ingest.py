@@ -34,6 +34,9 @@ from stores.records.database import Scope
 AHEAD = 2
 """Documents loaded while earlier ones are embedded."""
 
+_TOLD = (str, int, bool, type(None))
+"""Types whose equal values are the same JSON, if they are of one type."""
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -294,19 +297,18 @@ class Ingestion:
             if row["edited"]
         ]
         await shelf.replace(edited, self._collection, edited=False)
-        same = [(row, chunk) for row, chunk in kept if not row["edited"]]
-        changed = [(row, chunk) for row, chunk in same if _differ(row["metadata"], chunk.metadata)]
+        changed = {chunk.id for row, chunk in kept if _differ(row["metadata"], chunk.metadata)}
         await shelf.describe(
             [
                 Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, None)
-                for row, chunk in changed
-                if row["number"] is not None
+                for row, chunk in kept
+                if chunk.id in changed and not row["edited"] and row["number"] is not None
             ]
         )
         moved = [
             (chunk.id, chunk.position, chunk.metadata)
             for row, chunk in kept
-            if row["position"] != chunk.position or _differ(row["metadata"], chunk.metadata)
+            if row["position"] != chunk.position or chunk.id in changed
         ]
         moved += [
             (chunk, position, before[chunk]["metadata"]) for position, chunk in enumerate(former, len(item.chunks))
@@ -316,7 +318,7 @@ class Ingestion:
         for row, chunk in kept:
             if not row["live"]:
                 counts.added += row["job_id"] != job.id  # left by an upload that did not end
-            elif row["edited"] or _differ(row["metadata"], chunk.metadata):
+            elif row["edited"] or chunk.id in changed:
                 counts.updated += 1
             else:
                 counts.skipped += 1
@@ -329,7 +331,11 @@ class Ingestion:
 
 def _differ(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
     """Whether two JSON objects differ, if only in a type: to Python, 1 equals 1.0 and true."""
-    return left != right or json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True)
+    if left != right:
+        return True
+    if all(type(value) in _TOLD and type(right[key]) is type(value) for key, value in left.items()):
+        return False  # most metadata; this is asked for each unchanged chunk
+    return json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True)
 
 
 def _digests(documents: Sequence[DocumentRow]) -> dict[Any, bytes]:

@@ -1,7 +1,6 @@
 """From an upsert call to durable uploads, ledger rows and a job; everything is checked before anything is written."""
 
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +8,17 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from loaders.splitters import splitter as make_splitter
-from loaders.splitters.base import SplitterError
 from service.document_stores import records
 from service.document_stores.cleanup import Cleaning, Cleanup, cleaning_of, merged
+from service.document_stores.gathering.types import Empty, Errand, lock_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.loading.errands import Errand
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
-from service.document_stores.loading.mapping import is_remote, reading
+from service.document_stores.loading.mapping import is_remote, metadata_of, recipe_of
 from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
-from service.document_stores.recipe import Recipe
+from service.document_stores.recipe import Recipe, clean
+from service.document_stores.secrets import laid_over, restored, without_secrets
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.errors import NotFound, TooLarge, Unprocessable
@@ -35,20 +33,6 @@ VECTOR_STORES = ("pgvector", "postgres")
 
 DEFAULT_VECTOR_STORE = Component("pgvector")
 DEFAULT_LOADER = Component("file")
-
-
-def clean(value: Any, field: str = "metadata") -> Any:
-    """JSON that Postgres can keep: no NUL characters and no lone surrogates in texts. Raises `Unprocessable`, naming
-    the field, for values that are not JSON."""
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {clean(str(key)): clean(item, field) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(item, field) for item in value]
-    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and value - value == 0):
-        return value
-    raise Unprocessable(f"{field}: {value!r} is not a JSON value")
 
 
 def defaults_of(store: StoreRow) -> tuple[Component, Component]:
@@ -96,7 +80,8 @@ class Intake:
             if base is None:
                 raise NotFound(f"docId: loader {asked.doc_id} not found in document store {store_id}")
         check_components(asked.vector_store, asked.record_manager)
-        embedding = _merge(asked.embedding, (store.embedding if store else None) or DEFAULT_EMBEDDING)
+        base_embedding = (store.embedding if store else None) or DEFAULT_EMBEDDING
+        embedding = _merge(asked.embedding, base_embedding, "embedding.config")
         other = asked.embedding is not None and not asked.new_store and store is not None
         record_manager = merged(asked.record_manager, store.record_manager if store else None)
         embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding)
@@ -125,30 +110,11 @@ class Intake:
         """How the uploads of this call become chunks. Raises `Unprocessable` naming a bad option."""
         if self.component.name == OWN_CHUNKS:
             return Recipe(OWN_CHUNKS, metadata=self._metadata())
-        read = reading(self.resources, self.workspace, self.component)
-        name = self.splitter.name if self.splitter and self.splitter.name else "default"
-        config = self.splitter.config if self.splitter else {}
-        try:
-            make_splitter(name, config)
-        except SplitterError as error:
-            raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
-        return Recipe(
-            read.loader,
-            clean(read.options, "loader.config"),
-            name,
-            clean(config, "splitter.config"),
-            self._metadata(),
-            omit=read.omit,
-        )
+        return recipe_of(self.resources, self.workspace, self.component, self.splitter)
 
     def _metadata(self) -> Mapping[str, Any]:
         """What goes into the metadata of every chunk."""
-        metadata: dict[str, Any] = clean(json_object(self.component.config.get("metadata"), "loader.config.metadata"))
-        size = len(json.dumps(metadata, ensure_ascii=False).encode())
-        limit = self.resources.settings.max_metadata
-        if size > limit:
-            raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
-        return metadata
+        return metadata_of(self.resources, self.component)
 
     # Sources
 
@@ -255,10 +221,8 @@ class Intake:
 
     def errand(self, loader_id: UUID) -> Errand:
         """What the job is to fetch for the loader."""
-        config = without_files(self.component.config)
         remake = self.asked.remake or self.repeats
-        recipe = self.recipe().as_json()
-        return Errand(loader_id, self.component.name, clean(config), recipe, remake, self.cleaning.namespace)
+        return Errand(loader_id, every=True, remake=remake, namespace=self.cleaning.namespace, empty=Empty.FAILS)
 
     async def _own(self, scope: Scope, uploads: Sequence[tuple[Upload, Blob]]) -> Sequence[tuple[Upload, Blob]]:
         """Sources of a loader that is replaced, or that a form works with, are its own: a file of the same name in
@@ -309,7 +273,8 @@ class Intake:
     async def _configure(self, scope: Scope, store: StoreRow) -> None:
         """Remember the configurations of the call, else what the document store has, else the defaults."""
         template = self.template or store
-        vectors = _merge(self.asked.vector_store, store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE)
+        held = store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE
+        vectors = _merge(self.asked.vector_store, held, "vectorStore.config")
         named = self.asked.embedding is not None or store.embedding is None
         changes = {
             "embedding": self.embedding if named else None,
@@ -350,24 +315,26 @@ async def submit(
         "cleanup": cleanup.value,
         "history": dict(history),
     }
-    return await jobs.enqueue(scope, first.resources.queue, job.id, payload)
+    lock = lock_of(remote[0].loader_id) if remote else None
+    return await jobs.enqueue(scope, first.resources.queue, job.id, payload, lock=lock)
 
 
-def _merge(asked: Component | None, base: Component) -> Component:
+def _merge(asked: Component | None, base: Component, field: str) -> Component:
     """The call's component over the inherited one: a name switches the component, config keys are laid over."""
     if asked is None:
         return base
     if asked.name and asked.name != base.name:
-        return asked
-    return Component(base.name, {**base.config, **asked.config})
+        return restored(asked, None, field)
+    return Component(base.name, laid_over(asked.config, base.config, field))
 
 
 def _component(asked: Upsert, base: LoaderRow | None) -> Component:
     """The loader of a call, laid over the one that it is based on, whose metadata the call's replace; that of a form is
     whole."""
+    held = Component(base.component, base.config) if base else DEFAULT_LOADER
     if asked.chunk_only and asked.loader is not None:
-        return asked.loader
-    component = _laid_over(asked.loader, Component(base.component, base.config) if base else DEFAULT_LOADER)
+        return restored(asked.loader, held, "loader.config")
+    component = _laid_over(asked.loader, held, "loader.config")
     if asked.metadata is None:
         return component
     given = json_object(asked.loader.config.get("metadata") if asked.loader else None, "loader.config.metadata")
@@ -378,13 +345,12 @@ def _splitter(asked: Upsert, base: LoaderRow | None) -> Component | None:
     """The splitter of a call, laid over that of the loader it is based on; a form that gives a loader gives both."""
     if base is None or base.splitter is None or (asked.chunk_only and asked.loader is not None):
         return asked.splitter
-    return _laid_over(asked.splitter, base.splitter)
+    return _laid_over(asked.splitter, base.splitter, "splitter.config")
 
 
-def _laid_over(asked: Component | None, base: Component) -> Component:
-    """The call's component over the inherited one, fields that another component had included, but for a credential:
-    it is not handed to a component that it was not chosen for."""
+def _laid_over(asked: Component | None, base: Component, field: str) -> Component:
+    """The call's component over the inherited one, fields that another component had included, but for credentials and
+    secrets: they are not handed to a component that they were not chosen for."""
     if asked is None or not asked.name or asked.name == base.name or base is DEFAULT_LOADER:
-        return _merge(asked, base)
-    inherited = {key: value for key, value in base.config.items() if key != "credential"}
-    return Component(asked.name, {**inherited, **asked.config})
+        return _merge(asked, base, field)
+    return Component(asked.name, {**without_secrets(base.config), **restored(asked, None, field).config})

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.gathering.gathering import counts_of, gather_all
 from service.document_stores.indexing.jobs import index_rest
 from service.document_stores.ingest import Ingestion
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading import records as loader_rows
-from service.document_stores.loading.fetching import fetch_all
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import changing
 from service.document_stores.space import current_space, drop_collections, open_space
@@ -38,13 +38,12 @@ async def ingest(work: Work) -> Mapping[str, Any]:
     Raises `NothingLoaded` when every one of them failed, unless the payload says that some of it may (`partly`).
     """
     store_id = UUID(work.payload["storeId"])
-    work, unreached = await fetch_all(work)
+    work = await gather_all(work)
     job, resources = work.job, work.resources
     find = current_space if work.payload.get("chunkOnly") else open_space
     space = await paced(lambda: find(resources, job.workspace, store_id), lambda: _note_waiting(work))
     ingestion = Ingestion(work, store_id, space)
     outcome = await ingestion.run()
-    outcome.failed = [*unreached, *(item for item in outcome.failed if item not in unreached)]
     if outcome.failed and not outcome.documents and not work.payload.get("partly"):
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
         raise NothingLoaded(reasons)
@@ -61,7 +60,7 @@ async def ingest(work: Work) -> Mapping[str, Any]:
         await shelf.remove(chunks)
         await ledger.delete_documents(shelf.scope, gone)
         outcome.counts.deleted += len(chunks)
-        result = outcome.as_json()
+        result = {**counts_of(work.payload), **outcome.as_json()}
         result["totalKeys"] = await ledger.count_live(shelf.scope, store_id)
         loaders = [UUID(loader) for loader in work.payload.get("docIds", ())]
         await loader_rows.processed(shelf.scope, loaders, job.created_at)

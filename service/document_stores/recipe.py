@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 from loaders.splitters import splitter
 from loaders.splitters.base import Splitter
 from service.document_stores.ledger.types import NewChunk, chunk_id, indexed
+from service.errors import Unprocessable
 
 INDEX_VERSION = 1
 """Raised when the text that is embedded for a chunk is made differently: documents are then indexed anew."""
@@ -67,6 +68,20 @@ class Recipe:
         """Identifies what these bytes (by their SHA-256) become by this recipe: equal digests, equal chunks."""
         parts = [INDEX_VERSION, content.hex(), self.as_json(), self.make_splitter().fingerprint()]
         return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).digest()
+
+
+def clean(value: Any, field: str = "metadata") -> Any:
+    """JSON that Postgres can keep: no NUL characters and no lone surrogates in texts. Raises `Unprocessable`, naming
+    the field, for values that are not JSON."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {clean(str(key)): clean(item, field) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item, field) for item in value]
+    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and value - value == 0):
+        return value
+    raise Unprocessable(f"{field}: {value!r} is not a JSON value")
 
 
 def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document], splitter: Splitter) -> list[NewChunk]:

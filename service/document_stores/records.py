@@ -162,7 +162,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
         offset=offset,
         limit=limit,
     )
-    loaders = await _loaders(scope, [row["id"] for row in rows])
+    loaders = await loaders_of(scope, [row["id"] for row in rows])
     total = rows[0]["total"] if rows else 0
     if not rows and offset:  # a page beyond the end
         total = await _count(scope)
@@ -177,7 +177,11 @@ async def _count(scope: Scope) -> int:
     return int(row["total"]) if row else 0
 
 
-async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, list[LoaderRow]]:
+async def loaders_of(
+    scope: Scope, store_ids: Sequence[UUID], only: Sequence[UUID] | None = None
+) -> Mapping[UUID, Sequence[LoaderRow]]:
+    """The loaders of document stores, or `only` these of them, with their files, oldest first."""
+    named = list(only) if only is not None else None
     rows = await scope.all(
         "SELECT l.*, coalesce(sum(d.chunks), 0)::int AS chunks, coalesce(sum(d.characters), 0)::bigint AS characters,"
         " coalesce(bool_or(d.state IN ('pending', 'saved') OR (d.state = 'leaving' AND d.job_id IS NULL)), false)"
@@ -185,14 +189,18 @@ async def _loaders(scope: Scope, store_ids: Sequence[UUID]) -> Mapping[UUID, lis
         " coalesce(bool_or(d.state = 'failed'), false) AS failed"
         " FROM loaders l LEFT JOIN documents d ON d.loader_id = l.id"
         " WHERE l.workspace_id = %(workspace)s AND l.store_id = ANY(%(stores)s)"
+        " AND (%(only)s::uuid[] IS NULL OR l.id = ANY(%(only)s))"
         " GROUP BY l.id ORDER BY l.created_at, l.id",
         stores=list(store_ids),
+        only=named,
     )
     files = await scope.all(
         "SELECT id, loader_id, name, mime, size, state, error, created_at FROM documents"
         " WHERE workspace_id = %(workspace)s AND store_id = ANY(%(stores)s)"
+        " AND (%(only)s::uuid[] IS NULL OR loader_id = ANY(%(only)s))"
         " AND NOT (state = 'leaving' AND job_id IS NULL) ORDER BY created_at, id",
         stores=list(store_ids),
+        only=named,
     )
     of_loader: defaultdict[UUID, list[LoaderFile]] = defaultdict(list)
     for file in files:
@@ -224,21 +232,24 @@ async def by_name(scope: Scope, name: str) -> UUID | None:
 
 
 async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bool:
-    """Change name, description or the configurations that `changes` names; False when there is no such store."""
+    """Change the name, the description or the configurations that `changes` names; None clears all but the name. False
+    when there is no such document store."""
+    configs: dict[str, Any] = {key: _json(changes.get(key)) for key in ("embedding", "vector_store", "record_manager")}
     touched = await scope.run(
         "UPDATE document_stores SET name = coalesce(%(name)s, name),"
-        " description = CASE WHEN %(has_description)s THEN %(description)s ELSE description END,"
-        " embedding_config = coalesce(%(embedding)s, embedding_config),"
-        " vector_store_config = coalesce(%(vector_store)s, vector_store_config),"
-        " record_manager_config = coalesce(%(record_manager)s, record_manager_config), updated_at = now()"
+        " description = CASE WHEN 'description' = ANY(%(keys)s::text[]) THEN %(description)s ELSE description END,"
+        " embedding_config = CASE WHEN 'embedding' = ANY(%(keys)s::text[]) THEN %(embedding)s"
+        " ELSE embedding_config END,"
+        " vector_store_config = CASE WHEN 'vector_store' = ANY(%(keys)s::text[]) THEN %(vector_store)s"
+        " ELSE vector_store_config END,"
+        " record_manager_config = CASE WHEN 'record_manager' = ANY(%(keys)s::text[]) THEN %(record_manager)s"
+        " ELSE record_manager_config END, updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
         id=store_id,
+        keys=list(changes),
         name=changes.get("name"),
-        has_description="description" in changes,
         description=changes.get("description"),
-        embedding=_json(changes.get("embedding")),
-        vector_store=_json(changes.get("vector_store")),
-        record_manager=_json(changes.get("record_manager")),
+        **configs,
     )
     return touched == 1
 

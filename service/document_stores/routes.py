@@ -5,8 +5,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from service.document_stores import search, service, wire
@@ -14,13 +13,14 @@ from service.document_stores.own_chunks import service as own_chunks
 from service.document_stores.own_chunks.body import read_body, read_form
 from service.document_stores.own_chunks.spool import OwnChunks
 from service.document_stores.types import Upload
-from service.errors import BadRequest, MissingPart, NotFound, Unprocessable, error_body
+from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
+from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
 from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.http.wire import Page
-from service.jobs.types import Job, JobState
-from service.jobs.wire import JobStatus, status
+from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 
 routes = Routes("Document stores")
@@ -59,15 +59,7 @@ UPSERT_REQUEST = {
             },
         }
     },
-    "parameters": [
-        {
-            "name": "Prefer",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
-        }
-    ],
+    "parameters": [PREFER],
 }
 
 
@@ -170,9 +162,9 @@ async def get_chunks(
     SIGNED_IN,
     errors=(400, 404, 408, 409, 413, 422, 429, 502, 503, 507),
     summary="Upsert documents",
-    response_model=wire.UpsertResult,
-    responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
-    body=wire.UpsertBody,
+    response_model=UpsertResult,
+    responses={**ACCEPTED},
+    body=UpsertBody,
     openapi_extra=UPSERT_REQUEST,
 )
 async def upsert(id: UUID, request: Request, resources: CurrentResources, workspace: CurrentWorkspace) -> Any:
@@ -206,36 +198,22 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
             except ValueError as error:
                 raise BadRequest(f"The body is not valid JSON: {error}") from None
             job = await _upsert(resources, workspace, id, body, [], own)
-    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
-    return await _answer(resources, workspace, job, wait)
+
+    async def done(job: Job) -> UpsertResult:
+        return upsert_result(job, await service.added_by(resources, workspace, job))
+
+    return await answered(resources, job, request.headers.get("prefer"), done)
 
 
 async def _upsert(
     resources: Resources, workspace: UUID, store_id: UUID, values: object, uploads: list[Upload], own: OwnChunks
 ) -> Job:
-    body = wire.upsert_body(values)
+    body = upsert_body(values)
     if not own.given:
         return await service.upsert(resources, workspace, store_id, body.asked(), uploads)
     if uploads:
         raise Unprocessable("chunks: come in place of files, not together with them")
     return await own_chunks.upsert(resources, workspace, store_id, body.asked(), own, body.source)
-
-
-async def _answer(resources: Resources, workspace: UUID, job: Job, wait: float) -> Response | wire.UpsertResult:
-    """Wait for an upsert's job, and answer with what it did, with its failure, or with the job itself."""
-    if wait:
-        job = await resources.watch.wait(workspace, job.id, wait)
-    if job.state is JobState.DONE:
-        added = await service.added_by(resources, workspace, job)
-        assert job.store_id is not None
-        return wire.upsert_result(job.store_id, job, added)
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        error = job.error or {}
-        code = int(error.get("status", 500))
-        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
-    body = status(job)
-    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
-    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")
 
 
 @routes.post(

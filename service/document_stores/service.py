@@ -1,6 +1,7 @@
 """What document stores do: made, changed, filled, searched, deleted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,10 @@ from service.document_stores.intake import Intake, check_components, defaults_of
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
+from service.document_stores.loading.mapping import is_remote
 from service.document_stores.loading.template import files_of
 from service.document_stores.search import search
+from service.document_stores.secrets import with_secrets
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
@@ -19,7 +22,7 @@ from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.limits.service import check_room
 from service.resources import Resources
-from stores.blobs.base import Blob
+from stores.blobs.pending import pending
 from stores.records.database import Scope
 
 MAX_ADDED_DOCS = 1000
@@ -39,8 +42,9 @@ async def create(
     """A new, empty document store. Raises `Unprocessable` for an empty name."""
     if not name.strip():
         raise Unprocessable("name: must not be empty")
-    check_components((configs or {}).get("vector_store"), (configs or {}).get("record_manager"))
-    if embedding := (configs or {}).get("embedding"):
+    configs = with_secrets(None, configs or {})
+    check_components(configs.get("vector_store"), configs.get("record_manager"))
+    if embedding := configs.get("embedding"):
         await embedder_of(resources, workspace, embedding)
     store_id = uuid4()
     async with resources.database.write(workspace) as scope:
@@ -59,6 +63,19 @@ async def get(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow
     return rows[0]
 
 
+async def get_with(resources: Resources, workspace: UUID, store_id: UUID, loader_ids: Sequence[UUID]) -> StoreRow:
+    """A document store with some of its loaders, whatever the number of the others; its `status` says nothing.
+
+    Raises `NotFound` for an unknown document store; loaders that it does not have are left out.
+    """
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+        if store is None:
+            raise NotFound(f"Document store {store_id} not found")
+        found = await records.loaders_of(scope, [store_id], loader_ids) if loader_ids else {}
+    return replace(store, loaders=found.get(store_id, ()))
+
+
 async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -> tuple[list[StoreRow], int]:
     """Document stores with their loaders, the one changed last first, and how many there are in all."""
     async with resources.database.read(workspace) as scope:
@@ -70,7 +87,7 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
 
     Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by.
     """
-    await get(resources, workspace, store_id)
+    changes = with_secrets(await get(resources, workspace, store_id), changes)
     fingerprint = await _check_configs(resources, workspace, changes)
     async with resources.database.write(workspace) as scope:
         store = await records.lock(scope, store_id)
@@ -118,7 +135,7 @@ async def documents(
     resources: Resources, workspace: UUID, store_id: UUID, offset: int, limit: int
 ) -> list[DocumentRow]:
     """The documents of a document store with their state and, for failed ones, the reason."""
-    await get(resources, workspace, store_id)
+    await get_with(resources, workspace, store_id, ())
     async with resources.database.read(workspace) as scope:
         return await ledger.of_store(scope, store_id, offset=offset, limit=limit)
 
@@ -127,8 +144,8 @@ async def chunk_page(
     resources: Resources, workspace: UUID, store_id: UUID, loader_id: UUID | None, page_number: int
 ) -> tuple[StoreRow, list[ChunkRow], int, int]:
     """A page of chunks of a document store or of one loader: the store, the rows, their number, their characters."""
-    store = await get(resources, workspace, store_id)
-    if loader_id is not None and all(loader.id != loader_id for loader in store.loaders):
+    store = await get_with(resources, workspace, store_id, [loader_id] if loader_id is not None else [])
+    if loader_id is not None and not store.loaders:
         raise NotFound(f"Loader {loader_id} not found in document store {store_id}")
     async with resources.database.read(workspace) as scope:
         rows, total, characters = await chunk_rows.page(
@@ -168,7 +185,7 @@ async def upsert_parts(
         async with resources.database.read(workspace) as scope:
             store = await records.get(scope, store_id)
     elif any(not asked.new_store or asked.doc_id is not None for asked, _ in parts):
-        store = await get(resources, workspace, store_id)
+        store = await _basis(resources, workspace, store_id, [asked for asked, _ in parts])
     intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
     taken: set[str] = set()
     brought = [(intake, intake.sources(uploads, taken)) for intake, uploads in intakes]
@@ -178,12 +195,8 @@ async def upsert_parts(
     ):
         raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
     await check_room(resources, workspace)
-    kept: list[list[Blob]] = []
-    try:
-        for intake, sources in brought:
-            kept.append([])
-            for upload in sources:
-                kept[-1].append(await intake.keep(upload))
+    async with pending(resources.blobs) as held:
+        kept = [[held.add(await intake.keep(upload)) for upload in sources] for intake, sources in brought]
         async with resources.database.write(workspace) as scope:
             for intake, _ in brought:
                 if intake.asked.new_store:
@@ -195,11 +208,16 @@ async def upsert_parts(
                 for (intake, sources), blobs in zip(brought, kept, strict=True)
             ]
             told = history or {"flowData": flow_data([intake for intake, _ in intakes])}
-            return await submit(scope, entered, told)
-    except BaseException:
-        for blob in (blob for blobs in kept for blob in blobs):
-            await resources.blobs.delete(blob.key)
-        raise
+            job = await submit(scope, entered, told)
+            held.referred()
+    return job
+
+
+async def _basis(resources: Resources, workspace: UUID, store_id: UUID, asked: Sequence[Upsert]) -> StoreRow:
+    """The document store of a call, with the loaders that the call may be based on."""
+    if any(each.loader is not None and is_remote(each.loader.name) for each in asked):
+        return await get(resources, workspace, store_id)  # one of them may fetch from there already
+    return await get_with(resources, workspace, store_id, [each.doc_id for each in asked if each.doc_id is not None])
 
 
 async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
@@ -225,6 +243,7 @@ __all__ = [
     "delete_owned",
     "documents",
     "get",
+    "get_with",
     "page",
     "search",
     "update",

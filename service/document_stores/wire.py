@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from service.document_stores.intake import clean
+from service.document_stores.examples import EXAMPLE_ID as EXAMPLE_ID
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.files import shown, source_of
-from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow, Upsert
-from service.errors import Unprocessable, describe_validation
+from service.document_stores.recipe import clean
+from service.document_stores.secrets import masked
+from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow
+from service.document_stores.upserting.wire import AddedDoc as AddedDoc
+from service.document_stores.upserting.wire import FailedDocument as FailedDocument
+from service.document_stores.upserting.wire import added_docs as added_docs
+from service.errors import Unprocessable
 from service.http.wire import Body, Date, Wire
-from service.jobs.types import Job
+from service.json_text import parsed
 from service.nodes.service import label_of
-
-EXAMPLE_ID = "6f0e6a1c-5a1e-4f8e-9a53-0d4f3b1c2d7e"
 
 ConfigText = str | dict[str, Any] | None
 
@@ -163,108 +166,6 @@ class ChunkPage(Wire):
     characters: int
 
 
-class Part(Body):
-    """A component by name, and its fields."""
-
-    name: str | None = Field(None, examples=["plainText"])
-    config: dict[str, Any] | None = Field(None, examples=[{"text": "Offices close at 18:00."}])
-
-
-class NewStore(Body):
-    """The document store that an upsert makes."""
-
-    name: str | None = Field(None, max_length=500)
-    description: str | None = Field(None, max_length=10_000)
-
-
-class OwnChunk(BaseModel):
-    """A chunk that the caller cut."""
-
-    pageContent: str = Field(description="Its text", examples=["Offices close at 18:00."])
-    metadata: dict[str, Any] | None = Field(
-        None, description="Its own, over those of the call; comes back with the same types", examples=[{"page": 2}]
-    )
-    vector: list[float] | None = Field(
-        None, description="Its embedding by the document store's model; else it is embedded here", examples=[None]
-    )
-    id: str | None = Field(
-        None, max_length=500, description="Your own id, shown as `chunkId` in the metadata", examples=["faq-17"]
-    )
-
-
-class UpsertBody(Body):
-    """An upsert. In multipart form data every object is its JSON text, files come as parts named `files`."""
-
-    doc_id: UUID | None = Field(None, description="Loader whose recipe is the base; with `replaceExisting` the target")
-    metadata: dict[str, Any] | None = Field(None, description="Goes into the metadata of every chunk")
-    replace_existing: bool | None = Field(None, description="Replace what the loader `docId` held")
-    create_new_doc_store: bool | None = Field(None, description="Make a new document store and upsert into it")
-    doc_store: NewStore | None = None
-    loader_name: str | None = Field(None, max_length=500)
-    loader: Part | None = Field(None, description="Default: by the content of each file")
-    splitter: Part | None = Field(None, description="Default: by headings, paragraphs and sentences")
-    embedding: Part | None = Field(None, description="Default: the bundled offline model")
-    vector_store: Part | None = Field(None, description="Default: pgvector")
-    record_manager: Part | None = Field(
-        None, description="Its `cleanup` says what becomes of old chunks; default: those of the same source go"
-    )
-    chunks: list[OwnChunk] | None = Field(None, description="Chunks in place of files", examples=[None])
-    source: str | None = Field(
-        None,
-        max_length=1000,
-        description="The document that `chunks` are; sending it again replaces it",
-        examples=[None],
-    )
-
-    def asked(self) -> Upsert:
-        """The call in the feature's own words."""
-        return Upsert(
-            doc_id=self.doc_id,
-            metadata=self.metadata,
-            replace_existing=bool(self.replace_existing),
-            new_store=bool(self.create_new_doc_store),
-            new_store_name=self.doc_store.name if self.doc_store else None,
-            new_store_description=self.doc_store.description if self.doc_store else None,
-            loader_label=self.loader_name,
-            loader=_part(self.loader),
-            splitter=_part(self.splitter),
-            embedding=_part(self.embedding),
-            vector_store=_part(self.vector_store),
-            record_manager=_part(self.record_manager),
-        )
-
-
-class AddedDoc(Wire):
-    """A chunk that an upsert added."""
-
-    page_content: str
-    metadata: dict[str, Any]
-
-
-class FailedDocument(BaseModel):
-    """A document of an upsert that could not be indexed, and why."""
-
-    name: str = Field(examples=["scan.pdf"])
-    code: str = Field(examples=["encrypted"])
-    message: str
-
-
-class UpsertResult(Wire):
-    """What an upsert did, in chunks. `addedDocs` holds the first thousand added chunks; `failed` the documents that
-    could not be read while others could."""
-
-    num_added: int
-    num_deleted: int
-    num_updated: int
-    num_skipped: int
-    total_keys: int
-    added_docs: list[AddedDoc]
-    doc_id: UUID = Field(examples=[EXAMPLE_ID])
-    store_id: UUID = Field(examples=[EXAMPLE_ID])
-    job_id: UUID = Field(examples=[EXAMPLE_ID])
-    failed: list[FailedDocument] = Field(default_factory=list)
-
-
 class QueryBody(Body):
     """A question to a document store."""
 
@@ -294,60 +195,32 @@ class QueryResult(Wire):
     docs: list[FoundDoc]
 
 
-def _part(part: Part | None) -> Component | None:
-    return Component(part.name or "", part.config or {}) if part and (part.name or part.config) else None
-
-
 def component_field(name: str, value: str | Mapping[str, Any] | None) -> Component | None:
     """A `{name, config}` that may come as JSON text. Raises `Unprocessable` naming the field."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed(value)
+        except ValueError as error:
             raise Unprocessable(f"{name}: not valid JSON: {error}") from None
     if not value:
         return None
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise Unprocessable(f"{name}: must be an object with a name and a config")
-    return Component(value["name"], value.get("config") or {})
-
-
-OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager")
-
-
-def upsert_body(values: object) -> UpsertBody:
-    """A checked upsert body; objects may come as JSON text, as they do in form data, where booleans are words too.
-
-    Raises `Unprocessable` naming the fields.
-    """
-    if isinstance(values, Mapping):
-        values = {key: _object(key, value) for key, value in values.items() if value != ""}
-    try:
-        return UpsertBody.model_validate(values)
-    except ValidationError as error:
-        raise Unprocessable(describe_validation([dict(item) for item in error.errors()])) from None
-
-
-def _object(key: str, value: object) -> object:
-    if key not in OBJECTS:
-        return value
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise Unprocessable(f"{key}: not valid JSON: {error}") from None
-    return clean(value, key)
+    config = clean(value.get("config") or {}, name)
+    if not isinstance(config, Mapping):
+        raise Unprocessable(f"{name}.config: must be an object")
+    return Component(clean(value["name"]), config)
 
 
 # From rows
 
 
 def _config(component: Component | None) -> dict[str, Any] | None:
-    return component.as_json() if component else None
+    return {"name": component.name, "config": masked(component.config)} if component else None
 
 
 def _config_text(component: Component | None) -> str | None:
-    return json.dumps(component.as_json(), ensure_ascii=False) if component else None
+    return json.dumps(_config(component), ensure_ascii=False) if component else None
 
 
 def loader_wire(row: LoaderRow) -> Loader:
@@ -357,7 +230,7 @@ def loader_wire(row: LoaderRow) -> Loader:
         id=row.id,
         loader_id=row.component,
         loader_name=row.name,
-        loader_config=shown(row.component, row.config, [file.name for file in row.files]),
+        loader_config=shown(row.component, masked(row.config), [file.name for file in row.files]),
         splitter_id=row.splitter.name if row.splitter else None,
         splitter_name=label_of(row.splitter.name) if row.splitter else None,
         splitter_config=dict(row.splitter.config) if row.splitter else None,
@@ -462,25 +335,6 @@ def chunk_page(
         workspace_id=store.workspace,
         doc_id=str(loader) if loader else "all",
         characters=characters,
-    )
-
-
-def upsert_result(store_id: UUID, job: Job, added: Sequence[ChunkRow]) -> UpsertResult:
-    """The answer of an upsert whose job is done."""
-    result: Mapping[str, Any] = job.result or {}
-    return UpsertResult(
-        num_added=result["numAdded"],
-        num_deleted=result["numDeleted"],
-        num_updated=result["numUpdated"],
-        num_skipped=result["numSkipped"],
-        total_keys=result["totalKeys"],
-        added_docs=[
-            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in added
-        ],
-        doc_id=UUID(job.payload["docId"]),
-        store_id=store_id,
-        job_id=job.id,
-        failed=[FailedDocument(**item) for item in result["failed"]],
     )
 
 

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from service.chatflows.routes import Id, flow_id
 from service.chatflows.types import Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Upload
-from service.document_stores.wire import AddedDoc
-from service.errors import BadRequest, MissingPart, error_body
+from service.document_stores.wire import added_docs
+from service.errors import BadRequest, MissingPart
 from service.flow_upserts import service, wire
-from service.flow_upserts.types import FlowUpsert, Started
+from service.flow_upserts.types import FlowUpsert
 from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
 from service.http.access import SIGNED_IN, WIDGET, CurrentCaller, CurrentWorkspace
+from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
-from service.jobs.types import JobState
-from service.jobs.wire import JobStatus, status
+from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 
 routes = Routes("Upserts")
@@ -28,9 +27,6 @@ FORM = "multipart/form-data"
 FILE_PARTS = ("files", "files[]")
 
 ERRORS = (400, 404, 408, 409, 413, 422, 429, 502, 503, 507)
-ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}
-}
 REQUEST: dict[str, Any] = {
     "requestBody": {
         "required": False,
@@ -50,15 +46,7 @@ REQUEST: dict[str, Any] = {
             },
         },
     },
-    "parameters": [
-        {
-            "name": "Prefer",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
-        }
-    ],
+    "parameters": [PREFER],
 }
 
 
@@ -68,7 +56,7 @@ REQUEST: dict[str, Any] = {
     errors=ERRORS,
     summary="Upsert into a chatflow's vector store",
     response_model=FlowUpsertResult,
-    responses=ACCEPTED,
+    responses={**ACCEPTED},
     body=FlowUpsertBody,
     openapi_extra=REQUEST,
 )
@@ -94,7 +82,7 @@ async def upsert_into_flow(id: Id, request: Request, resources: CurrentResources
     errors=ERRORS,
     summary="Upsert into a chatflow from within",
     response_model=FlowUpsertResult,
-    responses=ACCEPTED,
+    responses={**ACCEPTED},
     body=FlowUpsertBody,
     openapi_extra=REQUEST,
 )
@@ -137,8 +125,12 @@ async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, wid
             started = await service.upsert(resources, flow, _of_form(form.multi_items()), widget=widget)
     else:
         started = await service.upsert(resources, flow, wire.body_of_json(await request.body()).asked(), widget=widget)
-    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
-    return await _answer(resources, flow, started, wait)
+
+    async def done(job: Job) -> FlowUpsertResult:
+        rows = await document_stores.added_by(resources, flow.workspace, job)
+        return wire.result(started, job, added_docs(rows))
+
+    return await answered(resources, started.job, request.headers.get("prefer"), done)
 
 
 def _of_form(parts: list[tuple[str, UploadFile | str]]) -> FlowUpsert:
@@ -151,23 +143,3 @@ def _of_form(parts: list[tuple[str, UploadFile | str]]) -> FlowUpsert:
     fields = {key: part for key, part in parts if isinstance(part, str)}
     body, more = wire.body_of_form(fields, files=bool(uploads))
     return body.asked(uploads, more)
-
-
-async def _answer(resources: Resources, flow: Chatflow, started: Started, wait: float) -> Response | FlowUpsertResult:
-    """Wait for the job, and answer with what it did, with its failure, or with the job itself."""
-    job = started.job
-    if wait:
-        job = await resources.watch.wait(flow.workspace, job.id, wait)
-    if job.state is JobState.DONE:
-        rows = await document_stores.added_by(resources, flow.workspace, job)
-        added = [
-            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in rows
-        ]
-        return wire.result(started, job, added)
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        error = job.error or {}
-        code = int(error.get("status", 500))
-        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
-    body = status(job)
-    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
-    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")

@@ -13,16 +13,21 @@ from service.chatflows import service as chatflows
 from service.chatflows.overrides import Gate
 from service.chatflows.types import BrokenGraph, Chatflow
 from service.document_stores import service as document_stores
-from service.document_stores.types import Component, Upload
+from service.document_stores.types import Component, LoaderRow, Upload
 from service.errors import BadRequest, NotFound, Unauthorized, Unprocessable
 from service.flow_upserts.choice import widget_store
 from service.flow_upserts.plan import plan
 from service.flow_upserts.types import Copy, FlowUpsert, Part, Plan, Started
+from service.nodes import service as nodes
 from service.resources import Resources
 from stores.blobs.base import UnknownBlob
 
 COPIED_AT_ONCE = 1_000
 """Documents of a document store that are asked for at a time."""
+
+
+READ_BY = ("metadata", "omitMetadataKeys")
+"""Fields of a loader that fetches which say something of its copies."""
 
 
 class Closed(Unauthorized):
@@ -117,7 +122,7 @@ async def _copied(resources: Resources, workspace: UUID, copy: Copy, made: Plan,
         if loader.id in uploads:
             asked = replace(
                 copy.upsert,
-                loader=Component(loader.component, loader.config),
+                loader=_reader(loader),
                 splitter=copy.upsert.splitter or loader.splitter,
                 loader_label=loader.name,
             )
@@ -125,6 +130,14 @@ async def _copied(resources: Resources, workspace: UUID, copy: Copy, made: Plan,
     if not parts:
         made.lacking.append(f"{copy.title}: the document store holds no documents")
     return parts
+
+
+def _reader(loader: LoaderRow) -> Component:
+    """The loader of copies: one that fetches would leave them and ask its place, so that what they are decides."""
+    node = nodes.find(loader.component)
+    if node is None or not node.connector:
+        return Component(loader.component, loader.config)
+    return Component("file", {key: loader.config[key] for key in READ_BY if key in loader.config})
 
 
 class _Later(io.RawIOBase):

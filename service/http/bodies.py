@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.settings import Settings
 
 LARGER = {"/api/v1/document-store/import": "max_archive"}
-"""Paths whose bodies have a limit of their own, and the setting that holds it; `max_request` is that of all others."""
+"""Paths whose bodies have a limit of their own, and the setting that holds it."""
+
+WITH_FILES = ("/api/v1/document-store/", "/api/v1/vector/")
+"""Paths that take files inside of JSON too. All others take them in forms only."""
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -33,7 +36,7 @@ class SteadyBodies:
         if scope["type"] != "http" or scope["method"] in BODILESS or not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        name = LARGER.get(scope["path"], "max_request")
+        name = _limit_of(scope)
         most: int = getattr(self._settings, name)
         too_large = HTTPException(413, f"{name}: a request body has at most {most} bytes", {"Connection": "close"})
         announced, got, waited, complete = _announced(scope), 0, 0.0, False
@@ -63,6 +66,16 @@ class SteadyBodies:
             return message
 
         await self._app(scope, steady, send)
+
+
+def _limit_of(scope: Scope) -> str:
+    """The setting that limits a body. JSON takes many times its size once it is read, so that it gets less than files
+    do: whoever needs no key could otherwise take all the memory."""
+    path: str = scope["path"]
+    if path in LARGER:
+        return LARGER[path]
+    form = Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+    return "max_request" if form or path.startswith(WITH_FILES) else "max_json"
 
 
 def _has_body(scope: Scope) -> bool:

@@ -2,7 +2,8 @@
 
 What is kept: every answer of a handler that had begun, errors among them. What is not, so that the next request with
 the key is executed: refusals before that (authentication, permissions, a body that is malformed, too large or of the
-wrong shape), answers that ask to try again (`PASSING`), and answers that the client did not wait for.
+wrong shape), answers that ask to try again (`PASSING`), refusals to clients without an API key, and
+answers that the client did not wait for.
 """
 
 import logging
@@ -149,7 +150,8 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
         if isinstance(begun, Answer):
             return _replayed(begun)
         response = await _execute(begun, handle, Request(scope, body.receive))
-    if body.gone or response.status_code in PASSING:
+    unasked = caller.key is None and response.status_code >= 400  # whoever passes by could fill the table with these
+    if body.gone or unasked or response.status_code in PASSING:
         await _release(begun)
         return response
     return _Recorded(response, begun)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from service.errors import MissingPart, Unprocessable
+from service.json_text import check_depth
 
 Row = TypeVar("Row")
 
@@ -28,9 +30,11 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _only_storable_text(cls, values: object) -> object:
-        """Refuse text that Postgres cannot hold: NUL, and halves of UTF-16 pairs, which JSON can write."""
+        """Refuse text that Postgres cannot hold: NUL, halves of UTF-16 pairs and NaN, which JSON can write; and
+        nesting without end."""
+        check_depth(values)
         if (found := _unstorable(values)) is not None:
-            raise ValueError(f"{found or 'text'}: holds a NUL or half a character, which cannot be stored")
+            raise ValueError(f"{found or 'text'}: holds a NUL, half a character or no finite number")
         return values
 
 
@@ -38,6 +42,8 @@ def _unstorable(value: object, where: str = "") -> str | None:
     """Where in a JSON value the first text lies that cannot be stored."""
     if isinstance(value, str):
         return where if "\x00" in value or (not value.isprintable() and _LONE.search(value)) else None
+    if isinstance(value, float) and not isfinite(value):
+        return where
     parts: Iterable[tuple[object, object]] = ()
     if isinstance(value, Mapping):
         parts = value.items()

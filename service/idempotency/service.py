@@ -114,7 +114,8 @@ async def begin(database: Database, asked: Asked, hours: float) -> Execution | A
         if entry is None:
             continue  # it was freed in between
         if entry.fingerprint != asked.fingerprint:
-            raise KeyReused(f"{HEADER}: this key was sent before with another request ({entry.request})")
+            which = f" ({entry.request})" if asked.workspace is not None else ""  # an address may be that of many
+            raise KeyReused(f"{HEADER}: this key was sent before with another request{which}")
         if entry.answer is None:
             raise StillRunning(headers={"Retry-After": "1"})
         if entry.answer.body is None:

@@ -58,7 +58,7 @@ async def get_job(
 @routes.get(
     "/jobs/{id}/events",
     WATCH,
-    errors=(404,),
+    errors=(404, 429),
     summary="Follow a job",
     response_class=Response,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}},

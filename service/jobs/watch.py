@@ -1,11 +1,12 @@
 """Waiting for jobs and following them, woken by signals between processes instead of polling."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
+from service.errors import TooManyRequests
 from service.jobs.service import get
 from service.jobs.types import FINAL, Job
 from stores.records.database import Database
@@ -19,18 +20,23 @@ FOLLOW_SECONDS = 15.0
 PACE_SECONDS = 0.25
 """A follower is told of progress no more often than this."""
 
+MOST_FOLLOWERS = 200
+"""Streams that a workspace holds at the same time in one process."""
+
 Events = defaultdict[str, set[asyncio.Event]]
 
 
 class Following:
     """One who follows a job to its end, or until `leave`."""
 
-    def __init__(self, database: Database, workspace: UUID, job: Job, events: Events) -> None:
-        """`job` is where it stands; `events` are those that signals set, by the job's id."""
+    def __init__(self, database: Database, workspace: UUID, job: Job, events: Events, followers: Counter[UUID]) -> None:
+        """`job` is where it stands; `events` are those that signals set, by the job's id; `followers` are counted by
+        workspace while they follow."""
         self._database = database
         self._workspace = workspace
         self._job = job
         self._events = events
+        self._followers = followers
         self._woken: asyncio.Event | None = None
         self._left = False
 
@@ -40,11 +46,11 @@ class Following:
         if self._woken is not None:
             self._woken.set()
 
-    async def states(self) -> AsyncIterator[Job | None]:
+    async def states(self) -> AsyncGenerator[Job | None, None]:
         """The job as it stands, again when it has changed, at last as it ended; None where nothing changed for
         `FOLLOW_SECONDS`. Raises `NotFound` when the job is removed meanwhile."""
         job, last = self._job, None
-        with _listening(self._events, str(job.id)) as self._woken:
+        with _counted(self._followers, self._workspace), _listening(self._events, str(job.id)) as self._woken:
             while not self._left:
                 yield job if job != last else None
                 if job.state in FINAL:
@@ -64,6 +70,7 @@ class JobWatch:
         self._database = database
         self._waiting: Events = defaultdict(set)
         self._following: Events = defaultdict(set)
+        self._followers: Counter[UUID] = Counter()
 
     def notify(self, payload: str) -> None:
         """A job, named by its id, has ended; with a `+` behind it: got further, or changed its state."""
@@ -84,14 +91,30 @@ class JobWatch:
                 await _either(event, min(left, LOOK_SECONDS))
 
     async def follow(self, workspace: UUID, job_id: UUID) -> Following:
-        """Follow a job of the workspace. Raises `NotFound`."""
+        """Follow a job of the workspace. Raises `NotFound`, `TooManyRequests`."""
         job = await get(self._database, workspace, job_id)
-        return Following(self._database, workspace, job, self._following)
+        if self._followers[workspace] >= MOST_FOLLOWERS:
+            raise TooManyRequests(
+                f"job_streams: {MOST_FOLLOWERS} streams of this workspace are open; close some, or ask with `wait`",
+                headers={"Retry-After": "5"},
+            )
+        return Following(self._database, workspace, job, self._following, self._followers)
 
 
 def _wake(events: Events, job: str) -> None:
     for event in events.get(job, ()):
         event.set()
+
+
+@contextmanager
+def _counted(followers: Counter[UUID], workspace: UUID) -> Iterator[None]:
+    followers[workspace] += 1
+    try:
+        yield
+    finally:
+        followers[workspace] -= 1
+        if not followers[workspace]:
+            del followers[workspace]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from service.limits.types import Limit
 LIMITS = (
     Limit("max_upload", "max_upload", "bytes", "A file"),
     Limit("max_request", "max_request", "bytes", "A request body"),
+    Limit("max_json", "max_json", "bytes", "A request body that is no form, where JSON carries no files"),
     Limit("max_files", "max_files", "files", "Files in one request"),
     Limit("max_field", "service.http.forms:MAX_FIELD", "bytes", "A field of a form that is no file"),
     Limit("max_metadata", "max_metadata", "bytes", "The metadata of an upsert, as JSON"),
@@ -48,5 +49,6 @@ LIMITS = (
     Limit("idempotency_answer", "service.idempotency.types:MAX_BODY", "bytes", "An answer that is kept to be replayed"),
     Limit("idempotency_hours", "idempotency_hours", "hours", "How long it is kept"),
     Limit("job_days", "job_days", "days", "How long a job is kept after its end"),
+    Limit("job_streams", "service.jobs.watch:MOST_FOLLOWERS", "streams", "Streams of jobs that a workspace holds"),
     Limit("job_wait", "service.jobs.routes:LONGEST_WAIT", "seconds", "`wait` of a job"),
 )

@@ -1,6 +1,5 @@
 """Every component that this service has, by name and by category, and whether a configuration fits it."""
 
-import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +8,7 @@ from loaders import FLOWISE_LOADERS, LOADERS
 from loaders.splitters import FLOWISE_SPLITTERS
 from service.connectors import CONNECTORS
 from service.errors import Unprocessable
+from service.json_text import parsed
 from service.nodes import embeddings, loaders, splitters, stores
 from service.nodes.types import Category, Field, FieldType, Node
 from service.providers.embedding import EMBEDDERS
@@ -71,8 +71,8 @@ def json_object(value: Any, where: str) -> Mapping[str, Any]:
     """A JSON field, an object or its text; an empty one is an empty object. Raises `Unprocessable` naming it."""
     if isinstance(value, str) and value.strip():
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
+            value = parsed(value)
+        except ValueError as error:
             raise Unprocessable(f"{where}: not valid JSON: {error}") from None
     if not value:
         return {}
@@ -111,8 +111,8 @@ def _check_value(item: Field, value: Any, where: str) -> None:
             raise Unprocessable(f"{where}: must be a text, not {shown}")
     elif item.type is FieldType.JSON and isinstance(value, str):
         try:
-            json.loads(value)
-        except json.JSONDecodeError as error:
+            parsed(value)
+        except ValueError as error:
             raise Unprocessable(f"{where}: not valid JSON: {error}") from None
 
 

@@ -1,9 +1,9 @@
 """Reads the fields of a Flowise node, where numbers may be text and an empty text means "not set"."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from service.json_text import parsed
 from service.providers.errors import RequestRefused
 
 
@@ -55,13 +55,13 @@ def headers(config: Mapping[str, Any], name: str = "baseOptions") -> dict[str, s
     if value is None or value == "":
         return {}
     try:
-        parsed = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError:
+        given = parsed(value) if isinstance(value, str) else value
+    except ValueError:
         raise RequestRefused(f"The field '{name}' must be a JSON object.") from None
-    if not isinstance(parsed, Mapping):
+    if not isinstance(given, Mapping):
         raise RequestRefused(f"The field '{name}' must be a JSON object.")
-    parsed = parsed.get("defaultHeaders") or parsed.get("headers") or parsed
-    return {str(key): str(item) for key, item in parsed.items() if not isinstance(item, Mapping | list)}
+    given = given.get("defaultHeaders") or given.get("headers") or given
+    return {str(key): str(item) for key, item in given.items() if not isinstance(item, Mapping | list)}
 
 
 def seconds(config: Mapping[str, Any], default: float) -> float:

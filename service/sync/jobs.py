@@ -1,48 +1,41 @@
 """The background work of sync sources."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from service.connectors import open_connector
 from service.document_stores.gathering import service as documents
-from service.document_stores.types import Component
+from service.document_stores.gathering.service import Empty, Errand
 from service.errors import NotFound
 from service.jobs.types import Job
 from service.sync import records, service
-from service.sync.run import Run, counts_of, tidy
 from service.worker.queue import Queue
 from service.worker.work import Work
 from stores.records.database import Scope
 
 
 async def sync(work: Work) -> Mapping[str, Any]:
-    """Bring a document store in step with a sync source; the result counts items and, as an upsert's, chunks.
+    """Bring a document store in step with a sync source; the result counts documents and, as an upsert's, chunks.
 
-    An attempt that finds everything gathered goes on with indexing. Raises `NotFound` when source or loader are gone,
-    and the connector's error when it cannot list anything.
+    What may leave is decided when the run looks, not when it was queued. Raises `NotFound` when source or loader are
+    gone, and the connector's error when it cannot list anything.
     """
-    store_id, sync_id = UUID(work.payload["storeId"]), UUID(work.payload["syncId"])
     if "gathered" not in work.payload:
-        work = await _gather(work, sync_id)
-    result = await documents.index(work)
-    await tidy(work, store_id, sync_id)
-    return {**result, **counts_of(work.payload)}
+        work = await _sent(work)
+    return await documents.index(work)
 
 
-async def _gather(work: Work, sync_id: UUID) -> Work:
-    resources, workspace = work.resources, work.job.workspace
-    async with resources.database.read(workspace) as scope:
+async def _sent(work: Work) -> Work:
+    """The work with its errand."""
+    sync_id = UUID(work.payload["syncId"])
+    async with work.resources.database.read(work.job.workspace) as scope:
         source = await records.get(scope, sync_id)
-        loaders = await documents.loaders_of(scope, source.store_id) if source else {}
-    if source is None or source.loader_id not in loaders:
+    if source is None:
         raise NotFound(f"Sync source {sync_id} was removed")
-    loader = loaders[source.loader_id]
-    async with open_connector(resources, workspace, loader.component, loader.config) as connector:
-        component = Component(loader.component, loader.config)
-        recipe = documents.recipe_of(resources, workspace, component, loader.splitter)
-        target = documents.Target(source.store_id, loader.id, work.job.id, recipe.as_json())
-        return await Run(work, source, connector, target, force=bool(work.payload.get("force"))).gather()
+    empty = Empty.REMOVES if work.payload["force"] else Empty.KEEPS
+    errand = Errand(source.loader_id, empty=empty, may_remove=source.delete_missing)
+    return replace(work, job=replace(work.job, payload={**work.payload, "fetch": [errand.as_json()]}))
 
 
 async def give_up(scope: Scope, job: Job, error: Mapping[str, Any]) -> None:
@@ -53,7 +46,6 @@ async def give_up(scope: Scope, job: Job, error: Mapping[str, Any]) -> None:
 async def abandon(work: Work) -> Mapping[str, Any]:
     """After a run that failed or was cancelled: nothing half done stays, the next run takes it up."""
     await documents.abandon(work)
-    await tidy(work, UUID(work.payload["storeId"]), UUID(work.payload["syncId"]))
     return {}
 
 

@@ -1,12 +1,11 @@
-"""The rows of sync sources, and of what was taken from each."""
+"""The rows of sync sources."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from service.sync.types import Cron, Due, Every, ItemRow, Schedule, SyncSource
+from service.sync.types import Cron, Due, Every, Schedule, SyncSource
 from stores.records.database import Connection, Scope
 
 
@@ -115,15 +114,6 @@ async def lock(scope: Scope, sync_id: UUID) -> SyncSource | None:
     return _source(row) if row else None
 
 
-async def hold(scope: Scope, sync_id: UUID) -> bool:
-    """Keep a sync source from being removed until the transaction ends; False when it is gone."""
-    row = await scope.one(
-        "SELECT 1 AS here FROM sync_sources WHERE workspace_id = %(workspace)s AND id = %(id)s FOR KEY SHARE",
-        id=sync_id,
-    )
-    return row is not None
-
-
 async def of_store(scope: Scope, store_id: UUID) -> list[SyncSource]:
     """The sync sources of a document store, oldest first."""
     rows = await scope.all(
@@ -186,77 +176,3 @@ async def due(connection: Connection, now: datetime | None, limit: int) -> list[
         {"now": now, "limit": limit},
     )
     return [Due(row["clock"], row["workspace_id"], _source(row)) for row in await cursor.fetchall()]
-
-
-# Items
-
-
-async def items(scope: Scope, sync_id: UUID) -> dict[str, ItemRow]:
-    """What was taken from a sync source, by source id."""
-    rows = await scope.all(
-        "SELECT source, document_id, etag, modified, size FROM sync_items"
-        " WHERE workspace_id = %(workspace)s AND sync_id = %(sync)s",
-        sync=sync_id,
-    )
-    return {
-        row["source"]: ItemRow(row["source"], row["document_id"], row["etag"], row["modified"], row["size"])
-        for row in rows
-    }
-
-
-async def put_item(scope: Scope, sync_id: UUID, item: ItemRow, *, stale: str | None = None) -> None:
-    """Note what was taken, and the blob that it replaces: nobody needs that when the run has ended."""
-    await scope.run(
-        "INSERT INTO sync_items (sync_id, workspace_id, source, document_id, etag, modified, size, stale)"
-        " VALUES (%(sync)s, %(workspace)s, %(source)s, %(document)s, %(etag)s, %(modified)s, %(size)s,"
-        " array_remove(ARRAY[%(stale)s::text], NULL)) ON CONFLICT (sync_id, source) DO UPDATE SET"
-        " document_id = excluded.document_id, etag = excluded.etag, modified = excluded.modified,"
-        " size = excluded.size, stale = sync_items.stale || excluded.stale, taken_at = now()",
-        sync=sync_id,
-        source=item.source,
-        document=item.document_id,
-        etag=item.etag,
-        modified=item.modified,
-        size=item.size,
-        stale=stale,
-    )
-
-
-async def stale_blobs(scope: Scope, sync_id: UUID) -> list[str]:
-    """The blobs that items were taken from before, and that are still to be removed."""
-    rows = await scope.all(
-        "SELECT unnest(stale) AS blob FROM sync_items WHERE workspace_id = %(workspace)s AND sync_id = %(sync)s"
-        " AND stale <> '{}'",
-        sync=sync_id,
-    )
-    return [row["blob"] for row in rows]
-
-
-async def forget_stale(scope: Scope, sync_id: UUID, blobs: Sequence[str]) -> None:
-    """These blobs are removed."""
-    await scope.run(
-        "UPDATE sync_items SET stale = ARRAY(SELECT unnest(stale) EXCEPT SELECT unnest(%(blobs)s::text[]))"
-        " WHERE workspace_id = %(workspace)s AND sync_id = %(sync)s AND stale && %(blobs)s::text[]",
-        sync=sync_id,
-        blobs=list(blobs),
-    )
-
-
-async def drop_items(scope: Scope, sync_id: UUID, sources: Sequence[str]) -> None:
-    """Forget items; documents stay."""
-    await scope.run(
-        "DELETE FROM sync_items WHERE workspace_id = %(workspace)s AND sync_id = %(sync)s"
-        " AND source = ANY(%(sources)s)",
-        sync=sync_id,
-        sources=list(sources),
-    )
-
-
-async def counts(scope: Scope, sync_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many documents each of the sync sources brought."""
-    rows = await scope.all(
-        "SELECT sync_id, count(*) AS n FROM sync_items WHERE workspace_id = %(workspace)s"
-        " AND sync_id = ANY(%(ids)s) GROUP BY sync_id",
-        ids=list(sync_ids),
-    )
-    return {row["sync_id"]: int(row["n"]) for row in rows}

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from service.connectors import CONNECTORS, canonical, open_connector
 from service.document_stores.gathering import service as documents
+from service.document_stores.secrets import laid_over
 from service.document_stores.types import Component, LoaderRow
 from service.errors import Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
@@ -41,7 +41,8 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
     async with resources.database.write(workspace) as scope:
         await documents.hold(scope, store_id)
         if asked.doc_id is None:
-            loader_id = await documents.add_loader(scope, store_id, component, label or component.name, splitter)
+            name = label or documents.place_of(component.name, component.config)
+            loader_id = await documents.add_loader(scope, store_id, component, name, splitter)
         else:
             loader_id = asked.doc_id
             await documents.change_loader(scope, loader_id, component, label, splitter)
@@ -78,7 +79,7 @@ def _wanted(asked: Asked, loader: LoaderRow | None) -> tuple[Component, str | No
         raise Unprocessable(f"connector: {what}; use one of {', '.join(sorted(CONNECTORS))}")
     if loader is not None and canonical(loader.component) != known:
         raise Unprocessable(f"connector: the loader's is '{loader.component}'; make another sync source for '{name}'")
-    config = {**(loader.config if loader else {}), **(asked.config or {})}
+    config = laid_over(asked.config or {}, loader.config if loader else {}, "config")
     splitter = asked.splitter if asked.splitter is not None else loader.splitter if loader else None
     return Component(known, config), asked.name, splitter
 
@@ -86,7 +87,7 @@ def _wanted(asked: Asked, loader: LoaderRow | None) -> tuple[Component, str | No
 def check_config(resources: Resources, workspace: UUID, component: Component, splitter: Component | None) -> None:
     """Raises an error that names the field which cannot be used. Asks nobody outside."""
     open_connector(resources, workspace, component.name, component.config)
-    documents.recipe_of(resources, workspace, component, splitter)
+    documents.check_recipe(resources, workspace, component, splitter)
 
 
 def first_run(schedule: Schedule | None, now: datetime, *, enabled: bool) -> datetime | None:
@@ -114,7 +115,7 @@ async def of_store(resources: Resources, workspace: UUID, store_id: UUID) -> lis
 
 async def _shown(scope: Scope, store_id: UUID, sources: Sequence[SyncSource]) -> list[Shown]:
     loaders = await documents.loaders_of(scope, store_id)
-    counts = await records.counts(scope, [source.id for source in sources])
+    counts = await documents.counts(scope, [source.loader_id for source in sources])
     return [
         Shown(
             source=source,
@@ -122,7 +123,7 @@ async def _shown(scope: Scope, store_id: UUID, sources: Sequence[SyncSource]) ->
             connector=loaders[source.loader_id].component,
             config=loaders[source.loader_id].config,
             splitter=loaders[source.loader_id].splitter,
-            documents=counts.get(source.id, 0),
+            documents=counts.get(source.loader_id, 0),
             run=await jobs.find_in(scope, source.run) if source.run else None,
         )
         for source in sources
@@ -166,11 +167,7 @@ async def delete(resources: Resources, workspace: UUID, sync_id: UUID) -> None:
         run = await jobs.find_in(scope, source.run) if source.run else None
         if run is not None and run.state not in FINAL:
             await jobs.cancel_in(scope, resources.queue, run.id)
-        stale = await records.stale_blobs(scope, sync_id)
-        used = await documents.blobs_in_use(scope, source.store_id, stale)
         await records.delete(scope, sync_id)
-    for key in set(stale) - used:
-        await resources.blobs.delete(key)
 
 
 async def _locked(scope: Scope, sync_id: UUID) -> SyncSource:
@@ -210,14 +207,9 @@ async def begin(
     scope: Scope, queue: Queue, source: SyncSource, next_run_at: datetime | None, now: datetime, *, force: bool = False
 ) -> Job:
     """Queue a run of a locked source that has none under way, and note when the next one is due."""
-    payload: dict[str, Any] = {
-        "storeId": str(source.store_id),
-        "docId": str(source.loader_id),
-        "syncId": str(source.id),
-        "blobs": [],
-        "force": force,
-    }
-    job = await jobs.submit(scope, queue, "sync", store_id=source.store_id, payload=payload, lock=f"sync:{source.id}")
+    payload = {**documents.payload_of(source.store_id, source.loader_id), "syncId": str(source.id), "force": force}
+    lock = documents.lock_of(source.loader_id)
+    job = await jobs.submit(scope, queue, "sync", store_id=source.store_id, payload=payload, lock=lock)
     await records.begun(scope, source.id, job.id, next_run_at, now)
     return job
 

@@ -59,17 +59,6 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRow:
-    """What was last taken of an item, and its document."""
-
-    source: str
-    document_id: UUID
-    etag: str | None
-    modified: str | None
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """A sync source as a caller describes it. None: as it is, or the default."""
 

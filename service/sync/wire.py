@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from service.document_stores.secrets import masked
 from service.document_stores.types import Component
 from service.errors import Unprocessable
 from service.http.wire import Body, Date, Wire
@@ -174,7 +175,7 @@ def source(shown: Shown) -> Source:
         doc_id=row.loader_id,
         name=shown.name,
         connector=shown.connector,
-        config=dict(shown.config),
+        config=masked(shown.config),
         splitter=shown.splitter.as_json() if shown.splitter else None,
         schedule=_schedule(row.schedule),
         enabled=row.enabled,

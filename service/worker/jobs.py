@@ -40,7 +40,7 @@ RETRY = {
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""
 
 HOUSEKEEPING = {
-    "orphans": "service.document_stores.check.repair:sweep",
+    "orphans": "service.document_stores.check.repair:tidy",
     "attachments": "service.attachments.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",
     "jobs": "service.worker.housekeeping:forget_jobs",

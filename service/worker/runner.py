@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from service.errors import ServiceError
+from service.errors import ServiceError, StorageFull
 from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job, JobState
+from service.limits.room import out_of_room
 from service.plugins import resolve
 from service.resources import Resources
 from service.worker import records
@@ -40,6 +41,8 @@ LEASE_SECONDS = 2.0
 
 TIDY_SECONDS = 600.0
 """How often rows are removed that have had their time."""
+
+NO_ROOM = "The disk is full; make room, and retry the job. What it did until then is kept."
 
 Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
 
@@ -149,10 +152,16 @@ class Runner:
         except ServiceError as error:
             await self._fail(job, error.status, error.code, error.message)
         except TRY_AGAIN as error:
+            if out_of_room(error) and job.idle_starts >= MAX_IDLE_STARTS:
+                await self._fail(job, StorageFull.status, StorageFull.code, NO_ROOM)
+                return
             log.warning("Job %s will be tried again: %s", job.id, error)
             raise
-        except Exception:
+        except Exception as error:
             log.exception("Job %s failed", job.id)
+            if out_of_room(error):
+                await self._fail(job, StorageFull.status, StorageFull.code, NO_ROOM)
+                return
             await self._fail(job, 500, "internal", "The job failed on an internal error; the log has the details.")
         else:
             async with self._resources.database.write(job.workspace) as scope:

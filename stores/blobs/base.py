@@ -50,13 +50,14 @@ class BlobStore(ABC):
         """Remove a blob; unknown keys are no error."""
 
     @abstractmethod
-    def keys(self) -> AsyncIterator[str]:
-        """Every key there is, in no order: how `doctor` finds orphans."""
+    def keys(self, digit: str = "") -> AsyncIterator[str]:
+        """Every key there is, in no order, or those that begin with this hexadecimal digit: how orphans are found."""
 
     @abstractmethod
     async def age(self, key: str) -> float:
         """Seconds since the blob was kept. Raises `UnknownBlob`."""
 
     @abstractmethod
-    async def forget_unfinished(self, age: float) -> int:
-        """Remove what `put` left when its process died, where it is older than `age` seconds; says how much."""
+    async def forget_unfinished(self, age: float, digit: str = "") -> int:
+        """Remove what `put` left when its process died, where it is older than `age` seconds; says how much. `digit` as
+        for `keys`."""

@@ -64,9 +64,9 @@ class LocalBlobStore(BlobStore):
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._file(key).unlink, missing_ok=True)
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def keys(self, digit: str = "") -> AsyncIterator[str]:
         for folder in await asyncio.to_thread(_entries, self._root):
-            if folder.is_dir():
+            if folder.name.startswith(digit) and folder.is_dir():
                 for file in await asyncio.to_thread(_entries, folder):
                     if KEY.fullmatch(file.name):
                         yield file.name
@@ -77,12 +77,12 @@ class LocalBlobStore(BlobStore):
         except FileNotFoundError:
             raise UnknownBlob(f"no blob {key}") from None
 
-    async def forget_unfinished(self, age: float) -> int:
-        return await asyncio.to_thread(self._forget_unfinished, time.time() - age)
+    async def forget_unfinished(self, age: float, digit: str = "") -> int:
+        return await asyncio.to_thread(self._forget_unfinished, time.time() - age, digit)
 
-    def _forget_unfinished(self, before: float) -> int:
+    def _forget_unfinished(self, before: float, digit: str) -> int:
         forgotten = 0
-        for aside in self._root.glob("*/*.part"):
+        for aside in self._root.glob(f"{digit}*/*.part"):
             with suppress(FileNotFoundError):  # completed meanwhile
                 if aside.stat().st_mtime < before:
                     aside.unlink()

@@ -1,4 +1,4 @@
-"""Run benchmarks: `python -m tests.benchmarks [--only NAME] [--size MB] [--requests N] [--json]`."""
+"""Run benchmarks: `python -m tests.benchmarks --help`."""
 
 import argparse
 import json
@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import footprint, ingestion, parsing, predictions, retrieval
+from tests.benchmarks import deletion, during, footprint, ingestion, memory, parsing, predictions, retrieval
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
 
-NAMES = ("parse", "predictions", "ingestion", "memory", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval")
 
 
-def measures(only: str | None, megabytes: float, requests: int) -> Iterator[Measure]:
+def measures(given: argparse.Namespace) -> Iterator[Measure]:
     """The measures, as they come."""
-    wanted = (only,) if only else NAMES
+    wanted = (given.only,) if given.only else NAMES
     with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as folder:
         data = Path(folder) / "data"
         if "parse" in wanted:
@@ -29,11 +29,15 @@ def measures(only: str | None, megabytes: float, requests: int) -> Iterator[Meas
             return
         with Service(data) as service:
             if "predictions" in wanted:
-                yield from predictions.run(service, requests)
+                yield from predictions.run(service, given.requests)
             if "ingestion" in wanted:
-                yield from ingestion.run(service, int(megabytes * 1_000_000))
+                yield from ingestion.run(service, int(given.size * 1_000_000), given.documents)
+            if "during" in wanted:
+                yield from during.run(service, given.requests)
+            if "deletion" in wanted:
+                yield from deletion.run(service, given.chunks)
             if "memory" in wanted:
-                yield from parsing.memory(service)
+                yield from memory.run(service)
             if "retrieval" in wanted:
                 yield from retrieval.run(service)
         if "footprint" in wanted:
@@ -56,11 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ragstone bench")
     parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--size", type=float, default=5.0, help="megabytes of text to upsert")
+    parser.add_argument("--documents", type=Path, help="folder of documents to upsert; the samples when left out")
     parser.add_argument("--requests", type=int, default=1000, help="predictions to send")
+    parser.add_argument("--chunks", type=int, default=100_000, help="chunks to delete")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     found = []
-    for item in measures(given.only, given.size, given.requests):
+    for item in measures(given):
         print(f"{item.name}: {item.value:.3f} {item.unit}", file=sys.stderr)
         found.append(item)
     if given.json:

@@ -102,6 +102,12 @@ class Service:
         assert url is not None
         return url
 
+    def worker(self) -> psutil.Process:
+        """Its worker process."""
+        assert self._process is not None
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        return next(process for process in family if "worker" in process.cmdline())
+
     def usage(self) -> Usage:
         """CPU seconds so far of parent, API, worker and Postgres, and the memory of API process and worker."""
         assert self._process is not None

@@ -1,4 +1,4 @@
-"""Each format in the sandbox beside the fastest library for it called bare; memory over repeated upserts."""
+"""Each format in the sandbox beside the fastest library for it called bare, and the memory that its parser takes."""
 
 import asyncio
 import csv
@@ -13,7 +13,6 @@ from typing import Any
 
 from loaders.base import Source
 from loaders.sandbox import Limits, Sandbox
-from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
 
 REPEATS = 5
@@ -22,10 +21,6 @@ TARGETS = {".txt": 0.01, ".csv": 0.05, ".json": 0.05, ".xml": 0.1, ".pptx": 0.1,
 USUAL = 0.2
 """Of the bare library's speed, which gives text only: no structure, no provenance, no process of its own, and for
 formats that are text already next to nothing to do."""
-
-UPSERTS, WARM = 20, 10
-FLAT = 0.5
-"""Megabytes that the worker may gain with each upsert once it is warm."""
 
 WORDS = ("the", "ferry", "leaves", "harbour", "with", "grain", "wool", "and", "letters", "for", "island", "farms")
 Bare = Callable[[Path], int]
@@ -54,29 +49,6 @@ def run() -> Iterator[Measure]:
                     "peak MB": peak / 1e6,
                 },
             )
-
-
-def memory(service: Service) -> Iterator[Measure]:
-    """The worker's growth over repeated upserts of changed files, by least squares once it is warm."""
-    store = service.post("/document-store/store", {"name": "bench memory"})["id"]
-    held: list[float] = []
-    for number in range(UPSERTS):
-        files = [(f"{part}.txt", f"{number}\n\n{_prose(40, part * 1000 + number)}".encode()) for part in range(4)]
-        service.upload(store, files)
-        held.append(service.usage().worker_bytes / 1e6)
-    late = held[WARM:]
-    middle, mean = (len(late) - 1) / 2, sum(late) / len(late)
-    slope = sum((at - middle) * (value - mean) for at, value in enumerate(late)) / sum(
-        (at - middle) ** 2 for at in range(len(late))
-    )
-    yield Measure(
-        "worker's growth with each of 20 upserts",
-        slope,
-        FLAT,
-        "MB",
-        "lower",
-        {"first": held[0], "warm": late[0], "last": held[-1]},
-    )
 
 
 async def _measured(suffix: str, path: Path) -> tuple[float, int, dict[str, float]]:
@@ -114,7 +86,8 @@ def _seconds(read: Bare, path: Path) -> float | None:
 # Files
 
 
-def _prose(paragraphs: int, seed: int = 7) -> str:
+def prose(paragraphs: int, seed: int = 7) -> str:
+    """Paragraphs of sixty words drawn by lot."""
     chance = random.Random(seed)
     return "\n\n".join(" ".join(chance.choices(WORDS, k=60)).capitalize() + "." for _ in range(paragraphs))
 
@@ -132,7 +105,7 @@ def _pdf() -> bytes:
     pdf.set_font("helvetica", size=10)
     for number in range(PAGES):
         pdf.add_page()
-        pdf.multi_cell(0, 5, _prose(7, number))
+        pdf.multi_cell(0, 5, prose(7, number))
     return bytes(pdf.output())
 
 
@@ -140,7 +113,7 @@ def _docx() -> bytes:
     import docx
 
     document = docx.Document()
-    for number, paragraph in enumerate(_prose(PARAGRAPHS // 2).split("\n\n")):
+    for number, paragraph in enumerate(prose(PARAGRAPHS // 2).split("\n\n")):
         if number % 20 == 0:
             document.add_heading(f"Part {number}", 2)
         document.add_paragraph(paragraph)
@@ -153,7 +126,7 @@ def _pptx() -> bytes:
     from pptx import Presentation
 
     deck = Presentation()
-    for number, paragraph in enumerate(_prose(200).split("\n\n")):
+    for number, paragraph in enumerate(prose(200).split("\n\n")):
         slide = deck.slides.add_slide(deck.slide_layouts[1])
         slide.shapes.title.text = f"Slide {number}"
         slide.placeholders[1].text = paragraph
@@ -174,7 +147,7 @@ def _xlsx() -> bytes:
 
 
 def _html() -> bytes:
-    parts = [f"<h2>Part {n}</h2><p>{text}</p>" for n, text in enumerate(_prose(PARAGRAPHS).split("\n\n"))]
+    parts = [f"<h2>Part {n}</h2><p>{text}</p>" for n, text in enumerate(prose(PARAGRAPHS).split("\n\n"))]
     return f"<html><head><title>Ferry</title></head><body>{''.join(parts)}</body></html>".encode()
 
 
@@ -194,7 +167,7 @@ def _xml() -> bytes:
 
 
 MAKERS: Mapping[str, Callable[[], bytes]] = {
-    ".txt": lambda: _prose(10_000).encode(),
+    ".txt": lambda: prose(10_000).encode(),
     ".html": _html,
     ".pdf": _pdf,
     ".docx": _docx,

@@ -49,24 +49,33 @@ def flow(store: str, credential: str, stub: str) -> str:
     )
 
 
+def prepared(service: Service, stub: str) -> tuple[str, str]:
+    """A document store of the squad-en passages, and the path of predictions by a chatflow over it."""
+    store = service.post("/document-store/store", {"name": "bench predictions"})["id"]
+    passages = [
+        (f"{row['_id']}.txt", f"{row['title']}\n\n{row['text']}".encode()) for row in rows("squad-en", "corpus.jsonl")
+    ]
+    service.upload(store, passages)
+    values = {"openAIApiKey": "sk-bench", "allowedHosts": "127.0.0.1"}
+    secret = {"name": "stub", "credentialName": "openAIApi", "plainDataObj": values}
+    credential = service.post("/credentials", secret)["id"]
+    chatflow = service.post(
+        "/chatflows", {"name": "bench", "type": "CHATFLOW", "flowData": flow(store, credential, stub)}
+    )["id"]
+    return store, f"/api/v1/prediction/{chatflow}"
+
+
+def asked(requests: int) -> list[bytes]:
+    """The bodies of so many predictions."""
+    questioned = (questions("squad-en") * (requests // 612 + 1))[:requests]
+    return [json.dumps({"question": question}).encode() for question in questioned]
+
+
 def run(service: Service, requests: int) -> Iterator[Measure]:
     """Measure on a document store of the squad-en passages."""
     with ModelStub() as stub:
-        store = service.post("/document-store/store", {"name": "bench predictions"})["id"]
-        passages = [
-            (f"{row['_id']}.txt", f"{row['title']}\n\n{row['text']}".encode())
-            for row in rows("squad-en", "corpus.jsonl")
-        ]
-        service.upload(store, passages)
-        values = {"openAIApiKey": "sk-bench", "allowedHosts": "127.0.0.1"}
-        secret = {"name": "stub", "credentialName": "openAIApi", "plainDataObj": values}
-        credential = service.post("/credentials", secret)["id"]
-        chatflow = service.post(
-            "/chatflows", {"name": "bench", "type": "CHATFLOW", "flowData": flow(store, credential, stub.url)}
-        )["id"]
-        path = f"/api/v1/prediction/{chatflow}"
-        asked = (questions("squad-en") * (requests // 612 + 1))[:requests]
-        bodies = [json.dumps({"question": question}).encode() for question in asked]
+        store, path = prepared(service, stub.url)
+        bodies = asked(requests)
         drive(service.url, path, bodies[:64], 8)
 
         bare = _bare(service, store, stub.url, requests, 32)

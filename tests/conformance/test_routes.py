@@ -69,7 +69,9 @@ class Operation:
     def properties(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The fields of its JSON body with their schemas."""
         schema = self.spec.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
-        yield from self._resolved(schema).get("properties", {}).items()
+        schema = self._resolved(schema)
+        for option in schema.get("anyOf", (schema,)):  # a body that may be left out is one of two
+            yield from self._resolved(option).get("properties", {}).items()
 
     def types(self, schema: Mapping[str, Any]) -> set[str]:
         """The JSON types that a field may have; empty: any."""

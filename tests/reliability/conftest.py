@@ -1,11 +1,15 @@
 """An application whose process can die between any two side effects."""
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from loaders.base import Source
+from loaders.sandbox import Loaded
 from service.resources import Resources
 from service.settings import Settings, load
 from tests.application import (  # noqa: F401  # fixtures
@@ -44,9 +48,24 @@ def talk(client: httpx.AsyncClient, resources: Resources, workspace: UUID) -> Ta
     return Talk(client, resources, workspace)
 
 
+def remember_files(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Read every file once: parsers have no side effects, and the same few files are read a thousand times."""
+    known: dict[Any, Loaded] = {}
+    load_file = resources.sandbox.load
+
+    async def loaded(source: Source, loader: str | None = None, options: Any = None, **more: Any) -> Loaded:
+        asked = (source.path.read_bytes(), source.name, loader, repr(options))
+        if asked not in known:
+            known[asked] = await load_file(source, loader, options, **more)
+        return deepcopy(known[asked])
+
+    monkeypatch.setattr(resources.sandbox, "load", loaded)
+
+
 @pytest.fixture
 def bench(talk: Talk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     """A process that can die, and its successor. No worker runs beside it."""
+    remember_files(talk.resources, monkeypatch)
     folder = tmp_path / "folder"
     folder.mkdir()
     return Bench(talk, Faults(talk.resources, monkeypatch), folder)

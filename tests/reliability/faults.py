@@ -33,7 +33,7 @@ class Faults:
         self.lost: int | None = None
         self.commits = 0
         self.dead = False
-        database = resources.database
+        self.database = database = resources.database
         self._transaction = database.transaction
         self._connection = database.connection
         monkeypatch.setattr(database, "transaction", self._guarded)

@@ -4,7 +4,6 @@ Whatever product the node names, chunks and vectors are kept by this service. Th
 are found and which; where its server is has no meaning here, and the answer of an upsert says so.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,6 +16,7 @@ from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.types import Passage
 from service.document_stores.types import Owner
 from service.errors import NotFound
+from service.json_text import parsed
 from stores.vector.filters import parse
 
 CHAT = "flowise_chatId"
@@ -42,7 +42,7 @@ class FilteredOptions(VectorStoreOptions):
     @field_validator("pg_metadata_filter", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
-        found = json.loads(value) if isinstance(value, str) else value
+        found = parsed(value) if isinstance(value, str) else value
         if isinstance(found, dict) and found:
             parse(found)
         return found

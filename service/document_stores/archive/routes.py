@@ -5,17 +5,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
 from service.document_stores.archive import service
 from service.document_stores.archive.wire import ImportResult, import_result
-from service.errors import BadRequest, TooLarge, error_body
+from service.errors import BadRequest, TooLarge
 from service.http.access import CurrentWorkspace, needs
+from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.routing import Routes
-from service.jobs.types import Job, JobState
-from service.jobs.wire import JobStatus, status
-from service.resources import CurrentResources, Resources
+from service.jobs.types import Job
+from service.resources import CurrentResources
 
 routes = Routes("Document stores")
 
@@ -38,15 +38,7 @@ IMPORT_REQUEST: dict[str, Any] = {
             },
         },
     },
-    "parameters": [
-        {
-            "name": "Prefer",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
-        }
-    ],
+    "parameters": [PREFER],
 }
 
 EXPORTED = {"schema": {"type": "string", "format": "binary"}}
@@ -87,7 +79,7 @@ async def export_store(
     errors=(400, 413, 422, 503),
     summary="Import a document store",
     response_model=ImportResult,
-    responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
+    responses={**ACCEPTED},
     openapi_extra=IMPORT_REQUEST,
     max_body_size=ANY_SIZE,
 )
@@ -115,20 +107,8 @@ async def import_store(
             job = await service.take_in(resources, workspace, file.file, name)
     else:
         job = await service.take_in(resources, workspace, service.Pulled(request.stream()), name)
-    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else resources.settings.upsert_wait
-    return await _answer(resources, workspace, job, wait)
 
-
-async def _answer(resources: Resources, workspace: UUID, job: Job, wait: float) -> Response | ImportResult:
-    """Wait for an import's job, and answer with what it made, with its failure, or with the job itself."""
-    if wait:
-        job = await resources.watch.wait(workspace, job.id, wait)
-    if job.state is JobState.DONE:
+    async def done(job: Job) -> ImportResult:
         return import_result(job)
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        error = job.error or {}
-        code = int(error.get("status", 500))
-        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
-    body = status(job)
-    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
-    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")
+
+    return await answered(resources, job, request.headers.get("prefer"), done)

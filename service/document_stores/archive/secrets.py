@@ -1,23 +1,10 @@
 """Configurations as they may leave the installation."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from service.document_stores.secrets import OPEN, REFERENCES, is_secret
 from service.document_stores.types import Component
-
-CREDENTIAL = frozenset({"credential", "FLOWISE_CREDENTIAL_ID"})
-
-SECRET = re.compile(
-    r"(api|access|private|secret|encryption|signing)_?-?key|secret|passw|passphrase|token$|authorization|credential"
-    r"|headers?$|cookie|baseoptions|connection_?string",
-    re.IGNORECASE,
-)
-"""Names of fields that may hold a secret."""
-
-OPEN = frozenset({"metadata"})
-"""Fields that hold the caller's own data under whatever names."""
 
 
 def bare(component: Component) -> tuple[Component, bool]:
@@ -37,7 +24,7 @@ def _bare(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     for key, value in config.items():
         if key in OPEN:
             kept[key] = value
-        elif key in CREDENTIAL or SECRET.search(key) or _names_a_password(value):
+        elif key in REFERENCES or is_secret(key, value):
             dropped = dropped or value not in (None, "")
         elif isinstance(value, Mapping):
             kept[key], inner = _bare(value)
@@ -49,13 +36,3 @@ def _bare(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         else:
             kept[key] = value
     return kept, dropped
-
-
-def _names_a_password(value: object) -> bool:
-    """Whether it is a URL with a password in it."""
-    if not isinstance(value, str) or "@" not in value:
-        return False
-    try:
-        return urlsplit(value).password is not None
-    except ValueError:
-        return False

@@ -14,6 +14,7 @@ from service.jobs.types import Job
 from service.limits.service import check_room
 from service.resources import Resources
 from stores.blobs.base import BlobTooLarge
+from stores.blobs.pending import pending
 
 WAITING_NAME = "(import)"
 
@@ -54,22 +55,21 @@ async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled
         raise Unprocessable("name: must not be empty")
     await check_room(resources, workspace)
     limit = resources.settings.max_archive
-    try:
-        blob = await resources.blobs.put(cast(BinaryIO, file), limit=limit)
-    except BlobTooLarge:
-        raise TooLarge(f"max_archive: the archive is larger than {limit} bytes") from None
     store_id = uuid4()
-    payload = {"storeId": str(store_id), "blob": blob.key, "name": name.strip() if name else None}
-    try:
+    async with pending(resources.blobs) as held:
+        try:
+            blob = held.add(await resources.blobs.put(cast(BinaryIO, file), limit=limit))
+        except BlobTooLarge:
+            raise TooLarge(f"max_archive: the archive is larger than {limit} bytes") from None
+        payload = {"storeId": str(store_id), "blob": blob.key, "name": name.strip() if name else None}
         async with resources.blobs.path(blob.key) as path:
             await asyncio.to_thread(begin, path)
         async with resources.database.write(workspace) as scope:
             await stores.insert(scope, store_id, name.strip() if name else WAITING_NAME, None)
             await stores.mark_deleted(scope, store_id)
-            return await jobs.submit(scope, resources.queue, "import", store_id=store_id, payload=payload)
-    except BaseException:
-        await resources.blobs.delete(blob.key)
-        raise
+            job = await jobs.submit(scope, resources.queue, "import", store_id=store_id, payload=payload)
+            held.referred()
+    return job
 
 
 __all__ = ["Draft", "Pulled", "draft", "packed", "stream", "take_in"]

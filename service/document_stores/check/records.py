@@ -1,6 +1,8 @@
 """What the check reads of the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 from uuid import UUID
 
 from stores.records.database import Connection, Scope
@@ -22,13 +24,26 @@ async def workspaces(connection: Connection) -> list[UUID]:
     return [row["id"] for row in await cursor.fetchall()]
 
 
+_OWNERS: LiteralString = (
+    "SELECT blob FROM documents WHERE blob <> '' UNION ALL SELECT blob FROM attachments"
+    " UNION ALL SELECT payload ->> 'blob' FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+    " AND payload ->> 'blob' IS NOT NULL"
+)
+"""The uploads that documents, conversations and open jobs refer to, in all workspaces, those of deleted document stores
+that wait for their purge among them."""
+
+
 async def blobs(connection: Connection) -> set[str]:
-    """The uploads that documents, conversations and open jobs refer to, in all workspaces, deleted document stores that
-    wait for their purge too."""
+    """The uploads that belong to somebody."""
+    cursor = await connection.execute(_OWNERS)
+    return {row["blob"] for row in await cursor.fetchall()}
+
+
+async def owned(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of the uploads that belong to somebody."""
     cursor = await connection.execute(
-        "SELECT blob FROM documents WHERE blob <> '' UNION SELECT blob FROM attachments"
-        " UNION SELECT payload ->> 'blob' FROM jobs"
-        " WHERE state IN ('queued', 'running', 'paused') AND payload ->> 'blob' IS NOT NULL"
+        f"SELECT blob FROM ({_OWNERS}) AS owners WHERE blob = ANY(%(keys)s)",  # noqa: S608 - a constant
+        {"keys": list(keys)},
     )
     return {row["blob"] for row in await cursor.fetchall()}
 

@@ -4,7 +4,10 @@ The ledger is the truth: indexes are brought into step with it, never the other 
 holds the locks that other writers hold, and leaves out document stores that a job works on.
 """
 
+import secrets
+import string
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from service.document_stores.check import PAGE, differences, ledger_numbers, lexical_numbers, records
@@ -71,23 +74,32 @@ async def repair(resources: Resources) -> AsyncIterator[str]:
         yield f"uploads: removed {swept} files that belonged to nobody"
 
 
-async def sweep(resources: Resources, age: float = SWEPT_SECONDS) -> int:
-    """Remove files in the data folder that belong to nobody and are older than `age` seconds; says how many."""
-    swept = await resources.blobs.forget_unfinished(age)
-    old = []
-    async for key in resources.blobs.keys():
-        try:
+async def tidy(resources: Resources) -> int:
+    """Remove old files that belong to nobody from a sixteenth of the data folder, another one each time."""
+    return await sweep(resources, SWEPT_SECONDS, secrets.choice(string.hexdigits[:16]))
+
+
+async def sweep(resources: Resources, age: float, digit: str = "") -> int:
+    """Remove files in the data folder that belong to nobody and are older than `age` seconds; says how many. `digit`:
+    only those whose keys begin with it."""
+    swept = await resources.blobs.forget_unfinished(age, digit)
+    old: list[str] = []
+    async for key in resources.blobs.keys(digit):
+        with suppress(UnknownBlob):  # removed meanwhile
             if await resources.blobs.age(key) >= age:
                 old.append(key)
-        except UnknownBlob:
-            continue  # removed meanwhile
+        if len(old) == PAGE:
+            swept += await _remove_unowned(resources, old)
+            old = []
+    return swept + await _remove_unowned(resources, old)
+
+
+async def _remove_unowned(resources: Resources, keys: Sequence[str]) -> int:
     async with resources.database.connection() as connection:
-        wanted = await records.blobs(connection)
-    for key in old:
-        if key not in wanted:
-            await resources.blobs.delete(key)
-            swept += 1
-    return swept
+        owned = await records.owned(connection, keys)
+    for key in set(keys) - owned:
+        await resources.blobs.delete(key)
+    return len(set(keys) - owned)
 
 
 async def _repair_store(resources: Resources, workspace: UUID, store: records.StoreRow) -> AsyncIterator[str]:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from service.document_stores.deleting import records
+from service.document_stores.gathering.types import left_of
 from service.document_stores.indexing.records import has_loader
 from service.document_stores.indexing.service import compact_soon
 from service.document_stores.shelf import Shelf, changing
 from service.errors import NotFound
 from service.jobs import service as jobs
+from service.jobs.types import Job
 from service.resources import Resources
 
 
@@ -36,14 +38,23 @@ async def delete_document(resources: Resources, workspace: UUID, store_id: UUID,
 async def _delete(shelf: Shelf, documents: Sequence[UUID], loader_id: UUID | None = None) -> None:
     scope, resources = shelf.scope, shelf.resources
     busy = [job for job in await jobs.open_jobs(scope, shelf.store_id) if job.kind in ("ingest", "index", "sync")]
-    working = [job for job in busy if job.kind == "ingest" and await records.has_documents(scope, job.id)]
+    working = {job.id for job in busy if await records.has_documents(scope, job.id) or _asks(job, loader_id)}
     await shelf.forget(await records.delete_chunks(scope, shelf.store_id, documents))
     blobs = await records.delete_documents(scope, documents)
     for job in busy:
-        idle = job in working and not await records.has_documents(scope, job.id)
-        if idle or (job.kind != "ingest" and loader_id is not None and job.payload.get("docId") == str(loader_id)):
+        if job.kind == "ingest":
+            idle = not await records.has_documents(scope, job.id) and not left_of(job.payload, but=loader_id)
+            unneeded = job.id in working and idle
+        else:
+            unneeded = loader_id is not None and job.payload.get("docId") == str(loader_id)
+        if unneeded:
             await jobs.cancel_in(scope, resources.queue, job.id)
     if blobs:
         payload = {"storeId": str(shelf.store_id), "blobs": blobs}
         await jobs.submit(scope, resources.queue, "remove_blobs", store_id=shelf.store_id, payload=payload)
     await compact_soon(shelf)
+
+
+def _asks(job: Job, loader_id: UUID | None) -> bool:
+    """Whether a job is to fetch for a loader."""
+    return any(errand.loader_id == loader_id for errand in left_of(job.payload))

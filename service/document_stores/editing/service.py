@@ -7,9 +7,9 @@ from uuid import UUID
 
 from service.document_stores.editing import records
 from service.document_stores.indexing.texts import index_texts
-from service.document_stores.intake import clean
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import PendingChunk, indexed
+from service.document_stores.recipe import clean
 from service.document_stores.shelf import Indexed, Revision, changing
 from service.document_stores.space import current_space
 from service.errors import Conflict, NotFound, TooLarge, Unprocessable

@@ -1,14 +1,11 @@
 """The rows of chunks on their way into both indexes and out of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString
+from collections.abc import Sequence
+from typing import LiteralString
 from uuid import UUID
-
-from psycopg.types.json import Jsonb
 
 from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.types import PendingChunk
-from service.document_stores.types import Component
 from stores.records.database import Scope
 
 _STORE: LiteralString = "FROM chunks c WHERE true"
@@ -28,10 +25,6 @@ def _among(which: Which) -> tuple[LiteralString, dict[str, UUID]]:
     if which.loader_id is not None:
         return _LOADER, {"loader": which.loader_id}
     return _STORE, {}
-
-
-def _json(value: Component | None) -> Jsonb | None:
-    return Jsonb(value.as_json()) if value else None
 
 
 async def count(scope: Scope, store_id: UUID, which: Which, *, indexed: bool) -> int:
@@ -138,24 +131,6 @@ async def unindex(scope: Scope, store_id: UUID, loader_id: UUID | None) -> list[
         loader=loader_id,
     )
     return [row["number"] for row in rows]
-
-
-async def configure(scope: Scope, store_id: UUID, configs: Mapping[str, Component | None]) -> None:
-    """Give a document store the configurations that `configs` names; None clears one."""
-    params: dict[str, Any] = {}
-    for key in ("embedding", "vector_store", "record_manager"):
-        params[f"has_{key}"] = key in configs
-        params[key] = _json(configs.get(key))
-    await scope.run(
-        "UPDATE document_stores SET"
-        " embedding_config = CASE WHEN %(has_embedding)s THEN %(embedding)s ELSE embedding_config END,"
-        " vector_store_config = CASE WHEN %(has_vector_store)s THEN %(vector_store)s ELSE vector_store_config END,"
-        " record_manager_config = CASE WHEN %(has_record_manager)s THEN %(record_manager)s"
-        " ELSE record_manager_config END, updated_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
-        id=store_id,
-        **params,
-    )
 
 
 async def has_loader(scope: Scope, store_id: UUID, loader_id: UUID) -> bool:

@@ -4,19 +4,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Header, Query, Response
-from fastapi.responses import JSONResponse
 
 from service.document_stores import service
 from service.document_stores.indexing import service as indexing
 from service.document_stores.indexing import wire
 from service.document_stores.types import Component
 from service.document_stores.wire import RawStore, raw_store
-from service.errors import error_body
 from service.http.access import CurrentWorkspace, needs
+from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.routing import Routes
-from service.jobs.types import Job, JobState
-from service.jobs.wire import JobStatus, status
-from service.resources import CurrentResources, Resources
+from service.jobs.types import Job
+from service.resources import CurrentResources
 
 routes = Routes("Document stores")
 
@@ -46,15 +44,13 @@ async def save_vector_store(
     errors=(404, 409, 412, 422, 502, 503),
     summary="Index the chunks of a document store",
     response_model=wire.InsertResult,
-    responses={202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}},
+    responses={**ACCEPTED},
 )
 async def insert_vectors(
     resources: CurrentResources,
     workspace: CurrentWorkspace,
     body: wire.InsertBody | None = None,
-    prefer: Annotated[
-        str | None, Header(description="`respond-async`: answer 202 with the job instead of waiting for it")
-    ] = None,
+    prefer: Annotated[str | None, Header(description=PREFER["description"])] = None,
 ) -> Any:
     """Give every chunk that is not indexed yet its vector and its words: it can be found when this answers.
 
@@ -65,24 +61,11 @@ async def insert_vectors(
     assert body is not None
     configs = body.configs(strict=bool(body.is_strict_save))
     job = await indexing.insert(resources, workspace, store_id, configs, body.doc_id)
-    wait = 0.0 if "respond-async" in (prefer or "") else resources.settings.upsert_wait
-    return await _answer(resources, workspace, store_id, job, wait)
 
-
-async def _answer(
-    resources: Resources, workspace: UUID, store_id: UUID, job: Job, wait: float
-) -> Response | wire.InsertResult:
-    if wait:
-        job = await resources.watch.wait(workspace, job.id, wait)
-    if job.state is JobState.DONE:
+    async def done(job: Job) -> wire.InsertResult:
         return wire.insert_result(store_id, job, await service.added_by(resources, workspace, job))
-    if job.state in (JobState.FAILED, JobState.CANCELLED):
-        error = job.error or {}
-        code = int(error.get("status", 500))
-        return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
-    body = status(job)
-    headers = {"Location": body.url, "Preference-Applied": "respond-async"}
-    return Response(body.model_dump_json(by_alias=True), 202, headers, media_type="application/json")
+
+    return await answered(resources, job, prefer, done)
 
 
 @routes.post(

@@ -8,6 +8,7 @@ from service.document_stores.cleanup import cleaning_of
 from service.document_stores.indexing import records
 from service.document_stores.intake import check_components
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.secrets import with_secrets
 from service.document_stores.service import get
 from service.document_stores.shelf import Shelf, changing
 from service.document_stores.space import check_space, drop_collections, embedder_of, fingerprint_of
@@ -30,7 +31,7 @@ async def configure(resources: Resources, workspace: UUID, store_id: UUID, confi
     Raises `NotFound`, `Unprocessable` for components that there are not, and `EmbeddingChanged` for an embedding that
     its vectors were not made by; then nothing has changed.
     """
-    fingerprint = await _check(resources, workspace, store_id, configs)
+    configs, fingerprint = await _checked(resources, workspace, store_id, configs)
     async with resources.database.write(workspace) as scope:
         await _configure(scope, store_id, configs, fingerprint)
     resources.stores.forget(workspace, store_id)
@@ -41,7 +42,7 @@ async def insert(
     resources: Resources, workspace: UUID, store_id: UUID, configs: Configs, loader_id: UUID | None = None
 ) -> Job:
     """As `configure`, and queue the job that indexes what is not indexed yet, or what is not of one loader."""
-    fingerprint = await _check(resources, workspace, store_id, configs, loader_id)
+    configs, fingerprint = await _checked(resources, workspace, store_id, configs, loader_id)
     async with resources.database.write(workspace) as scope:
         await _configure(scope, store_id, configs, fingerprint)
         payload = {"storeId": str(store_id)} | ({"docId": str(loader_id)} if loader_id else {})
@@ -92,18 +93,20 @@ async def compact_soon(shelf: Shelf) -> None:
         )
 
 
-async def _check(
+async def _checked(
     resources: Resources, workspace: UUID, store_id: UUID, configs: Configs, loader_id: UUID | None = None
-) -> Mapping[str, object] | None:
-    """Check what can be known before anything is written; the fingerprint of the embedding, if it is to change."""
+) -> tuple[Configs, Mapping[str, object] | None]:
+    """The configurations, checked for what can be known before anything is written, with saved secrets where they hold
+    the marker; and the fingerprint of the embedding, if it is to change."""
     store = await get(resources, workspace, store_id)
     if loader_id is not None and all(loader.id != loader_id for loader in store.loaders):
         raise NotFound(f"docId: loader {loader_id} not found in document store {store_id}")
+    configs = with_secrets(store, configs)
     check_components(configs.get("vector_store"), configs.get("record_manager"))
     cleaning_of(configs.get("record_manager"))
     if "embedding" not in configs:
-        return None
-    return await fingerprint_of(await embedder_of(resources, workspace, configs["embedding"]))
+        return configs, None
+    return configs, await fingerprint_of(await embedder_of(resources, workspace, configs["embedding"]))
 
 
 async def _configure(scope: Scope, store_id: UUID, configs: Configs, fingerprint: Mapping[str, object] | None) -> None:
@@ -113,7 +116,7 @@ async def _configure(scope: Scope, store_id: UUID, configs: Configs, fingerprint
     if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
         check_space(store, fingerprint)
     if configs:
-        await records.configure(scope, store_id, configs)
+        await store_rows.update(scope, store_id, configs)
 
 
 def _uuid(value: object) -> UUID | None:

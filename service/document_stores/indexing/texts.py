@@ -1,6 +1,7 @@
 """What chunks are indexed by: the vectors of an embedder, and words."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,9 @@ from stores.lexical.analysis import Analysed, analyse
 
 BATCH = 64
 """Chunks embedded and committed together: small enough to lose little, large enough to cost few commits."""
+
+AT_ONCE = 2
+"""Batches on their way; more would hold memory for nothing."""
 
 Batch = TypeVar("Batch")
 Found = TypeVar("Found")
@@ -49,24 +53,32 @@ async def overlapped(
     index: Callable[[Batch], Awaitable[Found]],
     commit: Callable[[Batch, Found], Awaitable[None]],
 ) -> None:
-    """Index one batch while the one before is committed; commits happen one by one, in order."""
-    committing: asyncio.Task[None] | None = None
+    """Index each batch and commit it, one after the other in order; the next one is indexed meanwhile.
 
-    async def run(batch: Batch, found: Found) -> None:
+    It begins before the one at work is indexed, so that an embedder on this machine never waits for the last texts of
+    a batch, for words or for a commit. A failure ends it: what came before is committed, nothing that comes after.
+    """
+    steps: deque[asyncio.Task[None]] = deque()
+
+    async def step(batch: Batch, before: asyncio.Task[None] | None) -> None:
+        found = await index(batch)
+        if before:
+            await before
         await commit(batch, found)
 
     try:
         async for batch in batches:
-            found = await index(batch)
-            if committing:
-                await committing
-            committing = asyncio.create_task(run(batch, found))
-        if committing:
-            await committing
+            steps.append(asyncio.create_task(step(batch, steps[-1] if steps else None)))
+            if len(steps) == AT_ONCE:
+                await steps[0]
+                steps.popleft()
+        while steps:
+            await steps[0]
+            steps.popleft()
     finally:
-        if committing:
-            committing.cancel()
-            await asyncio.gather(committing, return_exceptions=True)
+        for each in steps:
+            each.cancel()
+        await asyncio.gather(*steps, return_exceptions=True)
 
 
 def _analyse(texts: Sequence[str]) -> list[Analysed]:

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.indexing.service import Configs
-from service.document_stores.intake import clean
 from service.document_stores.ledger.types import ChunkRow
+from service.document_stores.recipe import clean
 from service.document_stores.types import Component
-from service.document_stores.wire import EXAMPLE_ID, AddedDoc
+from service.document_stores.upserting.wire import AddedDoc, added_docs
 from service.errors import MissingPart, Unprocessable
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
@@ -99,9 +100,7 @@ def insert_result(store_id: UUID, job: Job, added: Sequence[ChunkRow]) -> Insert
         num_updated=result["numUpdated"],
         num_skipped=result["numSkipped"],
         total_keys=result["totalKeys"],
-        added_docs=[
-            AddedDoc(page_content=row.text, metadata={**row.metadata, "docId": str(row.loader_id)}) for row in added
-        ],
+        added_docs=added_docs(added),
         store_id=store_id,
         job_id=job.id,
     )

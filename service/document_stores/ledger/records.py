@@ -208,7 +208,7 @@ async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], jo
         sources=list(sources),
         job=job_id,
     )
-    return [row["blob"] for row in rows]
+    return [row["blob"] for row in rows if row["blob"]]
 
 
 async def mark_others_leaving(
@@ -225,7 +225,7 @@ async def mark_others_leaving(
         job=job_id,
         but=list(but),
     )
-    return [row["blob"] for row in rows]
+    return [row["blob"] for row in rows if row["blob"]]
 
 
 async def claim_all(
@@ -278,7 +278,7 @@ async def leaving_blobs(scope: Scope, loader_id: UUID) -> list[str]:
         " AND state = 'leaving'",
         loader=loader_id,
     )
-    return [row["blob"] for row in rows]
+    return [row["blob"] for row in rows if row["blob"]]
 
 
 async def leaving(scope: Scope, job_id: UUID) -> list[UUID]:
@@ -310,11 +310,9 @@ async def blobs_in_use(scope: Scope, store_id: UUID, keys: Sequence[str]) -> set
 
 
 async def blobs_of_store(scope: Scope, store_id: UUID) -> list[str]:
-    """The blob keys of every document of a document store, and those that syncs replaced and did not remove yet."""
+    """The blob keys of every document of a document store."""
     rows = await scope.all(
-        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND blob <> ''"
-        " UNION SELECT unnest(i.stale) FROM sync_items i JOIN documents d ON d.id = i.document_id"
-        " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s",
+        "SELECT blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND blob <> ''",
         store=store_id,
     )
     return [row["blob"] for row in rows]

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.document_stores.types import Upload
 from service.errors import Unprocessable
+from service.json_text import parsed
 from service.nodes.service import NODES
 from service.nodes.types import Category
 
@@ -47,6 +48,12 @@ def source_of(component: str, config: Mapping[str, Any]) -> str | None:
         if isinstance(value := config.get(key), str) and value:
             return f"{value} ({config.get('method') or 'GET'})" if component == "apiLoader" else value
     return "None"
+
+
+def place_of(component: str, config: Mapping[str, Any]) -> str:
+    """What people know the place by that a loader asks; at most 500 characters."""
+    place = source_of(component, config)
+    return place[:500] if place and place != "None" else component
 
 
 def kept_names(config: Mapping[str, Any]) -> frozenset[str] | None:
@@ -88,8 +95,8 @@ def _items(value: str) -> list[str]:
     if not value.lstrip().startswith("["):
         return [value]
     try:
-        items = json.loads(value)
-    except json.JSONDecodeError:
+        items = parsed(value)
+    except ValueError:
         return [value]
     return [item for item in items if isinstance(item, str) and item]
 

@@ -1,5 +1,6 @@
 """Flowise's loaders in our words: which loader reads the files, with which options, and what it adds or leaves out."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,16 @@ from uuid import UUID
 
 from loaders import DETECT, canonical
 from loaders.base import LoaderError
+from loaders.splitters import splitter as make_splitter
+from loaders.splitters.base import SplitterError
 from service.connectors import canonical as connector_name
 from service.connectors import open_connector
 from service.document_stores.loading.files import FILE_FIELDS
+from service.document_stores.recipe import Recipe, clean
 from service.document_stores.types import Component
-from service.errors import Unprocessable
+from service.errors import TooLarge, Unprocessable
 from service.nodes import service as nodes
+from service.nodes.service import json_object
 from service.nodes.types import Node
 from service.resources import Resources
 
@@ -26,6 +31,10 @@ OPTIONS_OF_CONNECTORS = ("usage", "pointerName", "pointersName", "separateByObje
 """Fields of a loader that fetches that are for reading what it fetched; its others say what to fetch."""
 
 
+CONFIG = "loader.config"
+"""What calls name a loader's configuration, unless they say otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How the files of a loader are read. `loader` is a row of `LOADERS` or `DETECT`."""
@@ -36,14 +45,43 @@ class Reading:
     """Metadata that chunks do not get; `*`: none but additional ones."""
 
 
-def reading(resources: Resources, workspace: UUID, component: Component) -> Reading:
-    """How a configured loader reads. Raises `Unprocessable` naming the field, and what there is for an unknown name."""
+def recipe_of(
+    resources: Resources, workspace: UUID, component: Component, splitter: Component | None, *, field: str = CONFIG
+) -> Recipe:
+    """How what a loader reads becomes chunks; `field` is where the caller gave the loader's configuration.
+
+    Raises `Unprocessable` naming a bad field, `TooLarge`.
+    """
+    read = _reading(resources, workspace, component, field)
+    name = splitter.name if splitter and splitter.name else "default"
+    config = splitter.config if splitter else {}
+    try:
+        make_splitter(name, config)
+    except SplitterError as error:
+        raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
+    metadata = metadata_of(resources, component, field=field)
+    options = clean(read.options, field)
+    return Recipe(read.loader, options, name, clean(config, "splitter.config"), metadata, omit=read.omit)
+
+
+def metadata_of(resources: Resources, component: Component, *, field: str = CONFIG) -> Mapping[str, Any]:
+    """What a loader's configuration adds to the metadata of every chunk. Raises as `recipe_of`."""
+    field = f"{field}.metadata"
+    metadata: dict[str, Any] = clean(json_object(component.config.get("metadata"), field), field)
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > (limit := resources.settings.max_metadata):
+        raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
+    return metadata
+
+
+def _reading(resources: Resources, workspace: UUID, component: Component, field: str) -> Reading:
+    """How a configured loader reads."""
     config = component.config
     node = _node(component.name)
     if node is not None:
-        nodes.check(node, config, "loader.config")
+        nodes.check(node, config, field)
     omit = _omitted(config.get("omitMetadataKeys"))
-    _check_credential(config.get("credential"))
+    _check_credential(config.get("credential"), field)
     if node is not None and node.connector:
         connector = open_connector(resources, workspace, component.name, config)
         asked = {key: config.get(key) for key in OPTIONS_OF_CONNECTORS}
@@ -68,11 +106,11 @@ def _loader(name: str) -> str:
         raise Unprocessable(f"loader.name: '{name}' is not available here; use one of {_known()}") from None
 
 
-def _check_credential(value: Any) -> None:
+def _check_credential(value: Any, field: str) -> None:
     try:
         UUID(str(value or UUID(int=0)))
     except ValueError:
-        raise Unprocessable(f"loader.config.credential: '{str(value)[:80]}' is not the id of a credential") from None
+        raise Unprocessable(f"{field}.credential: '{str(value)[:80]}' is not the id of a credential") from None
 
 
 def is_remote(component: str) -> bool:

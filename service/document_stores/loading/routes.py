@@ -3,22 +3,22 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Request
 
 from service.document_stores import service as document_stores
 from service.document_stores import wire as stores_wire
 from service.document_stores.loading import describing, service, wire
 from service.document_stores.loading import preview as previews
-from service.errors import error_body
+from service.document_stores.upserting.wire import UpsertResult, upsert_result
 from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.answers import ACCEPTED, PREFER, accepted, answered, ended, failure
 from service.http.routing import Routes
-from service.jobs.types import Job, JobState
-from service.jobs.wire import JobStatus, status
+from service.jobs.types import FINAL, Job, JobState
+from service.jobs.wire import JobStatus
 from service.nodes.service import of_category
 from service.nodes.types import Category
 from service.nodes.wire import NodeDefinition, definition
-from service.resources import CurrentResources, Resources
+from service.resources import CurrentResources
 
 routes = Routes("Document stores")
 
@@ -29,20 +29,6 @@ VIEW = needs("documentStores:view")
 
 BODY_ERRORS = (400, 404, 412, 413, 422, 502, 503)
 JOB_ERRORS = (400, 404, 409, 412, 413, 422, 502, 503)
-ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": JobStatus, "description": "The job goes on; its URL is in `Location`"}
-}
-PREFER = {
-    "parameters": [
-        {
-            "name": "Prefer",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "`respond-async`: answer 202 with the job instead of waiting for it",
-        }
-    ]
-}
 
 
 def _definitions(category: Category) -> list[NodeDefinition]:
@@ -133,8 +119,11 @@ async def save_loader(
     errors=JOB_ERRORS,
     summary="Process a loader",
     response_model=stores_wire.ChunkPage,
-    responses=ACCEPTED,
-    openapi_extra={**PREFER, "requestBody": {"content": {"application/json": {"example": wire.EXAMPLE_PROCESS}}}},
+    responses={**ACCEPTED},
+    openapi_extra={
+        "parameters": [PREFER],
+        "requestBody": {"content": {"application/json": {"example": wire.EXAMPLE_PROCESS}}},
+    },
 )
 async def process_loader(
     loader_id: UUID, body: wire.LoaderBody, request: Request, resources: CurrentResources, workspace: CurrentWorkspace
@@ -145,13 +134,14 @@ async def process_loader(
     `vectorstore/insert`. With `Prefer: respond-async` the answer is 202 and the job.
     """
     form = body.form(loader_id)
-    job = await _ended(request, resources, workspace, await service.process(resources, workspace, form))
-    if job.state is not JobState.DONE:
-        return _failed(job) if job.state in (JobState.FAILED, JobState.CANCELLED) else _accepted([job], single=True)
-    store_id = form.store_id
-    assert store_id is not None
-    store, rows, total, characters = await document_stores.chunk_page(resources, workspace, store_id, loader_id, 1)
-    return stores_wire.chunk_page(store, rows, total, characters, loader_id, 1)
+
+    async def done(job: Job) -> stores_wire.ChunkPage:
+        assert job.store_id is not None
+        page = await document_stores.chunk_page(resources, workspace, job.store_id, loader_id, 1)
+        return stores_wire.chunk_page(*page, loader_id, 1)
+
+    job = await service.process(resources, workspace, form)
+    return await answered(resources, job, request.headers.get("prefer"), done)
 
 
 @routes.get(
@@ -189,9 +179,9 @@ async def generate_tool_description(
     SIGNED_IN,
     errors=JOB_ERRORS,
     summary="Make loaders anew",
-    response_model=list[stores_wire.UpsertResult],
+    response_model=list[UpsertResult],
     responses={202: {"model": list[JobStatus], "description": "The jobs go on"}},
-    openapi_extra={**PREFER, "requestBody": {"content": {"application/json": {"example": {}}}}},
+    openapi_extra={"parameters": [PREFER], "requestBody": {"content": {"application/json": {"example": {}}}}},
 )
 async def refresh_store(
     store_id: UUID,
@@ -203,36 +193,17 @@ async def refresh_store(
     """Files are read again from what is kept of them; places are asked again, and what is unchanged there is not
     fetched. An answer for each loader: one that failed has no counts and its reason in `failed`."""
     items = [item.asked() for item in body.items] if body is not None and body.items else None
-    jobs = await service.refresh(resources, workspace, store_id, items)
-    ended = [await _ended(request, resources, workspace, job) for job in jobs]
-    if any(job.state in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED) for job in ended):
-        return _accepted(ended)
-    if ended and all(job.state is not JobState.DONE for job in ended):
-        return _failed(ended[0])
+    begun = await service.refresh(resources, workspace, store_id, items)
+    jobs = await ended(resources, begun, request.headers.get("prefer"))
+    if any(job.state not in FINAL for job in jobs):
+        return accepted(jobs, several=True)
+    if jobs and all(job.state is not JobState.DONE for job in jobs):
+        return failure(jobs[0])
     results = []
-    for job in ended:
+    for job in jobs:
         if job.state is JobState.DONE:
             added = await document_stores.added_by(resources, workspace, job)
-            results.append(stores_wire.upsert_result(job.store_id or store_id, job, added))
+            results.append(upsert_result(job, added))
         else:
             results.append(wire.failed_result(store_id, job))
     return results
-
-
-async def _ended(request: Request, resources: Resources, workspace: UUID, job: Job) -> Job:
-    """The job when it has ended, or as it stands when the caller waits no longer."""
-    if "respond-async" in request.headers.get("prefer", ""):
-        return job
-    return await resources.watch.wait(workspace, job.id, resources.settings.upsert_wait)
-
-
-def _failed(job: Job) -> Response:
-    error = job.error or {}
-    code = int(error.get("status", 500))
-    return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
-
-
-def _accepted(jobs: list[Job], *, single: bool = False) -> Response:
-    bodies = [status(job).model_dump(mode="json", by_alias=True) for job in jobs]
-    headers = {"Location": bodies[0]["url"], "Preference-Applied": "respond-async"}
-    return JSONResponse(bodies[0] if single else bodies, 202, headers)

@@ -20,7 +20,7 @@ from service.jobs.types import Job
 from service.nodes import service as nodes
 from service.nodes.types import FieldType, Node
 from service.resources import Resources
-from stores.blobs.base import Blob
+from stores.blobs.pending import pending
 
 
 async def save(resources: Resources, workspace: UUID, form: LoaderForm) -> LoaderRow:
@@ -34,17 +34,12 @@ async def save(resources: Resources, workspace: UUID, form: LoaderForm) -> Loade
         raise MissingPart("loaderId: is missing")
     intake = await Intake.check(resources, workspace, store.id, store, as_upsert(form))
     sources = intake.sources([])
-    kept: list[Blob] = []
-    try:
-        for upload in sources:
-            kept += [await intake.keep(upload)]
+    async with pending(resources.blobs) as held:
+        kept = [held.add(await intake.keep(upload)) for upload in sources]
         async with resources.database.write(workspace) as scope:
             loader_id, unneeded = await intake.enter(scope, None, list(zip(sources, kept, strict=True)))
             parked = await records.park(scope, loader_id)
-    except BaseException:
-        for blob in kept:
-            await resources.blobs.delete(blob.key)
-        raise
+            held.referred()
     await _tidy(resources, workspace, store.id, parked, unneeded)
     return loader_of(await document_stores.get(resources, workspace, store.id), loader_id)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
+from service.document_stores.gathering.records import component
 from service.document_stores.ledger import records as ledger
 from service.document_stores.loading.files import carries_files
 from service.document_stores.loading.mapping import is_remote
@@ -16,12 +17,14 @@ async def files_of(
     resources: Resources, workspace: UUID, store_id: UUID, asked: Upsert, uploads: Sequence[Upload]
 ) -> AsyncIterator[Sequence[Upload]]:
     """The call's own files, or copies of those that the loader `doc_id` holds, when that is only a template and the
-    call brings nothing itself."""
+    call brings nothing itself. A loader that fetches is asked for its documents again, they are not copied."""
     if uploads or asked.doc_id is None or (asked.replace_existing and not asked.new_store) or _brings(asked):
         yield uploads
         return
     async with resources.database.read(workspace) as scope:
-        documents = await ledger.of_store(scope, store_id, loader_id=asked.doc_id)
+        template = await component(scope, store_id, asked.doc_id)
+        remote = template is not None and is_remote(template[0].name)
+        documents = [] if remote else await ledger.of_store(scope, store_id, loader_id=asked.doc_id)
     async with AsyncExitStack() as stack:
         copies = []
         for document in documents:

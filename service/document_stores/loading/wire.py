@@ -5,10 +5,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.ledger.types import NewChunk
 from service.document_stores.loading.types import LoaderForm, Override, Preview
 from service.document_stores.types import Component
-from service.document_stores.wire import EXAMPLE_ID, FailedDocument, UpsertBody, UpsertResult
+from service.document_stores.upserting.wire import FailedDocument, UpsertBody, UpsertResult
 from service.errors import MissingPart
 from service.http.wire import Body, Wire
 from service.jobs.types import Job

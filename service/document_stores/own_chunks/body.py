@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from service.errors import Unprocessable
+from service.json_text import parsed
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -43,7 +44,7 @@ def read_object(text: str, name: str, take: Take) -> Any:
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
-        return json.loads(text)
+        return parsed(text)
     members: dict[str, Any] = {}
     taken = False
     at = _skip(text, at + 1)

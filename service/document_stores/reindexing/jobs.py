@@ -13,7 +13,7 @@ from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.indexing.fill import restore_vectors, without_chunks, without_vectors
-from service.document_stores.indexing.records import configure, count
+from service.document_stores.indexing.records import count
 from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.indexing.types import Which
 from service.document_stores.pacing import paced
@@ -90,7 +90,7 @@ class _Reindexing:
             elif self._collection is not None and self._collection == shelf.collection:
                 return False  # an earlier attempt switched, and died before it could say so
             elif shelf.collection is None:
-                await configure(shelf.scope, self._store, {"embedding": self._embedding})
+                await records.update(shelf.scope, self._store, {"embedding": self._embedding})
             else:
                 dimension = int(fingerprint["dimension"])
                 self._collection = await make_collection(
@@ -115,7 +115,7 @@ class _Reindexing:
             async for points in without_chunks(self._resources, self._workspace, space):
                 await shelf.vectors.delete(space.collection, points)
             former = await records.collections(shelf.scope, self._store, building=False)
-            await configure(shelf.scope, self._store, {"embedding": self._embedding})
+            await records.update(shelf.scope, self._store, {"embedding": self._embedding})
             await records.set_space(shelf.scope, self._store, fingerprint, space.collection)
             if shelf.joins:
                 for name in former:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.secrets import restored
 from service.document_stores.space import DEFAULT_EMBEDDING, embedder_of, fingerprint_of
 from service.document_stores.types import Component
 from service.errors import Conflict, NotFound
@@ -31,7 +32,8 @@ async def reindex(resources: Resources, workspace: UUID, store_id: UUID, embeddi
         store = await records.get(scope, store_id)
     if store is None:
         raise NotFound(f"Document store {store_id} not found")
-    wanted = embedding or store.embedding or DEFAULT_EMBEDDING
+    held = store.embedding or DEFAULT_EMBEDDING
+    wanted = restored(embedding, held, "embeddingConfig") if embedding else held
     await fingerprint_of(await embedder_of(resources, workspace, wanted))
     async with resources.database.write(workspace) as scope:
         if await records.lock(scope, store_id) is None:

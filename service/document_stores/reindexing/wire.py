@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from service.document_stores.intake import clean
+from service.document_stores.recipe import clean
 from service.document_stores.types import Component
 from service.http.wire import Body
 

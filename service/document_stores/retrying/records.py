@@ -5,14 +5,14 @@ from uuid import UUID
 from stores.records.database import Scope
 
 
-async def failed_of(scope: Scope, job_id: UUID) -> list[UUID]:
-    """The documents whose newest upload this job could not index, locked."""
+async def failed_of(scope: Scope, job_id: UUID) -> dict[UUID, UUID]:
+    """The documents whose newest upload this job could not index, locked; with their loaders."""
     rows = await scope.all(
-        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND job_id = %(job)s AND state = 'failed'"
-        " ORDER BY id FOR UPDATE",
+        "SELECT id, loader_id FROM documents WHERE workspace_id = %(workspace)s AND job_id = %(job)s"
+        " AND state = 'failed' ORDER BY id FOR UPDATE",
         job=job_id,
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["loader_id"] for row in rows}
 
 
 async def claim(scope: Scope, document_ids: list[UUID], job_id: UUID) -> None:

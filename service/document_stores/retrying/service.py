@@ -1,8 +1,10 @@
 """Retrying an upsert: a new job over the documents that failed, and no others."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 from service.document_stores import records as stores
+from service.document_stores.gathering.types import Errand, lock_of
 from service.document_stores.retrying import records
 from service.errors import NotFound
 from service.jobs import service as jobs
@@ -19,6 +21,14 @@ async def retry(scope: Scope, queue: Queue, job: Job) -> Job | None:
     failed = await records.failed_of(scope, job.id)
     if not failed:
         return None
+    errands = [
+        Errand.from_json(value) for value in job.payload.get("fetch", ()) if value["docId"] in map(str, failed.values())
+    ]
+    asking = {errand.loader_id for errand in errands}
     again = await jobs.reserve(scope, uuid4(), job.kind, store_id=job.store_id)
-    await records.claim(scope, failed, again.id)
-    return await jobs.enqueue(scope, queue, again.id, {**job.payload, "blobs": []})
+    await records.claim(scope, [document for document, loader in failed.items() if loader not in asking], again.id)
+    # What a place brought is taken up as it is asked again: only what failed is not as it should be.
+    fetch = [replace(errand, every=False, remake=False).as_json() for errand in errands]
+    payload = {**job.payload, "blobs": [], "fetch": fetch, "gathered": {}}
+    lock = lock_of(errands[0].loader_id) if errands else None
+    return await jobs.enqueue(scope, queue, again.id, payload, lock=lock)

@@ -19,18 +19,3 @@ CREATE TABLE sync_sources (
 );
 CREATE INDEX sync_sources_store ON sync_sources (store_id, created_at);
 CREATE INDEX sync_sources_due ON sync_sources (next_run_at) WHERE enabled;
-
--- What was last taken from the origin; an item goes with its document, and is then taken anew.
-CREATE TABLE sync_items (
-    sync_id uuid NOT NULL REFERENCES sync_sources ON DELETE CASCADE,
-    workspace_id uuid NOT NULL REFERENCES workspaces ON DELETE CASCADE,
-    source text NOT NULL,                 -- the document's stable source id
-    document_id uuid NOT NULL REFERENCES documents ON DELETE CASCADE,
-    etag text,
-    modified text,
-    size bigint,
-    stale text[] NOT NULL DEFAULT '{}',   -- blobs that newer content replaced, until they are removed
-    taken_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sync_id, source)
-);
-CREATE INDEX sync_items_document ON sync_items (document_id);

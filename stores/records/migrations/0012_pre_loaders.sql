@@ -7,5 +7,6 @@ ALTER TABLE loaders ADD COLUMN draft boolean NOT NULL DEFAULT false;
 -- Stays when it holds no documents: somebody saved it, or it fetches what it loads.
 ALTER TABLE loaders ADD COLUMN kept boolean NOT NULL DEFAULT false;
 
--- What its place said of the bytes in `blob`: {url, etag, modified}. NULL for uploads.
+-- What its place said of the bytes in `blob`: {url, etag, modified, size}. NULL for uploads, and
+-- for what could not be fetched so far.
 ALTER TABLE documents ADD COLUMN origin jsonb;

@@ -47,6 +47,7 @@ def test_a_folder_that_is_not_allowed_is_refused(syncing: tuple[Up, Path]) -> No
     service, _ = syncing
     refused = ragstone("sync", "add", "--store", "Etc", "--folder", "/etc", "--data", service.data)
     assert (refused.returncode, "RAGSTONE_SYNC_FOLDERS" in refused.stderr) == (1, True)
+    assert "Etc" not in ragstone("status", "--data", service.data).stdout  # nothing was made for it
 
 
 def test_fields_are_text_unless_they_are_more() -> None:

@@ -136,6 +136,8 @@ def test_jobs_are_listed_watched_and_steered(service: Up, tmp_path: Path) -> Non
     assert (job["state"], [item["name"] for item in job["result"]["failed"]]) == ("done", ["empty.txt"])
     shown = ragstone("jobs", "list", "--state", "done", "--data", service.data)
     assert job["id"] in shown.stdout
+    assert "failed: empty.txt: The file is empty." in shown.stdout
+    assert "Gates" in shown.stdout
 
     watched = ragstone("jobs", "watch", job["id"], "--data", service.data)
     assert (watched.returncode, "ingest done" in watched.stderr) == (0, True)

@@ -11,7 +11,7 @@ import pytest
 
 from service.document_stores.check import check
 from service.document_stores.check import repair as repairing
-from service.document_stores.check.repair import repair, sweep
+from service.document_stores.check.repair import SWEPT_SECONDS, repair, sweep
 from service.document_stores.records import add_collection
 from service.resources import Resources
 from service.worker.runner import Runner
@@ -176,10 +176,11 @@ async def test_files_of_nobody_are_removed_once_they_are_old(
     folder = resources.settings.data / "blobs" / orphan.key[:2]
     (folder / f"{'0' * 32}.part").write_bytes(b"half")
     assert await mended(resources) == []
-    assert await sweep(resources) == 0
+    assert await sweep(resources, SWEPT_SECONDS) == 0
     for file in (folder / orphan.key, folder / f"{'0' * 32}.part"):
         os.utime(file, (1, 1))
-    assert await sweep(resources) == 2
+    first = sum([await sweep(resources, SWEPT_SECONDS, digit) for digit in "0123456789abcdef"])
+    assert first == 2
     assert [key async for key in resources.blobs.keys()] == kept  # noqa: SIM118 - no mapping
 
 

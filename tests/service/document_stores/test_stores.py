@@ -75,7 +75,7 @@ async def test_chunks_come_in_pages_of_fifty(talk: Talk) -> None:
     assert [len(page["chunks"]) for page in pages] == [50, 20, 0]
     assert [page["count"] for page in pages] == [70, 70, 70]
     chunks = [chunk for page in pages for chunk in page["chunks"]]
-    assert [chunk["chunkNo"] for chunk in chunks] == list(range(1, 71))
+    assert [chunk["chunkNo"] for chunk in chunks] == [*range(1, 56), *range(1, 16)]
     assert [chunk["pageContent"].split()[0] for chunk in chunks] == topics
     assert pages[0]["characters"] == sum(len(chunk["pageContent"]) for chunk in chunks)
     assert pages[0]["docId"] == "all"

@@ -148,6 +148,20 @@ async def test_a_document_store_can_be_copied(flows: Flows, worker: Runner) -> N
     await flows.talk.holds_together()
 
 
+async def test_what_a_document_store_fetched_is_copied_as_it_is(flows: Flows, worker: Runner) -> None:
+    store = await flows.talk.store()
+    async with WebSite() as site:
+        site["/leave"] = Answer("<html><body><p>Thirty days of leave.</p></body></html>")
+        body = {"loader": {"name": "cheerioWebScraper", "config": {"url": f"{site.url}/leave"}}}
+        made = await flows.client.post(f"{API}/document-store/upsert/{store}", json=body)
+        assert made.status_code == 200, made.text
+        site["/leave"] = Answer(status=503)
+        flow = await flows.make(filled(loader("documentStore", selectedStore=store), embedding=fake()))
+        assert (await flows.upsert(flow))["numAdded"] == 1
+        assert [each.path for each in site.requests].count("/leave") == 1
+    await flows.talk.holds_together()
+
+
 async def test_the_answer_can_be_left_to_a_job(flows: Flows, worker: Runner) -> None:
     flow = await flows.make(filled(loader("plainText", text=TEXT), embedding=fake()))
     response = await flows.send(flow, headers={"Prefer": "respond-async"})

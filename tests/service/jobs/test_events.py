@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -108,3 +109,20 @@ async def test_jobs_of_another_workspace_cannot_be_followed(talk: Talk, foreign:
     store = await talk.store()
     job = await talk.start(store, ("a.txt", "Alpha."))
     assert (await foreign.get(f"{job}/events")).status_code == 404
+
+
+async def test_a_workspace_holds_so_many_streams_and_no_more(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MOST_FOLLOWERS", 2)
+    job = await talk.start(await talk.store(), ("a.txt", "Offices close at 18:00."))
+    jobs, number = talk.resources.watch, UUID(job.rsplit("/", 1)[1])
+    streams = [(await jobs.follow(talk.workspace, number)).states() for _ in range(2)]
+    for stream in streams:
+        assert await anext(stream) is not None
+    refused = await talk.client.get(f"{job}/events")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert refused.json()["message"].startswith("job_streams: ")
+    for stream in streams:
+        await stream.aclose()
+    free = (await jobs.follow(talk.workspace, number)).states()
+    assert await anext(free) is not None
+    await free.aclose()

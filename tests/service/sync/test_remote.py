@@ -87,6 +87,11 @@ async def test_objects_that_are_gone_when_asked_for_leave(keeper: Keeper, bucket
     await keeper.talk.holds_together()
 
 
+async def test_a_source_that_nobody_named_is_called_by_its_place(keeper: Keeper) -> None:
+    url = "http://127.0.0.1:9/a"
+    assert (await keeper.add("cheerioWebScraper", {"url": url}))["name"] == url
+
+
 async def test_a_credential_goes_to_its_own_host_only(keeper: Keeper, bucket: S3Stub) -> None:
     source = await over(keeper, bucket, hosts="s3.example.com")
     job = await keeper.run(source)

@@ -1,0 +1,1 @@
+"""Upserts into document stores, as callers write and read them."""
