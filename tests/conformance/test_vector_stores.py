@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ from stores.vector.filters import parse
 from stores.vector.memory import MemoryVectorStore
 from tests.stores.vector.cases import FILTER_CASES, METADATA
 
-URLS = [f"{name}://" for name in vector_store_names()] + ["pgvector://?type=halfvec"]
+PLACES = {"chroma": "chroma://{chroma}", "qdrant": "qdrant://{folder}"}
+"""URLs of the backends that need a server or a folder."""
+
+URLS = [PLACES.get(name, f"{name}://") for name in vector_store_names()] + ["pgvector://?type=halfvec"]
 
 EAST = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 NORTH = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
@@ -47,7 +51,7 @@ class Backend:
 
     store: VectorStore
     url: str
-    database: Database
+    database: Database | None
 
     def again(self) -> VectorStore:
         return open_vector_store(self.url, self.database)
@@ -58,12 +62,25 @@ class Backend:
 
 
 @pytest.fixture(params=URLS)
-async def backend(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Backend]:
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """A store, opened; one that does not live in the service's database gets none."""
+    url = request.param.format(
+        folder=tmp_path / "vectors",
+        chroma=request.getfixturevalue("chroma_server") if "{chroma}" in request.param else "",
+    )
+    alone = url.partition(":")[0] in ("memory", *PLACES)
+    database = None if alone else request.getfixturevalue("database")
+    return Backend(open_vector_store(url, database), url, database)
+
+
+@pytest.fixture
+async def backend(opening: Backend) -> AsyncIterator[Backend]:
     """An opened store with an empty collection `words` of six dimensions."""
-    store = open_vector_store(request.param, database)
-    await store.create("words", 6)
-    yield Backend(store, request.param, database)
-    await store.close()
+    for name in ("words", "other", "fresh", "kb_get"):
+        await opening.store.drop(name)  # left in a server by the test before
+    await opening.store.create("words", 6)
+    yield opening
+    await opening.store.close()
 
 
 @pytest.fixture
@@ -292,6 +309,7 @@ async def test_joining_a_transaction_writes_with_it_or_not_at_all(backend: Backe
         with pytest.raises(Unsupported):
             backend.store.within(object())
         return
+    assert backend.database is not None
     async with backend.database.connection() as connection:
         async with connection.transaction(force_rollback=True):
             joined = backend.store.within(connection)
@@ -308,6 +326,7 @@ async def test_joining_a_transaction_writes_with_it_or_not_at_all(backend: Backe
 
 async def test_a_collection_made_in_a_transaction_that_fails_was_never_there(backend: Backend) -> None:
     backend.needs(Capability.TRANSACTION)
+    assert backend.database is not None
     async with backend.database.connection() as connection, connection.transaction(force_rollback=True):
         joined = backend.store.within(connection)
         await joined.create("brief", 6)
@@ -332,6 +351,7 @@ async def test_two_writers_at_once_leave_every_point(backend: Backend) -> None:
 async def test_points_survive_opening_again(backend: Backend) -> None:
     backend.needs(Capability.PERSISTENT)
     await backend.store.upsert("words", compass())
+    await backend.store.close()
     again = backend.again()
     assert await again.ids("words") == ["east", "north", "northeast", "west"]
     await again.close()

@@ -77,7 +77,7 @@ async def test_a_store_whose_pool_is_closed_is_unavailable(database_url: str) ->
 
 
 def test_unknown_names_and_options_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownVectorStore, match="known are memory, pgvector"):
+    with pytest.raises(UnknownVectorStore, match="known are chroma, memory, pgvector, qdrant"):
         open_vector_store("nosuch://")
     with pytest.raises(BadUrl, match="known are none"):
         open_vector_store("memory://?x=1")
@@ -100,5 +100,5 @@ def test_another_package_adds_a_backend_by_an_entry_point(monkeypatch: pytest.Mo
     assert isinstance(open_vector_store("theirs://"), MemoryVectorStore)
     with pytest.raises(VectorStoreError, match="no subclass"):
         open_vector_store("broken://")
-    with pytest.raises(UnknownVectorStore, match="broken, memory, pgvector, theirs"):
+    with pytest.raises(UnknownVectorStore, match="broken, chroma, memory, pgvector, qdrant, theirs"):
         open_vector_store("nosuch://")
