@@ -30,7 +30,7 @@ from stores.records.migrate import pending
 from stores.records.server import check_server
 from stores.records.signals import Callback, Signals
 from stores.vector import open_vector_store
-from stores.vector.base import VectorStore
+from stores.vector.base import VectorStore, VectorStoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         watch = JobWatch(database)
         queue = PostgresQueue(database)
         await queue.open()
-        vectors = open_vector_store(settings.vector_store, database)
+        try:
+            vectors = open_vector_store(settings.vector_store.get_secret_value(), database)
+        except VectorStoreError as error:
+            raise SettingsError(f"{PREFIX}VECTOR_STORE: {error}") from None
         embedders = EmbedderPool(settings, egress)
         flows, runs = FlowCache(), Runs()
         sandbox = open_parsers(settings)

@@ -34,7 +34,10 @@ class Settings(BaseModel):
         None,
         description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder.",
     )
-    vector_store: str = Field("pgvector://", description="Where new document stores keep their vectors.")
+    vector_store: SecretStr = Field(
+        SecretStr("pgvector://"),
+        description="URL of the vector store: pgvector://, chroma://HOST:PORT, qdrant://HOST:PORT (see stores/vector).",
+    )
     embedding_model_path: Path | None = Field(
         None, description="Folder with model.onnx and tokenizer.json to use in place of the bundled model."
     )
