@@ -12,46 +12,40 @@ AT_ONCE = 25_000
 """Chunks in one request."""
 
 STORE_MS, LOADER_MS = 500.0, 3000.0
-"""What counts as at once for a whole document store, and for half of one, whose chunks go row by row in the call."""
+"""What counts as at once for a whole document store, and for a loader, whose chunks go row by row in the call."""
 
 
 def run(service: Service, chunks: int) -> Iterator[Measure]:
-    """Delete a loader with half of the chunks of a document store, then all of another one with `chunks`."""
-    store, loaders = _filled(service, chunks, 2)
+    """Delete a loader of a document store with `chunks`, as large as one request makes it, then all of it."""
+    store = service.post("/document-store/store", {"name": "bench deletion"})["id"]
+    share = min(chunks // 2, AT_ONCE)
+    loader = _give(service, store, 0, share)
+    for start in range(share, chunks, AT_ONCE):
+        _give(service, store, start, min(AT_ONCE, chunks - start))
     yield _deleted(
-        service, store, f"loader/{store}/{loaders[0]}", f"delete of a loader with {chunks // 2:,} chunks", LOADER_MS, 0
+        service, store, f"loader/{store}/{loader}", f"delete of a loader with {share:,} chunks", LOADER_MS, 0
     )
-    # what is left of the first one is added up again
-    _give(service, store, 0, chunks // 2)
+    _give(service, store, 0, share)
     yield _deleted(service, store, f"store/{store}", f"delete of a document store with {chunks:,} chunks", STORE_MS, 0)
 
 
-def _filled(service: Service, chunks: int, loaders: int) -> tuple[str, list[str]]:
-    """A document store of own chunks with vectors, dealt out to loaders; its id and theirs."""
-    store = service.post("/document-store/store", {"name": "bench deletion"})["id"]
-    share = chunks // loaders
-    return store, [_give(service, store, number, share) for number in range(loaders)]
-
-
-def _give(service: Service, store: str, number: int, share: int) -> str:
-    chance = random.Random(number)
-    loader = ""
-    for start in range(0, share, AT_ONCE):
-        given = [
-            {
-                "pageContent": f"Entry {n} of book {number}.",
-                "metadata": {"n": n},
-                "vector": [round(chance.gauss(0, 1), 4) for _ in range(DIMENSION)],
-            }
-            for n in range(start, min(start + AT_ONCE, share))
-        ]
-        body = {
-            "source": f"book-{number}-{start}",
-            "chunks": given,
-            "embedding": {"name": "fake", "config": {"dimension": DIMENSION}},
-            **({"docId": loader} if loader else {}),
+def _give(service: Service, store: str, book: int, chunks: int) -> str:
+    """A loader of own chunks with vectors; its id."""
+    chance = random.Random(book)
+    given = [
+        {
+            "pageContent": f"Entry {n} of book {book}.",
+            "metadata": {"n": n},
+            "vector": [round(chance.gauss(0, 1), 4) for _ in range(DIMENSION)],
         }
-        loader = service.post(f"/document-store/upsert/{store}", body)["docId"]
+        for n in range(chunks)
+    ]
+    body = {
+        "source": f"book-{book}",
+        "chunks": given,
+        "embedding": {"name": "fake", "config": {"dimension": DIMENSION}},
+    }
+    loader: str = service.post(f"/document-store/upsert/{store}", body)["docId"]
     return loader
 
 
