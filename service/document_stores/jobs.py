@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.compacting import compact_soon
 from service.document_stores.gathering.gathering import counts_of, gather_all
 from service.document_stores.indexing.jobs import index_rest
 from service.document_stores.ingest import Ingestion
@@ -16,11 +17,9 @@ from service.document_stores.pacing import paced
 from service.document_stores.shelf import changing
 from service.document_stores.space import current_space, drop_collections, open_space
 from service.errors import NotFound, Unprocessable
-from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.worker.work import Work
 from stores.lexical.compaction import compact as compact_index
-from stores.lexical.compaction import needs_compaction
 from stores.records.database import Scope
 
 log = logging.getLogger("ragstone.ingest")
@@ -82,9 +81,7 @@ async def _tidy(work: Work, store_id: UUID) -> None:
         used = await ledger.blobs_in_use(scope, store_id, blobs) if blobs else set()
         if await records.lock(scope, store_id) is not None:
             await records.drop_empty_loaders(scope, store_id)
-            if await needs_compaction(scope, store_id) and not await jobs.waiting(scope, store_id, "compact"):
-                payload = {"storeId": str(store_id)}
-                await jobs.submit(scope, work.resources.queue, "compact", store_id=store_id, payload=payload)
+            await compact_soon(scope, work.resources.queue, store_id)
     for key in blobs:
         if key not in used:
             await work.resources.blobs.delete(key)

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from uuid import UUID
 
 from service.document_stores.check import records
+from service.document_stores.indexing.records import next_indexed
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.lexical.integrity import numbers
@@ -156,7 +157,7 @@ async def _ledger_points(scope: Scope, store_id: UUID) -> AsyncIterator[str]:
 async def ledger_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
     """The numbers of the chunks that are indexed, as the ledger has them, ascending."""
     after = -1
-    while page := await records.chunk_numbers(scope, store_id, after, PAGE):
+    while page := await next_indexed(scope, store_id, after, PAGE):
         for number in page:
             yield number
         after = page[-1]

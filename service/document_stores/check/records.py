@@ -141,15 +141,3 @@ async def leftover_collections(scope: Scope, store_id: UUID) -> list[str]:
         store=store_id,
     )
     return [row["name"] for row in rows]
-
-
-async def chunk_numbers(scope: Scope, store_id: UUID, after: int, limit: int) -> list[int]:
-    """The next numbers in the keyword index that the ledger knows, ascending."""
-    rows = await scope.all(
-        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
-        " AND number > %(after)s ORDER BY number LIMIT %(limit)s",
-        store=store_id,
-        after=after,
-        limit=limit,
-    )
-    return [row["number"] for row in rows]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from service.document_stores.compacting import compact_soon
 from service.document_stores.deleting import records
 from service.document_stores.gathering.types import left_of
 from service.document_stores.indexing.records import has_loader
-from service.document_stores.indexing.service import compact_soon
 from service.document_stores.shelf import Shelf, changing
 from service.errors import NotFound
 from service.jobs import service as jobs
@@ -52,7 +52,7 @@ async def _delete(shelf: Shelf, documents: Sequence[UUID], loader_id: UUID | Non
     if blobs:
         payload = {"storeId": str(shelf.store_id), "blobs": blobs}
         await jobs.submit(scope, resources.queue, "remove_blobs", store_id=shelf.store_id, payload=payload)
-    await compact_soon(shelf)
+    await compact_soon(scope, resources.queue, shelf.store_id)
 
 
 def _asks(job: Job, loader_id: UUID | None) -> bool:

@@ -5,19 +5,19 @@ from uuid import UUID
 
 from service.document_stores import records as store_rows
 from service.document_stores.cleanup import cleaning_of
+from service.document_stores.compacting import compact_soon
 from service.document_stores.indexing import records
 from service.document_stores.intake import check_components
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.secrets import with_secrets
 from service.document_stores.service import get
-from service.document_stores.shelf import Shelf, changing
+from service.document_stores.shelf import changing
 from service.document_stores.space import check_space, drop_collections, embedder_of, fingerprint_of
 from service.document_stores.types import Component, StoreRow
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
-from stores.lexical.compaction import needs_compaction
 from stores.records.database import Scope
 from stores.vector.base import Capability
 
@@ -78,19 +78,10 @@ async def remove_vectors(resources: Resources, workspace: UUID, store_id: UUID, 
                 for name in dropped:
                     await shelf.vectors.drop(name)
                 await store_rows.forget_collections(scope, dropped)
-        await compact_soon(shelf)
+        await compact_soon(scope, resources.queue, store_id)
     resources.stores.forget(workspace, store_id)
     if not joins:
         await drop_collections(resources, workspace, dropped)
-
-
-async def compact_soon(shelf: Shelf) -> None:
-    """Queue the job that forgets removed chunks, where that is worth it."""
-    scope, store_id = shelf.scope, shelf.store_id
-    if await needs_compaction(scope, store_id) and not await jobs.waiting(scope, store_id, "compact"):
-        await jobs.submit(
-            scope, shelf.resources.queue, "compact", store_id=store_id, payload={"storeId": str(store_id)}
-        )
 
 
 async def _checked(

@@ -1,18 +1,12 @@
 """A worker beside the application, a document store whose embedder costs nothing, and folders that may be read."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import UUID
 
-import httpx
 import pytest
 
-from service.providers.embedding.fake import FakeEmbedder
-from service.resources import Resources
 from service.settings import Settings, load
-from service.worker.runner import Runner
-from tests.service.document_stores.talk import FAKE, Talk
+from tests.service.document_stores.conftest import embedder, talk, worker  # noqa: F401  # fixtures
+from tests.service.document_stores.talk import Talk
 from tests.service.sync.keeper import Keeper
 
 
@@ -40,31 +34,6 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-async def worker(resources: Resources) -> AsyncIterator[Runner]:
-    """A worker in this process."""
-    stop = asyncio.Event()
-    runner = Runner(resources, alone=True)
-    task = asyncio.create_task(runner.run(stop))
-    yield runner
-    stop.set()
-    await task
-
-
-@pytest.fixture
-def talk(client: httpx.AsyncClient, resources: Resources, workspace: UUID) -> Talk:
-    """What clients do with document stores, and what must hold after it."""
-    return Talk(client, resources, workspace)
-
-
-@pytest.fixture
-async def embedder(resources: Resources) -> FakeEmbedder:
-    """The embedder of the document stores that `talk.store` makes; `calls` records what it was given."""
-    made = await resources.embedders.get(FAKE["name"], FAKE["config"])
-    assert isinstance(made, FakeEmbedder)
-    return made
-
-
-@pytest.fixture
-async def keeper(talk: Talk) -> Keeper:
+async def keeper(talk: Talk) -> Keeper:  # noqa: F811  # the fixture
     """A document store, and what clients say to its sync sources."""
     return Keeper(talk, await talk.store())
