@@ -150,12 +150,17 @@ async def settle(scope: Scope, store_id: UUID, document_ids: Sequence[UUID], job
         store=store_id,
         ids=list(mine),
     )
+    await _follow(scope, [row["id"] for row in rows])
+    return {row["id"]: row["chunks"] for row in rows}
+
+
+async def _follow(scope: Scope, document_ids: Sequence[UUID]) -> None:
+    """The chunks of these documents belong to the loaders that their documents belong to by now."""
     await scope.run(
         "UPDATE chunks c SET loader_id = d.loader_id FROM documents d WHERE c.workspace_id = %(workspace)s"
         " AND d.id = c.document_id AND d.id = ANY(%(ids)s) AND c.loader_id <> d.loader_id",
-        ids=[row["id"] for row in rows],
+        ids=list(document_ids),
     )
-    return {row["id"]: row["chunks"] for row in rows}
 
 
 async def chunks_done(scope: Scope, job_id: UUID) -> int:
@@ -178,12 +183,14 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
         code=code,
         message=message,
     )
+    if touched:
+        await _follow(scope, [document_id])
     return touched == 1
 
 
 async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
     """What waits for a job that has ended fails with its reason; what was to leave with it stays."""
-    await scope.run(
+    rows = await scope.all(
         # locked in the order of all others, as a call that cancels does this while the job's worker commits
         "WITH waiting AS MATERIALIZED (SELECT id FROM documents WHERE workspace_id = %(workspace)s"
         " AND job_id = %(job)s AND state IN ('pending', 'leaving') ORDER BY id FOR UPDATE)"
@@ -191,11 +198,12 @@ async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
         " state = CASE WHEN d.state = 'leaving' AND d.error IS NULL THEN 'ready' ELSE 'failed' END,"
         " error_code = CASE d.state WHEN 'leaving' THEN d.error_code ELSE %(code)s END,"
         " error = CASE d.state WHEN 'leaving' THEN d.error ELSE %(message)s END, updated_at = now()"
-        " FROM waiting WHERE d.id = waiting.id",
+        " FROM waiting WHERE d.id = waiting.id RETURNING d.id",
         job=job_id,
         code=code,
         message=message,
     )
+    await _follow(scope, [row["id"] for row in rows])
 
 
 async def mark_leaving(scope: Scope, loader_id: UUID, sources: Sequence[str], job_id: UUID | None) -> list[str]:

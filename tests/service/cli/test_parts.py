@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from service.cli.parts import give_way
 give_way({niceness})
-group = Path("/proc/self/autogroup")
-print(os.getpriority(os.PRIO_PROCESS, 0), group.read_text().split()[-1] if group.exists() else "none")
+group = Path("/proc/self/autogroup")  # empty for a process that belongs to no session's group
+print(os.getpriority(os.PRIO_PROCESS, 0), ((group.read_text() if group.exists() else "").split() or ["none"])[-1])
 """
 
 

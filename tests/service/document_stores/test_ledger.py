@@ -1,5 +1,6 @@
 """Random uploads, changes, replacements and cancellations with crashes at every commit, against a model."""
 
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -163,7 +164,7 @@ class Town:
 async def test_whatever_happens_the_ledger_is_the_model(
     talk: Talk, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    seed = random.SystemRandom().randrange(10**6)
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
     crasher, chance = Crasher(talk.resources, monkeypatch), random.Random(seed)
     configs = {"embedding": Component(FAKE["name"], FAKE["config"])}
     towns = [
