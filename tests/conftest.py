@@ -1,5 +1,7 @@
 """What every test may ask for: a real Postgres, a migrated database of its own, and no network but this machine."""
 
+import os
+import random
 import shutil
 import socket
 import time
@@ -8,6 +10,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,7 +21,12 @@ from stores.records.migrate import migrate
 
 TEMPLATE = "template_migrated"
 PATIENCE = 100
+SEED = 20261122
 _numbers = count(1)
+
+# The same examples each time; `--hypothesis-profile default` looks further.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 class NetworkBlocked(AssertionError):
@@ -52,6 +60,15 @@ def _must_be_here(host: bytes | str | None) -> None:
     name = host.decode() if isinstance(host, bytes) else host
     if name and name not in ("localhost", "::1", "::", "0.0.0.0") and not name.startswith("127."):
         raise NetworkBlocked(f"a test wanted to reach {name}: only this machine is allowed")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What the choices of a random test grow from: the variable SEED, else always the same, so that a change is judged
+    by what it changed. The long variants (`make soak`) look further: theirs is another one each time."""
+    if given := os.environ.get("SEED"):
+        return int(given)
+    return random.SystemRandom().randrange(10**6) if request.node.get_closest_marker("bench") else SEED
 
 
 @pytest.fixture(scope="session")

@@ -90,9 +90,9 @@ async def test_what_is_deleted_while_it_is_ingested_ends_deleted(
     monkeypatch: pytest.MonkeyPatch,
     delete: Callable[[Bench, str], Awaitable[int]],
     times: int,
+    seed: int,
 ) -> None:
     monkeypatch.setattr("service.document_stores.ingest.BATCH", 2)
-    seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     scheduler = Scheduler(chance, bench.faults, monkeypatch)
     store = await bench.talk.store()
@@ -131,10 +131,9 @@ async def test_what_is_deleted_while_it_is_ingested_ends_deleted(
 
 @pytest.mark.parametrize("vector_store", ["pgvector://", "memory://"], ids=["joins", "apart"])
 async def test_questions_during_a_reindex_are_answered_whole_from_one_space(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("service.document_stores.indexing.fill.BATCH", 2)
-    seed = random.SystemRandom().randrange(10**6)
     scheduler = Scheduler(random.Random(seed), bench.faults, monkeypatch)
     topics = [f"Topic{number}" for number in range(24)]
     store = await bench.talk.store()

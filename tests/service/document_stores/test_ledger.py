@@ -1,6 +1,5 @@
 """Random uploads, changes, replacements and cancellations with crashes at every commit, against a model."""
 
-import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -162,9 +161,8 @@ class Town:
 
 @pytest.mark.parametrize("steps", [35, pytest.param(400, marks=[pytest.mark.bench, pytest.mark.timeout(900)])])
 async def test_whatever_happens_the_ledger_is_the_model(
-    talk: Talk, monkeypatch: pytest.MonkeyPatch, steps: int
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, steps: int, seed: int
 ) -> None:
-    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
     crasher, chance = Crasher(talk.resources, monkeypatch), random.Random(seed)
     configs = {"embedding": Component(FAKE["name"], FAKE["config"])}
     towns = [

@@ -308,9 +308,8 @@ class Shelves:
 
 @pytest.mark.parametrize("steps", [40, pytest.param(600, marks=[pytest.mark.bench, pytest.mark.timeout(900)])])
 async def test_whatever_is_edited_the_ledger_is_the_model(
-    talk: Talk, monkeypatch: pytest.MonkeyPatch, steps: int
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, steps: int, seed: int
 ) -> None:
-    seed = random.SystemRandom().randrange(10**6)
     configs = {"embedding": Component(FAKE["name"], FAKE["config"])}
     row = await service.create(talk.resources, talk.workspace, "North", None, configs)
     shelves = Shelves(talk, Crasher(talk.resources, monkeypatch), random.Random(seed), row)

@@ -98,9 +98,8 @@ class Garden:
 
 @pytest.mark.parametrize("steps", [25, pytest.param(300, marks=[pytest.mark.bench, pytest.mark.timeout(900)])])
 async def test_whatever_happens_the_document_store_is_the_folder(
-    keeper: Keeper, wiki: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    keeper: Keeper, wiki: Path, monkeypatch: pytest.MonkeyPatch, steps: int, seed: int
 ) -> None:
-    seed = random.SystemRandom().randrange(10**6)
     crasher = Crasher(keeper.talk.resources, monkeypatch)
     garden = Garden(keeper, UUID(await keeper.folder(wiki)), wiki, crasher, random.Random(seed))
     try:
