@@ -16,8 +16,8 @@ from service.cli.database import POSTGRES, open_database
 from service.cli.exits import CommandError
 from service.cli.folder import KEY, LOCK, SERVICE, running
 from service.cli.listen import listen
-from service.document_stores.check import Finding, check
 from service.document_stores.check.repair import repair
+from service.document_stores.check.service import Finding, check
 from service.errors import ServiceError
 from service.providers.defaults import Defaults
 from service.providers.embedding import create_embedder

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import httpx
 
-from service.document_stores.check import check
 from service.document_stores.check.repair import repair, sweep
+from service.document_stores.check.service import check
 from service.resources import Resources
 from service.worker.runner import Runner
 from stores.vector.base import Capability

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from service.document_stores.check import PAGE, differences, ledger_numbers, lexical_numbers, records
+from service.document_stores.check import records
+from service.document_stores.check.service import PAGE, differences, ledger_numbers, lexical_numbers
 from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, without_chunks
 from service.document_stores.indexing.records import lock_numbered, numbered
 from service.document_stores.indexing.texts import BATCH, index_texts

@@ -11,7 +11,7 @@ import pytest
 
 from service.api_keys import service as api_keys
 from service.attachments import service
-from service.document_stores.check import check
+from service.document_stores.check.service import check
 from service.resources import Resources
 from service.worker.runner import Runner
 from tests.architecture.source import ROOT

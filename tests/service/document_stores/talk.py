@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from service.document_stores.check import check
+from service.document_stores.check.service import check
 from service.resources import Resources
 
 API = "/api/v1/document-store"

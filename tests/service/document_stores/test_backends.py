@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.document_stores.check import check
 from service.document_stores.check.repair import repair
+from service.document_stores.check.service import check
 from service.resources import Resources
 from service.settings import Settings, load
 from stores.vector.base import UnknownCollection

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from service.document_stores.check import check
+from service.document_stores.check.service import check
 from service.jobs import service as jobs
 from service.jobs.types import JobState
 from service.settings import Settings
