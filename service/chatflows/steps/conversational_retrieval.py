@@ -20,6 +20,7 @@ from service.chatflows.steps.base import (
 )
 from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, messages, numbered, transcript
 from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Turn, Usage
+from service.untrusted import Fence
 
 MAX_REPHRASED = 2_000
 """A model that rephrases into more characters than this did something else; the question is used as it is."""
@@ -94,9 +95,10 @@ class ConversationalRetrieval(EndingStep):
             if usage:
                 yield usage
         passages: Sequence[Passage] = await self._retriever.retrieve(run, asked)
-        values = {"context": numbered(passages), "question": run.question, "chat_history": ""}
+        fence = Fence()
+        values = {"context": numbered(passages, fence), "question": run.question, "chat_history": ""}
         if self._response.holds("chat_history"):
-            values["chat_history"] = transcript(history)
+            values["chat_history"] = transcript(history, fence)
         prompt = [SystemMessage(self._response.fill(values)), *messages(history), HumanMessage(run.question)]
         pieces = self._model.write(prompt, whole=run.whole)
         async with aclosing(pieces):
@@ -106,7 +108,8 @@ class ConversationalRetrieval(EndingStep):
 
     async def _standalone(self, run: Run, history: Sequence[Turn]) -> tuple[str, Usage | None]:
         """The question, understandable without the conversation, and what the model call took."""
-        prompt = self._rephrase.fill({"chat_history": transcript(history), "question": run.question, "context": ""})
+        told = transcript(history, Fence())
+        prompt = self._rephrase.fill({"chat_history": told, "question": run.question, "context": ""})
         parts: list[str] = []
         usage: Usage | None = None
         pieces = self._model.write([HumanMessage(prompt)], whole=True)

@@ -46,7 +46,7 @@ def test_a_writing_flow_gets_the_passages_as_data(house: House) -> None:
     assert body["text"] == "The stub has an answer. It comes in two sentences."
     assert [item["metadata"]["heading"] for item in body["sourceDocuments"]] == ["Leave", "Hours"]
     system, user = house.stub.requests[-1].body["messages"]
-    assert "<doc id='1'>Every employee" in system["content"]
+    assert 'kind="document" number="1" title="Handbook">\nEvery employee' in system["content"]
     assert user["content"] == "How many days of leave?"
 
 
@@ -60,7 +60,7 @@ def test_prompts_are_filled_and_the_old_system_message_stands_before(house: Hous
     system = house.stub.requests[-1].body["messages"][0]["content"]
     assert system.startswith("Be brief.\nOnly ")
     assert system.endswith("for Why {context}?")
-    assert system.count("<doc id='1'>") == 1
+    assert system.count('number="1"') == 1
 
 
 def test_a_follow_up_question_is_rephrased_and_the_first_is_not(house: House) -> None:
