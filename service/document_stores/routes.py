@@ -22,6 +22,7 @@ from service.http.routing import Routes
 from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
+from service.retrieval.pipeline import of_strategy
 
 routes = Routes("Document stores")
 
@@ -236,7 +237,7 @@ async def query_store(
         body.query,
         k=search.limit_of(inputs.get("topK")),
         where=search.filter_of(inputs.get("filter")),
-        strategy=body.strategy or search.DEFAULT_STRATEGY,
+        retrieval=of_strategy(body.strategy) if body.strategy else None,
     )
     taken = round((time.perf_counter() - begun) * 1000)
     return wire.QueryResult(time_taken=taken, docs=[wire.found_doc(chunk) for chunk in found])

@@ -1,37 +1,32 @@
 """Find the chunks of a document store that answer a question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 
+from service.chatflows.types import Turn
 from service.document_stores import records
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.ledger.types import ChunkRow
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
-from service.document_stores.types import FoundChunk, StoreRow
+from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.errors import NotFound, Unavailable, Unprocessable
-from service.plugins import resolve
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
-from service.retrieval import RETRIEVERS
-from service.retrieval.base import Hit, Query, Retriever, Sources
+from service.retrieval.base import Found, Models, Query, Sources, Span
+from service.retrieval.pipeline import Pipeline, pipeline
+from service.retrieval.trace import Trace
 from stores.lexical.base import Hits, Numbers
 from stores.records.database import Database
 from stores.vector.base import Unavailable as OutOfReach
 from stores.vector.base import UnknownCollection, Vector, WrongDimension
 from stores.vector.filters import Filter, FilterError, parse
 
-DEFAULT_STRATEGY = "hybrid"
 DEFAULT_LIMIT = 4
 """Chunks of an answer, as in the contract, where the caller does not say."""
 MAX_LIMIT = 1000
-
-SPARE = 3
-"""Hits asked for per chunk that is shown, as some may not be live: their document is being indexed or went."""
-
-SPARE_WHEN_SHORT = 300
-"""Further hits asked for when even so too few may be shown: a long document is being indexed."""
 
 BUNDLED_LANGUAGES = frozenset({"en"})
 """What the bundled model reads; in other languages the words of a question count for more."""
@@ -60,6 +55,17 @@ def filter_of(value: object) -> Filter | None:
         raise Unprocessable(str(error)) from None
 
 
+_DEFAULT = pipeline()
+
+
+def retrieval_of(vector_store: Component | None) -> Pipeline:
+    """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default.
+
+    Raises `Unprocessable` naming the place of a fault."""
+    kept = vector_store.config.get("retrieval") if vector_store is not None else None
+    return _DEFAULT if kept is None else pipeline(kept, "vectorStore.config.retrieval")
+
+
 @dataclass(frozen=True, slots=True)
 class _Ledger:
     """What strategies ask of the ledger, for one document store; see `service.retrieval.base.Ledger`."""
@@ -72,6 +78,15 @@ class _Ledger:
         async with self.database.read(self.workspace) as scope:
             return np.array(await chunk_rows.numbers_where(scope, self.store_id, where), np.int32)
 
+    async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
+        async with self.database.read(self.workspace) as scope:
+            return await chunk_rows.best(scope, self.store_id, numbers, limit)
+
+    async def near(self, spans: Sequence[Span], where: Filter | None) -> Sequence[ChunkRow]:
+        async with self.database.read(self.workspace) as scope:
+            parts = [(span.document_id, span.first, span.last) for span in spans]
+            return await chunk_rows.near(scope, self.store_id, parts, where)
+
 
 async def search(
     resources: Resources,
@@ -81,40 +96,46 @@ async def search(
     *,
     k: int = DEFAULT_LIMIT,
     where: Filter | None = None,
-    strategy: str = DEFAULT_STRATEGY,
+    retrieval: Pipeline | None = None,
+    history: Sequence[Turn] = (),
+    models: Models | None = None,
+    trace: Trace | None = None,
 ) -> list[FoundChunk]:
     """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing.
 
-    Raises `NotFound` for an unknown document store, `Unprocessable` for an unknown strategy, `EmbeddingChanged` when
-    the service's own model is another one than the vectors were made by, and what the embedder raises.
+    `retrieval` takes the place of the document store's own pipeline; `models` are lent to its stages; `trace` is told
+    what they did. Raises `NotFound` for an unknown document store, `EmbeddingChanged` when the service's own model is
+    another one than the vectors were made by, and what the pipeline and the embedder raise.
     """
-    make = resolve(RETRIEVERS, strategy, "retrieval strategy")
-    text = query.replace("\x00", "").strip()
+    asked = Query(query.replace("\x00", "").strip(), k, where, history)
     store = await _store(resources, workspace, store_id)
     try:
-        return await _search(resources, store, make, Query(text, k, where))
+        return await _search(resources, store, retrieval, asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
         resources.stores.forget(workspace, store_id)
         store = await _store(resources, workspace, store_id)
-        return await _search(resources, store, make, Query(text, k, where))
+        return await _search(resources, store, retrieval, asked, models, trace)
 
 
 async def _search(
-    resources: Resources, store: StoreRow, make: Callable[[Sources], Retriever], asked: Query
+    resources: Resources,
+    store: StoreRow,
+    retrieval: Pipeline | None,
+    asked: Query,
+    models: Models | None,
+    trace: Trace | None,
 ) -> list[FoundChunk]:
+    stages = retrieval or retrieval_of(store.vector_store)
     if store.collection is None or not asked.text:
         return []
-    retriever = make(await _sources(resources, store, store.collection))
-    found: list[FoundChunk] = []
-    for limit in (SPARE * asked.limit, SPARE * asked.limit + SPARE_WHEN_SHORT):
-        try:
-            hits = await retriever.retrieve(Query(asked.text, limit, asked.where))
-        except OutOfReach as error:
-            raise Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}) from error
-        found = await _show(resources, store, hits, asked.limit)
-        if len(found) == asked.limit or len(hits) < limit:
-            break
-    return found
+    sources = await _sources(resources, store, store.collection, models)
+    if trace is not None:
+        trace.stages.clear()
+    try:
+        found = await stages.run(asked, sources, trace)
+    except OutOfReach as error:
+        raise Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}) from error
+    return [_shown(item) for item in found]
 
 
 async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
@@ -128,13 +149,16 @@ async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> Store
     return store
 
 
-async def _sources(resources: Resources, store: StoreRow, collection: str) -> Sources:
+async def _sources(resources: Resources, store: StoreRow, collection: str, models: Models | None) -> Sources:
     embedder = await embedder_of(resources, store.workspace, store.embedding)
     check_space(store, await fingerprint_of(embedder))
     bundled = store.embedding is None or store.embedding.name == LOCAL
 
     async def embed(text: str) -> Vector:
         return await embedder.embed_query_array(text)
+
+    async def embed_texts(texts: Sequence[str]) -> Sequence[Vector]:
+        return list(await embedder.embed_array(list(texts), urgent=True))
 
     async def lexical(query: str, limit: int, *, allowed: Numbers | None = None) -> Hits:
         async with resources.database.read(store.workspace) as scope:
@@ -147,24 +171,20 @@ async def _sources(resources: Resources, store: StoreRow, collection: str) -> So
         lexical=lexical,
         ledger=_Ledger(resources.database, store.workspace, store.id),
         languages=BUNDLED_LANGUAGES if bundled else None,
+        embed_texts=embed_texts,
+        models=models,
     )
 
 
-async def _show(resources: Resources, store: StoreRow, hits: Sequence[Hit], limit: int) -> list[FoundChunk]:
-    """The chunks behind the best hits; those that are not live yet, or no longer, are passed over."""
-    by_number = {hit.number: hit for hit in hits}
-    async with resources.database.read(store.workspace) as scope:
-        rows = await chunk_rows.best(scope, store.id, list(by_number), limit)
-    return [
-        FoundChunk(
-            id=row.id,
-            text=row.text,
-            metadata={**row.metadata, "docId": str(row.loader_id)},
-            score=hit.score,
-            similarity=hit.parts.get("cosine"),
-            document_id=row.document_id,
-            loader_id=row.loader_id,
-            position=row.position,
-        )
-        for row, hit in ((row, by_number[row.number]) for row in rows if row.number is not None)
-    ]
+def _shown(found: Found) -> FoundChunk:
+    row = found.chunk
+    return FoundChunk(
+        id=row.id,
+        text=row.text,
+        metadata={**row.metadata, "docId": str(row.loader_id)},
+        score=found.score,
+        similarity=found.parts.get("cosine"),
+        document_id=row.document_id,
+        loader_id=row.loader_id,
+        position=row.position,
+    )

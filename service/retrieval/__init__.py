@@ -1,7 +1,7 @@
-"""Retrieval strategies: one port (`base`), one file a strategy."""
+"""Retrieval: one port (`base`), one file a stage, `pipeline` which runs them one after the other."""
 
-RETRIEVERS = {
-    "hybrid": "service.retrieval.hybrid:HybridRetriever",
-    "similarity": "service.retrieval.similarity:SimilarityRetriever",
+STAGES = {
+    "hybrid": "service.retrieval.hybrid:Hybrid",
+    "similarity": "service.retrieval.similarity:Similarity",
 }
-"""Name to the class, a `Retriever` made from the `Sources` of a document store."""
+"""Name to the class of a stage, a `Stage` made from its options."""

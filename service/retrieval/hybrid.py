@@ -5,11 +5,12 @@ score of every chunk after one search, the vector store is asked once for the co
 """
 
 import asyncio
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
-from service.retrieval.base import Hit, Query, Retriever, Sources, point_id
+from service.retrieval.base import Call, Hit, Question, SearchStage, StageOptions, point_id
 from service.retrieval.fusion import best, candidates, fused, weight_for
 from stores.lexical.base import Hits
 from stores.vector.base import Vector
@@ -18,67 +19,110 @@ MARGIN = 0.02
 """Added to that bound: an approximate index may have passed over a chunk that is a little nearer."""
 
 
-class HybridRetriever(Retriever):
-    """Scores are as `fusion.fused` says; `parts` holds the cosine and the share of the query's words that was met."""
+class HybridOptions(StageOptions):
+    """Options of the stage."""
 
-    def __init__(self, sources: Sources, *, weight: float | None = None) -> None:
-        """Search this document store. `weight` is that of BM25; None chooses by the language of the query."""
-        self._sources = sources
-        self._weight = weight
+    weight: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Weight of the words against the vectors' 1; left out, the language of the question decides",
+    )
 
-    async def retrieve(self, query: Query) -> list[Hit]:
-        if query.limit <= 0:
+
+@dataclass(frozen=True, slots=True)
+class _Halves:
+    """What both halves found for one question."""
+
+    vector: Vector
+    cosines: dict[int, float]
+    hits: Hits
+    weight: float
+
+    def fused(self, numbers: list[int], limit: int) -> list[Hit]:
+        # A chunk whose vector is not there yet is judged by its words alone.
+        cosine = np.array([self.cosines.get(number, 0.0) for number in numbers], np.float64)
+        lexical = self.lexical(numbers)
+        scores = fused(cosine, lexical, self.hits.bound, self.weight)
+        met = lexical / self.hits.bound if self.hits.bound > 0 else lexical
+        return [
+            Hit(numbers[place], float(scores[place]), {"cosine": float(cosine[place]), "lexical": float(met[place])})
+            for place in best(scores, limit)
+        ]
+
+    def lexical(self, numbers: list[int]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        return self.hits.of(np.array(numbers, np.int32)).astype(np.float64)
+
+    def promising(self, found: list[Hit], limit: int) -> list[int]:
+        """Chunks that only the words found, and that could still be among the best: a chunk that the vectors did not
+        find is no nearer than the last one they did find, which bounds its score."""
+        missing = [int(number) for number in self.hits.numbers if int(number) not in self.cosines]
+        if len(found) < limit or not missing:
+            return missing
+        farthest = np.full(len(missing), min(self.cosines.values()))
+        most = fused(farthest, self.lexical(missing), self.hits.bound, self.weight)
+        worst = found[-1].score - MARGIN
+        return [number for number, score in zip(missing, most, strict=True) if score >= worst]
+
+
+class Hybrid(SearchStage):
+    """Finds chunks by nearness of vectors and by shared words together, by the calibrated fusion.
+
+    Scores are as `fusion.fused` says; `parts` holds the cosine and the share of the question's words that was met.
+    """
+
+    name = "hybrid"
+    Options = HybridOptions
+    options: HybridOptions
+
+    async def search(self, question: Question, limit: int, call: Call) -> list[Hit]:
+        if limit <= 0:
             return []
         try:
             async with asyncio.TaskGroup() as group:
-                first = group.create_task(self._dense(query))
-                second = group.create_task(self._lexical(query))
+                first = group.create_task(self._dense(question, limit, call))
+                second = group.create_task(self._lexical(question, limit, call))
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
         (vector, cosines), hits = first.result(), second.result()
-        found = self._fused(query, sorted(cosines), cosines, hits)
-        if missing := self._promising(query, found, cosines, hits):
+        weight = self.options.weight
+        if weight is None:
+            weight = weight_for(hits.language, call.sources.languages)
+        halves = _Halves(vector, cosines, hits, weight)
+        self._tell(halves, call)
+        return await self._fused(halves, limit, call)
+
+    async def _fused(self, halves: _Halves, limit: int, call: Call) -> list[Hit]:
+        cosines = halves.cosines
+        found = halves.fused(sorted(cosines), limit)
+        if missing := halves.promising(found, limit):
             ids = [point_id(number) for number in missing]
-            scores = await self._sources.vectors.score(self._sources.collection, vector, ids)
-            cosines |= {int(key): score for key, score in scores.items()}
-            found = self._fused(query, sorted({*cosines, *missing}), cosines, hits)
+            with call.notes.timed("missing vectors"):
+                scores = await call.sources.vectors.score(call.sources.collection, halves.vector, ids)
+            cosines.update((int(key), score) for key, score in scores.items())
+            found = halves.fused(sorted({*cosines, *missing}), limit)
         return found
 
-    def _promising(self, query: Query, found: list[Hit], cosines: Mapping[int, float], hits: Hits) -> list[int]:
-        """Chunks that only the words found, and that could still be among the best: a chunk that the vectors did not
-        find is no nearer than the last one they did find, which bounds its score."""
-        missing = [int(number) for number in hits.numbers if int(number) not in cosines]
-        if len(found) < query.limit or not missing:
-            return missing
-        farthest = np.full(len(missing), min(cosines.values()))
-        lexical = hits.of(np.array(missing, np.int32)).astype(np.float64)
-        most = fused(farthest, lexical, hits.bound, self._weight_of(hits))
-        worst = found[-1].score - MARGIN
-        return [number for number, score in zip(missing, most, strict=True) if score >= worst]
-
-    async def _dense(self, query: Query) -> tuple[Vector, dict[int, float]]:
-        """The query's vector, and the cosines of the nearest chunks by number."""
-        sources = self._sources
-        vector = await sources.embed(query.text)
-        wanted = candidates(query.limit)
-        matches = await sources.vectors.query(sources.collection, vector, wanted, where=query.where)
+    async def _dense(self, question: Question, limit: int, call: Call) -> tuple[Vector, dict[int, float]]:
+        """The question's vector, and the cosines of the nearest chunks by number."""
+        sources, notes = call.sources, call.notes
+        with notes.timed("embedding"):
+            vector = await sources.vector_of(question)
+        with notes.timed("vectors"):
+            matches = await sources.vectors.query(sources.collection, vector, candidates(limit), where=call.query.where)
         return vector, {int(match.id): match.score for match in matches}
 
-    async def _lexical(self, query: Query) -> Hits:
-        allowed = None if query.where is None else await self._sources.ledger.allowed(query.where)
-        return await self._sources.lexical(query.text, candidates(query.limit), allowed=allowed)
+    async def _lexical(self, question: Question, limit: int, call: Call) -> Hits:
+        where, sources = call.query.where, call.sources
+        with call.notes.timed("words"):
+            allowed = None if where is None else await sources.ledger.allowed(where)
+            return await sources.lexical(question.text, candidates(limit), allowed=allowed)
 
-    def _fused(self, query: Query, numbers: list[int], cosines: Mapping[int, float], hits: Hits) -> list[Hit]:
-        # A chunk whose vector is not there yet is judged by its words alone.
-        cosine = np.array([cosines.get(number, 0.0) for number in numbers], np.float64)
-        lexical = hits.of(np.array(numbers, np.int32)).astype(np.float64)
-        scores = fused(cosine, lexical, hits.bound, self._weight_of(hits))
-        met = lexical / hits.bound if hits.bound > 0 else lexical
-        return [
-            Hit(numbers[place], float(scores[place]), {"cosine": float(cosine[place]), "lexical": float(met[place])})
-            for place in best(scores, query.limit)
-        ]
-
-    def _weight_of(self, hits: Hits) -> float:
-        return weight_for(hits.language, self._sources.languages) if self._weight is None else self._weight
+    def _tell(self, halves: _Halves, call: Call) -> None:
+        notes, hits = call.notes, halves.hits
+        notes.fact("language", hits.language)
+        notes.fact("weight", halves.weight)
+        notes.fact("foundByVectors", len(halves.cosines))
+        notes.fact("foundByWords", len(hits.numbers))

@@ -1,19 +1,19 @@
-"""Similarity: the chunks whose vectors lie nearest to the query's."""
+"""Similarity: the chunks whose vectors lie nearest to the question's."""
 
-from service.retrieval.base import Hit, Query, Retriever, Sources
+from service.retrieval.base import Call, Hit, Question, SearchStage
 
 
-class SimilarityRetriever(Retriever):
-    """Scores are cosine similarities."""
+class Similarity(SearchStage):
+    """Finds the chunks whose vectors lie nearest to the question's. Scores are cosine similarities."""
 
-    def __init__(self, sources: Sources) -> None:
-        """Search this document store."""
-        self._sources = sources
+    name = "similarity"
 
-    async def retrieve(self, query: Query) -> list[Hit]:
-        if query.limit <= 0:
+    async def search(self, question: Question, limit: int, call: Call) -> list[Hit]:
+        if limit <= 0:
             return []
-        sources = self._sources
-        vector = await sources.embed(query.text)
-        matches = await sources.vectors.query(sources.collection, vector, query.limit, where=query.where)
+        sources, notes = call.sources, call.notes
+        with notes.timed("embedding"):
+            vector = await sources.vector_of(question)
+        with notes.timed("vectors"):
+            matches = await sources.vectors.query(sources.collection, vector, limit, where=call.query.where)
         return [Hit(int(match.id), match.score, {"cosine": match.score}) for match in matches]

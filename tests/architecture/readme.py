@@ -26,7 +26,8 @@ from service.http.routing import Routes
 from service.limits.service import value
 from service.limits.table import LIMITS
 from service.providers import chat, embedding
-from service.retrieval import RETRIEVERS
+from service.retrieval import STAGES
+from service.retrieval.base import Stage
 from service.settings import PREFIX, Settings
 from stores.vector import VECTOR_STORES
 
@@ -157,9 +158,13 @@ def vector_stores() -> str:
 
 
 def strategies() -> str:
-    """The ways to search a document store."""
-    rows = [(f"`{name}`", sentence(_module(target))) for name, target in RETRIEVERS.items()]
-    return table(("Strategy", "What it does"), rows)
+    """The stages of retrieval with their options."""
+    rows = []
+    for name, target in STAGES.items():
+        stage: type[Stage] = resolve_name(target)
+        options = [item.alias or field for field, item in stage.Options.model_fields.items()]
+        rows.append((f"`{name}`", sentence(stage), code(options)))
+    return table(("Stage", "What it does", "Options"), rows)
 
 
 def steps() -> str:

@@ -24,8 +24,8 @@ from service.http.routers import ROUTERS
 from service.http.routing import Routes
 from service.providers import chat, embedding
 from service.providers.embedding.base import Embedder
-from service.retrieval import RETRIEVERS
-from service.retrieval.base import Retriever
+from service.retrieval import STAGES
+from service.retrieval.base import Stage
 from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, HOUSEKEEPING, JOBS, RETRY, SCHEDULES
 from stores.blobs import BLOB_STORES
 from stores.blobs.base import BlobStore
@@ -61,7 +61,7 @@ TABLES = [
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
     Table(
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
-        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points"}),
+        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points", "wording"}),
     ),
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(
@@ -76,7 +76,9 @@ TABLES = [
             {"base", "crawl", "links", "listing", "naming", "routes", "service", "sitemaps", "urls", "visits"}
         ),
     ),
-    Table("retrieval strategies", RETRIEVERS, Retriever, "service/retrieval", frozenset({"base", "fusion"})),
+    Table(
+        "retrieval stages", STAGES, Stage, "service/retrieval", frozenset({"base", "fusion", "pipeline", "trace"})
+    ),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
     Table("jobs' conclusions", CONCLUDE),

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.retrieval import RETRIEVERS
-from service.retrieval.base import Hit, Query, Retriever, Sources, point_id
+from service.document_stores.ledger.types import ChunkRow
+from service.retrieval import STAGES
+from service.retrieval.base import Call, Hit, Query, Question, SearchStage, Sources, Span, point_id
 from service.retrieval.fusion import WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
-from service.retrieval.hybrid import HybridRetriever
-from service.retrieval.similarity import SimilarityRetriever
+from service.retrieval.hybrid import Hybrid
+from service.retrieval.similarity import Similarity
 from stores.lexical.base import Hits, Numbers
 from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
@@ -47,6 +48,12 @@ class DictLedger:
     async def allowed(self, where: Filter) -> Numbers:
         return np.array([self.numbers[key] for key, each in self.metadata.items() if matches(where, each)], np.int32)
 
+    async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
+        raise AssertionError("a searching stage reads no texts")
+
+    async def near(self, spans: Sequence[Span], where: Filter | None) -> Sequence[ChunkRow]:
+        raise AssertionError("a searching stage reads no texts")
+
 
 async def embed(text: str) -> list[float]:
     """The vector that the table gives this query."""
@@ -72,6 +79,13 @@ async def sources(database: Database) -> Sources:
             return await index.search(scope, STORE, query, limit, allowed=allowed)
 
     return Sources(vectors, "animals", embed, search, ledger, frozenset({"en"}))
+
+
+async def found(
+    stage: SearchStage, sources: Sources, text: str, limit: int = 4, where: Filter | None = None
+) -> list[Hit]:
+    """What a searching stage finds."""
+    return await stage.search(Question(text), limit, Call(Query(text, limit, where), sources))
 
 
 def ids(hits: Sequence[Hit]) -> list[str]:
@@ -100,13 +114,13 @@ def test_words_weigh_more_where_the_embedder_does_not_know_the_language() -> Non
 
 
 async def test_similarity_follows_the_vectors(sources: Sources) -> None:
-    hits = await SimilarityRetriever(sources).retrieve(Query("sleepy kitten", 2))
+    hits = await found(Similarity(), sources, "sleepy kitten", 2)
     assert ids(hits) == ["cats", "pets"]
     assert hits[0].score == hits[0].parts["cosine"]
 
 
 async def test_hybrid_finds_the_words_that_vectors_miss_and_scores_both_halves_exactly(sources: Sources) -> None:
-    hits = await HybridRetriever(sources).retrieve(Query("PA-22-150", 4))
+    hits = await found(Hybrid(), sources, "PA-22-150", 4)
     assert ids(hits)[0] == "code"
     assert set(ids(hits)) == set(TEXTS)
     by_id = dict(zip(ids(hits), hits, strict=True))
@@ -117,26 +131,29 @@ async def test_hybrid_finds_the_words_that_vectors_miss_and_scores_both_halves_e
 
 
 async def test_hybrid_without_words_is_similarity(sources: Sources) -> None:
-    hybrid = await HybridRetriever(sources).retrieve(Query("of the", 4))
-    similar = await SimilarityRetriever(sources).retrieve(Query("of the", 4))
+    hybrid = await found(Hybrid(), sources, "of the", 4)
+    similar = await found(Similarity(), sources, "of the", 4)
     assert ids(hybrid) == ids(similar)
     assert [hit.score for hit in hybrid] == pytest.approx([hit.score for hit in similar])
 
 
-@pytest.mark.parametrize("name", RETRIEVERS)
+SEARCHES = [name for name, target in STAGES.items() if issubclass(resolve_name(target), SearchStage)]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
 async def test_every_strategy_keeps_to_limit_and_filter(sources: Sources, name: str) -> None:
-    retriever = resolve_name(RETRIEVERS[name])(sources)
-    assert isinstance(retriever, Retriever)
-    assert await retriever.retrieve(Query("PA-22-150", 0)) == []
-    assert len(await retriever.retrieve(Query("PA-22-150", 3))) == 3
+    stage = resolve_name(STAGES[name])()
+    assert isinstance(stage, SearchStage)
+    assert await found(stage, sources, "PA-22-150", 0) == []
+    assert len(await found(stage, sources, "PA-22-150", 3)) == 3
     where = parse({"kind": {"$in": ["cats", "dogs"]}})
-    assert set(ids(await retriever.retrieve(Query("PA-22-150", 4, where)))) == {"cats", "dogs"}
-    assert await retriever.retrieve(Query("PA-22-150", 4, parse({"kind": "none"}))) == []
+    assert set(ids(await found(stage, sources, "PA-22-150", 4, where))) == {"cats", "dogs"}
+    assert await found(stage, sources, "PA-22-150", 4, parse({"kind": "none"})) == []
 
 
 async def test_a_chunk_whose_vector_is_missing_is_still_found_by_its_words(sources: Sources) -> None:
     await sources.vectors.delete("animals", [point_id(NUMBERS["code"])])
-    assert "code" in ids(await HybridRetriever(sources).retrieve(Query("PA-22-150", 2)))
+    assert "code" in ids(await found(Hybrid(), sources, "PA-22-150", 2))
 
 
 async def test_the_error_of_either_half_comes_through_as_it_is(sources: Sources) -> None:
@@ -145,7 +162,7 @@ async def test_the_error_of_either_half_comes_through_as_it_is(sources: Sources)
 
     broken = Sources(sources.vectors, "animals", fail, sources.lexical, sources.ledger)
     with pytest.raises(Unavailable, match="no embedder"):
-        await HybridRetriever(broken).retrieve(Query("PA-22-150"))
+        await found(Hybrid(), broken, "PA-22-150")
 
 
 async def test_leaving_out_hopeless_candidates_changes_no_result(database: Database) -> None:
@@ -171,7 +188,7 @@ async def test_leaving_out_hopeless_candidates_changes_no_result(database: Datab
             return vector
 
         sources = Sources(store, "many", embedded, search, DictLedger(), frozenset({"en"}))
-        hits = await HybridRetriever(sources).retrieve(Query(asked, 8))
+        hits = await found(Hybrid(), sources, asked, 8)
         everything = await search(asked, 400)
         cosines = await store.score("many", vector, [point_id(number) for number in vectors])
         cosine = np.array([cosines[point_id(number)] for number in vectors])

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
 from stores.records.database import Scope
-from stores.vector.filters import Filter
+from stores.vector.filters import EVERYTHING, Filter
 from stores.vector.jsonb import compile_filter
 from stores.vector.points import encode
 
@@ -207,6 +207,31 @@ async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int)
         store=store_id,
         numbers=list(numbers),
         limit=limit,
+    )
+    return [_chunk(row) for row in rows]
+
+
+async def near(
+    scope: Scope, store_id: UUID, spans: Sequence[tuple[UUID, int, int]], where: Filter | None
+) -> list[ChunkRow]:
+    """The live, indexed chunks whose positions lie in these spans of documents, those that pass the filter, by document
+    and position, each once."""
+    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    statement = sql.SQL(
+        "SELECT DISTINCT ON (c.document_id, c.position, c.id) c.document_id, c.position, c.id, c.loader_id, c.number, c.head, c.text, c.metadata, c.edited"
+        " FROM unnest(%(documents)s::uuid[], %(firsts)s::int[], %(lasts)s::int[]) AS span (document_id, first, last)"
+        " JOIN chunks c ON c.document_id = span.document_id AND c.position BETWEEN span.first AND span.last"
+        " AND c.live AND c.number IS NOT NULL"
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND {}"
+        " ORDER BY c.document_id, c.position, c.id"
+    ).format(compiled.expression)
+    rows = await scope.all(
+        statement,
+        store=store_id,
+        documents=[document for document, _, _ in spans],
+        firsts=[first for _, first, _ in spans],
+        lasts=[last for _, _, last in spans],
+        **compiled.params,
     )
     return [_chunk(row) for row in rows]
 
