@@ -78,6 +78,16 @@ async def some_of_flow(scope: Scope, flow_id: UUID, limit: int) -> list[Attachme
     return [_attachment(row) for row in rows]
 
 
+async def expire(scope: Scope, flow_id: UUID, chats: Sequence[str]) -> None:
+    """End the time of the attachments of these conversations."""
+    await scope.run(
+        "UPDATE attachments SET expires_at = now() WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s"
+        " AND chat_id = ANY(%(chats)s) AND expires_at > now()",
+        flow=flow_id,
+        chats=list(chats),
+    )
+
+
 async def expired(connection: Connection, limit: int) -> list[tuple[UUID, str]]:
     """Attachments of all workspaces whose time is over, as id and blob."""
     cursor = await connection.execute(

@@ -15,9 +15,9 @@ from service.attachments.kinds import allowed, types_of
 from service.attachments.types import Attachment, ReadAttachment, Rules, Upload
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
+from service.chatflows.service import OriginRefused
 from service.errors import BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
-from service.predictions.service import OriginRefused
 from service.resources import Resources
 from stores.blobs.base import Blob, BlobTooLarge
 from stores.blobs.pending import pending
@@ -170,6 +170,11 @@ async def leave(scope: Scope, resources: Resources, flow_id: UUID) -> None:
     """Have the files of a chatflow's conversations removed, in the transaction that deletes the chatflow."""
     payload: dict[str, Any] = {"flowId": str(flow_id)}
     await jobs.submit(scope, resources.queue, "purge_attachments", payload=payload)
+
+
+async def expire(scope: Scope, flow_id: UUID, chats: Sequence[str]) -> None:
+    """Have the files of conversations that are gone removed by housekeeping; nobody is shown them from now on."""
+    await records.expire(scope, flow_id, chats)
 
 
 async def forget_expired(resources: Resources) -> int:

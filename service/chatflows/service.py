@@ -19,7 +19,7 @@ from service.chatflows.cache import BELIEVED_SECONDS, KnownFlow
 from service.chatflows.engine import compile_flow
 from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
-from service.errors import BadRequest, NotFound, ServiceError, Unauthorized, Unprocessable
+from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
 from stores.records.database import Database
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ JSON_COLUMNS = (
     "follow_up_prompts",
     "mcp_server_config",
 )
+
+
+class OriginRefused(Forbidden):
+    """This domain is not allowed to use the chatflow."""
+
+    code = "origin_refused"
 
 
 async def create(database: Database, workspace: UUID, draft: Draft) -> Chatflow:
@@ -146,12 +152,19 @@ class Entrance:
 
 
 async def enter(
-    resources: "Resources", flow_id: UUID, token: str | None, named: str, session_in: Callable[[KnownFlow], str]
+    resources: "Resources",
+    flow_id: UUID,
+    token: str | None,
+    named: str,
+    session_in: Callable[[KnownFlow], str],
+    *,
+    member: UUID | None = None,
 ) -> Entrance:
     """Let a caller into a flow; one round trip once this process knows the flow. The flow is held open until the
     caller gives it to `resources.flows.release`.
 
-    `named` is the session that the caller named; `session_in` says which one counts, given the flow.
+    `named` is the session that the caller named; `session_in` says which one counts, given the flow. `member`: the
+    workspace of a caller who comes in by a key of it, whichever key the flow is bound to.
     Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
     """
     with ExitStack() as stack:
@@ -170,7 +183,9 @@ async def enter(
                 row = await _row(resources, flow_id, token, session_in(known), known)
                 known.stamp = row["stamp"]
         known.seen = time.monotonic()
-        if row["api_key_id"] is not None and row["api_key_id"] != row["key_id"]:
+        if member not in (None, known.flow.workspace):
+            raise missing(flow_id)
+        if member is None and row["api_key_id"] is not None and row["api_key_id"] != row["key_id"]:
             raise Unauthorized("Unauthorized: this chatflow needs its API key")
         resources.flows.hold(known)
         turns = tuple(Turn(Role(role), text) for role, text in reversed(row["turns"] or ()))
@@ -213,6 +228,14 @@ async def know(resources: "Resources", flow_id: UUID) -> KnownFlow:
     if known is None or known.flow.version != version:
         return await _learn(resources, flow_id, {"version": version, "stamp": None})
     known.seen = time.monotonic()
+    return known
+
+
+async def check_origin(resources: "Resources", flow_id: UUID, origin: str | None) -> KnownFlow:
+    """What there is to know of a flow that a page of this origin may use. Raises `NotFound`, `OriginRefused`."""
+    known = await know(resources, flow_id)
+    if origin and not known.allows(origin):
+        raise OriginRefused(str(known.config.get("allowedOriginsError") or ""))
     return known
 
 

@@ -64,6 +64,7 @@ TAGS = {
     "Upserts": "Documents into the knowledge base of a chatflow or document store, and what each upsert did.",
     "Attachments": "Files that a conversation brings along, read and kept for a while.",
     "Chat messages": "The messages of conversations, and stopping an answer while it is written.",
+    "Feedback and leads": "What people say of answers, and who they say that they are.",
 }
 """What the tags of routes stand for; a test holds that every tag is described."""
 

@@ -13,6 +13,10 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/public-chatbotConfig/{id}",
         "POST /api/v1/attachments/{chatflowId}",  # answers 412: the chat id is missing
         "POST /api/v1/attachments/{chatflowId}/{chatId}",  # where the flow's fullFileUpload is on
+        "POST /api/v1/feedback",  # the id of the answer opens it
+        "POST /api/v1/feedback/{id}",
+        "PUT /api/v1/feedback/{id}",  # the id of the feedback opens it
+        "POST /api/v1/leads",  # writes only; pages of origins that the flow allows
         "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",

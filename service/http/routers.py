@@ -22,5 +22,8 @@ ROUTERS = {
     "upsert_history": "service.upsert_history.routes:routes",
     "attachments": "service.attachments.routes:routes",
     "predictions": "service.predictions.routes:routes",
-    "chat_messages": "service.predictions.routes:messages",
+    "aborts": "service.predictions.routes:messages",
+    "messages": "service.messages.routes:routes",
+    "feedback": "service.feedback.routes:routes",
+    "leads": "service.leads.routes:routes",
 }

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from service.errors import BadRequest, Unauthorized
+from service.errors import BadRequest, MissingPart, Unauthorized
 from service.http.access import Rule, Verify, authorise, bearer
 from service.http.idempotency import PARAMETER, WRITES, once
 from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
@@ -134,6 +134,17 @@ class Routes:
     def delete(self, path: str, rule: Rule, **options: Any) -> Callable[[Handler], Handler]:
         """A DELETE route; see `add`."""
         return self.add("DELETE", path, rule, **options)
+
+    def refuse(self, method: str, path: str, rule: Rule, operation: str, part: str, **options: Any) -> None:
+        """Declare that a call which leaves out the last `part` of a path is answered 412 (contract 0.2). `operation`
+        is the name that a handler would have."""
+
+        async def refused() -> None:
+            raise MissingPart(f"{part} not provided!")
+
+        refused.__name__, refused.__doc__ = operation, f"Always refused: `{part}` is missing."
+        options["summary"] += f": without {part}"
+        self.add(method, path, rule, errors=(412,), **options)(refused)
 
     def install(self, app: Application) -> None:
         """Register the routes; raises `UndeclaredRoute` for a public one that is not on the reviewed list."""

@@ -85,6 +85,20 @@ def date(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
+def date_in(name: str, value: str | None) -> datetime | None:
+    """A date of a query; without a zone it is UTC. Raises `Unprocessable`, naming the parameter."""
+    if not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value.replace(" ", "+"))
+    except ValueError:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            raise Unprocessable(f"{name}: '{value[:40]}' is not an ISO date") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 Date = Annotated[
     datetime,
     PlainSerializer(date, return_type=str, when_used="json"),

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from service.chatflows.steps.base import Backing, Quoted
-from service.chatflows.types import Passage
+from service.chatflows.types import Passage, Turn
 from service.credentials import service as credentials
 from service.providers.defaults import defaults_from
+from service.retrieval.base import Models, Stage
+from service.retrieval.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +22,32 @@ def backing(resources: "Resources") -> Backing:
     """The steps' view of these resources."""
 
     async def search(
-        workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
+        workspace: UUID,
+        store: UUID,
+        question: str,
+        *,
+        k: int,
+        where: Mapping[str, Any] | None = None,
+        retrieval: Pipeline | None = None,
+        more: Sequence[Stage] = (),
+        models: Models | None = None,
+        history: Sequence[Turn] = (),
     ) -> Sequence[Passage]:
         from service.document_stores.search import filter_of
         from service.document_stores.search import search as find
 
-        found = await find(resources, workspace, store, question, k=k, where=filter_of(where))
+        found = await find(
+            resources,
+            workspace,
+            store,
+            question,
+            k=k,
+            where=filter_of(where),
+            retrieval=retrieval,
+            more=more,
+            models=models,
+            history=history,
+        )
         return [Passage(str(item.id), item.text, item.metadata, item.score) for item in found]
 
     async def quote(question: str, passages: Sequence[Passage]) -> Quoted:

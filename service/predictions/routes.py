@@ -2,19 +2,20 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Path, Request, Response
 
 from service.chatflows.routes import Id, flow_id
-from service.errors import BadRequest, MissingPart, ServiceError
-from service.http.access import PUBLIC, CurrentCaller
+from service.errors import BadRequest, ServiceError
+from service.http.access import PUBLIC, SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace
 from service.http.routing import Routes
 from service.http.streams import EventStream, while_connected
 from service.predictions import service, wire
 from service.predictions.events import End, Failure
 from service.predictions.runs import Running, Stop
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
-from service.resources import CurrentResources
+from service.resources import CurrentResources, Resources
 
 routes = Routes("Predictions")
 messages = Routes("Chat messages")
@@ -29,6 +30,15 @@ SHOWN = frozenset({401, 403, 429})
 """Failures whose body the chat widget shows as it stands, in place of a stream."""
 EXAMPLE = 'message:\ndata:{"event":"token","data":"You"}\n\n'
 BODY = PredictionBody.model_json_schema()
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}
+}
+BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": BODY}, "multipart/form-data": {"schema": BODY}},
+    }
+}
 
 
 async def _body(request: Request) -> PredictionBody:
@@ -76,13 +86,8 @@ def _refused(request: Request, error: ServiceError) -> Response:
     errors=(400, 401, 403, 404, 412, 413, 422, 429, 502, 503, 504),
     summary="Ask a chatflow",
     response_model=PredictionAnswer,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {JSON: {"schema": BODY}, "multipart/form-data": {"schema": BODY}},
-        }
-    },
+    responses=STREAMED,
+    openapi_extra=BODIES,
 )
 async def predict(id: Id, request: Request, resources: CurrentResources, caller: CurrentCaller) -> Response:
     """Answers whole, or as a stream of events when `streaming` is true and the flow can stream. Both messages are
@@ -91,11 +96,36 @@ async def predict(id: Id, request: Request, resources: CurrentResources, caller:
     A flow that is bound to an API key needs that key. What is wrong with the request or the flow is answered with a
     status in both cases; a model that fails while a stream is open ends it with the event `error`. A caller that
     accepts `text/event-stream` alone, as the chat widget, is told of unusable fields and flows by that event too."""
+    return await _answer(id, request, resources, caller)
+
+
+@routes.post(
+    "/internal-prediction/{id}",
+    SIGNED_IN,
+    errors=(400, 404, 412, 413, 422, 429, 502, 503, 504),
+    summary="Ask a chatflow from within",
+    response_model=PredictionAnswer,
+    responses=STREAMED,
+    openapi_extra=BODIES,
+)
+async def predict_internally(
+    id: Id, request: Request, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> Response:
+    """As a prediction, but by somebody who holds a key of the workspace: the rules for visitors, the flow's own key and
+    its origins, do not count, and the messages are listed as INTERNAL."""
+    return await _answer(id, request, resources, caller, member=workspace)
+
+
+async def _answer(
+    id: str, request: Request, resources: Resources, caller: Caller, member: UUID | None = None
+) -> Response:
     target = flow_id(id)
     origin = request.headers.get("origin")
     try:
         body = await _body(request)
-        prediction = await service.ask(resources, target, body.asked(), token=caller.token, origin=origin)
+        prediction = await service.ask(
+            resources, target, body.asked(), token=caller.token, origin=origin, member=member
+        )
     except ServiceError as error:
         return _refused(request, error)
     running = prediction.running
@@ -109,12 +139,18 @@ async def predict(id: Id, request: Request, resources: CurrentResources, caller:
     return Response(wire.answer(prediction), media_type=JSON)
 
 
-@routes.post(
-    "/prediction", PUBLIC, errors=(412,), summary="Ask a chatflow: without an id", response_model=PredictionAnswer
+routes.refuse(
+    "POST", "/prediction", PUBLIC, "predict_without_id", "id", summary="Ask a chatflow", response_model=PredictionAnswer
 )
-async def predict_without_id() -> Any:
-    """Always refused."""
-    raise MissingPart("id not provided!")
+routes.refuse(
+    "POST",
+    "/internal-prediction",
+    SIGNED_IN,
+    "predict_internally_without_id",
+    "id",
+    summary="Ask a chatflow from within",
+    response_model=PredictionAnswer,
+)
 
 
 @messages.put(
@@ -139,15 +175,12 @@ async def abort_chat_message(
     return Aborted()
 
 
-@messages.put(
+messages.refuse(
+    "PUT",
     "/chatmessage/abort/{chatflowid}",
     PUBLIC,
-    errors=(412,),
-    summary="Stop an answer: without a chat id",
+    "abort_chat_message_without_chat",
+    "chatid",
+    summary="Stop an answer",
     response_model=Aborted,
 )
-async def abort_chat_message_without_chat(
-    chatflowid: Annotated[str, Path(description="Id of the chatflow")],
-) -> Aborted:
-    """Always refused."""
-    raise MissingPart("chatid not provided!")

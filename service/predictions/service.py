@@ -14,7 +14,7 @@ from service.chatflows.engine import CompiledFlow, compile_flow
 from service.chatflows.graph import Graph, Link, Node
 from service.chatflows.steps.base import Run
 from service.chatflows.types import Sources, StepEvent, Token, Turn, Usage
-from service.errors import Forbidden, ServiceError
+from service.errors import ServiceError
 from service.predictions import records
 from service.predictions.backing import backing
 from service.predictions.events import Abort, End, Failure, Metadata
@@ -27,12 +27,6 @@ log = logging.getLogger("ragstone.predictions")
 
 MAX_ANSWER = 1_000_000
 """Characters after which a model is stopped: it will not end by itself."""
-
-
-class OriginRefused(Forbidden):
-    """This domain is not allowed to use the chatflow."""
-
-    code = "origin_refused"
 
 
 class EndlessAnswer(ServiceError):
@@ -69,10 +63,18 @@ class _Written:
 
 
 async def ask(
-    resources: Resources, flow_id: UUID, question: Question, *, token: str | None, origin: str | None
+    resources: Resources,
+    flow_id: UUID,
+    question: Question,
+    *,
+    token: str | None,
+    origin: str | None,
+    member: UUID | None = None,
 ) -> Prediction:
     """Begin to answer. What can be refused before the model is asked is refused here.
 
+    `member`: the caller's workspace, when it is an internal prediction (contract 1.10): the rules for visitors, the
+    flow's own key and its origins, do not count.
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `FlowNotRunnable`.
     """
     named = question.session or question.chat
@@ -83,11 +85,11 @@ async def ask(
         streams = question.streaming and known.streams
         return named or ("" if streams or known.compiled is None else known.compiled.session)
 
-    entrance = await chatflows.enter(resources, flow_id, token, named, session_in)
+    entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member)
     known = entrance.known
     try:
-        if origin and not known.allows(origin):
-            raise OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
+        if origin and member is None and not known.allows(origin):
+            raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
         compiled = await _ready(resources, known)
         streams = question.streaming and known.streams
         chat = question.chat or question.session or str(uuid4())
@@ -103,7 +105,8 @@ async def ask(
             whole=not streams,
         )
         message = uuid4()
-        work = _Work(resources, known, compiled, run, entrance.caller, message, question.lead)
+        kind = ChatType.EXTERNAL if member is None else ChatType.INTERNAL
+        work = _Work(resources, known, compiled, run, entrance.caller, message, question.lead, kind)
         running = resources.runs.start(known.flow.id, chat, work)
     except BaseException:
         resources.flows.release(known)
@@ -131,6 +134,7 @@ class _Work:
     caller: str
     message: UUID
     lead: str | None
+    type: ChatType
 
     async def __call__(self, running: Running) -> None:
         """Say the flow's events, store the exchange, say how it ended."""
@@ -180,7 +184,7 @@ class _Work:
             caller=self.caller,
             session=self.run.session,
             chat=self.run.chat,
-            type=ChatType.EXTERNAL,
+            type=self.type,
             question=self.run.question,
             answer="".join(written.texts),
             state=state,

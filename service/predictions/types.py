@@ -13,6 +13,11 @@ class ChatType(StrEnum):
     """Where a message came in (contract 6.5)."""
 
     EXTERNAL = "EXTERNAL"
+    INTERNAL = "INTERNAL"
+    EVALUATION = "EVALUATION"
+    MCP = "MCP"
+    SCHEDULED = "SCHEDULED"
+    WEBHOOK = "WEBHOOK"
 
 
 class State(StrEnum):

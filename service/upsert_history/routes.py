@@ -1,15 +1,14 @@
 """The upsert history over HTTP (contract 2.2)."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
 
-from service.errors import BadRequest, Unprocessable
+from service.errors import BadRequest
 from service.http.access import SIGNED_IN, CurrentWorkspace
 from service.http.routing import Routes
-from service.http.wire import Deleted, Page
+from service.http.wire import Deleted, Page, date_in
 from service.resources import CurrentResources
 from service.upsert_history import service, wire
 from service.upsert_history.wire import EntryIds, HistoryEntry
@@ -44,8 +43,8 @@ async def list_upserts(
         workspace,
         id,
         newest_first=order == "DESC",
-        start=_date("startDate", start),
-        end=_date("endDate", end),
+        start=date_in("startDate", start),
+        end=date_in("endDate", end),
         offset=page.offset,
         limit=page.size,
     )
@@ -88,17 +87,3 @@ async def forget_upserts_of(
 ) -> Deleted:
     """As without the id of a chatflow or document store in the path, but only entries of that one."""
     return Deleted(affected=await service.forget(resources.database, workspace, body.chosen(), id))
-
-
-def _date(name: str, value: str | None) -> datetime | None:
-    """A date of a query; without a zone it is UTC. Raises `Unprocessable`."""
-    if not value:
-        return None
-    try:
-        found = datetime.fromisoformat(value.replace(" ", "+"))
-    except ValueError:
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            raise Unprocessable(f"{name}: '{value[:40]}' is not an ISO date") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

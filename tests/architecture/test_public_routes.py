@@ -32,10 +32,14 @@ GET /openapi.json
 GET /readyz
 POST /api/v1/attachments/{chatflowId}
 POST /api/v1/attachments/{chatflowId}/{chatId}
+POST /api/v1/feedback
+POST /api/v1/feedback/{id}
+POST /api/v1/leads
 POST /api/v1/prediction
 POST /api/v1/prediction/{id}
 PUT /api/v1/chatmessage/abort/{chatflowid}
 PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}
+PUT /api/v1/feedback/{id}
 """
 """The reviewed list, a second time: a route becomes public in two places or not at all."""
 

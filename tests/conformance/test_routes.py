@@ -155,18 +155,27 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/chatflows-streaming/": make_chatflow,
     "/api/v1/public-chatbotConfig/": make_chatflow,
     "/api/v1/prediction/": make_chatflow,
+    "/api/v1/internal-prediction/": make_chatflow,
     "/api/v1/vector/upsert/": make_chatflow,
     "/api/v1/vector/internal-upsert/": make_chatflow,
     "/api/v1/upsert-history/": make_chatflow,
     "/api/v1/attachments/": make_chatflow,
     "/api/v1/chatmessage/": make_chatflow,
+    "/api/v1/internal-chatmessage/": make_chatflow,
+    "/api/v1/stats/": make_chatflow,
+    "/api/v1/feedback/": make_chatflow,
+    "/api/v1/leads/": make_chatflow,
     "/api/v1/document-store/sources/": make_source,
     "/api/v1/document-store/": make_document_store,
     "/api/v1/jobs/": make_job,
 }
 """Who makes the object whose id stands in a path: a route with an id belongs to one of these, or to NO_OBJECTS."""
 
-LENIENT = {("/api/v1/prediction/{id}", "streaming"), ("/api/v1/prediction/{id}", "overrideConfig")}
+LENIENT = {
+    (f"/api/v1/{path}/{{id}}", field)
+    for path in ("prediction", "internal-prediction")
+    for field in ("streaming", "overrideConfig")
+}
 """Fields that are read as Flowise reads them: what is no boolean or object counts as absent (contract 1.1)."""
 
 NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}", "/api/v1/attachments/{chatflowId}"}

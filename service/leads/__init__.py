@@ -1,0 +1,1 @@
+"""Who talks to a chatflow, as they say themselves."""

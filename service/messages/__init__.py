@@ -1,0 +1,1 @@
+"""What was said in the conversations of a chatflow: listed, counted, deleted."""

@@ -1,0 +1,201 @@
+"""The messages of chatflows over HTTP (contract 6.5)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query
+
+from service.chatflows.routes import VIEW, flow_id
+from service.http.access import CurrentWorkspace, needs
+from service.http.routing import Routes
+from service.http.wire import Deleted, Page, Paging, date_in
+from service.messages import service, wire
+from service.messages.types import Wanted
+from service.messages.wire import ChatMessage, RatedMessage, Stats
+from service.predictions.types import ChatType
+from service.resources import CurrentResources, Resources
+
+routes = Routes("Chat messages")
+
+DELETE = needs("chatflows:update", "chatflows:delete", "agentflows:update", "agentflows:delete")
+
+Flow = Annotated[
+    str,
+    Path(alias="chatflowid", description="Id of the chatflow", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]),
+]
+Order = Annotated[str | None, Query(description="`DESC`: newest first; anything else: oldest first")]
+OnlyId = Annotated[str | None, Query(alias="messageId", description="Only this one")]
+WithFeedback = Annotated[
+    str | None, Query(description="With any text: each message with its feedback, and pages of sessions")
+]
+
+
+def _filters(
+    types: Annotated[
+        list[str] | None,
+        Query(alias="chatType", description=f"One of {', '.join(ChatType)}; repeated, or a JSON array, for several"),
+    ] = None,
+    chat: Annotated[str | None, Query(alias="chatId", description="Only of this conversation")] = None,
+    session: Annotated[str | None, Query(alias="sessionId", description="Only of this session")] = None,
+    memory: Annotated[
+        str | None, Query(alias="memoryType", description="Only those kept by a memory of this name")
+    ] = None,
+    start: Annotated[str | None, Query(alias="startDate", description="ISO date; only from then on")] = None,
+    end: Annotated[str | None, Query(alias="endDate", description="ISO date; only until then")] = None,
+    rated: Annotated[
+        list[str] | None,
+        Query(
+            alias="feedbackType", description="`THUMBS_UP`, `THUMBS_DOWN`: only answers rated so and their questions"
+        ),
+    ] = None,
+) -> Wanted:
+    """The messages that a query asks for. Raises `Unprocessable` naming a value that is none."""
+    return Wanted(
+        types=wire.listed("chatType", types),
+        chat=chat or None,
+        session=session or None,
+        memory=memory or None,
+        start=date_in("startDate", start),
+        end=date_in("endDate", end),
+        ratings=tuple(wire.rating("feedbackType", item) for item in wire.listed("feedbackType", rated)),
+    )
+
+
+Filters = Annotated[Wanted, Depends(_filters)]
+
+
+@routes.get(
+    "/chatmessage/{chatflowid}",
+    VIEW,
+    errors=(400, 404, 412, 422),
+    summary="List the messages of a chatflow",
+    response_model=list[RatedMessage | ChatMessage],
+)
+async def list_chat_messages(
+    chatflowid: Flow,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    wanted: Filters,
+    page: Page,
+    order: Order = None,
+    message: OnlyId = None,
+    feedback: WithFeedback = None,
+) -> Sequence[ChatMessage]:
+    """Questions and answers in order of time. With `feedback`, `page` and `limit` count sessions, those that were last
+    talked in first; without it they have no effect. Ten thousand messages are listed at most."""
+    return await _page(resources, workspace, chatflowid, wanted, page, order, message, feedback)
+
+
+@routes.get(
+    "/internal-chatmessage/{chatflowid}",
+    VIEW,
+    errors=(400, 404, 412, 422),
+    summary="List the internal messages of a chatflow",
+    response_model=list[RatedMessage | ChatMessage],
+)
+async def list_internal_chat_messages(
+    chatflowid: Flow,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    wanted: Filters,
+    page: Page,
+    order: Order = None,
+    message: OnlyId = None,
+    feedback: WithFeedback = None,
+) -> Sequence[ChatMessage]:
+    """As the messages of a chatflow, but only those of internal predictions."""
+    internal = replace(wanted, types=(ChatType.INTERNAL.value,))
+    return await _page(resources, workspace, chatflowid, internal, page, order, message, feedback)
+
+
+async def _page(
+    resources: Resources,
+    workspace: UUID,
+    chatflowid: str,
+    wanted: Wanted,
+    page: Paging,
+    order: str | None,
+    message: str | None,
+    feedback: str | None,
+) -> Sequence[ChatMessage]:
+    found = await service.page(
+        resources.database,
+        workspace,
+        flow_id(chatflowid),
+        replace(wanted, message=wire.message_id(message)),
+        newest_first=order == "DESC",
+        offset=page.offset if feedback else 0,
+        sessions=page.size if feedback and page.on else None,
+        most=page.most,
+    )
+    return [wire.message(item, rated=bool(feedback)) for item in found]
+
+
+@routes.delete(
+    "/chatmessage/{chatflowid}",
+    DELETE,
+    errors=(400, 404, 422),
+    summary="Delete messages of a chatflow",
+    response_model=Deleted,
+)
+async def delete_chat_messages(
+    chatflowid: Flow, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
+) -> Deleted:
+    """Removes the messages that pass the filters, all of the chatflow without any: with their feedback, and with the
+    files of conversations of which nothing is left. What the chatflow remembers is made of its messages, so it forgets
+    them too."""
+    return Deleted(affected=await service.delete(resources.database, workspace, flow_id(chatflowid), wanted))
+
+
+@routes.get(
+    "/stats/{chatflowid}",
+    VIEW,
+    errors=(400, 404, 422),
+    summary="Count the messages of a chatflow",
+    response_model=Stats,
+)
+async def get_stats(
+    chatflowid: Flow, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
+) -> Stats:
+    """Messages, sessions and ratings of a chatflow in numbers."""
+    return wire.stats(await service.count(resources.database, workspace, flow_id(chatflowid), wanted))
+
+
+routes.refuse(
+    "GET",
+    "/chatmessage",
+    VIEW,
+    "list_chat_messages_without_id",
+    "chatflowid",
+    summary="List the messages of a chatflow",
+    response_model=list[ChatMessage],
+)
+routes.refuse(
+    "GET",
+    "/internal-chatmessage",
+    VIEW,
+    "list_internal_chat_messages_without_id",
+    "chatflowid",
+    summary="List the internal messages of a chatflow",
+    response_model=list[ChatMessage],
+)
+routes.refuse(
+    "DELETE",
+    "/chatmessage",
+    DELETE,
+    "delete_chat_messages_without_id",
+    "chatflowid",
+    summary="Delete messages of a chatflow",
+    response_model=Deleted,
+)
+routes.refuse(
+    "GET",
+    "/stats",
+    VIEW,
+    "get_stats_without_id",
+    "chatflowid",
+    summary="Count the messages of a chatflow",
+    response_model=Stats,
+)

@@ -1,0 +1,1 @@
+"""Messages, feedback and leads over HTTP."""
