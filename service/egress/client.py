@@ -17,10 +17,11 @@ from service.egress.guard import Guard, Resolver
 from service.settings import MIB, PREFIX, Settings, SettingsError
 
 if TYPE_CHECKING:
-    # importing the HTTP library costs 60 ms of CPU: only a process that calls somebody pays for it
+    # importing the HTTP libraries costs 60 ms of CPU: only a process that calls somebody pays for it
     import ssl
 
     import httpcore2
+    import httpx
     import httpx2
 
 USER_AGENT = f"Ragstone/{__version__}"
@@ -178,6 +179,13 @@ class Egress:
             follow_redirects=False,
             trust_env=False,
         )
+
+    def httpx_transport(self) -> "httpx.AsyncBaseTransport":
+        """As `http_client`, for a library that is built on `httpx`; its connections close with the process."""
+        from service.egress.foreign import HttpxTransport
+
+        self._fetches = True
+        return HttpxTransport(self._open())
 
     def blocking_client(self, *, timeout: "httpx2.Timeout | float | None" = None) -> "httpx2.Client":
         """As `http_client` for code without an event loop; it has connections of its own: close it."""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 from urllib.parse import SplitResult, parse_qsl
 
 from numpy.typing import NDArray
@@ -50,6 +50,10 @@ class Unavailable(VectorStoreError):
     """The backend cannot be reached or does not answer."""
 
 
+class Refused(VectorStoreError):
+    """The backend answers, and refuses what it is asked: its key is wrong, or it cannot take the request."""
+
+
 class Unsupported(VectorStoreError):
     """The backend does not declare the capability that this call needs."""
 
@@ -82,6 +86,16 @@ class Match:
     score: float
 
 
+class Network(Protocol):
+    """A way to other hosts that reaches only those that the operator lets be called."""
+
+    def http_client(self, *, timeout: Any = None) -> Any:
+        """An `httpx2.AsyncClient`; to be closed."""
+
+    def httpx_transport(self) -> Any:
+        """An `httpx.AsyncBaseTransport`, for libraries that are built on that."""
+
+
 class VectorStore(ABC):
     """Keeps points in named collections and finds the nearest ones.
 
@@ -96,6 +110,13 @@ class VectorStore(ABC):
     @abstractmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """The store that the URL configures. `database` is the service's `Database`. Raises `BadUrl`."""
+
+    @classmethod
+    def open_guarded(cls, url: SplitResult, secret: str, network: Network) -> Self:
+        """As `open`, for a URL that a caller named and not the operator: no request goes but through `network`.
+        `secret` is the server's key, "" without one. Raises `BadUrl`, and `Unsupported` where `open` is all there is.
+        """
+        raise Unsupported(f"{cls.__name__} is opened for the operator alone")
 
     @abstractmethod
     async def create(self, collection: str, dimension: int) -> None:
@@ -119,6 +140,16 @@ class VectorStore(ABC):
     @abstractmethod
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
+
+    async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
+        """The `limit` nearest of these points, best first, by comparing with each; unknown ids are left out.
+
+        Quick for thousands of ids: how selective filters are answered exactly, whatever the backend's index makes of
+        them. A backend that can have its engine do it says so with a method of its own.
+        """
+        scores = await self.score(collection, vector, ids)
+        best = sorted(scores, key=lambda key: (-scores[key], key))[: max(limit, 0)]
+        return [Match(key, scores[key]) for key in best]
 
     @abstractmethod
     async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:

@@ -2,8 +2,8 @@
 
 The server is spoken to by its REST interface (version 2), so nothing of Chroma is installed here. It runs anywhere, or
 on this machine by `chroma run --path folder`; its embedded engine belongs to a single process, and this service has at
-least two. The URL is the operator's setting and never a caller's, so requests go straight to it and not through the
-guarded client for addresses that callers name.
+least two. Requests go straight to a URL that is the operator's setting, and through the guarded client of `Network` to
+one that a caller named.
 
 A collection holds unit vectors in cosine space. Chroma's metadata know neither nesting nor null, so a point keeps its
 metadata as JSON text, and its `facts` as keys beside it. Chroma adds the metadata of a replaced point to those it had:
@@ -23,23 +23,25 @@ from stores.vector.base import (
     BadUrl,
     Capability,
     Match,
+    Network,
     Point,
+    Refused,
     Unavailable,
     UnknownCollection,
     Vector,
     VectorStore,
-    VectorStoreError,
     WrongDimension,
     url_options,
     url_port,
 )
-from stores.vector.facts import AtLeast, AtMost, Every, Has, Lacks, Narrow, Some, narrowed, traits
+from stores.vector.facts import traits
 from stores.vector.filters import Filter, matches
 from stores.vector.order import place, walk
 from stores.vector.points import bounded, checked_name, decode, encode_metadata, ranked, unit, unit_rows
+from stores.vector.wording import asked_of
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient
+    from httpx2 import AsyncClient, Timeout
 
 T = TypeVar("T")
 
@@ -55,8 +57,6 @@ READ = 1_000
 """Points read at a time."""
 NUMBERS = 400_000
 """Numbers of vectors that one request writes at most: well below the size that a server takes."""
-MAX_TESTS = 300
-"""Comparisons in a condition; the server's database refuses about three times as many."""
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 
 _RECORD, _PLACE = "record", "place"
@@ -95,21 +95,13 @@ class ChromaVectorStore(VectorStore):
 
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
-        options = url_options(url, {"ssl": ["true", "false"], "tenant": None, "database": None, "token": None})
-        if url.hostname is None:
-            folder = unquote(url.path) or "folder"
-            raise BadUrl(
-                "chroma needs a server, as its embedded engine belongs to one process: start it by"
-                f" `chroma run --path {folder} --port {PORT}` and use chroma://localhost:{PORT}"
-            )
-        if url.path.strip("/"):
-            raise BadUrl("chroma takes no path; tenant and database are options")
-        host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-        scheme = "https" if options.get("ssl") == "true" else "http"
-        tenant, name = options.get("tenant", "default_tenant"), options.get("database", "default_database")
-        base = f"{scheme}://{host}:{url_port(url, PORT)}/api/v2"
-        home = f"/tenants/{quote(tenant, safe='')}/databases/{quote(name, safe='')}"
-        return cls(lambda: _client(base, options.get("token")), home)
+        base, home, token = _place(url)
+        return cls(lambda: _client(base, token), home)
+
+    @classmethod
+    def open_guarded(cls, url: SplitResult, secret: str, network: Network) -> Self:
+        base, home, _ = _place(url)
+        return cls(lambda: _guarded(base, secret, network), home)
 
     async def create(self, collection: str, dimension: int) -> None:
         known = await self._find(checked_name(collection)) or await self._make(collection, dimension)
@@ -203,7 +195,7 @@ class ChromaVectorStore(VectorStore):
     ) -> dict[str, float]:
         """The scores of the nearest points that pass `where`, at least `limit` of them where there are so many."""
         size, wanted = int(await self._ask(known, "count", None)), limit + SPARE
-        body: dict[str, Any] = {"query_embeddings": [row.tolist()], "where": None if where is None else _asked(where)}
+        body: dict[str, Any] = {"query_embeddings": [row.tolist()], "where": None if where is None else asked_of(where)}
         body["include"] = ["distances"] if where is None else ["distances", "metadatas"]
         while wanted < min(size, WIDEST):
             got = await self._ask(known, "query", {**body, "n_results": wanted})
@@ -224,7 +216,7 @@ class ChromaVectorStore(VectorStore):
 
     async def _passing(self, known: _Collection, where: Filter | None) -> list[str]:
         """The ids of all points that pass `where`."""
-        body = {"where": None if where is None else _asked(where), "include": [] if where is None else ["metadatas"]}
+        body = {"where": None if where is None else asked_of(where), "include": [] if where is None else ["metadatas"]}
         keys: list[str] = []
         async for got in self._pages(known, body):
             keys += _passed(got["ids"], got["metadatas"], where)
@@ -268,7 +260,7 @@ class ChromaVectorStore(VectorStore):
                 raise Unavailable(f"Chroma neither makes nor knows {collection}") from None
             return found
         except _Missing as problem:
-            raise VectorStoreError(f"Chroma refuses the request: {problem}") from problem
+            raise Refused(f"Chroma refuses the request: {problem}") from problem
         known = self._known[collection] = _Collection(made["id"], dimension)
         return known
 
@@ -322,16 +314,48 @@ class ChromaVectorStore(VectorStore):
             case status if status >= 500 or status == 429:
                 raise Unavailable(f"Chroma fails with status {status}: {said}")
             case status:
-                raise VectorStoreError(f"Chroma refuses the request with status {status}: {said}")
+                raise Refused(f"Chroma refuses the request with status {status}: {said}")
 
 
-def _client(base: str, token: str | None) -> "AsyncClient":
-    from httpx2 import AsyncClient, Limits, Timeout
+def _place(url: SplitResult) -> tuple[str, str, str]:
+    """Where the server's interface is, the path of tenant and database in it, and the key. Raises `BadUrl`."""
+    options = url_options(url, {"ssl": ["true", "false"], "tenant": None, "database": None, "token": None})
+    if url.hostname is None:
+        folder = unquote(url.path) or "folder"
+        raise BadUrl(
+            "chroma needs a server, as its embedded engine belongs to one process: start it by"
+            f" `chroma run --path {folder} --port {PORT}` and use chroma://localhost:{PORT}"
+        )
+    if url.path.strip("/"):
+        raise BadUrl("chroma takes no path; tenant and database are options")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    scheme = "https" if options.get("ssl") == "true" else "http"
+    tenant, name = options.get("tenant", "default_tenant"), options.get("database", "default_database")
+    base = f"{scheme}://{host}:{url_port(url, PORT)}/api/v2"
+    return base, f"/tenants/{quote(tenant, safe='')}/databases/{quote(name, safe='')}", options.get("token", "")
+
+
+def _guarded(base: str, token: str, network: Network) -> "AsyncClient":
+    client: AsyncClient = network.http_client(timeout=_patience())
+    client.base_url = base
+    if token:
+        client.headers["x-chroma-token"] = token
+    return client
+
+
+def _patience() -> "Timeout":
+    from httpx2 import Timeout
+
+    return Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+
+
+def _client(base: str, token: str) -> "AsyncClient":
+    from httpx2 import AsyncClient, Limits
 
     return AsyncClient(
         base_url=base,
         headers={"x-chroma-token": token} if token else None,
-        timeout=Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        timeout=_patience(),
         limits=Limits(max_connections=32, max_keepalive_connections=8),
         trust_env=False,
     )
@@ -354,39 +378,3 @@ def _passed(keys: Sequence[str], records: Sequence[Any] | None, where: Filter | 
     if where is None or records is None:
         return list(keys)
     return [key for key, record in zip(keys, records, strict=True) if matches(where, decode(record[_RECORD]))]
-
-
-def _asked(where: Filter) -> dict[str, Any] | None:
-    """A condition in Chroma's words that everything passes which passes `where`; None when there is none."""
-    narrow = narrowed(where)
-    asked = None if narrow is None else _words(narrow)
-    return None if asked is None or _tests(asked) > MAX_TESTS else asked
-
-
-def _words(narrow: Narrow) -> dict[str, Any] | None:
-    match narrow:
-        case Has(facts):
-            # A long list would make the whole condition too large: its field is left to `matches`.
-            return _joined("$or", [{f"f:{fact}": 1} for fact in facts]) if len(facts) <= MAX_TESTS // 3 else None
-        case Lacks():
-            return None
-        case AtLeast(bound, value):
-            return {f"b:{bound}": {"$gte": value}}
-        case AtMost(bound, value):
-            return {f"b:{bound}": {"$lte": value}}
-        case Every(parts):
-            return _joined("$and", [words for part in parts if (words := _words(part)) is not None])
-        case Some(parts):
-            known = [words for part in parts if (words := _words(part)) is not None]
-            return _joined("$or", known) if len(known) == len(parts) else None
-
-
-def _joined(word: str, parts: list[dict[str, Any]]) -> dict[str, Any] | None:
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else {word: parts}
-
-
-def _tests(asked: Mapping[str, Any]) -> int:
-    parts = asked.get("$and") or asked.get("$or")
-    return sum(map(_tests, parts)) if parts else 1

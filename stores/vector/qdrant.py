@@ -5,8 +5,8 @@ keeps beside the metadata as JSON text, the `facts` that filters look for, and t
 server gets indexes over all of these, so it can be one that refuses filters without.
 
 `qdrant:///folder` is the client library's own engine, for trials and tests: it compares a query with every point, and
-belongs to one process, so `ragstone up`, which has two, cannot use it. The URL is the operator's setting and never a
-caller's, so requests go straight to it and not through the guarded client for addresses that callers name.
+belongs to one process, so `ragstone up`, which has two, cannot use it. Requests go straight to a server that is the
+operator's setting, and through the guarded transport of `Network` to one that a caller named.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ from stores.vector.base import (
     BadUrl,
     Capability,
     Match,
+    Network,
     Point,
+    Refused,
     Unavailable,
     UnknownCollection,
     Vector,
@@ -59,6 +61,7 @@ MAX_INDEXES = 64
 """Indexes over the bounds of fields that a collection gets at most."""
 SECONDS = 60
 """How long an answer may take."""
+MISSING = "qdrant needs a library: pip install 'ragstone[qdrant]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class QdrantVectorStore(VectorStore):
     def open(cls, url: SplitResult, database: object) -> Self:
         options = url_options(url, {"ssl": ["true", "false"], "api_key": None, "prefix": None})
         if find_spec("qdrant_client") is None:
-            raise VectorStoreError("qdrant needs a library: pip install 'ragstone[qdrant]'")
+            raise VectorStoreError(MISSING)
         if url.hostname is None:
             if not url.path.strip("/") or options.keys() & {"ssl", "api_key"}:
                 raise BadUrl("qdrant needs a server (qdrant://host:port) or a folder (qdrant:///folder)")
@@ -100,7 +103,17 @@ class QdrantVectorStore(VectorStore):
         if url.path.strip("/"):
             raise BadUrl("qdrant takes either a server or a folder")
         host, port, ssl = url.hostname, url_port(url, PORT), options.get("ssl") == "true"
-        return cls(lambda: _remote(host, port, ssl, options.get("api_key")), prefix=options.get("prefix", ""))
+        return cls(lambda: _remote(host, port, ssl, options.get("api_key", "")), prefix=options.get("prefix", ""))
+
+    @classmethod
+    def open_guarded(cls, url: SplitResult, secret: str, network: Network) -> Self:
+        options = url_options(url, {"ssl": ["true", "false"]})
+        if find_spec("qdrant_client") is None:
+            raise VectorStoreError(MISSING)
+        if url.hostname is None or url.path.strip("/"):
+            raise BadUrl("qdrant needs a server: qdrant://host:port")
+        host, port, ssl = url.hostname, url_port(url, PORT), options.get("ssl") == "true"
+        return cls(lambda: _remote(host, port, ssl, secret, network.httpx_transport()))
 
     async def create(self, collection: str, dimension: int) -> None:
         with self._session(collection):
@@ -287,15 +300,23 @@ def _translated(collection: str, problem: Any) -> VectorStoreError:
         return WrongDimension(f"{collection}: {said}")
     if status >= 500 or status == 429:
         return Unavailable(f"Qdrant fails with status {status}: {said}")
-    return VectorStoreError(f"Qdrant refuses the request with status {status}: {said}")
+    return Refused(f"Qdrant refuses the request with status {status}: {said}")
 
 
-def _remote(host: str, port: int, ssl: bool, key: str | None) -> "AsyncQdrantClient":
+def _remote(host: str, port: int, ssl: bool, key: str, transport: Any = None) -> "AsyncQdrantClient":
     from qdrant_client import AsyncQdrantClient
 
-    # Its own check of versions would be a request in a thread, whose warning nobody reads.
+    # Its own check of versions would be a request in a thread, whose warning nobody reads; the key goes as a header,
+    # as the library warns of keys over plain HTTP, which is how one speaks to a server in one's own network.
     return AsyncQdrantClient(
-        host=host, port=port, https=ssl, api_key=key, timeout=SECONDS, check_compatibility=False, trust_env=False
+        host=host,
+        port=port,
+        https=ssl,
+        headers={"api-key": key} if key else None,
+        timeout=SECONDS,
+        check_compatibility=False,
+        trust_env=False,
+        **({"transport": transport} if transport is not None else {}),
     )
 
 

@@ -6,9 +6,10 @@ import httpx2
 import pytest
 
 from stores.vector import open_vector_store
-from stores.vector.base import BadUrl, Point, Unavailable, UnknownCollection, VectorStoreError, WrongDimension
-from stores.vector.chroma import MAX_TESTS, ChromaVectorStore
+from stores.vector.base import BadUrl, Point, Refused, Unavailable, UnknownCollection, WrongDimension
+from stores.vector.chroma import ChromaVectorStore
 from stores.vector.filters import parse
+from stores.vector.wording import MAX_TESTS
 from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 EAST, NORTH = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]
@@ -95,7 +96,7 @@ def answering(answer: Callable[[httpx2.Request], httpx2.Response]) -> ChromaVect
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(500, Unavailable), (503, Unavailable), (429, Unavailable), (404, UnknownCollection), (403, VectorStoreError)],
+    [(500, Unavailable), (503, Unavailable), (429, Unavailable), (404, UnknownCollection), (403, Refused)],
 )
 async def test_failures_of_a_server_are_told_in_the_words_of_the_port(status: int, expected: type[Exception]) -> None:
     store = answering(lambda request: httpx2.Response(status, json={"error": "E", "message": "said so"}))
@@ -118,7 +119,7 @@ async def test_a_server_out_of_reach_is_unavailable() -> None:
 
 async def test_a_database_that_the_server_lacks_is_no_missing_collection() -> None:
     store = answering(lambda request: httpx2.Response(404, json={"message": "Database [d] not found"}))
-    with pytest.raises(VectorStoreError, match="Database"):
+    with pytest.raises(Refused, match="Database"):
         await store.create("words", 3)
     await store.close()
 

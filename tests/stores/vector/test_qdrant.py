@@ -10,7 +10,14 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from stores.vector import open_vector_store
-from stores.vector.base import BadUrl, Point, Unavailable, UnknownCollection, VectorStoreError, WrongDimension
+from stores.vector.base import (
+    BadUrl,
+    Point,
+    Refused,
+    Unavailable,
+    UnknownCollection,
+    WrongDimension,
+)
 from stores.vector.filters import parse
 from stores.vector.payload import condition
 from stores.vector.qdrant import QdrantVectorStore
@@ -98,7 +105,7 @@ def refusing(answer: Callable[[httpx.Request], httpx.Response]) -> QdrantVectorS
         (429, "slow down", Unavailable),
         (404, "Not found: Collection `words` doesn't exist!", UnknownCollection),
         (400, "Wrong input: Vector dimension error: expected dim: 3, got 6", WrongDimension),
-        (403, "no", VectorStoreError),
+        (403, "no", Refused),
     ],
 )
 async def test_failures_of_a_server_are_told_in_the_words_of_the_port(
