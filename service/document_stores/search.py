@@ -15,7 +15,7 @@ from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.errors import NotFound, Unavailable, Unprocessable
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
-from service.retrieval.base import Found, Models, Query, Sources, Span
+from service.retrieval.base import Found, Models, Query, Sources, Span, Stage
 from service.retrieval.pipeline import Pipeline, pipeline
 from service.retrieval.trace import Trace
 from stores.lexical.base import Hits, Numbers
@@ -97,35 +97,42 @@ async def search(
     k: int = DEFAULT_LIMIT,
     where: Filter | None = None,
     retrieval: Pipeline | None = None,
-    history: Sequence[Turn] = (),
+    more: Sequence[Stage] = (),
     models: Models | None = None,
+    history: Sequence[Turn] = (),
     trace: Trace | None = None,
 ) -> list[FoundChunk]:
     """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing.
 
-    `retrieval` takes the place of the document store's own pipeline; `models` are lent to its stages; `trace` is told
-    what they did. Raises `NotFound` for an unknown document store, `EmbeddingChanged` when the service's own model is
-    another one than the vectors were made by, and what the pipeline and the embedder raise.
+    `retrieval` takes the place of the document store's own pipeline, `more` stages are added to either; `models` are
+    lent to the stages; `trace` is told what they did.
+
+    Raises `NotFound` for an unknown document store, `EmbeddingChanged` when the service's own model is another one than
+    the vectors were made by, and what the pipeline and the embedder raise.
     """
     asked = Query(query.replace("\x00", "").strip(), k, where, history)
     store = await _store(resources, workspace, store_id)
     try:
-        return await _search(resources, store, retrieval, asked, models, trace)
+        return await _search(resources, store, _stages(store, retrieval, more), asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
         resources.stores.forget(workspace, store_id)
         store = await _store(resources, workspace, store_id)
-        return await _search(resources, store, retrieval, asked, models, trace)
+        return await _search(resources, store, _stages(store, retrieval, more), asked, models, trace)
+
+
+def _stages(store: StoreRow, retrieval: Pipeline | None, more: Sequence[Stage]) -> Pipeline:
+    stages = retrieval or retrieval_of(store.vector_store)
+    return stages.plus(more) if more else stages
 
 
 async def _search(
     resources: Resources,
     store: StoreRow,
-    retrieval: Pipeline | None,
+    stages: Pipeline,
     asked: Query,
     models: Models | None,
     trace: Trace | None,
 ) -> list[FoundChunk]:
-    stages = retrieval or retrieval_of(store.vector_store)
     if store.collection is None or not asked.text:
         return []
     sources = await _sources(resources, store, store.collection, models)

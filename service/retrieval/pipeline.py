@@ -63,6 +63,15 @@ class Pipeline:
         """The names of the stages, in order."""
         return tuple(stage.name for stage in (*self.before, self.search, *self.after))
 
+    def plus(self, stages: Sequence[Stage]) -> "Pipeline":
+        """This pipeline with more stages: question stages come before its own, hit stages after its own, a searching
+        stage takes the place of its own."""
+        return Pipeline(
+            (*(stage for stage in stages if isinstance(stage, QuestionStage)), *self.before),
+            next((stage for stage in stages if isinstance(stage, SearchStage)), self.search),
+            (*self.after, *(stage for stage in stages if isinstance(stage, HitStage))),
+        )
+
     async def run(self, query: Query, sources: Sources, trace: Trace | None = None) -> list[Found]:
         """The chunks that answer the query, at most `query.limit`, best first, each once; all live, all passing the
         filter. What every stage did is told to `trace`.

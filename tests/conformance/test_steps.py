@@ -106,9 +106,7 @@ PASSAGES = (Passage("1", "Leave is 30 days.", {"source": "a"}, 0.9), Passage("2"
 class Library:
     """What steps are lent here."""
 
-    async def search(
-        self, workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
-    ) -> Sequence[Passage]:
+    async def search(self, workspace: UUID, store: UUID, question: str, *, k: int, **asked: Any) -> Sequence[Passage]:
         """Two passages."""
         assert store == STORE
         return PASSAGES[:k]

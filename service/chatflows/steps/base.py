@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from service.chatflows.graph import Node
 from service.chatflows.types import Passage, StepEvent, Token, Turn, Usage
 from service.providers.defaults import Defaults
+from service.retrieval.base import Models, Stage
+from service.retrieval.pipeline import Pipeline
 
 if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
@@ -28,10 +30,24 @@ if TYPE_CHECKING:
 
 class Search(Protocol):
     """Finds the `k` passages of a document store that fit a question, best first, of those whose metadata pass the
-    filter `where` (stores/vector/filters.py). Raises `NotFound`, `Unprocessable` for a filter that is none."""
+    filter `where` (stores/vector/filters.py). Raises `NotFound`, `Unprocessable` for a filter that is none.
+
+    `retrieval` takes the place of the document store's own pipeline, `more` stages are added to either
+    (`Pipeline.plus`); `models` are those that stages ask, `history` the turns that they may look at.
+    """
 
     async def __call__(
-        self, workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
+        self,
+        workspace: UUID,
+        store: UUID,
+        question: str,
+        *,
+        k: int,
+        where: Mapping[str, Any] | None = None,
+        retrieval: Pipeline | None = None,
+        more: Sequence[Stage] = (),
+        models: Models | None = None,
+        history: Sequence[Turn] = (),
     ) -> Sequence[Passage]: ...
 
 

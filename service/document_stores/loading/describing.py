@@ -84,9 +84,7 @@ def _step(name: str, inputs: Any, credential: Any) -> ModelStep:
 def _backing(resources: Resources) -> Backing:
     """What a model's step needs: credentials, for the host they are sent to, and the settings."""
 
-    async def search(
-        workspace: UUID, store: UUID, question: str, *, k: int, where: Mapping[str, Any] | None = None
-    ) -> Sequence[Passage]:
+    async def search(workspace: UUID, store: UUID, question: str, *, k: int, **asked: Any) -> Sequence[Passage]:
         found = await document_stores.search(resources, workspace, store, question, k=k)
         return [Passage(str(item.id), item.text, item.metadata, item.score) for item in found]
 

@@ -218,7 +218,8 @@ async def near(
     and position, each once."""
     compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
     statement = sql.SQL(
-        "SELECT DISTINCT ON (c.document_id, c.position, c.id) c.document_id, c.position, c.id, c.loader_id, c.number, c.head, c.text, c.metadata, c.edited"
+        "SELECT DISTINCT ON (c.document_id, c.position, c.id) c.document_id, c.position, c.id, c.loader_id, c.number,"
+        " c.head, c.text, c.metadata, c.edited"
         " FROM unnest(%(documents)s::uuid[], %(firsts)s::int[], %(lasts)s::int[]) AS span (document_id, first, last)"
         " JOIN chunks c ON c.document_id = span.document_id AND c.position BETWEEN span.first AND span.last"
         " AND c.live AND c.number IS NOT NULL"
