@@ -48,6 +48,9 @@ class Settings(BaseModel):
     openai_api_key: SecretStr | None = Field(None, description="Key for the chat model openai:NAME.")
     openai_base_url: str = Field("", description="Base URL of an OpenAI-compatible server for openai:NAME.")
     local_model: Path | None = Field(None, description="GGUF file for local models (extra `llm`).")
+    rerank_model_path: Path | None = Field(
+        None, description="Folder of a sentence-transformers cross-encoder that reranks (extra `torch`)."
+    )
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
     max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")

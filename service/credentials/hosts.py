@@ -17,10 +17,12 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "googleGenerativeAI": ("generativelanguage.googleapis.com",),
     "groqApi": ("api.groq.com",),
     "huggingFaceApi": ("huggingface.co", "*.huggingface.co"),
+    "jinaAIApi": ("api.jina.ai",),
     "mistralAIApi": ("api.mistral.ai",),
     "openAIApi": ("api.openai.com", "*.api.openai.com"),
     "openRouterApi": ("openrouter.ai",),
     "togetherAIApi": ("api.together.xyz",),
+    "voyageAIApi": ("api.voyageai.com",),
 }
 """Component -> the provider's own hosts; `*.` stands for every name below."""
 

