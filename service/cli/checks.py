@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import psycopg
 
 from service.cli.database import POSTGRES, open_database
+from service.cli.engine import open_vectors
 from service.cli.exits import CommandError
 from service.cli.folder import KEY, LOCK, SERVICE, running
 from service.cli.listen import listen
@@ -73,11 +74,12 @@ def mend(settings: Settings) -> list[str]:
     with open_database(settings, "doctor", migrated=False) as url:
         if pending(url):
             return []
-        return asyncio.run(_repair(settings, url))
+        with open_vectors(settings) as vectors:
+            configured = load({}, {**settings.model_dump(), "database_url": url, "vector_store": vectors})
+            return asyncio.run(_repair(configured))
 
 
-async def _repair(settings: Settings, url: str) -> list[str]:
-    configured = load({}, {**settings.model_dump(), "database_url": url})
+async def _repair(configured: Settings) -> list[str]:
     async with open_resources(configured) as resources:
         return [line async for line in repair(resources)]
 
@@ -174,7 +176,9 @@ def _database(settings: Settings, url: str) -> Iterator[Result]:
     if settings.secret_key is None and not (settings.data / SECRETS).exists():
         return
     try:
-        findings = asyncio.run(_stores(settings, url))
+        with open_vectors(settings) as vectors:
+            configured = load({}, {**settings.model_dump(), "database_url": url, "vector_store": vectors})
+            findings = asyncio.run(_stores(configured))
     except SettingsError as error:
         yield Result("secrets", False, str(error), "give the key that was used before")
         return
@@ -197,7 +201,6 @@ def _worker(settings: Settings, url: str) -> Iterator[Result]:
         )
 
 
-async def _stores(settings: Settings, url: str) -> list[Finding]:
-    configured = load({}, {**settings.model_dump(), "database_url": url})
+async def _stores(configured: Settings) -> list[Finding]:
     async with open_resources(configured) as resources:
         return list(await check(resources))

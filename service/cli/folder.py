@@ -108,6 +108,9 @@ class Running:
     api: int | None = None
     worker: int | None = None
     postgres: int | None = None
+    vectors: int | None = None
+    vector_store: str | None = None
+    """The URL of the vector store's own server, which runs where the settings name a folder."""
 
     def as_json(self) -> dict[str, Any]:
         """The note as it stands in the file."""

@@ -24,11 +24,20 @@ _LONGEST_PAUSE = 15.0
 class Part:
     """One child process, by its command `ragstone VERB ...`, and what happened to it so far."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], fds: Sequence[int]) -> None:
-        """`name` is how people call it; `fds` are inherited, the first of them is the lifeline."""
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        fds: Sequence[int],
+        *,
+        module: str = "service.cli",
+    ) -> None:
+        """`name` is how people call it; `fds` are inherited, the first of them is the lifeline; `module` is what Python
+        runs with the arguments."""
         self.name = name
         self.deaths = 0
-        self._arguments = tuple(arguments)
+        self._arguments = (module, *arguments)
         self._environ = {**environ, LIFELINE: str(fds[0])}
         self._fds = tuple(fds)
         self._child: subprocess.Popen[bytes] | None = None
@@ -44,7 +53,7 @@ class Part:
         """Start the process. Its stdout goes to our stderr; Ctrl-C reaches us alone, who end it in order."""
         self._started, self._due = time.monotonic(), None
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", *self._arguments],
+            [sys.executable, "-m", *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             env=self._environ,

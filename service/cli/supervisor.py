@@ -12,15 +12,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
 
 from service import __version__
+from service.cli.engine import GUARD, engine_of, guarded
 from service.cli.exits import CommandError, Exit
 from service.cli.folder import SERVING, Running, drop_note, hold, write_note
 from service.cli.listen import listen, url_of
@@ -31,6 +34,9 @@ from service.worker import records
 from stores.records.embedded import EmbeddedPostgres
 from stores.records.migrate import migrate, pending
 from stores.records.server import check_server
+
+if TYPE_CHECKING:
+    from stores.vector.engines import Engine
 
 log = logging.getLogger("ragstone.up")
 
@@ -64,6 +70,7 @@ class Supervisor:
         self._wishes = wishes
         self._postgres: EmbeddedPostgres | None = None
         self._parts: list[Part] = []
+        self._engine: Engine | None = None
         self._url = ""
         self._started = datetime.now(UTC)
         self._asked_to_end = 0
@@ -99,6 +106,7 @@ class Supervisor:
         host, port = self._settings.host, self._settings.port
         opened = stack.enter_context(listen(host, port, exactly=self._wishes.exact_port or port == 0))
         self._url = url_of(opened, host)
+        self._engine = engine_of(self._settings)
         database = self._open_database(stack)
         alive, lifeline = os.pipe()
         stack.callback(os.close, lifeline)
@@ -110,16 +118,21 @@ class Supervisor:
             f"{PREFIX}PORT": str(opened.getsockname()[1]),
             f"{PREFIX}DATABASE_URL": database,
         }
+        if self._engine is not None:
+            environ[f"{PREFIX}VECTOR_STORE"] = self._engine.url
         alone = [] if self._postgres is None else ["--alone"]
         api = Part("API", ["serve", "--fd", str(opened.fileno())], environ, [alive, opened.fileno()])
         worker = Part("worker", ["worker", *alone], environ, [alive])
         self._parts = [api, worker]
+        if self._engine is not None:
+            arguments, more = guarded(self._engine)
+            self._parts.append(Part("vector store", arguments, {**environ, **more}, [alive], module=GUARD))
         # Leaving goes backwards: first no new requests, then the parts end, then the database.
         stack.callback(self._end_parts)
         stack.callback(opened.close)
         with psycopg.connect(database, autocommit=True) as connection:
             before = records.newest_worker(connection)
-            for part in self._parts:
+            for part in reversed(self._parts):
                 part.start()
             self._note()
             self._interruptible = False
@@ -146,7 +159,7 @@ class Supervisor:
     def _await_ready(self, connection: psycopg.Connection[tuple[object, ...]], before: int) -> None:
         """Wait until the API answers and our worker is registered; a part that dies meanwhile ends the start."""
         deadline = time.monotonic() + PATIENCE
-        answering = registered = False
+        answering = registered = holding = False
         while not self._asked_to_end:
             for part in self._parts:
                 if (status := part.look()) is not None:
@@ -156,10 +169,13 @@ class Supervisor:
                     return
             registered = registered or records.newest_worker(connection) > before
             answering = answering or _answers(self._url)
-            if answering and registered:
+            holding = holding or self._engine is None or self._engine.answers()
+            if answering and registered and holding:
                 return
             if time.monotonic() > deadline:
-                missing = "the worker did not register" if answering else "the API does not answer"
+                missing = "the vector store does not answer" if answering else "the API does not answer"
+                if answering and not registered:
+                    missing = "the worker did not register"
                 self._failure = f"not ready after {PATIENCE:.0f} seconds: {missing}"
                 return
             time.sleep(0.02)
@@ -208,7 +224,7 @@ class Supervisor:
                 self._note()
 
     def _note(self) -> None:
-        api, worker = self._parts
+        api, worker, *engine = self._parts
         write_note(
             self._data,
             Running(
@@ -219,6 +235,8 @@ class Supervisor:
                 api=api.pid,
                 worker=worker.pid,
                 postgres=self._postgres.pid if self._postgres is not None else None,
+                vectors=engine[0].pid if engine else None,
+                vector_store=self._engine.url if self._engine is not None else None,
             ),
         )
 
@@ -269,10 +287,15 @@ class Supervisor:
             os.read(self._wakeups, 4096)
 
     def _end_parts(self) -> None:
-        for part in self._parts:
+        # What the others use ends after them.
+        for parts in (self._parts[:2], self._parts[2:]):
+            self._end_together(parts)
+
+    def _end_together(self, parts: Sequence[Part]) -> None:
+        for part in parts:
             part.end()
         deadline = time.monotonic() + GRACE
-        for part in self._parts:
+        for part in parts:
             if not part.wait(deadline):
                 log.warning("The %s did not end within %.0f s; killing it", part.name, GRACE)
                 part.end(signal.SIGKILL)
