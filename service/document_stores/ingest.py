@@ -17,14 +17,15 @@ from uuid import UUID
 from loaders.base import Failure, LoaderError, Source
 from loaders.splitters.base import SplitterError
 from service.document_stores.cleanup import Cleanup
-from service.document_stores.indexing.texts import BATCH, index_chunks, overlapped
+from service.document_stores.indexing.reuse import Found, Reuse
+from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.recipe import Recipe, plan
-from service.document_stores.shelf import Indexed, Revision, Shelf, changing
+from service.document_stores.shelf import Addition, Indexed, Revision, Shelf, changing
 from service.document_stores.space import Space
 from service.errors import TooLarge
 from service.worker.work import Work
@@ -66,6 +67,8 @@ class Outcome:
     counts: Counts = field(default_factory=Counts)
     failed: list[dict[str, Any]] = field(default_factory=list)
     documents: int = 0
+    embedded: int = 0
+    """Texts that the embedder was given; fewer than chunks where the same text was indexed already."""
 
     def as_json(self) -> dict[str, Any]:
         """The contract's names for the counts, and the documents that failed."""
@@ -74,6 +77,7 @@ class Outcome:
             "numUpdated": self.counts.updated,
             "numSkipped": self.counts.skipped,
             "numDeleted": self.counts.deleted,
+            "numEmbedded": self.embedded,
             "documents": self.documents,
             "failed": self.failed,
         }
@@ -84,7 +88,7 @@ class Outcome:
         if not value:
             return cls()
         counts = Counts(value["numAdded"], value["numUpdated"], value["numSkipped"], value["numDeleted"])
-        return cls(counts, list(value["failed"]), value["documents"])
+        return cls(counts, list(value["failed"]), value["documents"], value.get("numEmbedded", 0))
 
 
 class Ingestion:
@@ -95,6 +99,8 @@ class Ingestion:
         self._work = work
         self._space = space
         self._collection = space.collection if space else None
+        resources, workspace = work.resources, work.job.workspace
+        self._reuse = Reuse(resources, workspace, space, self._note_waiting) if space else None
         self._store = store_id
         self._cleanup = Cleanup(work.payload.get("cleanup", Cleanup.INCREMENTAL))
         self._outcome = Outcome.from_json(work.job.result)
@@ -212,11 +218,9 @@ class Ingestion:
 
     # Indexing
 
-    async def _index(self, batch: Batch) -> Sequence[Indexed | None]:
+    async def _index(self, batch: Batch) -> Found | None:
         """What the chunks of a batch are indexed by. A provider that limits or fails for a while is waited for."""
-        if self._space is None:
-            return [None] * len(batch.chunks)
-        return await index_chunks(self._space.embedder, [chunk for _, chunk in batch.chunks], self._note_waiting)
+        return await self._reuse.chunks([chunk for _, chunk in batch.chunks]) if self._reuse else None
 
     async def _batches(
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]
@@ -252,14 +256,15 @@ class Ingestion:
         async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
             await self._note(scope, "waiting")
 
-    async def _commit(self, batch: Batch, found: Sequence[Indexed | None]) -> None:
+    async def _commit(self, batch: Batch, found: Found | None) -> None:
         resources, job = self._work.resources, self._work.job
         async with self._writing, changing(resources, job.workspace, self._store) as shelf:
             touched = {item.document.id for item, _ in batch.chunks} | {item.document.id for item in batch.complete}
             owned = await ledger.lock(shelf.scope, sorted(touched), job.id)
             present = await chunk_rows.known(shelf.scope, self._store, [chunk.id for _, chunk in batch.chunks])
-            rows = []
-            for (item, chunk), indexed in zip(batch.chunks, found, strict=True):
+            rows: list[Addition] = []
+            indexes = found.indexed if found else [None] * len(batch.chunks)
+            for (item, chunk), indexed in zip(batch.chunks, indexes, strict=True):
                 if chunk.id in present:
                     item.restored[chunk.id] = indexed
                 elif item.document.id in owned:
@@ -270,6 +275,7 @@ class Ingestion:
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
             await shelf.add(job.id, rows, self._collection)
             self._outcome.counts.added += len(rows)
+            self._outcome.embedded += found.embedded if found else 0
             self._done += len(batch.chunks)
             for item in batch.complete:
                 if item.document.id in owned:
@@ -292,7 +298,15 @@ class Ingestion:
         counts.deleted += sum(before[chunk]["live"] for chunk in stale)  # the others were never shown
         kept = [(row, planned[chunk]) for chunk, row in before.items() if chunk in planned]
         edited = [
-            Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, item.restored.get(chunk.id))
+            Revision(
+                chunk.id,
+                row["number"],
+                chunk.head,
+                chunk.text,
+                chunk.metadata,
+                item.restored.get(chunk.id),
+                own=chunk.vector is not None,
+            )
             for row, chunk in kept
             if row["edited"]
         ]

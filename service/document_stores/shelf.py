@@ -48,6 +48,8 @@ class Revision:
     text: str
     metadata: Metadata
     indexed: Indexed | None
+    own: bool = False
+    """Whether a caller brought the vector in `indexed`."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,8 @@ class Shelf:
             await self.forget([row.number for row in rows if row.number is not None])
             numbers = await self._index([(row.metadata, row.indexed) for row in rows], collection)
             changed = [
-                (row.id, number, row.head, row.text, row.metadata) for row, number in zip(rows, numbers, strict=True)
+                (row.id, number, row.head, row.text, row.metadata, row.own)
+                for row, number in zip(rows, numbers, strict=True)
             ]
             await chunk_rows.replace(self.scope, self.store_id, changed, edited=edited)
 

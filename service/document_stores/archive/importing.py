@@ -17,6 +17,7 @@ from service.document_stores.archive.reading import Chunks, Content, Documents, 
 from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
 from service.document_stores.ledger.types import indexed, masked
+from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.shelf import Indexed, Shelf
 from service.document_stores.types import Component
 from service.errors import NotFound
@@ -70,6 +71,8 @@ class Import:
         self._progress = Progress.from_json(work.job.result)
         self._loader_of: list[int] = []
         """The loader of each document, by their places in the archive."""
+        self._own: list[bool] = []
+        """Whether callers cut its chunks, and may have brought their vectors."""
 
     async def run(self, path: Path) -> Mapping[str, Any]:
         """Write everything and show the document store; returns the job's result."""
@@ -137,6 +140,7 @@ class Import:
                 for place, line in enumerate(batch, start)
             ]
             self._loader_of += [line.loader for line in batch]
+            self._own += [line.recipe["loader"] == OWN_CHUNKS for line in batch]
             async with self._work.resources.database.write(self._work.job.workspace) as scope:
                 await self._hold(scope)
                 await records.insert_documents(scope, self._store, self._work.job.id, rows)
@@ -178,6 +182,7 @@ class Import:
             text=line.text,
             metadata=line.metadata,
             edited=line.edited,
+            own_vector=number is not None and self._own[line.document],
         )
 
     async def _content(self, item: Content) -> None:

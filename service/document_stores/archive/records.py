@@ -171,12 +171,11 @@ async def insert_chunks(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequen
         scope.connection.cursor() as cursor,
         cursor.copy(
             "COPY chunks (id, workspace_id, store_id, document_id, loader_id, number, position, head, text, metadata,"
-            " job_id, live, edited) FROM STDIN (FORMAT BINARY)"
+            " job_id, live, edited, own_vector) FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
-        copy.set_types(
-            ["uuid", "uuid", "uuid", "uuid", "uuid", "int4", "int4", "text", "text", "jsonb", "uuid", "bool", "bool"]
-        )
+        ids, flags = ["uuid"] * 5, ["bool"] * 3
+        copy.set_types([*ids, "int4", "int4", "text", "text", "jsonb", "uuid", *flags])
         for row in rows:
             await copy.write_row(
                 (
@@ -193,6 +192,7 @@ async def insert_chunks(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequen
                     job_id,
                     True,
                     row.edited,
+                    row.own_vector,
                 )
             )
 

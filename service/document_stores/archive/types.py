@@ -53,3 +53,5 @@ class NewRow:
     text: str
     metadata: Mapping[str, Any]
     edited: bool
+    own_vector: bool
+    """Whether its vector may be one that a caller brought."""

@@ -59,7 +59,7 @@ async def edit_chunk(
             fresh = dict(chunk.metadata) if given is None else given
             if found is None and chunk.number is not None:  # indexed by the same text: the embedding stays
                 renumbered = await shelf.describe([Revision(chunk_id, chunk.number, head, text, fresh, None)])
-                row = (chunk_id, renumbered.get(chunk_id, chunk.number), head, text, fresh)
+                row = (chunk_id, renumbered.get(chunk_id, chunk.number), head, text, fresh, None)
                 await chunk_rows.replace(shelf.scope, store_id, [row], edited=True)
             else:
                 revision = Revision(chunk_id, chunk.number, head, text, fresh, found)

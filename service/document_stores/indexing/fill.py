@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
 
 from service.document_stores.indexing import records
-from service.document_stores.indexing.texts import BATCH, index_texts, overlapped
+from service.document_stores.indexing.reuse import Found, Reuse, Waiting
+from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.types import PendingChunk
-from service.document_stores.shelf import Indexed, changing
+from service.document_stores.shelf import changing
 from service.document_stores.space import Space
-from service.providers.embedding.base import Embedder
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.records.database import Scope
@@ -25,9 +25,6 @@ PAGE = 2_000
 
 Note = Callable[[Scope, int], Awaitable[None]]
 """Called in the transaction of each batch with the number of chunks in it; may raise, which undoes the batch."""
-
-Waiting = Callable[[], Awaitable[None]]
-"""Called before each pause that a provider asks for; may raise, which ends the fill."""
 
 
 class SpaceChanged(Exception):
@@ -44,15 +41,16 @@ async def fill(
     """
 
     again = True
+    reuse = Reuse(resources, workspace, space, waiting)
 
-    async def commit(batch: list[PendingChunk], found: list[Indexed]) -> None:
+    async def commit(batch: list[PendingChunk], found: Found) -> None:
         nonlocal again
         async with changing(resources, workspace, space.store_id) as shelf:
             if shelf.collection != space.collection:
                 raise SpaceChanged
             present = await records.lock_unindexed(shelf.scope, space.store_id, batch)
             ready = []
-            for chunk, indexed in zip(batch, found, strict=True):
+            for chunk, indexed in zip(batch, found.indexed, strict=True):
                 now = present.get(chunk.id)
                 if now is not None and now.index_text == chunk.index_text:
                     ready.append((now, indexed))
@@ -65,7 +63,7 @@ async def fill(
     while again:
         again = False
         batches = _unindexed(resources, workspace, space.store_id, which)
-        await overlapped(batches, lambda batch: _embed(space.embedder, batch, waiting), commit)
+        await overlapped(batches, lambda batch: _index(reuse, batch), commit)
 
 
 async def restore_vectors(
@@ -77,25 +75,27 @@ async def restore_vectors(
     Raises as `fill` does. Chunks that are indexed meanwhile are not all seen: their writers see to them.
     """
 
-    async def commit(batch: list[PendingChunk], found: list[Indexed]) -> None:
+    reuse = Reuse(resources, workspace, space, waiting)
+
+    async def commit(batch: list[PendingChunk], found: Found) -> None:
         async with changing(resources, workspace, space.store_id) as shelf:
             if space.collection not in (shelf.collection, *shelf.building):
                 raise SpaceChanged
             present = await records.lock_numbered(shelf.scope, space.store_id, batch)
             points = [
                 Point(point_id(chunk.number), indexed.vector, present[chunk.number].metadata)
-                for chunk, indexed in zip(batch, found, strict=True)
+                for chunk, indexed in zip(batch, found.indexed, strict=True)
                 if chunk.number is not None and chunk.number in present  # an edited chunk has another number
             ]
             await shelf.vectors.upsert(space.collection, points)
             await note(shelf.scope, len(points))
 
     batches = without_vectors(resources, workspace, space, after)
-    await overlapped(batches, lambda batch: _embed(space.embedder, batch, waiting), commit)
+    await overlapped(batches, lambda batch: _index(reuse, batch), commit)
 
 
-async def _embed(embedder: Embedder, batch: Sequence[PendingChunk], waiting: Waiting) -> list[Indexed]:
-    return await index_texts(embedder, [chunk.index_text for chunk in batch], waiting)
+async def _index(reuse: Reuse, batch: Sequence[PendingChunk]) -> Found:
+    return await reuse.texts([chunk.index_text for chunk in batch])
 
 
 async def _unindexed(

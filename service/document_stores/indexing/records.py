@@ -12,6 +12,16 @@ _STORE: LiteralString = "FROM chunks c WHERE true"
 _LOADER: LiteralString = "FROM chunks c WHERE c.loader_id = %(loader)s"
 _JOB: LiteralString = "FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.job_id = %(job)s"
 
+_SAME_TEXTS: LiteralString = """
+    SELECT given.text, found.number FROM unnest(%(texts)s::text[]) AS given (text), LATERAL (
+        SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s
+            AND number IS NOT NULL AND NOT own_vector
+            AND md5(CASE head WHEN '' THEN text ELSE head || E'\\n' || text END)::uuid = md5(given.text)::uuid
+            AND CASE head WHEN '' THEN text ELSE head || E'\\n' || text END = given.text
+        ORDER BY number LIMIT 1) AS found
+"""
+"""The hash finds the row, as the index `chunks_same_text` has it; the text itself decides."""
+
 _NUMBERED: LiteralString = (
     "SELECT id, document_id, number, head, text, metadata FROM chunks WHERE workspace_id = %(workspace)s"
     " AND store_id = %(store)s AND number = ANY(%(numbers)s) ORDER BY number"
@@ -100,6 +110,13 @@ async def lock_unindexed(scope: Scope, store_id: UUID, chunks: Sequence[PendingC
     return {row["id"]: PendingChunk(**row) for row in rows}
 
 
+async def same_texts(scope: Scope, store_id: UUID, texts: Sequence[str]) -> dict[str, int]:
+    """The number of an indexed chunk that the embedder was given each of these texts for, by text; the first of them,
+    where there are several."""
+    rows = await scope.all(_SAME_TEXTS, store=store_id, texts=list(texts))
+    return {row["text"]: row["number"] for row in rows}
+
+
 async def _lock_documents(scope: Scope, chunks: Sequence[PendingChunk]) -> None:
     await scope.run(
         "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND id = ANY(%(documents)s) ORDER BY id FOR SHARE",
@@ -110,7 +127,7 @@ async def _lock_documents(scope: Scope, chunks: Sequence[PendingChunk]) -> None:
 async def assign(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequence[tuple[UUID, int]]) -> None:
     """Chunks are indexed now, under these numbers, by this job."""
     await scope.run(
-        "UPDATE chunks c SET number = given.number, job_id = %(job)s"
+        "UPDATE chunks c SET number = given.number, job_id = %(job)s, own_vector = false"
         " FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS given (id, number)"
         " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.id = given.id",
         store=store_id,

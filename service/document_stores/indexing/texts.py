@@ -5,9 +5,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
-
-from service.document_stores.ledger.types import NewChunk
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import Indexed
 from service.providers.embedding.base import Embedder
@@ -30,22 +27,13 @@ async def index_texts(
     as `paced` does, unless `waiting` is None. Raises the provider's errors, also for vectors of a wrong number or size,
     and for such that are no numbers."""
     embedding = paced(lambda: embedder.embed_array(texts), waiting) if waiting else embedder.embed_array(texts)
-    vectors, words = await asyncio.gather(embedding, asyncio.to_thread(_analyse, texts))
-    return [Indexed(vector, analysed) for vector, analysed in zip(vectors, words, strict=True)]
+    vectors, words = await asyncio.gather(embedding, analysed(texts))
+    return [Indexed(vector, each) for vector, each in zip(vectors, words, strict=True)]
 
 
-async def index_chunks(
-    embedder: Embedder, chunks: Sequence[NewChunk], waiting: Callable[[], Awaitable[None]]
-) -> list[Indexed]:
-    """As `index_texts`, of chunks; the vectors that some brought with them are taken as they are."""
-    texts = [chunk.index_text for chunk in chunks if chunk.vector is None]
-    embedded = iter(await index_texts(embedder, texts, waiting))
-    brought = [chunk for chunk in chunks if chunk.vector is not None]
-    words = iter(await asyncio.to_thread(_analyse, [chunk.index_text for chunk in brought]))
-    return [
-        next(embedded) if chunk.vector is None else Indexed(np.frombuffer(chunk.vector, "<f4"), next(words))
-        for chunk in chunks
-    ]
+async def analysed(texts: Sequence[str]) -> list[Analysed]:
+    """The words of these texts, in order."""
+    return await asyncio.to_thread(_analyse, texts) if texts else []
 
 
 async def overlapped(

@@ -7,6 +7,7 @@ import pytest
 
 from service.document_stores.check.repair import repair
 from service.document_stores.check.service import check
+from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
 from service.settings import Settings, load
 from stores.vector.base import UnknownCollection
@@ -69,6 +70,18 @@ async def test_what_is_upserted_is_found_edited_and_deleted(talk: Talk, resource
     await talk.settled()
     with pytest.raises(UnknownCollection):
         await resources.vectors.count(collection)
+
+
+async def test_a_renamed_file_takes_its_vectors_along(talk: Talk, embedder: FakeEmbedder) -> None:
+    store = await talk.store()
+    first = await talk.upsert(store, ("old.txt", passages("Alpha", "Beta")))
+    calls = len(embedder.calls)
+    await talk.upsert(store, ("new.txt", passages("Alpha", "Beta")), docId=first["docId"], replaceExisting="true")
+    assert len(embedder.calls) == calls
+    for text in await talk.texts(store):
+        found = (await talk.query(store, text))[0]
+        assert (found["pageContent"], found["similarity"]) == (text, pytest.approx(1, abs=1e-5))
+    await talk.holds_together()
 
 
 async def test_filters_reach_the_engine(talk: Talk) -> None:

@@ -70,13 +70,17 @@ async def test_a_changed_paragraph_is_all_that_is_embedded(keeper: Keeper, wiki:
     await keeper.talk.holds_together()
 
 
-async def test_a_renamed_file_takes_its_old_self_along(keeper: Keeper, wiki: Path) -> None:
+async def test_a_renamed_file_takes_its_old_self_along_and_is_not_embedded(
+    keeper: Keeper, wiki: Path, embedder: FakeEmbedder
+) -> None:
     write(wiki / "old.txt", passages("apple"))
     write(wiki / "other.txt", passages("pear"))
     source = await keeper.folder(wiki)
     await keeper.done(source)
     (wiki / "old.txt").rename(wiki / "new.txt")
+    calls = len(embedder.calls)
     result = await keeper.done(source)
+    assert (len(embedder.calls), result["numEmbedded"]) == (calls, 0)
     assert items(result) == {"listed": 2, "fetched": 1, "claimed": 1, "unchanged": 1, "left": 1}
     assert await keeper.names() == ["new.txt", "other.txt"]
     assert sorted(text.split()[0] for text in await keeper.talk.texts(keeper.store)) == ["apple", "pear"]

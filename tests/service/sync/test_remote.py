@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.providers.embedding.fake import FakeEmbedder
 from tests.service.document_stores.talk import API, passages
 from tests.service.sync.keeper import Keeper, chunks, items
 from tests.stubs.github_server import GithubStub
@@ -54,6 +55,17 @@ async def test_a_bucket_is_followed_by_its_etags(keeper: Keeper, bucket: S3Stub)
     result = await keeper.done(source)
     assert items(result) == {"listed": 2, "unchanged": 1, "fetched": 1, "claimed": 1, "left": 1}
     assert await keeper.names() == ["docs/a.txt", "docs/b.txt"]
+    await keeper.talk.holds_together()
+
+
+async def test_a_renamed_object_is_not_embedded(keeper: Keeper, bucket: S3Stub, embedder: FakeEmbedder) -> None:
+    source = await over(keeper, bucket)
+    await keeper.done(source)
+    calls = len(embedder.calls)
+    bucket.objects["docs/z.txt"] = bucket.objects.pop("docs/a.txt")
+    result = await keeper.done(source)
+    assert (chunks(result), len(embedder.calls)) == ((1, 0, 0, 1), calls)
+    assert await keeper.names() == ["docs/b.txt", "docs/c.txt", "docs/z.txt"]
     await keeper.talk.holds_together()
 
 

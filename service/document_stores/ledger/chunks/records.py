@@ -115,10 +115,12 @@ async def insert(
         scope.connection.cursor() as cursor,
         cursor.copy(
             "COPY chunks (id, workspace_id, store_id, document_id, loader_id, number, position, head, text, metadata,"
-            " job_id) FROM STDIN (FORMAT BINARY)"
+            " job_id, own_vector) FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
-        copy.set_types(["uuid", "uuid", "uuid", "uuid", "uuid", "int4", "int4", "text", "text", "jsonb", "uuid"])
+        copy.set_types(
+            ["uuid", "uuid", "uuid", "uuid", "uuid", "int4", "int4", "text", "text", "jsonb", "uuid", "bool"]
+        )
         for document, chunk, number in rows:
             await copy.write_row(
                 (
@@ -133,6 +135,7 @@ async def insert(
                     chunk.text,
                     Jsonb(dict(chunk.metadata), encode),
                     job_id,
+                    number is not None and chunk.vector is not None,
                 )
             )
 
@@ -151,12 +154,18 @@ async def revise(scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int, M
 
 
 async def replace(
-    scope: Scope, store_id: UUID, rows: Sequence[tuple[UUID, int | None, str, str, Mapping[str, Any]]], *, edited: bool
+    scope: Scope,
+    store_id: UUID,
+    rows: Sequence[tuple[UUID, int | None, str, str, Mapping[str, Any], bool | None]],
+    *,
+    edited: bool,
 ) -> None:
-    """Give chunks another number, head, text and metadata; `edited`: these are not what their source says."""
+    """Give chunks another number, head, text and metadata, and say whether their vector is one that a caller brought
+    (None: it is the one that it was); `edited`: these are not what their source says."""
     await scope.many(
         "UPDATE chunks SET number = %(number)s, head = %(head)s, text = %(text)s, metadata = %(metadata)s,"
-        " edited = %(edited)s WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
+        " edited = %(edited)s, own_vector = coalesce(%(own)s, own_vector)"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s",
         [
             {
                 "id": row,
@@ -165,9 +174,10 @@ async def replace(
                 "text": text,
                 "metadata": Jsonb(dict(meta), encode),
                 "edited": edited,
+                "own": own,
                 "store": store_id,
             }
-            for row, number, head, text, meta in rows
+            for row, number, head, text, meta, own in rows
         ],
     )
 
