@@ -97,6 +97,8 @@ class Pipeline:
                 before, found = found, await stage.refine(found, limit, Call(query, sources, notes))
                 found = found[:limit]
                 notes.handed(before, found, f"beyond the {limit} that were wanted")
+            if trace is not None:
+                trace.chunks = {item.number: item.chunk for item in found} | trace.chunks
         return found
 
     async def _live(self, questions: list[Question], wanted: int, call: Call, trace: Trace | None) -> list[Found]:

@@ -81,7 +81,8 @@ TABLES = [
         ),
     ),
     Table(
-        "retrieval stages", STAGES, Stage, "service/retrieval", frozenset({"base", "fusion", "pipeline", "trace"})
+        "retrieval stages", STAGES, Stage, "service/retrieval",
+        frozenset({"base", "fusion", "passages", "pipeline", "trace"}),
     ),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
