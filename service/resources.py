@@ -19,6 +19,7 @@ from service.predictions import records as run_records
 from service.predictions.runs import Runs
 from service.providers.embedding.pool import EmbedderPool
 from service.settings import PREFIX, Settings, SettingsError
+from service.vault import Vault
 from service.worker.postgres import PostgresQueue
 from service.worker.queue import Queue
 from stores.blobs.base import BlobStore
@@ -76,7 +77,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         raise SettingsError(f"The database lacks the migrations {', '.join(missing)}; run `ragstone migrate`")
     keyring = open_keyring(settings)
     egress = open_egress(settings)
-    async with Database(url, size=settings.database_pool) as database:
+    async with Database(url, size=settings.database_pool, sealer=Vault(keyring)) as database:
         await check_keyring(database, keyring)
         watch = JobWatch(database)
         queue = PostgresQueue(database)

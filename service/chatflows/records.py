@@ -14,16 +14,29 @@ CHANNEL = "ragstone_chatflows"
 """Signals carry the id of a flow that was changed or removed."""
 
 
-def _flow(row: DictRow) -> Chatflow:
+SEALED = (
+    "flow_data", "chatbot_config", "api_config", "analytic", "speech_to_text", "text_to_speech", "follow_up_prompts",
+    "mcp_server_config",
+)  # fmt: skip
+"""Columns that hold texts of callers, kept byte for byte: sealed as a whole, as any of their fields may be a secret."""
+
+
+def _flow(connection: Connection, row: DictRow) -> Chatflow:
     values = dict(row)
+    for column in SEALED:
+        if values[column]:
+            values[column] = connection.sealer.open_text(values[column], row["workspace_id"])
     values["workspace"] = values.pop("workspace_id")
     values["type"] = FlowType(values["type"])
     values.pop("total", None)
     return Chatflow(**values)
 
 
-def _columns(draft: Draft) -> dict[str, Any]:
+def _columns(scope: Scope, draft: Draft) -> dict[str, Any]:
     columns = asdict(draft)
+    for column in SEALED:
+        if columns[column]:
+            columns[column] = scope.connection.sealer.seal_text(columns[column], scope.workspace)
     columns["type"] = draft.type.value
     return columns
 
@@ -38,10 +51,10 @@ async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
         " %(api_key_id)s, %(chatbot_config)s, %(api_config)s, %(analytic)s, %(speech_to_text)s, %(text_to_speech)s,"
         " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s) RETURNING *",
         id=flow_id,
-        **_columns(draft),
+        **_columns(scope, draft),
     )
     assert row is not None
-    return _flow(row)
+    return _flow(scope.connection, row)
 
 
 async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
@@ -60,9 +73,9 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
         " SELECT changed.* FROM changed, told",
         id=flow_id,
         channel=CHANNEL,
-        **_columns(draft),
+        **_columns(scope, draft),
     )
-    return _flow(row) if row else None
+    return _flow(scope.connection, row) if row else None
 
 
 async def get(scope: Scope, flow_id: UUID, *, lock: bool = False) -> Chatflow | None:
@@ -73,7 +86,7 @@ async def get(scope: Scope, flow_id: UUID, *, lock: bool = False) -> Chatflow | 
         )
     else:
         row = await scope.one("SELECT * FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s", id=flow_id)
-    return _flow(row) if row else None
+    return _flow(scope.connection, row) if row else None
 
 
 async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> tuple[list[Chatflow], int]:
@@ -94,7 +107,7 @@ async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> t
             kind=kind and kind.value,
         )
         total = row["total"] if row else 0
-    return [_flow(row) for row in rows], total
+    return [_flow(scope.connection, row) for row in rows], total
 
 
 async def delete(scope: Scope, flow_id: UUID) -> int:
@@ -113,7 +126,7 @@ async def find(connection: Connection, flow_id: UUID) -> Chatflow | None:
     """The flow in whatever workspace: how a public call learns whose flow it asks for."""
     cursor = await connection.execute("SELECT * FROM chatflows WHERE id = %(id)s", {"id": flow_id})
     row = await cursor.fetchone()
-    return _flow(row) if row else None
+    return _flow(connection, row) if row else None
 
 
 async def version(connection: Connection, flow_id: UUID) -> int | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from service.chatflows.types import Chatflow, Draft, FlowType
 from service.errors import BadRequest
 from service.http.wire import Body, Date, Wire
+from service.secret_names import REFERENCES, is_confidential
 
 GRAPH = '{"nodes":[],"edges":[]}'
 SECRET_INPUTS = frozenset({"password", "file", "folder"})
@@ -201,7 +202,7 @@ def _public_node(node: Mapping[str, Any]) -> dict[str, Any]:
     cleaned["inputs"] = {
         name: "" if PROMPTS.search(name) and isinstance(value, str) else _without_credentials(value)
         for name, value in inputs.items()
-        if kinds.get(name) not in SECRET_INPUTS and "credential" not in name.lower() and not _is_secret(name)
+        if kinds.get(name) not in SECRET_INPUTS and not _is_secret(name, value)
         if not (PROMPTS.search(name) and not isinstance(value, str))
     }
     return cleaned
@@ -211,9 +212,8 @@ def _objects(value: Any) -> Sequence[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _is_secret(name: str) -> bool:
-    lowered = name.lower()
-    return any(word in lowered for word in ("apikey", "password", "secret", "authorization", "headers", "baseoptions"))
+def _is_secret(name: str, value: Any) -> bool:
+    return name in REFERENCES or "credential" in name.lower() or is_confidential(name, value)
 
 
 def _without_credentials(value: Any) -> Any:
@@ -222,7 +222,7 @@ def _without_credentials(value: Any) -> Any:
         return {
             key: _without_credentials(item)
             for key, item in value.items()
-            if "credential" not in key.lower() and not _is_secret(key) and not PROMPTS.search(key)
+            if not _is_secret(key, item) and not PROMPTS.search(key)
         }
     if isinstance(value, list):
         return [_without_credentials(item) for item in value]

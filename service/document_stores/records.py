@@ -13,15 +13,15 @@ from stores.records.database import Scope
 from stores.vector.points import encode
 
 
-def _component(value: Mapping[str, Any] | None) -> Component | None:
-    return Component(value["name"], value.get("config") or {}) if value else None
+def _component(scope: Scope, value: Mapping[str, Any] | None) -> Component | None:
+    return Component(value["name"], scope.opened(value.get("config") or {})) if value else None
 
 
-def _json(value: Component | None) -> Jsonb | None:
-    return Jsonb(value.as_json()) if value else None
+def _json(scope: Scope, value: Component | None) -> Jsonb | None:
+    return Jsonb(scope.sealed(value.as_json())) if value else None
 
 
-def _store(row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
+def _store(scope: Scope, row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
     if row["busy"]:
         status = StoreStatus.UPSERTING
     elif any(loader.status is not LoaderStatus.SYNC for loader in loaders):
@@ -36,35 +36,38 @@ def _store(row: DictRow, loaders: Sequence[LoaderRow] = ()) -> StoreRow:
         name=row["name"],
         description=row["description"],
         status=status,
-        embedding=_component(row["embedding_config"]),
-        vector_store=_component(row["vector_store_config"]),
-        record_manager=_component(row["record_manager_config"]),
+        embedding=_component(scope, row["embedding_config"]),
+        vector_store=_component(scope, row["vector_store_config"]),
+        record_manager=_component(scope, row["record_manager_config"]),
         fingerprint=row["fingerprint"],
         collection=row["collection"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         loaders=loaders,
+        restricted=row["restricted"],
+        guarded=row.get("guarded", False),
     )
 
 
-def _loader(row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
+def _loader(scope: Scope, row: DictRow, files: Sequence[LoaderFile]) -> LoaderRow:
     if row["failed"] and not row["pending"]:
         status = LoaderStatus.STALE
     else:
         status = LoaderStatus.SYNCING if row["pending"] or row["draft"] else LoaderStatus.SYNC
-    splitter = Component(row["splitter_id"], row["splitter_config"] or {}) if row["splitter_id"] else None
+    splitter = Component(row["splitter_id"], scope.opened(row["splitter_config"] or {})) if row["splitter_id"] else None
     return LoaderRow(
         id=row["id"],
         store_id=row["store_id"],
         component=row["loader_id"],
         name=row["loader_name"],
-        config=row["loader_config"],
+        config=scope.opened(row["loader_config"]),
         splitter=splitter,
         credential=row["credential"],
         status=status,
         chunks=row["chunks"],
         characters=row["characters"],
         files=files,
+        principals=row["principals"],
     )
 
 
@@ -119,21 +122,21 @@ async def owned(scope: Scope, flow_id: UUID) -> list[UUID]:
 
 
 _FIND: LiteralString = (
-    "SELECT *, false AS busy FROM document_stores"
-    " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL"
+    "SELECT *, false AS busy, EXISTS (SELECT 1 FROM documents d WHERE d.store_id = %(id)s AND d.principals IS NOT NULL)"
+    " AS guarded FROM document_stores WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL"
 )
 
 
 async def get(scope: Scope, store_id: UUID) -> StoreRow | None:
     """A document store without its loaders: what ingestion and search need, in one query."""
     row = await scope.one(_FIND, id=store_id)
-    return _store(row) if row else None
+    return _store(scope, row) if row else None
 
 
 async def lock(scope: Scope, store_id: UUID) -> StoreRow | None:
     """As `get`, and nobody else changes its configuration, deletes it or writes chunks until the transaction ends."""
     row = await scope.one(_FIND + " FOR NO KEY UPDATE", id=store_id)
-    return _store(row) if row else None
+    return _store(scope, row) if row else None
 
 
 async def hold(scope: Scope, store_id: UUID) -> StoreRow | None:
@@ -142,7 +145,7 @@ async def hold(scope: Scope, store_id: UUID) -> StoreRow | None:
     Many may hold it at once. A transaction that wants to change its row takes `lock` in place of this, never after it.
     """
     row = await scope.one(_FIND + " FOR SHARE", id=store_id)
-    return _store(row) if row else None
+    return _store(scope, row) if row else None
 
 
 async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> tuple[list[StoreRow], int]:
@@ -166,7 +169,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
     total = rows[0]["total"] if rows else 0
     if not rows and offset:  # a page beyond the end
         total = await _count(scope)
-    return [_store(row, loaders[row["id"]]) for row in rows], total
+    return [_store(scope, row, loaders[row["id"]]) for row in rows], total
 
 
 async def _count(scope: Scope) -> int:
@@ -195,7 +198,7 @@ async def loaders_of(
         only=named,
     )
     files = await scope.all(
-        "SELECT id, loader_id, name, mime, size, state, error, created_at FROM documents"
+        "SELECT id, loader_id, name, mime, size, state, error, created_at, principals FROM documents"
         " WHERE workspace_id = %(workspace)s AND store_id = ANY(%(stores)s)"
         " AND (%(only)s::uuid[] IS NULL OR loader_id = ANY(%(only)s))"
         " AND NOT (state = 'leaving' AND job_id IS NULL) ORDER BY created_at, id",
@@ -213,11 +216,12 @@ async def loaders_of(
                 status=FILE_STATUS[file["state"]],
                 error=file["error"],
                 created_at=file["created_at"],
+                principals=file["principals"],
             )
         )
     found: defaultdict[UUID, list[LoaderRow]] = defaultdict(list)
     for row in rows:
-        found[row["store_id"]].append(_loader(row, of_loader[row["id"]]))
+        found[row["store_id"]].append(_loader(scope, row, of_loader[row["id"]]))
     return found
 
 
@@ -234,7 +238,9 @@ async def by_name(scope: Scope, name: str) -> UUID | None:
 async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bool:
     """Change the name, the description or the configurations that `changes` names; None clears all but the name. False
     when there is no such document store."""
-    configs: dict[str, Any] = {key: _json(changes.get(key)) for key in ("embedding", "vector_store", "record_manager")}
+    configs: dict[str, Any] = {
+        key: _json(scope, changes.get(key)) for key in ("embedding", "vector_store", "record_manager")
+    }
     touched = await scope.run(
         "UPDATE document_stores SET name = coalesce(%(name)s, name),"
         " description = CASE WHEN 'description' = ANY(%(keys)s::text[]) THEN %(description)s ELSE description END,"
@@ -243,12 +249,13 @@ async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bo
         " vector_store_config = CASE WHEN 'vector_store' = ANY(%(keys)s::text[]) THEN %(vector_store)s"
         " ELSE vector_store_config END,"
         " record_manager_config = CASE WHEN 'record_manager' = ANY(%(keys)s::text[]) THEN %(record_manager)s"
-        " ELSE record_manager_config END, updated_at = now()"
+        " ELSE record_manager_config END, restricted = coalesce(%(restricted)s, restricted), updated_at = now()"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL",
         id=store_id,
         keys=list(changes),
         name=changes.get("name"),
         description=changes.get("description"),
+        restricted=changes.get("restricted"),
         **configs,
     )
     return touched == 1
@@ -346,7 +353,7 @@ async def deleted(scope: Scope, store_id: UUID) -> StoreRow | None:
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
         id=store_id,
     )
-    return _store(row) if row else None
+    return _store(scope, row) if row else None
 
 
 async def insert_loader(
@@ -370,11 +377,11 @@ async def insert_loader(
         store=store_id,
         component=component.name,
         name=name,
-        config=Jsonb(dict(component.config), encode),
+        config=Jsonb(scope.sealed(component.config), encode),
         credential=component.config.get("credential"),
         kept=kept,
         splitter=splitter.name if splitter else None,
-        splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
+        splitter_config=Jsonb(scope.sealed(splitter.config)) if splitter else None,
     )
 
 
@@ -390,10 +397,10 @@ async def update_loader(
         id=loader_id,
         component=component.name,
         name=name,
-        config=Jsonb(dict(component.config), encode),
+        config=Jsonb(scope.sealed(component.config), encode),
         credential=component.config.get("credential"),
         splitter=splitter.name if splitter else None,
-        splitter_config=Jsonb(dict(splitter.config)) if splitter else None,
+        splitter_config=Jsonb(scope.sealed(splitter.config)) if splitter else None,
     )
     return touched == 1
 

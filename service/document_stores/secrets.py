@@ -6,28 +6,14 @@ A form gets `BLANK` in place of each secret and may send it back: it then means 
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from service.credentials.types import BLANK
 from service.document_stores.types import Component, StoreRow
 from service.errors import Unprocessable
-
-REFERENCES = frozenset({"credential", "FLOWISE_CREDENTIAL_ID"})
-"""Fields that name a credential by its id; the id is no secret."""
-
-SECRET = re.compile(
-    r"(api|access|private|secret|encryption|signing)_?-?key|secret|passw|passphrase|token$|authorization|credential"
-    r"|headers?$|cookie|baseoptions|connection_?string",
-    re.IGNORECASE,
-)
-"""Names of fields that may hold a secret."""
+from service.secret_names import OPEN, REFERENCES, is_secret
 
 DESTINATION = re.compile(r"url|uri|host|endpoint|server|base_?path|repo_?link|instance|address|port$", re.IGNORECASE)
 """Names of fields that say where a component sends its secrets."""
-
-OPEN = frozenset({"metadata", "omitMetadataKeys"})
-"""Fields that hold the caller's own data under whatever names."""
-
 
 FIELDS = {
     "embedding": "embeddingConfig",
@@ -35,21 +21,6 @@ FIELDS = {
     "record_manager": "recordManagerConfig",
 }
 """Configurations of a document store, as callers name them."""
-
-
-def is_secret(key: str, value: object) -> bool:
-    """Whether a field of a configuration may hold a secret."""
-    return key not in OPEN and key not in REFERENCES and (SECRET.search(key) is not None or names_a_password(value))
-
-
-def names_a_password(value: object) -> bool:
-    """Whether it is a URL with a password in it."""
-    if not isinstance(value, str) or "@" not in value:
-        return False
-    try:
-        return urlsplit(value).password is not None
-    except ValueError:
-        return False
 
 
 def masked(config: Mapping[str, Any]) -> dict[str, Any]:

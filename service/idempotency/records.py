@@ -2,10 +2,23 @@
 
 from uuid import UUID
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from service.idempotency.types import LEASE_SECONDS, Answer, Asked, Entry
 from stores.records.database import Connection
+
+NOBODY = UUID(int=0)
+"""In the place of a workspace for answers of public routes."""
+
+
+def _sealed(connection: Connection, asked: Asked, answer: Answer) -> bytes | None:
+    """Answers repeat what was sent, configurations among it."""
+    return None if answer.body is None else connection.sealer.seal_bytes(answer.body, asked.workspace or NOBODY)
+
+
+def _opened(connection: Connection, row: DictRow) -> bytes | None:
+    return None if row["body"] is None else connection.sealer.open_bytes(row["body"], row["workspace_id"] or NOBODY)
 
 
 async def claim(connection: Connection, asked: Asked, holder: UUID, hours: float) -> bool:
@@ -37,7 +50,7 @@ async def claim(connection: Connection, asked: Asked, holder: UUID, hours: float
 async def find(connection: Connection, owner: str, key: str) -> Entry | None:
     """What stands under a key."""
     cursor = await connection.execute(
-        "SELECT fingerprint, request, status, headers, body FROM idempotency_keys"
+        "SELECT workspace_id, fingerprint, request, status, headers, body FROM idempotency_keys"
         " WHERE owner = %(owner)s AND key = %(key)s",
         {"owner": owner, "key": key},
     )
@@ -47,7 +60,7 @@ async def find(connection: Connection, owner: str, key: str) -> Entry | None:
     answer = None
     if row["status"] is not None:
         headers = tuple((name, value) for name, value in row["headers"])
-        answer = Answer(row["status"], headers, row["body"])
+        answer = Answer(row["status"], headers, _opened(connection, row))
     return Entry(row["fingerprint"], row["request"], answer)
 
 
@@ -72,7 +85,7 @@ async def keep(connection: Connection, asked: Asked, holder: UUID, answer: Answe
             "holder": holder,
             "status": answer.status,
             "headers": Jsonb([list(pair) for pair in answer.headers]),
-            "body": answer.body,
+            "body": _sealed(connection, asked, answer),
         },
     )
     return cursor.rowcount == 1

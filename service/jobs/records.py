@@ -14,7 +14,7 @@ CHANNEL = "ragstone_jobs"
 """Signals about jobs: the id of a job that has ended, or an id and `+` of one that got further or changed its state."""
 
 
-def _job(row: DictRow) -> Job:
+def _job(connection: Connection, row: DictRow) -> Job:
     return Job(
         id=JobId(row["id"]),
         workspace=row["workspace_id"],
@@ -26,7 +26,7 @@ def _job(row: DictRow) -> Job:
         total=row["total"],
         result=row["result"],
         error=row["error"],
-        payload=row["payload"],
+        payload=connection.sealer.open(row["payload"], row["workspace_id"]),
         attempts=row["attempts"],
         idle_starts=row["idle_starts"],
         created_at=row["created_at"],
@@ -48,7 +48,7 @@ async def insert(scope: Scope, job_id: UUID, kind: str, store_id: UUID | None) -
         store=store_id,
     )
     assert row is not None
-    return _job(row)
+    return _job(scope.connection, row)
 
 
 async def set_payload(scope: Scope, job_id: UUID, payload: Mapping[str, Any]) -> Job:
@@ -56,16 +56,16 @@ async def set_payload(scope: Scope, job_id: UUID, payload: Mapping[str, Any]) ->
     row = await scope.one(
         "UPDATE jobs SET payload = %(payload)s WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *",
         id=job_id,
-        payload=Jsonb(dict(payload)),
+        payload=Jsonb(scope.sealed(payload)),
     )
     assert row is not None
-    return _job(row)
+    return _job(scope.connection, row)
 
 
 async def get(scope: Scope, job_id: UUID) -> Job | None:
     """A job of the workspace."""
     row = await scope.one("SELECT * FROM jobs WHERE workspace_id = %(workspace)s AND id = %(id)s", id=job_id)
-    return _job(row) if row else None
+    return _job(scope.connection, row) if row else None
 
 
 async def everything(
@@ -88,7 +88,7 @@ async def everything(
         state=state,
     )
     assert count is not None
-    return [_job(row) for row in rows], count["total"]
+    return [_job(scope.connection, row) for row in rows], count["total"]
 
 
 async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
@@ -98,7 +98,7 @@ async def open_jobs(scope: Scope, store_id: UUID) -> list[Job]:
         " AND state IN ('queued', 'running', 'paused') ORDER BY created_at",
         store=store_id,
     )
-    return [_job(row) for row in rows]
+    return [_job(scope.connection, row) for row in rows]
 
 
 async def waiting(scope: Scope, store_id: UUID, kind: str) -> bool:
@@ -132,14 +132,14 @@ async def start(connection: Connection, job_id: UUID) -> Job | None:
         {"id": job_id, "channel": CHANNEL},
     )
     row = await cursor.fetchone()
-    return _job(row) if row else None
+    return _job(connection, row) if row else None
 
 
 async def find(connection: Connection, job_id: UUID) -> Job | None:
     """A job of whatever workspace, for the worker that was given its id."""
     cursor = await connection.execute("SELECT * FROM jobs WHERE id = %(id)s", {"id": job_id})
     row = await cursor.fetchone()
-    return _job(row) if row else None
+    return _job(connection, row) if row else None
 
 
 async def renew(connection: Connection, job_id: UUID, attempt: int) -> bool:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from service.secret_names import REFERENCES, is_confidential
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -40,7 +42,7 @@ def described(identifier: str, name: str, label: str, category: str, parameters:
         "paramValues": [
             {"label": item.label, "name": item.name, "type": item.type, "value": _short(item.value)}
             for item in parameters[:MOST_PARAMETERS]
-            if item.type not in HIDDEN_TYPES and not _is_secret(item.name) and item.value not in (None, "")
+            if item.type not in HIDDEN_TYPES and not _is_hidden(item) and item.value not in (None, "")
         ],
     }
 
@@ -49,13 +51,11 @@ MOST_PARAMETERS = 40
 LONGEST_VALUE = 300
 
 HIDDEN_TYPES = frozenset({"password", "file", "folder", "credential"})
-SECRETS = ("apikey", "password", "secret", "token", "authorization", "headers", "baseoptions", "credential")
 FILES = ("txtfile", "pdffile", "docxfile", "csvfile", "jsonfile", "jsonlinesfile", "yamlfile", "fileobject", "file")
 
 
-def _is_secret(name: str) -> bool:
-    lowered = name.lower()
-    return lowered in FILES or any(word in lowered for word in SECRETS)
+def _is_hidden(item: Parameter) -> bool:
+    return item.name.lower() in FILES or item.name in REFERENCES or is_confidential(item.name, item.value)
 
 
 def _short(value: Any) -> Any:

@@ -12,7 +12,15 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-Connection = AsyncConnection[DictRow]
+from stores.records.sealing import Keyless, Sealer
+
+
+class Connection(AsyncConnection[DictRow]):
+    """A connection to Postgres that knows who seals what is written over it."""
+
+    sealer: Sealer = Keyless()
+
+
 Pool = AsyncConnectionPool[Connection]
 Params = Sequence[Any] | Mapping[str, Any]
 Statement = LiteralString | Composed
@@ -44,6 +52,14 @@ class Scope:
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return cursor.rowcount
 
+    def sealed(self, value: Any) -> Any:
+        """A JSON value as it may lie in the database: its secrets are sealed."""
+        return self.connection.sealer.seal(value, self.workspace)
+
+    def opened(self, value: Any) -> Any:
+        """A JSON value that was `sealed`, or never was, in the clear."""
+        return self.connection.sealer.open(value, self.workspace)
+
     async def many(self, sql: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per row, pipelined."""
         async with self.connection.cursor() as cursor:
@@ -59,11 +75,6 @@ async def _check(connection: Connection) -> None:
     poller.register(connection.fileno(), select.POLLIN)
     if poller.poll(0):
         await AsyncConnectionPool.check_connection(connection)
-
-
-async def _autocommit(connection: Connection) -> None:
-    """Not among the pool's `kwargs`: the queue's listener opens a connection with these and a mode of its own."""
-    await connection.set_autocommit(True)
 
 
 class _Lent(AbstractAsyncContextManager[Connection]):
@@ -84,16 +95,15 @@ class _Lent(AbstractAsyncContextManager[Connection]):
 class _Reading(AbstractAsyncContextManager[Scope]):
     """A lent connection, bound to a workspace."""
 
-    def __init__(self, pool: Pool, workspace: UUID) -> None:
-        self._pool = pool
+    def __init__(self, lent: _Lent, workspace: UUID) -> None:
+        self._lent = lent
         self._workspace = workspace
 
     async def __aenter__(self) -> Scope:
-        self._connection = await self._pool.getconn()
-        return Scope(self._connection, self._workspace)
+        return Scope(await self._lent.__aenter__(), self._workspace)
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._pool.putconn(self._connection)
+        await self._lent.__aexit__(*exc)
 
 
 class Database:
@@ -102,9 +112,11 @@ class Database:
     Connections that the server closed meanwhile (a restart, a failover) are replaced when they are asked for.
     """
 
-    def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0) -> None:
-        """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one."""
+    def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0, sealer: Sealer | None = None) -> None:
+        """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one; `sealer`
+        seals configurations: without one they can be neither written nor read in the clear."""
         self.url = url
+        self._sealer = sealer or Keyless()
         self.pool: Pool = AsyncConnectionPool(
             url,
             min_size=1,
@@ -112,9 +124,16 @@ class Database:
             timeout=timeout,
             open=False,
             check=_check,
-            configure=_autocommit,
+            configure=self._prepare,
+            connection_class=Connection,
             kwargs={"row_factory": dict_row, "application_name": "ragstone"},
         )
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Autocommit is not among the pool's `kwargs`: the queue's listener opens a connection with these and a mode of
+        its own."""
+        connection.sealer = self._sealer
+        await connection.set_autocommit(True)
 
     async def __aenter__(self) -> "Database":
         await self.pool.open(wait=True)
@@ -141,7 +160,7 @@ class Database:
 
     def read(self, workspace: UUID) -> AbstractAsyncContextManager[Scope]:
         """A connection bound to a workspace, without a transaction around the statements (one round trip fewer)."""
-        return _Reading(self.pool, workspace)
+        return _Reading(_Lent(self.pool), workspace)
 
     async def alive(self, *, patience: float = 2.0) -> bool:
         """Whether the server answers within `patience` seconds."""

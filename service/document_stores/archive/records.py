@@ -42,7 +42,7 @@ async def loaders(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
         )
         while rows := await cursor.fetchmany(AT_ONCE):
             for row in rows:
-                yield row
+                yield {**row, **{part: scope.opened(row[part]) for part in ("loader_config", "splitter_config")}}
 
 
 async def documents(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
@@ -58,7 +58,7 @@ async def documents(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
         )
         while rows := await cursor.fetchmany(AT_ONCE):
             for row in rows:
-                yield row
+                yield {**row, "recipe": scope.opened(row["recipe"])}
 
 
 async def chunks(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
@@ -91,7 +91,7 @@ async def describe(scope: Scope, store_id: UUID, values: Mapping[str, Any]) -> b
         name=values["name"],
         description=values["description"],
         **{
-            part: Jsonb(values[part], encode) if values[part] is not None else None
+            part: Jsonb(scope.sealed(values[part]), encode) if values[part] is not None else None
             for part in ("embedding", "vector_store", "record_manager")
         },
     )
@@ -122,9 +122,9 @@ async def insert_loaders(scope: Scope, store_id: UUID, rows: Sequence[NewLoader]
                 "store": store_id,
                 "component": row.component.name,
                 "label": row.label,
-                "config": Jsonb(dict(row.component.config), encode),
+                "config": Jsonb(scope.sealed(row.component.config), encode),
                 "splitter": row.splitter.name if row.splitter else None,
-                "splitter_config": Jsonb(dict(row.splitter.config), encode) if row.splitter else None,
+                "splitter_config": Jsonb(scope.sealed(row.splitter.config), encode) if row.splitter else None,
                 "kept": row.kept,
             }
             for row in rows
@@ -151,7 +151,7 @@ async def insert_documents(scope: Scope, store_id: UUID, job_id: UUID, rows: Seq
                 "mime": row.mime,
                 "size": row.size,
                 "sha256": row.sha256,
-                "recipe": Jsonb(dict(row.recipe), encode),
+                "recipe": Jsonb(scope.sealed(row.recipe), encode),
                 "state": row.state,
                 "digest": row.digest,
                 "error_code": row.error_code,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.document_stores.secrets import OPEN, REFERENCES, is_secret
 from service.document_stores.types import Component
+from service.secret_names import OPEN, REFERENCES, is_secret
 
 
 def bare(component: Component) -> tuple[Component, bool]:

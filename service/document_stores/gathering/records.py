@@ -21,7 +21,7 @@ _HELD = (
 )
 
 
-def _held(row: DictRow) -> Held:
+def _held(scope: Scope, row: DictRow) -> Held:
     return Held(
         id=row["id"],
         loader_id=row["loader_id"],
@@ -29,7 +29,7 @@ def _held(row: DictRow) -> Held:
         state=DocumentState(row["state"]),
         sha256=row["sha256"],
         blob=row["blob"],
-        origin=Origin.from_json(row["origin"]) if row["origin"] is not None else None,
+        origin=Origin.from_json(scope.opened(row["origin"])) if row["origin"] is not None else None,
         same_recipe=row["same_recipe"],
         cited=row["cited"],
         lost=row["lost"],
@@ -46,8 +46,8 @@ async def component(scope: Scope, store_id: UUID, loader_id: UUID) -> tuple[Comp
     )
     if row is None:
         return None
-    splitter = Component(row["splitter_id"], row["splitter_config"] or {}) if row["splitter_id"] else None
-    return Component(row["loader_id"], row["loader_config"]), splitter
+    splitter = Component(row["splitter_id"], scope.opened(row["splitter_config"] or {})) if row["splitter_id"] else None
+    return Component(row["loader_id"], scope.opened(row["loader_config"])), splitter
 
 
 async def has_loader(scope: Scope, loader_id: UUID) -> bool:
@@ -64,17 +64,20 @@ async def held_by(scope: Scope, target: Target) -> dict[str, Held]:
         _HELD + " AND loader_id = %(loader)s",
         store=target.store_id,
         loader=target.loader_id,
-        recipe=Jsonb(dict(target.recipe)),
+        recipe=Jsonb(scope.sealed(target.recipe)),
     )
-    return {row["source"]: _held(row) for row in rows}
+    return {row["source"]: _held(scope, row) for row in rows}
 
 
 async def held_under(scope: Scope, target: Target, source: str) -> Held | None:
     """The document of a source, whichever loader has it."""
     row = await scope.one(
-        _HELD + " AND source = %(source)s", store=target.store_id, source=source, recipe=Jsonb(dict(target.recipe))
+        _HELD + " AND source = %(source)s",
+        store=target.store_id,
+        source=source,
+        recipe=Jsonb(scope.sealed(target.recipe)),
     )
-    return _held(row) if row else None
+    return _held(scope, row) if row else None
 
 
 async def reclaim(
@@ -90,9 +93,9 @@ async def reclaim(
         blob=document.blob,
         loader=target.loader_id,
         job=target.job_id,
-        recipe=Jsonb(dict(recipe)),
+        recipe=Jsonb(scope.sealed(recipe)),
         namespace=target.namespace,
-        origin=Jsonb(origin.as_json()) if origin else None,
+        origin=Jsonb(scope.sealed(origin.as_json())) if origin else None,
         remake=target.remake,
     )
     return touched == 1
@@ -105,7 +108,7 @@ async def set_origin(scope: Scope, document_id: UUID, blob: str, origin: Origin)
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND blob = %(blob)s",
         id=document_id,
         blob=blob,
-        origin=Jsonb(origin.as_json()),
+        origin=Jsonb(scope.sealed(origin.as_json())),
     )
 
 

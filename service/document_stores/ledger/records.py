@@ -12,7 +12,7 @@ from stores.records.database import Scope
 from stores.vector.points import encode
 
 
-def _document(row: DictRow) -> DocumentRow:
+def _document(scope: Scope, row: DictRow) -> DocumentRow:
     return DocumentRow(
         id=row["id"],
         store_id=row["store_id"],
@@ -24,7 +24,7 @@ def _document(row: DictRow) -> DocumentRow:
         size=row["size"],
         sha256=row["sha256"],
         blob=row["blob"],
-        recipe=row["recipe"],
+        recipe=scope.opened(row["recipe"]),
         state=DocumentState(row["state"]),
         digest=row["digest"],
         error_code=row["error_code"],
@@ -32,6 +32,7 @@ def _document(row: DictRow) -> DocumentRow:
         chunks=row["chunks"],
         characters=row["characters"],
         superseded=row["superseded"],
+        principals=row["principals"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -41,7 +42,8 @@ async def claim(scope: Scope, row: Mapping[str, Any], *, remake: bool = False) -
     """Put an upload into the ledger under its source: a new document, or the newest content of a known one.
 
     The document then belongs to the job in `row`. `remake` has edited chunks made again though the content is the same.
-    A row without `namespace` is in the one without a name. Returns its id, and the blob that this upload replaced.
+    A row without `namespace` is in the one without a name. A new document may be found by whom its loader says, a known
+    one by whom it says. Returns its id, and the blob that this upload replaced.
     """
     before = await scope.one(
         "SELECT id, blob FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store_id)s"
@@ -49,11 +51,12 @@ async def claim(scope: Scope, row: Mapping[str, Any], *, remake: bool = False) -
         store_id=row["store_id"],
         source=row["source"],
     )
-    params = {"namespace": "", **row, "recipe": Jsonb(row["recipe"], encode), "remake": remake}
+    params = {"namespace": "", **row, "recipe": Jsonb(scope.sealed(row["recipe"]), encode), "remake": remake}
     after = await scope.one(
         "INSERT INTO documents (id, workspace_id, store_id, loader_id, job_id, source, name, mime, size, sha256, blob,"
-        " recipe, namespace) VALUES (%(id)s, %(workspace)s, %(store_id)s, %(loader_id)s, %(job_id)s, %(source)s,"
-        " %(name)s, %(mime)s, %(size)s, %(sha256)s, %(blob)s, %(recipe)s, %(namespace)s)"
+        " recipe, namespace, principals) VALUES (%(id)s, %(workspace)s, %(store_id)s, %(loader_id)s, %(job_id)s,"
+        " %(source)s, %(name)s, %(mime)s, %(size)s, %(sha256)s, %(blob)s, %(recipe)s, %(namespace)s,"
+        " (SELECT principals FROM loaders WHERE id = %(loader_id)s))"
         " ON CONFLICT (store_id, source) DO UPDATE SET loader_id = excluded.loader_id, job_id = excluded.job_id,"
         " name = excluded.name, mime = excluded.mime, size = excluded.size, sha256 = excluded.sha256,"
         " blob = excluded.blob, recipe = excluded.recipe, namespace = excluded.namespace, state = 'pending',"
@@ -73,7 +76,7 @@ async def by_source(scope: Scope, store_id: UUID, sources: Sequence[str]) -> dic
         store=store_id,
         sources=list(sources),
     )
-    return {row["source"]: _document(row) for row in rows}
+    return {row["source"]: _document(scope, row) for row in rows}
 
 
 async def of_job(scope: Scope, job_id: UUID) -> list[DocumentRow]:
@@ -83,7 +86,7 @@ async def of_job(scope: Scope, job_id: UUID) -> list[DocumentRow]:
         " ORDER BY created_at, id",
         job=job_id,
     )
-    return [_document(row) for row in rows]
+    return [_document(scope, row) for row in rows]
 
 
 async def of_store(
@@ -99,7 +102,7 @@ async def of_store(
         offset=offset,
         limit=limit,
     )
-    return [_document(row) for row in rows]
+    return [_document(scope, row) for row in rows]
 
 
 async def lock(scope: Scope, document_ids: Sequence[UUID], job_id: UUID) -> set[UUID]:
@@ -249,7 +252,7 @@ async def claim_all(
         " digest = CASE WHEN edited THEN NULL ELSE digest END"
         " WHERE workspace_id = %(workspace)s AND loader_id = %(loader)s",
         loader=loader_id,
-        recipe=Jsonb(dict(recipe), encode),
+        recipe=Jsonb(scope.sealed(recipe), encode),
         job=job_id,
         namespace=namespace,
     )
@@ -273,7 +276,7 @@ async def claim_named(
         loader=loader_id,
         names=list(names),
         but=list(but),
-        recipe=Jsonb(dict(recipe)),
+        recipe=Jsonb(scope.sealed(recipe)),
         job=job_id,
     )
     return [row["source"] for row in rows]

@@ -29,11 +29,12 @@ async def saved(client: httpx.AsyncClient, store: str, loader: str, config: dict
 
 
 async def kept(resources: Resources, loader: str) -> dict[str, Any]:
-    """A loader's configuration as it lies in the database."""
+    """A loader's configuration as the database keeps it, opened."""
     async with resources.database.connection() as connection:
-        row = await (await connection.execute("SELECT loader_config FROM loaders WHERE id = %s", (loader,))).fetchone()
-    assert row is not None
-    found: dict[str, Any] = row["loader_config"]
+        row = await (await connection.execute("SELECT * FROM loaders WHERE id = %s", (loader,))).fetchone()
+        assert row is not None
+        assert "sk-canary" not in str(row)
+        found: dict[str, Any] = connection.sealer.open(row["loader_config"], row["workspace_id"])
     return found
 
 
