@@ -68,6 +68,20 @@ async def of_chat(scope: Scope, flow_id: UUID, chat: str, limit: int) -> list[At
     return [_attachment(row) for row in rows]
 
 
+async def named(scope: Scope, flow_id: UUID, chat: str, name: str, callers: Sequence[str]) -> Attachment | None:
+    """The newest file of this name that one of these callers brought to a conversation."""
+    row = await scope.one(
+        "SELECT * FROM attachments WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s"
+        " AND chat_id = %(chat)s AND name = %(name)s AND caller = ANY(%(callers)s) AND expires_at > now()"
+        " ORDER BY created_at DESC, id LIMIT 1",
+        flow=flow_id,
+        chat=chat,
+        name=name,
+        callers=list(callers),
+    )
+    return _attachment(row) if row else None
+
+
 async def some_of_flow(scope: Scope, flow_id: UUID, limit: int) -> list[Attachment]:
     """Some attachments of a chatflow."""
     rows = await scope.all(

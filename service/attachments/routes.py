@@ -1,15 +1,17 @@
 """Attachments over HTTP (contract 6.6)."""
 
 from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
+from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
 from service.attachments import service, wire
 from service.attachments.types import Upload
 from service.attachments.wire import AttachmentBody
 from service.chatflows.routes import flow_id
-from service.errors import BadRequest, MissingPart
+from service.errors import BadRequest
 from service.http.access import PUBLIC, CurrentCaller
 from service.http.forms import upload_form
 from service.http.routing import Routes
@@ -34,6 +36,12 @@ FILES = {
         },
     }
 }
+
+SHOWN = ("image/", "audio/", "video/", "application/pdf", "text/plain")
+"""Types that a browser may show."""
+
+ACTIVE = frozenset({"image/svg+xml"})
+"""Of these, such as can hold scripts (Annex 2 no. 25)."""
 
 Flow = Annotated[
     str,
@@ -78,15 +86,59 @@ async def create_attachments(
     return [wire.body(item) for item in found]
 
 
-@routes.post(
+routes.refuse(
+    "POST",
     "/attachments/{chatflowId}",
     PUBLIC,
-    errors=(412,),
-    summary="Bring files to a conversation: without a chat id",
+    "create_attachments_without_chat",
+    "chatId",
+    summary="Bring files to a conversation",
     response_model=list[AttachmentBody],
 )
-async def create_attachments_without_chat(
-    chatflow: Flow,
-) -> list[AttachmentBody]:
-    """Always refused."""
-    raise MissingPart("chatId not provided!")
+
+
+@routes.get(
+    "/get-upload-file",
+    PUBLIC,
+    errors=(400, 401, 403, 404),
+    summary="Get a file of a conversation",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The file",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def get_upload_file(
+    request: Request,
+    resources: CurrentResources,
+    caller: CurrentCaller,
+    chatflow: Annotated[str | None, Query(alias="chatflowId", description="Id of the chatflow")] = None,
+    chat: Annotated[str | None, Query(alias="chatId", description="Id of the conversation")] = None,
+    name: Annotated[str | None, Query(alias="fileName", description="Name of the file")] = None,
+    download: Annotated[str | None, Query(description="With any text: to be saved, not shown")] = None,
+) -> StreamingResponse:
+    """The bytes of a file that this caller brought to a conversation; pictures, sound and PDF to be shown, everything
+    else to be saved. Whoever brought it with a key needs that key to read it."""
+    for parameter, value in (("chatflowId", chatflow), ("chatId", chat), ("fileName", name)):
+        if not value:
+            raise BadRequest(f"{parameter}: is missing")
+    assert chatflow is not None
+    assert chat is not None
+    assert name is not None
+    origin = request.headers.get("origin")
+    found, pieces = await service.show(resources, flow_id(chatflow), chat, name, token=caller.token, origin=origin)
+    shown = not download and found.mime.startswith(SHOWN) and found.mime not in ACTIVE
+    disposition = "inline" if shown else "attachment"
+    return StreamingResponse(
+        pieces,
+        media_type=found.mime,
+        headers={
+            "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(found.name, safe='')}",
+            "Content-Length": str(found.size),
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, max-age=3600",
+        },
+    )

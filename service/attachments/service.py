@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
@@ -19,12 +20,18 @@ from service.chatflows.service import OriginRefused
 from service.errors import BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
 from service.resources import Resources
-from stores.blobs.base import Blob, BlobTooLarge
+from stores.blobs.base import Blob, BlobTooLarge, UnknownBlob
 from stores.blobs.pending import pending
 from stores.records.database import Scope
 
 LONGEST_NAME = 255
 LONGEST_CHAT = 512
+
+VISITOR = "public"
+"""The caller of those who come without a key (`Entrance.caller`)."""
+
+PIECE = 256 * 1024
+"""Bytes of a file that are sent at a time."""
 
 AT_ONCE = 500
 """Rows that housekeeping removes in one go."""
@@ -164,6 +171,46 @@ async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: st
     """The files that a conversation brought along, newest first."""
     async with resources.database.read(workspace) as scope:
         return await records.of_chat(scope, flow_id, chat, limit)
+
+
+async def show(
+    resources: Resources, flow_id: UUID, chat: str, name: str, *, token: str | None, origin: str | None
+) -> tuple[Attachment, AsyncIterator[bytes]]:
+    """A file of a conversation and its bytes, for whoever brought it; what visitors brought, who know of no key, for
+    those who know the conversation's id.
+
+    Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`.
+    """
+    entrance = await chatflows.enter(resources, flow_id, token, "", lambda _known: "")
+    resources.flows.release(entrance.known)
+    if origin and not entrance.known.allows(origin):
+        raise OriginRefused(str(entrance.known.config.get("allowedOriginsError") or ""))
+    async with resources.database.read(entrance.known.flow.workspace) as scope:
+        found = await records.named(scope, flow_id, chat, name, sorted({entrance.caller, VISITOR}))
+    if found is None:
+        raise NotFound(f"File '{name[:LONGEST_NAME]}' not found")
+    pieces = _pieces(resources, found.blob)
+    try:
+        first = await anext(pieces)
+    except UnknownBlob:
+        raise NotFound(f"File '{name[:LONGEST_NAME]}' not found") from None
+    except StopAsyncIteration:
+        first = b""
+    return found, _after(first, pieces)
+
+
+async def _pieces(resources: Resources, blob: str) -> AsyncGenerator[bytes, None]:
+    async with resources.blobs.path(blob) as path:
+        with await asyncio.to_thread(path.open, "rb") as file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 async def leave(scope: Scope, resources: Resources, flow_id: UUID) -> None:

@@ -17,6 +17,7 @@ PUBLIC_ROUTES = frozenset(
         "POST /api/v1/feedback/{id}",
         "PUT /api/v1/feedback/{id}",  # the id of the feedback opens it
         "POST /api/v1/leads",  # writes only; pages of origins that the flow allows
+        "GET /api/v1/get-upload-file",  # what visitors brought, for those who know the conversation's id
         "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",

@@ -20,6 +20,7 @@ from service.settings import load
 GOLDEN = """
 GET /api/v1/chatflows-streaming
 GET /api/v1/chatflows-streaming/{id}
+GET /api/v1/get-upload-file
 GET /api/v1/node-icon/{name}
 GET /api/v1/ping
 GET /api/v1/public-chatbotConfig

@@ -201,3 +201,55 @@ async def test_they_go_when_their_time_is_over(
     await bring(anonymous, flow, NOTE)
     assert await service.forget_expired(resources) == 1
     assert len(await blobs(resources)) == 1
+
+
+async def fetch(client: httpx.AsyncClient, flow: str, name: str, chat: str = "c1", **more: Any) -> httpx.Response:
+    """A file of a conversation."""
+    query = {"chatflowId": flow, "chatId": chat, "fileName": name, **more}
+    return await client.get(f"{API}/get-upload-file", params=query)
+
+
+async def test_a_file_is_given_back_to_who_brought_it(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    flow = await taking(flows, TYPES + ",text/html")
+    page = ("page.html", "<script>alert(1)</script>Hello there, this is a page of a visitor.")
+    assert (await bring(anonymous, flow, NOTE, page)).status_code == 200
+    found = await fetch(anonymous, flow, "note.txt")
+    assert (found.status_code, found.text) == (200, NOTE[1])
+    assert found.headers["content-type"].startswith("text/plain")
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["content-disposition"].startswith("inline")
+    saved = await fetch(anonymous, flow, "note.txt", download="true")
+    assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''note.txt"
+    active = await fetch(anonymous, flow, "page.html")
+    assert active.headers["content-disposition"].startswith("attachment")
+    assert "sandbox" in active.headers["content-security-policy"]
+
+
+async def test_nobody_else_gets_it(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    flow = await taking(flows)
+    assert (await bring(flows.client, flow, NOTE)).status_code == 200
+    assert (await fetch(flows.client, flow, "note.txt")).status_code == 200
+    assert (await fetch(anonymous, flow, "note.txt")).status_code == 404  # brought with a key, read with that key
+    assert (await bring(anonymous, flow, ("own.txt", "A note."))).status_code == 200
+    for query in ({"chat": "c2"}, {"name": "other.txt"}, {"name": "../own.txt"}, {"flow": str(uuid4())}):
+        asked = {"flow": flow, "name": "own.txt", "chat": "c1", **query}
+        assert (await fetch(anonymous, asked["flow"], asked["name"], asked["chat"])).status_code == 404, query
+
+
+async def test_a_file_without_its_three_names_is_not_looked_for(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    flow = await taking(flows)
+    for missing in ("chatflowId", "chatId", "fileName"):
+        query = {"chatflowId": flow, "chatId": "c1", "fileName": "note.txt"}
+        del query[missing]
+        refused = await anonymous.get(f"{API}/get-upload-file", params=query)
+        assert refused.status_code == 400
+        assert refused.json()["error"].startswith(missing)
+    assert (await fetch(anonymous, "not-an-id", "note.txt")).status_code == 400
+
+
+async def test_files_of_deleted_conversations_are_gone_at_once(flows: Flows, anonymous: httpx.AsyncClient) -> None:
+    flow = await taking(flows)
+    assert (await bring(anonymous, flow, NOTE)).status_code == 200
+    async with flows.talk.resources.database.write(flows.talk.workspace) as scope:
+        await service.expire(scope, UUID(flow), ["c1"])
+    assert (await fetch(anonymous, flow, "note.txt")).status_code == 404
