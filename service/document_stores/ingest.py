@@ -26,7 +26,7 @@ from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.recipe import Recipe, plan
 from service.document_stores.shelf import Addition, Indexed, Revision, Shelf, changing
-from service.document_stores.space import Space
+from service.document_stores.space import Space, fingerprint_of
 from service.errors import TooLarge
 from service.worker.work import Work
 from stores.blobs.base import UnknownBlob
@@ -69,6 +69,8 @@ class Outcome:
     documents: int = 0
     embedded: int = 0
     """Texts that the embedder was given; fewer than chunks where the same text was indexed already."""
+    replaced: int = 0
+    """Chunks whose callers brought vectors of another space than the document store has by now: they were embedded."""
 
     def as_json(self) -> dict[str, Any]:
         """The contract's names for the counts, and the documents that failed."""
@@ -78,6 +80,7 @@ class Outcome:
             "numSkipped": self.counts.skipped,
             "numDeleted": self.counts.deleted,
             "numEmbedded": self.embedded,
+            **({"numVectorsReplaced": self.replaced} if self.replaced else {}),
             "documents": self.documents,
             "failed": self.failed,
         }
@@ -88,7 +91,8 @@ class Outcome:
         if not value:
             return cls()
         counts = Counts(value["numAdded"], value["numUpdated"], value["numSkipped"], value["numDeleted"])
-        return cls(counts, list(value["failed"]), value["documents"], value.get("numEmbedded", 0))
+        embedded, replaced = value.get("numEmbedded", 0), value.get("numVectorsReplaced", 0)
+        return cls(counts, list(value["failed"]), value["documents"], embedded, replaced)
 
 
 class Ingestion:
@@ -175,7 +179,6 @@ class Ingestion:
         work, recipe = self._work, Recipe.from_json(document.recipe)
         chunks = await self._plan(document, recipe)
         self._check_texts(chunks)
-        await self._check_vectors(chunks)
         async with work.resources.database.read(work.job.workspace) as scope:
             present = await chunk_rows.known(scope, self._store, [chunk.id for chunk in chunks], edited=False)
         to_add = [chunk for chunk in chunks if chunk.id not in present]
@@ -185,8 +188,9 @@ class Ingestion:
         resources, splitter = self._work.resources, recipe.make_splitter()
         async with resources.blobs.path(document.blob) as path:
             if recipe.loader == OWN_CHUNKS:
+                space = await fingerprint_of(self._space.embedder) if self._space else None
                 return await asyncio.to_thread(
-                    plan_own, self._store, document.source, document.name, recipe.metadata, path
+                    plan_own, self._store, document.source, document.name, recipe.metadata, path, space
                 )
             loaded = await resources.sandbox.load(Source(path, document.name), recipe.loader, recipe.loader_options)
         return await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
@@ -199,15 +203,6 @@ class Ingestion:
                 f"max_chunk_text: a chunk has {longest} characters, the limit is {limit}; take a smaller chunkSize"
             )
             raise LoaderError(Failure.TOO_LARGE, message)
-
-    async def _check_vectors(self, chunks: Sequence[NewChunk]) -> None:
-        """Raises `LoaderError` for vectors that are from another space than the document store's by now."""
-        brought = {len(chunk.vector) // 4 for chunk in chunks if chunk.vector is not None}
-        if brought and self._space is not None:
-            size = (await self._space.embedder.fingerprint()).dimension
-            if brought != {size}:
-                what = f"The vectors have {', '.join(map(str, brought))} numbers, the document store's have {size}."
-                raise LoaderError(Failure.BAD_OPTION, what)
 
     async def _fail(self, document: DocumentRow, code: str, message: str) -> None:
         job = self._work.job
@@ -275,7 +270,9 @@ class Ingestion:
                 raise TooLarge(f"max_chunks: the document store would hold more than {limit} chunks")
             await shelf.add(job.id, rows, self._collection)
             self._outcome.counts.added += len(rows)
-            self._outcome.embedded += found.embedded if found else 0
+            if found:
+                self._outcome.embedded += found.embedded
+                self._outcome.replaced += sum(chunk.foreign for _, chunk in batch.chunks)
             self._done += len(batch.chunks)
             for item in batch.complete:
                 if item.document.id in owned:

@@ -69,6 +69,8 @@ class Import:
         self._manifest = manifest
         self._name = name or manifest.name
         self._progress = Progress.from_json(work.job.result)
+        self._fill = uuid5(store_id, "fill")
+        """The job that indexes what was indexed and comes without a vector; its chunks are known by it."""
         self._loader_of: list[int] = []
         """The loader of each document, by their places in the archive."""
         self._own: list[bool] = []
@@ -165,7 +167,7 @@ class Import:
             ]
             numbers = dict(zip(ready, await shelf.index(given), strict=True))
             rows = [self._row(line, numbers.get(place)) for place, line in enumerate(part.chunks)]
-            await records.insert_chunks(scope, self._store, self._work.job.id, rows)
+            await records.insert_chunks(scope, self._store, rows)
             self._progress.parts = part.number + 1
             self._progress.chunks += len(rows)
             self._progress.unindexed += sum(line.indexed for line in part.chunks) - len(ready)
@@ -183,6 +185,7 @@ class Import:
             metadata=line.metadata,
             edited=line.edited,
             own_vector=number is not None and self._own[line.document],
+            job_id=self._fill if line.indexed and number is None else self._work.job.id,
         )
 
     async def _content(self, item: Content) -> None:
@@ -205,9 +208,10 @@ class Import:
             await records.show(scope, self._store)
             result: dict[str, Any] = {**self._result(), "shown": True}
             if self._progress.unindexed:
-                payload = {"storeId": str(self._store)}
-                fill = await jobs.submit(scope, work.resources.queue, "index", store_id=self._store, payload=payload)
-                result["fillJobId"] = str(fill.id)
+                payload = {"storeId": str(self._store), "addedBy": str(self._fill)}
+                await jobs.reserve(scope, self._fill, "index", store_id=self._store)
+                await jobs.enqueue(scope, work.resources.queue, self._fill, payload)
+                result["fillJobId"] = str(self._fill)
             await work.note(scope, "importing", self._progress.chunks, self._progress.chunks, result)
         return result
 

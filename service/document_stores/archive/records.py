@@ -165,7 +165,7 @@ async def insert_documents(scope: Scope, store_id: UUID, job_id: UUID, rows: Seq
     )
 
 
-async def insert_chunks(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequence[NewRow]) -> None:
+async def insert_chunks(scope: Scope, store_id: UUID, rows: Sequence[NewRow]) -> None:
     """Add live chunks, those that are indexed with their number."""
     async with (
         scope.connection.cursor() as cursor,
@@ -189,7 +189,7 @@ async def insert_chunks(scope: Scope, store_id: UUID, job_id: UUID, rows: Sequen
                     row.head,
                     row.text,
                     Jsonb(dict(row.metadata), encode),
-                    job_id,
+                    row.job_id,
                     True,
                     row.edited,
                     row.own_vector,

@@ -55,3 +55,4 @@ class NewRow:
     edited: bool
     own_vector: bool
     """Whether its vector may be one that a caller brought."""
+    job_id: UUID

@@ -18,10 +18,11 @@ FindSpace = Callable[[Resources, UUID, UUID], Awaitable[Space | None]]
 
 
 async def index(work: Work) -> Mapping[str, Any]:
-    """Index what is not indexed of a document store, or of one of its loaders: the contract's insert."""
+    """Index what is not indexed of a document store, or of one of its loaders: the contract's insert. With `addedBy`,
+    only chunks that this job added: those of an import that were indexed where they come from."""
     job, resources = work.job, work.resources
-    store_id, loader = UUID(work.payload["storeId"]), work.payload.get("docId")
-    which = Which(loader_id=UUID(loader) if loader else None)
+    store_id, loader, adder = UUID(work.payload["storeId"]), work.payload.get("docId"), work.payload.get("addedBy")
+    which = Which(loader_id=UUID(loader) if loader else None, added_by=UUID(adder) if adder else None)
     async with resources.database.read(job.workspace) as scope:
         total = await records.count(scope, store_id, which, indexed=False)
         skipped = await records.count(scope, store_id, which, indexed=True)

@@ -10,6 +10,7 @@ from stores.records.database import Scope
 
 _STORE: LiteralString = "FROM chunks c WHERE true"
 _LOADER: LiteralString = "FROM chunks c WHERE c.loader_id = %(loader)s"
+_ADDED: LiteralString = "FROM chunks c WHERE c.job_id = %(added)s"
 _JOB: LiteralString = "FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.job_id = %(job)s"
 
 _SAME_TEXTS: LiteralString = """
@@ -32,6 +33,8 @@ def _among(which: Which) -> tuple[LiteralString, dict[str, UUID]]:
     """Where the chunks are, and the parameters of that."""
     if which.job_id is not None:
         return _JOB, {"job": which.job_id}
+    if which.added_by is not None:
+        return _ADDED, {"added": which.added_by}
     if which.loader_id is not None:
         return _LOADER, {"loader": which.loader_id}
     return _STORE, {}

@@ -79,7 +79,8 @@ class ChunkRow:
 @dataclass(frozen=True, slots=True)
 class NewChunk:
     """A chunk that the plan for a document asks for. `head` holds the lines that its text is indexed under; `vector`
-    its embedding as 32-bit floats, little-endian, where its caller brought one."""
+    its embedding as 32-bit floats, little-endian, where its caller brought one. `foreign`: the one that he brought is
+    of another space than the document store has by now, and left out; the text is embedded in place of that."""
 
     id: UUID
     position: int
@@ -87,6 +88,7 @@ class NewChunk:
     metadata: Mapping[str, Any]
     head: str = ""
     vector: bytes | None = None
+    foreign: bool = False
 
     @property
     def index_text(self) -> str:

@@ -41,11 +41,10 @@ async def upsert(
     if chunks.dimension is not None:
         fixed = store is not None and not asked.new_store and not asked.embedding and store.collection is not None
         if fixed and store is not None and store.fingerprint is not None:
-            chunks.check_dimension(int(store.fingerprint["dimension"]))
+            chunks.note_space(store.fingerprint)
         else:
             embedding = _embedding(asked.embedding, store.embedding if store else None)
-            fingerprint = await fingerprint_of(await embedder_of(resources, workspace, embedding))
-            chunks.check_dimension(int(fingerprint["dimension"]))
+            chunks.note_space(await fingerprint_of(await embedder_of(resources, workspace, embedding)))
     upload = Upload(source, cast(BinaryIO, chunks.stream), MIME, f"chunks:{source}")
     return await service.upsert(resources, workspace, store_id, replace(asked, loader=Component(LOADER)), [upload])
 

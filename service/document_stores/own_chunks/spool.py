@@ -1,11 +1,13 @@
 """Reads chunks off a request, checks each, and writes them into a file of JSON Lines for the blob store.
 
 A line holds `text`, `metadata`, and where they were given `id` and `vector` (32-bit floats, little-endian, in base64).
+Where there are vectors, a last line holds `space`: the fingerprint of the embedding that they are from.
 Equal chunks make equal bytes, so that sending them again is recognised.
 """
 
 import base64
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +71,14 @@ class OwnChunks:
                 f"chunks[{self.example}].vector: has {self.dimension} numbers, the document store's vectors have"
                 f" {dimension}"
             )
+
+    def note_space(self, fingerprint: Mapping[str, Any]) -> None:
+        """Say which space the vectors are from. Raises `Unprocessable` when its vectors have another size."""
+        if self.dimension is not None:
+            self.check_dimension(int(fingerprint["dimension"]))
+            self.stream.seek(0, os.SEEK_END)
+            self.stream.write(json.dumps({"space": dict(fingerprint)}, sort_keys=True).encode() + b"\n")
+            self.stream.seek(0)
 
     def _checked(self, place: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):

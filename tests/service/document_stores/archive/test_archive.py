@@ -155,6 +155,32 @@ async def test_chunks_that_are_not_indexed_stay_so(talk: Talk) -> None:
     await talk.holds_together()
 
 
+@pytest.mark.parametrize("vectors", [True, False])
+async def test_only_what_was_indexed_is_indexed_after_an_import(
+    talk: Talk, embedder: FakeEmbedder, vectors: bool
+) -> None:
+    store = await talk.store()
+    hidden = (await talk.upsert(store, ("a.txt", passages("Alpha", "Beta"))))["docId"]
+    await talk.upsert(store, ("b.txt", passages("Gamma", "Delta")))
+    assert (await talk.client.delete(f"{API}/vectorstore/{store}", params={"docId": hidden})).status_code == 200
+    embedder.calls.clear()
+    answer = await load_in(talk, await export(talk, store, vectors=vectors))
+    assert (answer["numChunks"], answer["numEmbedded"]) == (4, 0 if vectors else 2)
+    if not vectors:
+        fill = await talk.end(f"/api/v1/jobs/{answer['fillJobId']}")
+        assert (fill["state"], fill["result"]["numAdded"]) == ("done", 2)
+    assert sorted(text.split()[0] for call in embedder.calls for text in call) == (
+        [] if vectors else ["Delta", "Gamma"]
+    )
+    copy = answer["storeId"]
+    found = await talk.query(copy, "stands here", topK=10)
+    assert {doc["pageContent"].split()[0] for doc in found} == {"Gamma", "Delta"}
+    await talk.holds_together()
+    inserted = (await talk.client.post(f"{API}/vectorstore/insert", json={"storeId": copy})).json()
+    assert (inserted["numAdded"], inserted["numSkipped"]) == (2, 2)  # asked for, they are
+    await talk.holds_together()
+
+
 async def test_an_empty_document_store_travels_too(talk: Talk) -> None:
     store = await talk.store("Nothing")
     answer = await load_in(talk, await export(talk, store))

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from service.document_stores.own_chunks.reading import plan
 from service.document_stores.own_chunks.spool import OwnChunks
 from service.errors import TooLarge
 from service.providers.embedding.fake import FakeEmbedder
@@ -236,6 +239,48 @@ async def test_the_size_of_vectors_is_that_of_the_space(talk: Talk) -> None:
         embedding=other,
     )  # fmt: skip
     assert made.status_code == 200, made.text
+
+
+async def test_vectors_of_a_former_space_give_way_to_those_of_the_new_one(talk: Talk) -> None:
+    store = await talk.store()
+    chunks = [{"pageContent": "Tulips.", "vector": [1.0] * 16}, {"pageContent": "Roses.", "vector": [0.5] * 16}]
+    made = await give(talk, store, *chunks)
+    other = {"storeId": store, "embeddingName": "fake", "embeddingConfig": {"dimension": 96}}
+    job = (await talk.client.post(f"{API}/vectorstore/reindex", json=other)).json()["url"]
+    assert (await talk.end(job))["state"] == "done"
+    again = await talk.upsert(store, docId=made["docId"], replaceExisting="true")
+    assert counts(again) == (0, 0, 2, 0)  # the re-index embedded them
+    first = (await talk.chunks(store))["chunks"][0]
+    path = f"{API}/chunks/{store}/{first['docId']}/{first['id']}"
+    assert (await talk.client.put(path, json={"pageContent": "Edited."})).status_code == 200
+    again = await talk.upsert(store, docId=made["docId"], replaceExisting="true")
+    assert counts(again) == (0, 1, 1, 0)
+    result = (await talk.client.get(f"/api/v1/jobs/{again['jobId']}")).json()["result"]
+    assert (result["failed"], result["numEmbedded"], result["numVectorsReplaced"]) == ([], 1, 1)
+    best = (await talk.query(store, "Tulips.", topK=1))[0]
+    assert (best["pageContent"], best["similarity"]) == ("Tulips.", pytest.approx(1, abs=1e-5))
+    await talk.holds_together()
+
+
+def test_vectors_of_another_space_of_the_same_size_are_left_out_too(tmp_path: Path) -> None:
+    space = {"provider": "a", "model": "m", "dimension": 2}
+    with OwnChunks(load({})) as chunks:
+        chunks.take(iter([{"text": "x", "vector": [1.0, 0.0]}, {"text": "y"}]))
+        chunks.note_space(space)
+        file = tmp_path / "chunks"
+        file.write_bytes(chunks.stream.read())
+    store = uuid4()
+    brought = plan(store, "s", "s", {}, file)
+    assert [(chunk.vector is not None, chunk.foreign) for chunk in brought] == [(True, False), (False, False)]
+    assert plan(store, "s", "s", {}, file, space) == brought
+    for other in ({**space, "model": "n"}, {**space, "dimension": 3}):
+        planned = plan(store, "s", "s", {}, file, other)
+        assert [(chunk.vector, chunk.foreign) for chunk in planned] == [(None, True), (None, False)]
+        assert [chunk.id for chunk in planned] == [chunk.id for chunk in brought]
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join(lines[:-1]))  # as uploads of earlier versions are
+    assert plan(store, "s", "s", {}, file, {**space, "model": "n"}) == brought
+    assert [chunk.foreign for chunk in plan(store, "s", "s", {}, file, {**space, "dimension": 3})] == [True, False]
 
 
 async def test_many_chunks_in_one_call(talk: Talk, embedder: FakeEmbedder) -> None:
