@@ -17,7 +17,9 @@ from service.keyring import Keyring, open_keyring
 from service.parsers import Parsers, open_parsers
 from service.predictions import records as run_records
 from service.predictions.runs import Runs
+from service.providers.chat.own import OwnChat
 from service.providers.embedding.pool import EmbedderPool
+from service.providers.rerank.pool import RerankerPool
 from service.settings import PREFIX, Settings, SettingsError
 from service.vault import Vault
 from service.worker.postgres import PostgresQueue
@@ -45,6 +47,8 @@ class Resources:
     stores: StoreCache
     blobs: BlobStore
     embedders: EmbedderPool
+    rerankers: RerankerPool
+    own_chat: OwnChat
     queue: Queue
     keyring: Keyring
     watch: JobWatch
@@ -87,6 +91,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         except VectorStoreError as error:
             raise SettingsError(f"{PREFIX}VECTOR_STORE: {error}") from None
         embedders = EmbedderPool(settings, egress)
+        rerankers, own_chat = RerankerPool(settings, egress), OwnChat(settings, egress)
         flows, runs = FlowCache(), Runs()
         sandbox = open_parsers(settings)
         callbacks: dict[LiteralString, Callback] = {
@@ -104,6 +109,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     stores=StoreCache(),
                     blobs=LocalBlobStore(settings.data / "blobs"),
                     embedders=embedders,
+                    rerankers=rerankers,
+                    own_chat=own_chat,
                     queue=queue,
                     keyring=keyring,
                     watch=watch,
@@ -118,6 +125,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 await sandbox.close()
                 await vectors.close()
                 await embedders.close()
+                await rerankers.close()
+                await own_chat.close()
                 await egress.close()
 
 

@@ -165,6 +165,8 @@ class Sources:
     ledger: Ledger
     languages: frozenset[str] | None = None
     """Languages that the embedder knows, as ISO 639 codes; None when it knows them all or nobody says."""
+    unrelated: float = 0.0
+    """The cosine of texts that have nothing to do with each other, by the embedder."""
     embed_texts: EmbedTexts | None = None
     """None: `embed` takes these texts too."""
     models: Models | None = None
@@ -173,11 +175,17 @@ class Sources:
         """The vector to search by: the question's, or the mean of it and of its passages, all of unit length."""
         if not question.passages:
             return await self.embed(question.text)
-        own, others = await asyncio.gather(self.embed(question.text), self._texts(question.passages))
+        own, others = await asyncio.gather(self.embed(question.text), self.texts(question.passages))
         mean = np.mean([_unit(vector) for vector in (own, *others)], axis=0)
         return _unit(mean)
 
-    async def _texts(self, texts: Sequence[str]) -> Sequence[Vector]:
+    def nearness(self, cosine: float) -> float:
+        """The cosine on the one scale of scores: 1 for texts of the same direction, 0 for unrelated ones. Some models
+        leave no more than a quarter of the scale for all there is between the two."""
+        return max((cosine - self.unrelated) / (1 - self.unrelated), -1.0)
+
+    async def texts(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """The vectors of texts of the kind that is searched, in their order."""
         if self.embed_texts is not None:
             return await self.embed_texts(texts)
         return [await self.embed(text) for text in texts]
@@ -236,6 +244,11 @@ class QuestionStage(Stage):
     def most(self, count: int) -> int:
         """How many questions this makes of `count` at most."""
         return count
+
+    @property
+    def rank_constant(self) -> float | None:
+        """The constant of reciprocal rank fusion, where that orders what several questions found; None: scores do."""
+        return None
 
 
 class SearchStage(Stage):

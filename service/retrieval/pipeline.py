@@ -107,7 +107,7 @@ class Pipeline:
         for limit in (SPARE * wanted, SPARE * wanted + SPARE_WHEN_SHORT):
             with _notes(trace, self.search.name) as notes:
                 lists = await self._searched(questions, limit, replace(call, notes=notes))
-                hits = lists[0] if len(lists) == 1 else merged(lists)[:limit]
+                hits = lists[0] if len(lists) == 1 else merged(lists, self._rank_constant)[:limit]
                 notes.asked(question.text for question in questions)
                 notes.handed((), hits)
             with _notes(trace, "ledger") as notes:
@@ -123,6 +123,10 @@ class Pipeline:
             if len(found) == wanted or all(len(each) < limit for each in lists):
                 break
         return found
+
+    @property
+    def _rank_constant(self) -> float | None:
+        return next((given for stage in self.before if (given := stage.rank_constant) is not None), None)
 
     async def _searched(self, questions: list[Question], limit: int, call: Call) -> list[list[Hit]]:
         """What is found for each question, all searched for at once."""
@@ -147,15 +151,18 @@ def _notes(trace: Trace | None, name: str) -> AbstractContextManager[Notes]:
     return nullcontext(SILENT) if trace is None else trace.stage(name)
 
 
-def merged(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """The lists of several questions as one: each chunk with its best score, in the order that the module says."""
+def merged(lists: Sequence[Sequence[Hit]], constant: float | None = None) -> list[Hit]:
+    """The lists of several questions as one: each chunk with its best score, in the order that the module says; with a
+    `constant` by the sum of reciprocal ranks first, as a question stage may ask."""
     best: dict[int, Hit] = {}
     ranks: defaultdict[int, float] = defaultdict(float)
     for hits in lists:
         for rank, hit in enumerate(hits, 1):
-            ranks[hit.number] += 1 / (RANK + rank)
+            ranks[hit.number] += 1 / ((RANK if constant is None else constant) + rank)
             if hit.number not in best or hit.score > best[hit.number].score:
                 best[hit.number] = hit
+    if constant is not None:
+        return sorted(best.values(), key=lambda hit: (-ranks[hit.number], -hit.score, hit.number))
     return sorted(best.values(), key=lambda hit: (-hit.score, -ranks[hit.number], hit.number))
 
 

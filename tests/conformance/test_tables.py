@@ -82,7 +82,7 @@ TABLES = [
     ),
     Table(
         "retrieval stages", STAGES, Stage, "service/retrieval",
-        frozenset({"base", "fusion", "passages", "pipeline", "trace"}),
+        frozenset({"asking", "base", "fusion", "passages", "pipeline", "prompts", "trace"}),
     ),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
