@@ -12,6 +12,7 @@ from service.document_stores import search, service, wire
 from service.document_stores.own_chunks import service as own_chunks
 from service.document_stores.own_chunks.body import read_body, read_form
 from service.document_stores.own_chunks.spool import OwnChunks
+from service.document_stores.querying.wire import QueryBody, QueryResult, query_result
 from service.document_stores.types import Upload
 from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
@@ -22,7 +23,7 @@ from service.http.routing import Routes
 from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
-from service.retrieval.pipeline import of_strategy
+from service.retrieval.trace import Trace
 
 routes = Routes("Document stores")
 
@@ -222,25 +223,27 @@ async def _upsert(
     needs("documentStores:view"),
     errors=(404, 422, 502, 503),
     summary="Query a document store",
-    response_model=wire.QueryResult,
+    response_model=QueryResult,
+    response_model_exclude_unset=True,
 )
-async def query_store(
-    body: wire.QueryBody, resources: CurrentResources, workspace: CurrentWorkspace
-) -> wire.QueryResult:
-    """The chunks that answer a question, best first, by hybrid retrieval (vectors and words) unless asked otherwise."""
+async def query_store(body: QueryBody, resources: CurrentResources, workspace: CurrentWorkspace) -> QueryResult:
+    """The chunks that answer a question, best first, by hybrid retrieval (vectors and words) unless the request or the
+    document store says otherwise; with `explain`, also what every stage found, left out and took."""
     begun = time.perf_counter()
-    inputs = body.inputs or {}
+    asked = body.asked()
+    trace = Trace() if asked.explain else None
     found = await search.search(
         resources,
         workspace,
         body.store_id,
         body.query,
-        k=search.limit_of(inputs.get("topK")),
-        where=search.filter_of(inputs.get("filter")),
-        retrieval=of_strategy(body.strategy) if body.strategy else None,
+        k=asked.limit,
+        where=asked.where,
+        retrieval=asked.retrieval,
+        history=asked.history,
+        trace=trace,
     )
-    taken = round((time.perf_counter() - begun) * 1000)
-    return wire.QueryResult(time_taken=taken, docs=[wire.found_doc(chunk) for chunk in found])
+    return query_result((time.perf_counter() - begun) * 1000, found, trace)
 
 
 def _uuid(value: str) -> UUID:

@@ -58,6 +58,11 @@ def filter_of(value: object) -> Filter | None:
 _DEFAULT = pipeline()
 
 
+def limit_in(vector_store: Component | None) -> int:
+    """How many chunks the vector store configuration of a document store asks for, by `topK`. Raises as `limit_of`."""
+    return limit_of(vector_store.config.get("topK") if vector_store is not None else None)
+
+
 def retrieval_of(vector_store: Component | None) -> Pipeline:
     """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default.
 
@@ -94,7 +99,7 @@ async def search(
     store_id: UUID,
     query: str,
     *,
-    k: int = DEFAULT_LIMIT,
+    k: int | None = None,
     where: Filter | None = None,
     retrieval: Pipeline | None = None,
     more: Sequence[Stage] = (),
@@ -102,7 +107,7 @@ async def search(
     history: Sequence[Turn] = (),
     trace: Trace | None = None,
 ) -> list[FoundChunk]:
-    """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing.
+    """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing. None for `k`: as many as the document store's configuration says, else `DEFAULT_LIMIT`.
 
     `retrieval` takes the place of the document store's own pipeline, `more` stages are added to either; `models` are
     lent to the stages; `trace` is told what they did.
@@ -110,8 +115,9 @@ async def search(
     Raises `NotFound` for an unknown document store, `EmbeddingChanged` when the service's own model is another one than
     the vectors were made by, and what the pipeline and the embedder raise.
     """
-    asked = Query(query.replace("\x00", "").strip(), k, where, history)
+    text = query.replace("\x00", "").strip()
     store = await _store(resources, workspace, store_id)
+    asked = Query(text, k or limit_in(store.vector_store), where, history)
     try:
         return await _search(resources, store, _stages(store, retrieval, more), asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago

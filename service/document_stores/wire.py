@@ -12,7 +12,7 @@ from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.files import shown, source_of
 from service.document_stores.recipe import clean
 from service.document_stores.secrets import masked
-from service.document_stores.types import Component, FoundChunk, LoaderRow, StoreRow
+from service.document_stores.types import Component, LoaderRow, StoreRow
 from service.document_stores.upserting.wire import AddedDoc as AddedDoc
 from service.document_stores.upserting.wire import FailedDocument as FailedDocument
 from service.document_stores.upserting.wire import added_docs as added_docs
@@ -166,35 +166,6 @@ class ChunkPage(Wire):
     characters: int
 
 
-class QueryBody(Body):
-    """A question to a document store."""
-
-    store_id: UUID = Field(examples=[EXAMPLE_ID])
-    query: str = Field(min_length=1, max_length=100_000, examples=["How many days of leave do I have?"])
-    inputs: dict[str, Any] | None = Field(
-        None, description='`topK`: how many chunks; `filter`: a metadata filter such as `{"page": {"$gte": 2}}`'
-    )
-    strategy: str | None = Field(None, description="Retrieval strategy; default hybrid", examples=["hybrid"])
-
-
-class FoundDoc(Wire):
-    """A chunk that was found; `score` is the strategy's, higher is better."""
-
-    page_content: str
-    metadata: dict[str, Any]
-    id: UUID
-    chunk_no: int
-    score: float
-    similarity: float | None
-
-
-class QueryResult(Wire):
-    """The chunks that answer a question, best first."""
-
-    time_taken: int = Field(description="Milliseconds", examples=[12])
-    docs: list[FoundDoc]
-
-
 def component_field(name: str, value: str | Mapping[str, Any] | None) -> Component | None:
     """A `{name, config}` that may come as JSON text. Raises `Unprocessable` naming the field."""
     if isinstance(value, str):
@@ -335,16 +306,4 @@ def chunk_page(
         workspace_id=store.workspace,
         doc_id=str(loader) if loader else "all",
         characters=characters,
-    )
-
-
-def found_doc(chunk: FoundChunk) -> FoundDoc:
-    """A chunk that a query found."""
-    return FoundDoc(
-        page_content=chunk.text,
-        metadata=dict(chunk.metadata),
-        id=chunk.id,
-        chunk_no=chunk.position + 1,
-        score=chunk.score,
-        similarity=chunk.similarity,
     )
