@@ -8,7 +8,7 @@ Without a vector space, chunks are made and kept but not indexed: `indexing.fill
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +21,10 @@ from service.document_stores.indexing.reuse import Found, Reuse
 from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
+from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk, indexed
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
+from service.document_stores.principals import records as principals
 from service.document_stores.recipe import Recipe, plan
 from service.document_stores.shelf import Addition, Indexed, Revision, Shelf, changing
 from service.document_stores.space import Space, fingerprint_of
@@ -34,6 +35,9 @@ from stores.records.database import Scope
 
 AHEAD = 2
 """Documents loaded while earlier ones are embedded."""
+
+FindSpace = Callable[[Sequence[str]], Awaitable[Space]]
+"""The space for texts that are to be put in first."""
 
 _TOLD = (str, int, bool, type(None))
 """Types whose equal values are the same JSON, if they are of one type."""
@@ -98,13 +102,13 @@ class Outcome:
 class Ingestion:
     """One run of one ingestion job."""
 
-    def __init__(self, work: Work, store_id: UUID, space: Space | None) -> None:
-        """`space` is the vector space of the document store that the job fills; None: chunks are not indexed."""
+    def __init__(self, work: Work, store_id: UUID, space: Space | None, find: FindSpace | None = None) -> None:
+        """`space` is the vector space of the document store that the job fills; None: chunks are not indexed, unless
+        there is `find`, which makes it for the first texts."""
         self._work = work
-        self._space = space
-        self._collection = space.collection if space else None
-        resources, workspace = work.resources, work.job.workspace
-        self._reuse = Reuse(resources, workspace, space, self._note_waiting) if space else None
+        self._find = find
+        self._finding = asyncio.Lock()
+        self._fill(space)
         self._store = store_id
         self._cleanup = Cleanup(work.payload.get("cleanup", Cleanup.INCREMENTAL))
         self._outcome = Outcome.from_json(work.job.result)
@@ -148,6 +152,7 @@ class Ingestion:
             }
             settled = await ledger.settle(shelf.scope, self._store, sorted(same), job.id)
             await shelf.remove(await chunk_rows.hidden(shelf.scope, list(settled)))
+            await shelf.mark(await principals.unmarked(shelf.scope, list(settled)))
             self._outcome.counts.skipped += sum(settled.values())
             self._outcome.documents += len(settled)
             self._done = await ledger.chunks_done(shelf.scope, job.id)
@@ -213,8 +218,26 @@ class Ingestion:
 
     # Indexing
 
+    def _fill(self, space: Space | None) -> None:
+        """Index by this space from now on."""
+        self._space = space
+        self._collection = space.collection if space else None
+        resources, workspace = self._work.resources, self._work.job.workspace
+        self._reuse = Reuse(resources, workspace, space, self._note_waiting) if space else None
+
+    async def _found(self, batch: Batch) -> None:
+        """Find the space for the texts of the first batch. Vectors that callers bring are taken for the first bundled
+        model's, as what was said of them was checked against that one."""
+        async with self._finding:
+            if self._find is not None:
+                chunks = [chunk for _, chunk in batch.chunks] or [each for item in batch.complete for each in item.chunks]
+                brought = any(chunk.vector is not None for chunk in chunks)
+                self._fill(await self._find([] if brought else [indexed(chunk.head, chunk.text) for chunk in chunks]))
+                self._find = None
+
     async def _index(self, batch: Batch) -> Found | None:
         """What the chunks of a batch are indexed by. A provider that limits or fails for a while is waited for."""
+        await self._found(batch)
         return await self._reuse.chunks([chunk for _, chunk in batch.chunks]) if self._reuse else None
 
     async def _batches(
@@ -274,9 +297,10 @@ class Ingestion:
                 self._outcome.embedded += found.embedded
                 self._outcome.replaced += sum(chunk.foreign for _, chunk in batch.chunks)
             self._done += len(batch.chunks)
-            for item in batch.complete:
-                if item.document.id in owned:
-                    await self._complete(shelf, item)
+            completed = [item for item in batch.complete if item.document.id in owned]
+            for item in completed:
+                await self._complete(shelf, item)
+            await shelf.mark(await principals.unmarked(shelf.scope, [item.document.id for item in completed]))
             await self._note(shelf.scope)
 
     async def _complete(self, shelf: Shelf, item: Prepared) -> None:
@@ -297,6 +321,7 @@ class Ingestion:
         edited = [
             Revision(
                 chunk.id,
+                item.document.id,
                 row["number"],
                 chunk.head,
                 chunk.text,
@@ -311,7 +336,7 @@ class Ingestion:
         changed = {chunk.id for row, chunk in kept if _differ(row["metadata"], chunk.metadata)}
         await shelf.describe(
             [
-                Revision(chunk.id, row["number"], chunk.head, chunk.text, chunk.metadata, None)
+                Revision(chunk.id, item.document.id, row["number"], chunk.head, chunk.text, chunk.metadata, None)
                 for row, chunk in kept
                 if chunk.id in changed and not row["edited"] and row["number"] is not None
             ]

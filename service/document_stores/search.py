@@ -1,25 +1,21 @@
 """Find the chunks of a document store that answer a question."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
-
-import numpy as np
 
 from service.chatflows.types import Turn
 from service.document_stores import records
-from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import ChunkRow
+from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_words
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.errors import NotFound, Unavailable, Unprocessable
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
-from service.retrieval.base import Found, Models, Query, Sources, Span, Stage
+from service.retrieval.base import Found, Models, Query, Sources, Stage
 from service.retrieval.pipeline import Pipeline, pipeline
 from service.retrieval.trace import Trace
+from service.viewers import ANYBODY, Viewer
 from stores.lexical.base import Hits, Numbers
-from stores.records.database import Database
 from stores.vector.base import Unavailable as OutOfReach
 from stores.vector.base import UnknownCollection, Vector, WrongDimension
 from stores.vector.filters import Filter, FilterError, parse
@@ -71,34 +67,13 @@ def retrieval_of(vector_store: Component | None) -> Pipeline:
     return _DEFAULT if kept is None else pipeline(kept, "vectorStore.config.retrieval")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ledger:
-    """What strategies ask of the ledger, for one document store; see `service.retrieval.base.Ledger`."""
-
-    database: Database
-    workspace: UUID
-    store_id: UUID
-
-    async def allowed(self, where: Filter) -> Numbers:
-        async with self.database.read(self.workspace) as scope:
-            return np.array(await chunk_rows.numbers_where(scope, self.store_id, where), np.int32)
-
-    async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
-        async with self.database.read(self.workspace) as scope:
-            return await chunk_rows.best(scope, self.store_id, numbers, limit)
-
-    async def near(self, spans: Sequence[Span], where: Filter | None) -> Sequence[ChunkRow]:
-        async with self.database.read(self.workspace) as scope:
-            parts = [(span.document_id, span.first, span.last) for span in spans]
-            return await chunk_rows.near(scope, self.store_id, parts, where)
-
-
 async def search(
     resources: Resources,
     workspace: UUID,
     store_id: UUID,
     query: str,
     *,
+    viewer: Viewer = ANYBODY,
     k: int | None = None,
     where: Filter | None = None,
     retrieval: Pipeline | None = None,
@@ -107,7 +82,8 @@ async def search(
     history: Sequence[Turn] = (),
     trace: Trace | None = None,
 ) -> list[FoundChunk]:
-    """The `k` chunks that answer `query` best, best first; none from a document store that holds nothing. None for `k`: as many as the document store's configuration says, else `DEFAULT_LIMIT`.
+    """The `k` chunks that answer `query` best of those that `viewer` may find, best first; none from a document store
+    that holds nothing. None for `k`: as many as the document store's configuration says, else `DEFAULT_LIMIT`.
 
     `retrieval` takes the place of the document store's own pipeline, `more` stages are added to either; `models` are
     lent to the stages; `trace` is told what they did.
@@ -119,11 +95,11 @@ async def search(
     store = await _store(resources, workspace, store_id)
     asked = Query(text, k or limit_in(store.vector_store), where, history)
     try:
-        return await _search(resources, store, _stages(store, retrieval, more), asked, models, trace)
+        return await _search(resources, store, viewer, _stages(store, retrieval, more), asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
         resources.stores.forget(workspace, store_id)
         store = await _store(resources, workspace, store_id)
-        return await _search(resources, store, _stages(store, retrieval, more), asked, models, trace)
+        return await _search(resources, store, viewer, _stages(store, retrieval, more), asked, models, trace)
 
 
 def _stages(store: StoreRow, retrieval: Pipeline | None, more: Sequence[Stage]) -> Pipeline:
@@ -134,14 +110,16 @@ def _stages(store: StoreRow, retrieval: Pipeline | None, more: Sequence[Stage]) 
 async def _search(
     resources: Resources,
     store: StoreRow,
+    viewer: Viewer,
     stages: Pipeline,
     asked: Query,
     models: Models | None,
     trace: Trace | None,
 ) -> list[FoundChunk]:
-    if store.collection is None or not asked.text:
+    sight = Sight.of(viewer, store)
+    if store.collection is None or not asked.text or sight.blind:
         return []
-    sources = await _sources(resources, store, store.collection, models)
+    sources = await _sources(resources, store, store.collection, sight, models)
     if trace is not None:
         trace.stages.clear()
     try:
@@ -162,7 +140,10 @@ async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> Store
     return store
 
 
-async def _sources(resources: Resources, store: StoreRow, collection: str, models: Models | None) -> Sources:
+async def _sources(
+    resources: Resources, store: StoreRow, collection: str, sight: Sight, models: Models | None
+) -> Sources:
+    """The document store as the viewer sees it: stages get nothing else of it."""
     embedder = await embedder_of(resources, store.workspace, store.embedding)
     check_space(store, await fingerprint_of(embedder))
     bundled = store.embedding is None or store.embedding.name == LOCAL
@@ -177,12 +158,13 @@ async def _sources(resources: Resources, store: StoreRow, collection: str, model
         async with resources.database.read(store.workspace) as scope:
             return await resources.lexical.search(scope, store.id, query, limit, allowed=allowed)
 
+    ledger = SeenLedger(resources.database, store.workspace, store.id, sight)
     return Sources(
-        vectors=resources.vectors,
+        vectors=seen_vectors(resources.vectors, sight),
         collection=collection,
         embed=embed,
-        lexical=lexical,
-        ledger=_Ledger(resources.database, store.workspace, store.id),
+        lexical=seen_words(lexical, ledger),
+        ledger=ledger,
         languages=BUNDLED_LANGUAGES if bundled else None,
         embed_texts=embed_texts,
         models=models,

@@ -4,6 +4,8 @@ A chunk is indexed, in both indexes under its number, or in neither of them, wit
 says which collection is searched and written (`collection`). Vectors in the ledger's own Postgres change in the
 ledger's transaction. Of other stores: vectors are written before the ledger knows of them and removed after it has
 forgotten them, so that a crash leaves vectors too many (searches leave them out) and never too few.
+
+Points are made nowhere else: they carry the principals that their document has in this very transaction.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ from uuid import UUID
 from service.document_stores import records
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import DocumentRow, NewChunk, indexed
+from service.document_stores.principals import records as principals
+from service.document_stores.sight import marked
 from service.errors import NotFound
 from service.resources import Resources
 from service.retrieval.base import point_id
@@ -43,6 +47,7 @@ class Revision:
     """What a chunk of the ledger, by its id and its number so far, becomes."""
 
     id: UUID
+    document_id: UUID
     number: int | None
     head: str
     text: str
@@ -71,7 +76,8 @@ class Shelf:
         """Add chunks; nobody sees them before their document is complete. `collection` is what their vectors were made
         for: when the document store has another one by now, or none, they are not indexed."""
         if rows:
-            numbers = await self._index([(chunk.metadata, indexed) for _, chunk, indexed in rows], collection)
+            given = [(document.id, chunk.metadata, indexed) for document, chunk, indexed in rows]
+            numbers = await self._index(given, collection)
             added = [(document, chunk, number) for (document, chunk, _), number in zip(rows, numbers, strict=True)]
             await chunk_rows.insert(self.scope, self.store_id, job_id, added)
 
@@ -79,36 +85,46 @@ class Shelf:
         """Give chunks another text and metadata, in both indexes too; `collection` as for `add`."""
         if rows:
             await self.forget([row.number for row in rows if row.number is not None])
-            numbers = await self._index([(row.metadata, row.indexed) for row in rows], collection)
+            numbers = await self._index([(row.document_id, row.metadata, row.indexed) for row in rows], collection)
             changed = [
                 (row.id, number, row.head, row.text, row.metadata, row.own)
                 for row, number in zip(rows, numbers, strict=True)
             ]
             await chunk_rows.replace(self.scope, self.store_id, changed, edited=edited)
 
-    async def index(self, rows: Sequence[tuple[Metadata, Indexed]]) -> list[int]:
-        """Put chunks into the keyword index and the collection; returns their numbers, for the ledger to keep."""
+    async def points(self, rows: Sequence[tuple[int, UUID, Vector, Metadata]]) -> list[Point]:
+        """The points of chunks, of which are given number, document, vector and metadata."""
+        held = await principals.held(self.scope, {document for _, document, _, _ in rows})
+        return [
+            Point(point_id(number), vector, marked(metadata, held.get(document)))
+            for number, document, vector, metadata in rows
+        ]
+
+    async def index(self, rows: Sequence[tuple[UUID, Metadata, Indexed]]) -> list[int]:
+        """Put chunks, of which are given document, metadata and what they are indexed by, into the keyword index and
+        the collection; returns their numbers, for the ledger to keep."""
         if not rows:
             return []
         if self.collection is None:
             raise UnknownCollection(f"document store {self.store_id} has no vectors")
-        words = [indexed.words for _, indexed in rows]
+        words = [indexed.words for _, _, indexed in rows]
         numbers = [int(n) for n in await self.resources.lexical.add_analysed(self.scope, self.store_id, words)]
         points = [
-            Point(point_id(number), indexed.vector, metadata)
-            for (metadata, indexed), number in zip(rows, numbers, strict=True)
+            (number, document, indexed.vector, metadata)
+            for (document, metadata, indexed), number in zip(rows, numbers, strict=True)
         ]
-        await self.vectors.upsert(self.collection, points)
+        await self.vectors.upsert(self.collection, await self.points(points))
         return numbers
 
     async def _index(
-        self, rows: Sequence[tuple[Metadata, Indexed | None]], collection: str | None
+        self, rows: Sequence[tuple[UUID, Metadata, Indexed | None]], collection: str | None
     ) -> Sequence[int | None]:
         """The numbers of those that are indexed now, None for the others."""
         if collection is None or collection != self.collection:
             return [None] * len(rows)
-        numbers = iter(await self.index([(metadata, indexed) for metadata, indexed in rows if indexed is not None]))
-        return [None if indexed is None else next(numbers) for _, indexed in rows]
+        given = [(document, metadata, indexed) for document, metadata, indexed in rows if indexed is not None]
+        numbers = iter(await self.index(given))
+        return [None if indexed is None else next(numbers) for _, _, indexed in rows]
 
     async def remove(self, chunks: Sequence[UUID]) -> None:
         """Remove chunks: not found by anybody once the transaction is committed."""
@@ -139,8 +155,11 @@ class Shelf:
             if self.joins:
                 for collection in self._collections():
                     points = await self.vectors.get(collection, list(page))
-                    fresh = [Point(point.id, point.vector, page[point.id].metadata) for point in points]
-                    await self.vectors.upsert(collection, fresh)
+                    fresh = [
+                        (int(point.id), page[point.id].document_id, point.vector, page[point.id].metadata)
+                        for point in points
+                    ]
+                    await self.vectors.upsert(collection, await self.points(fresh))
             elif self.collection is not None:
                 points = await self.vectors.get(self.collection, list(page))
                 moved = [page[point.id] for point in points]
@@ -149,13 +168,25 @@ class Shelf:
                 await self.forget([row.number for row in moved if row.number is not None])
                 numbers = await self.index(
                     [
-                        (row.metadata, Indexed(point.vector, each))
+                        (row.document_id, row.metadata, Indexed(point.vector, each))
                         for row, point, each in zip(moved, points, words, strict=True)
                     ]
                 )
                 renumbered |= {row.id: number for row, number in zip(moved, numbers, strict=True)}
         await chunk_rows.renumber(self.scope, self.store_id, renumbered)
         return renumbered
+
+    async def mark(self, document_ids: Sequence[UUID]) -> None:
+        """Let the points of documents say who may find them; the caller has locked their rows."""
+        for document_id in document_ids:
+            after: UUID | None = None
+            while rows := await principals.numbered(self.scope, self.store_id, document_id, after, DESCRIBED_AT_ONCE):
+                after = rows[-1].id
+                await self.describe(
+                    [Revision(row.id, document_id, row.number, row.head, row.text, row.metadata, None) for row in rows]
+                )
+        if document_ids:
+            await principals.settle(self.scope, document_ids)
 
     def _collections(self) -> list[str]:
         return [name for name in (self.collection, *self.building) if name is not None]

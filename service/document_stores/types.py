@@ -53,6 +53,7 @@ class LoaderFile:
     status: LoaderStatus
     error: str | None
     created_at: datetime
+    principals: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class LoaderRow:
     chunks: int
     characters: int
     files: Sequence[LoaderFile] = ()
+    principals: Sequence[str] | None = None
+    """Who may find documents that come in through it from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class StoreRow:
     created_at: datetime
     updated_at: datetime
     loaders: Sequence[LoaderRow] = ()
+    restricted: bool = False
+    """What carries no principals is found by nobody."""
+    guarded: bool = False
+    """Some of its documents carry principals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,8 @@ class Upsert:
     embedding: Component | None = None
     vector_store: Component | None = None
     record_manager: Component | None = None
+    principals: Sequence[str] | None = None
+    """Who may find what the call brings, and what comes in through its loader later; None: as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Caller:
     key: UUID | None
     scopes: frozenset[str]
     token: str | None
+    principals: frozenset[str] | None = None
+    """Whom the key asks for, always; None: whom each call names (service/viewers.py)."""
 
     @property
     def name(self) -> str:

@@ -161,7 +161,11 @@ class Import:
             )
             vectors = part.vectors
             given = [
-                (part.chunks[place].metadata, Indexed(vectors[place], found))
+                (
+                    self._document_id(part.chunks[place].document),
+                    part.chunks[place].metadata,
+                    Indexed(vectors[place], found),
+                )
                 for place, found in zip(ready, words, strict=True)
                 if vectors is not None
             ]

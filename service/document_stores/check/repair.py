@@ -173,7 +173,7 @@ async def _index_again(resources: Resources, workspace: UUID, space: Space, numb
             if chunk.number is not None and chunk.number in present  # an edited chunk has another number
         ]
         await shelf.forget([number for number, _ in lost])
-        made = await shelf.index([(present[number].metadata, one) for number, one in lost])
+        made = await shelf.index([(present[number].document_id, present[number].metadata, one) for number, one in lost])
         renumbered = {present[number].id: new for (number, _), new in zip(lost, made, strict=True)}
         await chunk_rows.renumber(shelf.scope, space.store_id, renumbered)
     return len(lost)

@@ -58,11 +58,13 @@ async def edit_chunk(
                 continue  # it was edited or indexed meanwhile, or its document store has other vectors
             fresh = dict(chunk.metadata) if given is None else given
             if found is None and chunk.number is not None:  # indexed by the same text: the embedding stays
-                renumbered = await shelf.describe([Revision(chunk_id, chunk.number, head, text, fresh, None)])
+                renumbered = await shelf.describe(
+                    [Revision(chunk_id, chunk.document_id, chunk.number, head, text, fresh, None)]
+                )
                 row = (chunk_id, renumbered.get(chunk_id, chunk.number), head, text, fresh, None)
                 await chunk_rows.replace(shelf.scope, store_id, [row], edited=True)
             else:
-                revision = Revision(chunk_id, chunk.number, head, text, fresh, found)
+                revision = Revision(chunk_id, chunk.document_id, chunk.number, head, text, fresh, found)
                 await shelf.replace([revision], collection, edited=True)
             more = len(text) - len(chunk.text)
             await records.count_edit(shelf.scope, chunk.document_id, chunks=0, characters=more)

@@ -18,7 +18,7 @@ from service.document_stores.space import Space
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.records.database import Scope
-from stores.vector.base import Point, VectorStore
+from stores.vector.base import VectorStore
 
 PAGE = 2_000
 """Numbers that are looked up at a time."""
@@ -55,7 +55,7 @@ async def fill(
                 if now is not None and now.index_text == chunk.index_text:
                     ready.append((now, indexed))
                 again = again or (now is not None and now.index_text != chunk.index_text)  # edited meanwhile
-            numbers = await shelf.index([(chunk.metadata, indexed) for chunk, indexed in ready])
+            numbers = await shelf.index([(chunk.document_id, chunk.metadata, indexed) for chunk, indexed in ready])
             rows = [(chunk.id, number) for (chunk, _), number in zip(ready, numbers, strict=True)]
             await records.assign(shelf.scope, space.store_id, job_id, rows)
             await note(shelf.scope, len(rows))
@@ -83,11 +83,11 @@ async def restore_vectors(
                 raise SpaceChanged
             present = await records.lock_numbered(shelf.scope, space.store_id, batch)
             points = [
-                Point(point_id(chunk.number), indexed.vector, present[chunk.number].metadata)
+                (chunk.number, chunk.document_id, indexed.vector, present[chunk.number].metadata)
                 for chunk, indexed in zip(batch, found.indexed, strict=True)
                 if chunk.number is not None and chunk.number in present  # an edited chunk has another number
             ]
-            await shelf.vectors.upsert(space.collection, points)
+            await shelf.vectors.upsert(space.collection, await shelf.points(points))
             await note(shelf.scope, len(points))
 
     batches = without_vectors(resources, workspace, space, after)

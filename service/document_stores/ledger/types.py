@@ -1,6 +1,6 @@
 """Documents and chunks, as the ledger knows them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +26,8 @@ class DocumentRow:
     """A source in a document store: what was uploaded last, and how far it is indexed.
 
     `digest` is that of the content and recipe which the live chunks were made from; `blob` holds the newest upload.
-    `superseded` of the live chunks are from former content, kept because a record manager wants it.
+    `superseded` of the live chunks are from former content, kept because a record manager wants it. `principals` may
+    find it; None: it is not restricted.
     """
 
     id: UUID
@@ -47,6 +48,7 @@ class DocumentRow:
     chunks: int
     characters: int
     superseded: int
+    principals: Sequence[str] | None
     created_at: datetime
     updated_at: datetime
 

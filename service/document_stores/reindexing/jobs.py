@@ -24,10 +24,8 @@ from service.errors import NotFound
 from service.jobs import service as jobs
 from service.providers.errors import ProviderError
 from service.resources import Resources
-from service.retrieval.base import point_id
 from service.worker.work import Work
 from stores.records.database import Scope
-from stores.vector.base import Point
 
 PASSES = 20
 """Passes before writers are held back for as long as the rest takes, should they be as fast as the re-index."""
@@ -139,11 +137,11 @@ class _Reindexing:
                     raise _NotYet from error
                 raise
             points = [
-                Point(point_id(chunk.number), indexed.vector, chunk.metadata)
+                (chunk.number, chunk.document_id, indexed.vector, chunk.metadata)
                 for chunk, indexed in zip(batch, found, strict=True)
                 if chunk.number is not None
             ]
-            await shelf.vectors.upsert(space.collection, points)
+            await shelf.vectors.upsert(space.collection, await shelf.points(points))
         return filled
 
     async def _note(self, scope: Scope, count: int, stage: str = "indexing") -> None:

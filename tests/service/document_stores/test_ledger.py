@@ -14,6 +14,7 @@ from service.document_stores.types import Component, StoreRow, Upload, Upsert
 from service.jobs import service as jobs
 from service.jobs.types import Job, JobState
 from service.resources import Resources
+from service.viewers import EVERYTHING
 from service.worker.runner import Runner
 from stores.records.database import Scope
 from tests.service.document_stores.talk import FAKE, PASSAGES, Talk, passages
@@ -153,7 +154,7 @@ class Town:
         async with talk.resources.database.read(talk.workspace) as scope:
             for topic in TOPICS:
                 hits = await talk.resources.lexical.search(scope, self.row.id, topic, 100_000)
-                shown = await chunk_rows.best(scope, self.row.id, hits.numbers.tolist(), 100_000)
+                shown = await chunk_rows.best(scope, self.row.id, hits.numbers.tolist(), 100_000, EVERYTHING)
                 wanted = sum(topics.count(topic) for topics, _ in self.files.values())
                 assert len(shown) == len(hits.numbers) == wanted, topic
                 assert all(chunk.text.startswith(topic) for chunk in shown)

@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
+from service.viewers import Viewer
 from stores.records.database import Scope
 from stores.vector.filters import EVERYTHING, Filter
 from stores.vector.jsonb import compile_filter
@@ -206,36 +207,62 @@ async def delete(scope: Scope, store_id: UUID, ids: Sequence[UUID]) -> list[int]
     return [row["number"] for row in rows if row["number"] is not None]
 
 
-async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int) -> list[ChunkRow]:
-    """The first `limit` of the numbered chunks that may be shown, in the order of `numbers`."""
-    rows = await scope.all(
+def _seen(viewer: Viewer) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
+    """What narrows chunks `c` of a document store `s` to those that a viewer may find: a join, a condition, and the
+    parameters of that."""
+    if viewer.everything:
+        return "", " AND NOT s.restricted", {}
+    join: LiteralString = " JOIN documents d ON d.id = c.document_id"
+    condition: LiteralString = (
+        " AND CASE WHEN d.principals IS NULL THEN NOT s.restricted ELSE d.principals && %(viewer)s::text[] END"
+    )
+    return join, condition, {"viewer": sorted(viewer.principals)}
+
+
+async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int, viewer: Viewer) -> list[ChunkRow]:
+    """The first `limit` of the numbered chunks that the viewer may find, in the order of `numbers`."""
+    join, seen, params = _seen(viewer)
+    statement: LiteralString = (
         "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited"
         " FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS wanted (number, place)"
         " JOIN chunks c ON c.store_id = %(store)s AND c.number = wanted.number AND c.live"
         " JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL"
-        " WHERE c.workspace_id = %(workspace)s ORDER BY wanted.place LIMIT %(limit)s",
-        store=store_id,
-        numbers=list(numbers),
-        limit=limit,
+    )
+    condition: LiteralString = " WHERE c.workspace_id = %(workspace)s"
+    order: LiteralString = " ORDER BY wanted.place LIMIT %(limit)s"
+    rows = await scope.all(
+        statement + join + condition + seen + order, store=store_id, numbers=list(numbers), limit=limit, **params
     )
     return [_chunk(row) for row in rows]
 
 
+async def visible(scope: Scope, store_id: UUID, numbers: Sequence[int], viewer: Viewer) -> set[int]:
+    """Those of the numbers whose chunks the viewer may find."""
+    join, seen, params = _seen(viewer)
+    statement: LiteralString = "SELECT c.number FROM chunks c JOIN document_stores s ON s.id = c.store_id"
+    condition: LiteralString = (
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.number = ANY(%(numbers)s)"
+    )
+    rows = await scope.all(statement + join + condition + seen, store=store_id, numbers=list(numbers), **params)
+    return {row["number"] for row in rows}
+
+
 async def near(
-    scope: Scope, store_id: UUID, spans: Sequence[tuple[UUID, int, int]], where: Filter | None
+    scope: Scope, store_id: UUID, spans: Sequence[tuple[UUID, int, int]], where: Filter | None, viewer: Viewer
 ) -> list[ChunkRow]:
-    """The live, indexed chunks whose positions lie in these spans of documents, those that pass the filter, by document
-    and position, each once."""
+    """The live, indexed chunks whose positions lie in these spans of documents, those that pass the filter and that the
+    viewer may find, by document and position, each once."""
+    join, seen, params = _seen(viewer)
     compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
     statement = sql.SQL(
         "SELECT DISTINCT ON (c.document_id, c.position, c.id) c.document_id, c.position, c.id, c.loader_id, c.number,"
         " c.head, c.text, c.metadata, c.edited"
         " FROM unnest(%(documents)s::uuid[], %(firsts)s::int[], %(lasts)s::int[]) AS span (document_id, first, last)"
         " JOIN chunks c ON c.document_id = span.document_id AND c.position BETWEEN span.first AND span.last"
-        " AND c.live AND c.number IS NOT NULL"
-        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND {}"
+        " AND c.live AND c.number IS NOT NULL JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL{}"
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND {}{}"
         " ORDER BY c.document_id, c.position, c.id"
-    ).format(compiled.expression)
+    ).format(sql.SQL(join), compiled.expression, sql.SQL(seen))
     rows = await scope.all(
         statement,
         store=store_id,
@@ -243,18 +270,22 @@ async def near(
         firsts=[first for _, first, _ in spans],
         lasts=[last for _, _, last in spans],
         **compiled.params,
+        **params,
     )
     return [_chunk(row) for row in rows]
 
 
-async def numbers_where(scope: Scope, store_id: UUID, where: Filter) -> list[int]:
-    """The numbers of the live, indexed chunks whose metadata pass a filter, in ascending order."""
-    compiled = compile_filter(where, sql.Identifier("metadata"))
+async def numbers_where(scope: Scope, store_id: UUID, where: Filter | None, viewer: Viewer | None = None) -> list[int]:
+    """The numbers of the live, indexed chunks whose metadata pass a filter, in ascending order; those that the viewer
+    may find, if one is given."""
+    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    join, seen, params = ("", "", {}) if viewer is None else _seen(viewer)
+    stores = "" if viewer is None else " JOIN document_stores s ON s.id = c.store_id"
     statement = sql.SQL(
-        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND live"
-        " AND number IS NOT NULL AND {} ORDER BY number"
-    ).format(compiled.expression)
-    rows = await scope.all(statement, store=store_id, **compiled.params)
+        "SELECT c.number FROM chunks c{}{} WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s"
+        " AND c.live AND c.number IS NOT NULL AND {}{} ORDER BY c.number"
+    ).format(sql.SQL(stores), sql.SQL(join), compiled.expression, sql.SQL(seen))
+    rows = await scope.all(statement, store=store_id, **compiled.params, **params)
     return [row["number"] for row in rows]
 
 
