@@ -110,6 +110,17 @@ async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> t
     return [_flow(scope.connection, row) for row in rows], total
 
 
+async def of_key(scope: Scope, key_id: UUID, *, only: bool) -> list[Chatflow]:
+    """The flows that are bound to a key and, unless `only` these, those that are bound to none; last changed first."""
+    rows = await scope.all(
+        "SELECT * FROM chatflows WHERE workspace_id = %(workspace)s"
+        " AND (api_key_id = %(key)s OR (NOT %(only)s AND api_key_id IS NULL)) ORDER BY updated_at DESC, id",
+        key=key_id,
+        only=only,
+    )
+    return [_flow(scope.connection, row) for row in rows]
+
+
 async def delete(scope: Scope, flow_id: UUID) -> int:
     """Remove a flow with its messages; how many went."""
     row = await scope.one(

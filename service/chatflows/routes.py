@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 
 from service.chatflows import service, wire
 from service.chatflows.types import FlowType
@@ -12,11 +12,10 @@ from service.chatflows.wire import (
     ChatflowBody,
     ChatflowEntity,
     ChatflowPage,
-    PublicConfig,
     Streaming,
 )
-from service.errors import BadRequest, MissingPart
-from service.http.access import PUBLIC, CurrentWorkspace, needs
+from service.errors import BadRequest
+from service.http.access import PUBLIC, CurrentWorkspace, authorise, needs
 from service.http.routing import Routes
 from service.http.wire import Deleted, Page, date, page_or_list
 from service.resources import CurrentResources
@@ -89,6 +88,28 @@ async def has_chatflow_changed(
     return Changed(has_changed=date(flow.updated_at) != last_updated)
 
 
+@routes.get(
+    "/chatflows/apikey/{apikey}",
+    PUBLIC,
+    errors=(401, 403),
+    summary="List the chatflows that a key opens",
+    response_model=list[ChatflowEntity],
+)
+async def list_chatflows_of_key(
+    apikey: Annotated[str, Path(description="The key itself")],
+    request: Request,
+    resources: CurrentResources,
+    keyonly: Annotated[str | None, Query(description="With any text: only flows that are bound to the key")] = None,
+) -> list[ChatflowEntity]:
+    """The flows that are bound to the key in the path and, without `keyonly`, those that are bound to none. The key
+    needs the permission to read chatflows, as it would in the header, where it does not end up in logs."""
+    caller = await authorise(VIEW, apikey, request.app.state.verify)
+    assert caller.workspace is not None
+    assert caller.key is not None
+    flows = await service.of_key(resources.database, caller.workspace, caller.key, only=bool(keyonly))
+    return [wire.entity(flow) for flow in flows]
+
+
 @routes.get("/chatflows/{id}", READ, errors=(400, 404), summary="Read a chatflow", response_model=ChatflowEntity)
 async def get_chatflow(id: Id, resources: CurrentResources, workspace: CurrentWorkspace) -> ChatflowEntity:
     """A flow of the workspace with all its columns."""
@@ -103,12 +124,15 @@ async def update_chatflow(
     return wire.entity(await service.update(resources.database, workspace, flow_id(id), body.changes()))
 
 
-@routes.put(
-    "/chatflows", WRITE, errors=(412,), summary="Change a chatflow: without an id", response_model=ChatflowEntity
+routes.refuse(
+    "PUT",
+    "/chatflows",
+    WRITE,
+    "update_chatflow_without_id",
+    "id",
+    summary="Change a chatflow",
+    response_model=ChatflowEntity,
 )
-async def update_chatflow_without_id(resources: CurrentResources) -> ChatflowEntity:
-    """Always refused."""
-    raise MissingPart("id not provided!")
 
 
 @routes.delete("/chatflows/{id}", DELETE, errors=(400, 404), summary="Delete a chatflow", response_model=Deleted)
@@ -118,10 +142,15 @@ async def delete_chatflow(id: Id, resources: CurrentResources, workspace: Curren
     return Deleted(affected=await service.delete(resources, workspace, flow_id(id)))
 
 
-@routes.delete("/chatflows", DELETE, errors=(412,), summary="Delete a chatflow: without an id", response_model=Deleted)
-async def delete_chatflow_without_id() -> Deleted:
-    """Always refused."""
-    raise MissingPart("id not provided!")
+routes.refuse(
+    "DELETE",
+    "/chatflows",
+    DELETE,
+    "delete_chatflow_without_id",
+    "id",
+    summary="Delete a chatflow",
+    response_model=Deleted,
+)
 
 
 @routes.get(
@@ -137,39 +166,12 @@ async def can_chatflow_stream(id: Id, resources: CurrentResources) -> Streaming:
     return Streaming(is_streaming=known.streams)
 
 
-@routes.get(
+routes.refuse(
+    "GET",
     "/chatflows-streaming",
     PUBLIC,
-    errors=(412,),
-    summary="Whether a chatflow can stream: without an id",
+    "can_chatflow_stream_without_id",
+    "id",
+    summary="Whether a chatflow can stream",
     response_model=Streaming,
 )
-async def can_chatflow_stream_without_id() -> Streaming:
-    """Always refused."""
-    raise MissingPart("id not provided!")
-
-
-@routes.get(
-    "/public-chatbotConfig/{id}",
-    PUBLIC,
-    errors=(400, 404),
-    summary="What a widget needs of a chatflow",
-    response_model=PublicConfig,
-)
-async def get_public_chatbot_config(id: Id, resources: CurrentResources) -> PublicConfig:
-    """The flow's `chatbotConfig` without its origin rules, what may be uploaded, and the graph without prompts,
-    credentials and secret inputs."""
-    known = await service.know(resources, flow_id(id))
-    return wire.public_config(known.flow.flow_data, known.config)
-
-
-@routes.get(
-    "/public-chatbotConfig",
-    PUBLIC,
-    errors=(412,),
-    summary="What a widget needs of a chatflow: without an id",
-    response_model=PublicConfig,
-)
-async def get_public_chatbot_config_without_id() -> PublicConfig:
-    """Always refused."""
-    raise MissingPart("id not provided!")

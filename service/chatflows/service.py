@@ -69,6 +69,12 @@ async def page(
         return await records.page(scope, kind, offset, size)
 
 
+async def of_key(database: Database, workspace: UUID, key_id: UUID, *, only: bool) -> list[Chatflow]:
+    """The flows that a key opens: those bound to it and, unless `only` these, those bound to none."""
+    async with database.read(workspace) as scope:
+        return await records.of_key(scope, key_id, only=only)
+
+
 async def update(database: Database, workspace: UUID, flow_id: UUID, changes: Mapping[str, Any]) -> Chatflow:
     """Change the columns that `changes` names. Raises as `create` does, and `NotFound`."""
     before = await get(database, workspace, flow_id)

@@ -1,22 +1,15 @@
 """The JSON shapes of chatflows (contract 4)."""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from service.chatflows.types import Chatflow, Draft, FlowType
 from service.errors import BadRequest
 from service.http.wire import Body, Date, Wire
-from service.secret_names import REFERENCES, is_confidential
 
 GRAPH = '{"nodes":[],"edges":[]}'
-SECRET_INPUTS = frozenset({"password", "file", "folder"})
-PROMPTS = re.compile(r"prompt|message|instruction|template", re.IGNORECASE)
-"""Names of inputs that hold prompts: not for the public."""
 
 
 def _empty_is_none(value: Any) -> Any:
@@ -115,33 +108,6 @@ class Streaming(Wire):
     is_streaming: bool = Field(examples=[True])
 
 
-class UploadRule(Wire):
-    """Which files may be sent, and how large, in MB."""
-
-    file_types: list[str] = Field(default_factory=list, examples=[["image/png"]])
-    max_upload_size: int = Field(examples=[5])
-
-
-class UploadsConfig(Wire):
-    """What a widget may upload."""
-
-    is_speech_to_text_enabled: bool = False
-    is_image_upload_allowed: bool = False
-    is_r_a_g_file_upload_allowed: bool = Field(False, alias="isRAGFileUploadAllowed")
-    img_upload_size_and_types: list[UploadRule] = Field(default_factory=list)
-    file_upload_size_and_types: list[UploadRule] = Field(default_factory=list)
-
-
-class PublicConfig(BaseModel):
-    """What a widget needs of a flow: the keys of chatbotConfig at the top level, and these."""
-
-    model_config = ConfigDict(extra="allow", serialize_by_alias=True)
-
-    uploads: UploadsConfig
-    flow_data: str = Field(alias="flowData", description="The graph without secrets and prompts", examples=[GRAPH])
-    is_tts_enabled: bool = Field(False, alias="isTTSEnabled")
-
-
 def entity(flow: Chatflow) -> ChatflowEntity:
     """A flow on the wire."""
     return ChatflowEntity(
@@ -164,66 +130,3 @@ def entity(flow: Chatflow) -> ChatflowEntity:
         updated_date=flow.updated_at,
         workspace_id=flow.workspace,
     )
-
-
-def public_config(flow_data: str, config: Mapping[str, Any]) -> PublicConfig:
-    """The public part of a flow. Features that need a provider for speech or files are off: no step offers them."""
-    hidden = {"allowedOrigins", "allowedOriginsError", *PublicConfig.model_fields}
-    shown = {name: value for name, value in config.items() if name not in hidden}
-    own = {"uploads": UploadsConfig(), "flowData": public_graph(flow_data), "isTTSEnabled": False}
-    return PublicConfig.model_validate({**shown, **own})
-
-
-def public_graph(flow_data: str) -> str:
-    """The graph without credentials, secret inputs and prompts; the inputs of a start form stay, widgets draw them."""
-    try:
-        data = json.loads(flow_data)
-    except (ValueError, RecursionError):
-        return GRAPH
-    nodes = data.get("nodes") if isinstance(data, dict) else None
-    if not isinstance(nodes, list):
-        return GRAPH
-    for node in nodes:
-        inner = node.get("data") if isinstance(node, dict) else None
-        if isinstance(inner, dict):
-            node["data"] = _public_node(inner)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-
-
-def _public_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned: dict[str, Any] = {name: value for name, value in node.items() if name != "credential"}
-    inputs, params = node.get("inputs"), node.get("inputParams")
-    if not isinstance(inputs, dict):
-        return cleaned
-    kinds = {item.get("name"): item.get("type") for item in _objects(params)}
-    if node.get("name") == "startAgentflow":
-        cleaned["inputs"] = _without_credentials(inputs)
-        return cleaned
-    cleaned["inputs"] = {
-        name: "" if PROMPTS.search(name) and isinstance(value, str) else _without_credentials(value)
-        for name, value in inputs.items()
-        if kinds.get(name) not in SECRET_INPUTS and not _is_secret(name, value)
-        if not (PROMPTS.search(name) and not isinstance(value, str))
-    }
-    return cleaned
-
-
-def _objects(value: Any) -> Sequence[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _is_secret(name: str, value: Any) -> bool:
-    return name in REFERENCES or "credential" in name.lower() or is_confidential(name, value)
-
-
-def _without_credentials(value: Any) -> Any:
-    """Nested configurations of agentflow nodes, without what names a credential or a secret."""
-    if isinstance(value, dict):
-        return {
-            key: _without_credentials(item)
-            for key, item in value.items()
-            if not _is_secret(key, item) and not PROMPTS.search(key)
-        }
-    if isinstance(value, list):
-        return [_without_credentials(item) for item in value]
-    return value

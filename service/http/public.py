@@ -18,6 +18,11 @@ PUBLIC_ROUTES = frozenset(
         "PUT /api/v1/feedback/{id}",  # the id of the feedback opens it
         "POST /api/v1/leads",  # writes only; pages of origins that the flow allows
         "GET /api/v1/get-upload-file",  # what visitors brought, for those who know the conversation's id
+        "GET /api/v1/public-chatflows",  # answers 412: the id is missing
+        "GET /api/v1/public-chatflows/{id}",  # flows that their owners made public
+        "GET /api/v1/chatflows-uploads",  # answers 412: the id is missing
+        "GET /api/v1/chatflows-uploads/{id}",
+        "GET /api/v1/chatflows/apikey/{apikey}",  # the key in the path opens it
         "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",

@@ -20,11 +20,16 @@ from service.settings import load
 GOLDEN = """
 GET /api/v1/chatflows-streaming
 GET /api/v1/chatflows-streaming/{id}
+GET /api/v1/chatflows-uploads
+GET /api/v1/chatflows-uploads/{id}
+GET /api/v1/chatflows/apikey/{apikey}
 GET /api/v1/get-upload-file
 GET /api/v1/node-icon/{name}
 GET /api/v1/ping
 GET /api/v1/public-chatbotConfig
 GET /api/v1/public-chatbotConfig/{id}
+GET /api/v1/public-chatflows
+GET /api/v1/public-chatflows/{id}
 GET /api/v1/version
 GET /docs
 GET /docs/{asset}

@@ -3,12 +3,15 @@
 import json
 import re
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from tests.service.chatflows.flows import graph, node, rag
+from service.api_keys import service as api_keys
+from service.public_flows.wire import uploads_of
+from service.resources import Resources
+from tests.service.chatflows.flows import edge, graph, node, rag
 
 NODE = '{"id":"x_0","data":{"name":"mystery","label":"M\\u00e9","inputs":{"a":1.50}}}'
 GRAPH = '{ "edges":[],\n "nodes" : [' + NODE + '] , "é":1 }'
@@ -166,3 +169,70 @@ async def test_the_public_config_spreads_the_widgets_keys_and_hides_the_rest(
         "isTTSEnabled",
     }
     assert (await anonymous.get(f"{API}/public-chatbotConfig/{uuid4()}")).status_code == 404
+
+
+async def test_a_key_lists_the_flows_that_it_opens(
+    client: httpx.AsyncClient, anonymous: httpx.AsyncClient, resources: Resources, workspace: UUID
+) -> None:
+    key, secret = await api_keys.create(resources.database, workspace, "Shop", ["chatflows:view"])
+    blind_key, blind = await api_keys.create(resources.database, workspace, "Jobs", ["datasets:view"])
+    free = await made(client)
+    bound = await made(client, apikeyid=str(key.id))
+    await made(client, apikeyid=str(blind_key.id))
+    listed = await anonymous.get(f"{API}/chatflows/apikey/{secret}")
+    assert {item["id"] for item in listed.json()} == {free["id"], bound["id"]}
+    only = await anonymous.get(f"{API}/chatflows/apikey/{secret}", params={"keyonly": "true"})
+    assert [item["id"] for item in only.json()] == [bound["id"]]
+    assert (await anonymous.get(f"{API}/chatflows/apikey/nonsense")).status_code == 401
+    assert (await anonymous.get(f"{API}/chatflows/apikey/{blind}")).status_code == 403
+
+
+async def test_a_flow_is_read_without_a_key_once_its_owner_made_it_public(
+    client: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    inputs = {"systemMessagePrompt": "geheim", "modelName": "gpt-4o"}
+    secret = node("m_0", "chatOpenAI", "Chat Models", inputs, credential="geheim")
+    hidden = ("mcpServerConfig", "apiConfig", "analytic", "speechToText", "textToSpeech")
+    columns = dict.fromkeys(hidden, json.dumps({"token": "geheim"}))
+    flow = await made(client, flowData=graph([secret], []), **columns)
+    url = f"{API}/public-chatflows/{flow['id']}"
+    assert (await anonymous.get(url)).status_code == 401
+    assert (await client.put(f"{API}/chatflows/{flow['id']}", json={"isPublic": True})).status_code == 200
+    shown = await anonymous.get(url)
+    assert shown.status_code == 200
+    assert "geheim" not in shown.text
+    assert shown.json()["name"] == flow["name"]
+    assert "gpt-4o" in shown.json()["flowData"]
+    assert (await anonymous.get(f"{API}/public-chatflows/{uuid4()}")).status_code == 404
+
+
+async def test_a_widget_is_told_of_uploads_only_where_the_operator_lets_it_upsert(
+    client: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    flow = await made(client, flowData=uploading())
+    off = (await anonymous.get(f"{API}/chatflows-uploads/{flow['id']}")).json()
+    assert off["isRAGFileUploadAllowed"] is False
+    assert off.keys() == {
+        "isSpeechToTextEnabled",
+        "isImageUploadAllowed",
+        "isRAGFileUploadAllowed",
+        "imgUploadSizeAndTypes",
+        "fileUploadSizeAndTypes",
+    }
+    told = uploads_of(uploading(), upserts=True, most=52_428_800)
+    assert told.is_r_a_g_file_upload_allowed is True
+    (rule,) = told.file_upload_size_and_types
+    assert (rule.file_types, rule.max_upload_size) == ([".txt", ".md"], 52)
+    assert uploads_of("{", upserts=True, most=1) == uploads_of('{"nodes":[],"edges":[]}', upserts=True, most=1)
+
+
+def uploading() -> str:
+    """A flow whose vector store takes files of conversations."""
+    params = [{"name": "txtFile", "type": "file", "fileType": ".txt, .md"}]
+    return graph(
+        [
+            node("f_0", "textFile", "Document Loaders", {}, inputParams=params),
+            node("v_0", "faiss", "Vector Stores", {"fileUpload": True, "document": ["{{f_0.data.instance}}"]}),
+        ],
+        [edge("f_0", "v_0", "document")],
+    )
