@@ -18,6 +18,7 @@ from service.document_stores.loading.mapping import is_remote, metadata_of, reci
 from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe, clean
+from service.document_stores.search import limit_in, retrieval_of
 from service.document_stores.secrets import laid_over, restored, without_secrets
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
@@ -42,10 +43,12 @@ def defaults_of(store: StoreRow) -> tuple[Component, Component]:
 
 def check_components(vector_store: Component | None, record_manager: Component | None) -> None:
     """Raises `Unprocessable` with the known names for a vector store or record manager that there is not, and for
-    fields of the record manager that cannot be used."""
+    fields of the record manager or of retrieval that cannot be used."""
     if vector_store and vector_store.name not in ("", *VECTOR_STORES):
         known = ", ".join(VECTOR_STORES)
         raise Unprocessable(f"vectorStore.name: '{vector_store.name}' is not available here; use {known}")
+    retrieval_of(vector_store)
+    limit_in(vector_store)
     if record_manager and record_manager.name:
         cleaning_of(record_manager)
 
