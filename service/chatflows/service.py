@@ -150,10 +150,12 @@ def parse_config(name: str, text: str | None) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """A public call that was let in: the flow, the caller's name, the turns of the session so far."""
+    """A public call that was let in: the flow, who calls, what its conversations are kept under, the turns of the
+    session so far."""
 
     known: KnownFlow
-    caller: str
+    caller: Caller
+    name: str
     history: tuple[Turn, ...]
 
 
@@ -165,12 +167,14 @@ async def enter(
     session_in: Callable[[KnownFlow], str],
     *,
     member: UUID | None = None,
+    viewer: Viewer = ANYBODY,
 ) -> Entrance:
     """Let a caller into a flow; one round trip once this process knows the flow. The flow is held open until the
     caller gives it to `resources.flows.release`.
 
     `named` is the session that the caller named; `session_in` says which one counts, given the flow. `member`: the
-    workspace of a caller who comes in by a key of it, whichever key the flow is bound to.
+    workspace of a caller who comes in by a key of it, whichever key the flow is bound to. `viewer`: whom the caller says
+    it asks for, which is not checked here; each of them has conversations of its own.
     Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
     """
     with ExitStack() as stack:
@@ -180,13 +184,13 @@ async def enter(
             resources.flows.hold(known)
             stack.callback(resources.flows.release, known)
             session = session_in(known)
-        row = await _row(resources, flow_id, token, session, known)
+        row = await _row(resources, flow_id, token, session, viewer, known)
         if known is None or not _current(known, row):
             known = await _learn(resources, flow_id, row)
             resources.flows.hold(known)
             stack.callback(resources.flows.release, known)
             if session_in(known) != session or (known.compiled and known.compiled.credentials):
-                row = await _row(resources, flow_id, token, session_in(known), known)
+                row = await _row(resources, flow_id, token, session_in(known), viewer, known)
                 known.stamp = row["stamp"]
         known.seen = time.monotonic()
         if member not in (None, known.flow.workspace):
@@ -195,7 +199,21 @@ async def enter(
             raise Unauthorized("Unauthorized: this chatflow needs its API key")
         resources.flows.hold(known)
         turns = tuple(Turn(Role(role), text) for role, text in reversed(row["turns"] or ()))
-        return Entrance(known, f"key:{row['key_id']}" if row["key_id"] else "public", turns)
+        caller = _caller(row, token)
+        return Entrance(known, caller, caller.name + _suffix(viewer), turns)
+
+
+def _caller(row: Mapping[str, Any], token: str | None) -> Caller:
+    """Who presents the token: the holder of a living key of the flow's workspace, else nobody."""
+    if row["key_id"] is None:
+        return Caller(None, None, frozenset(), token)
+    bound = row["key_principals"]
+    principals = None if bound is None else frozenset(bound)
+    return Caller(row["workspace_id"], row["key_id"], frozenset(row["key_scopes"]), token, principals)
+
+
+def _suffix(viewer: Viewer) -> str:
+    return f"/{viewer.name}" if viewer.name else ""
 
 
 def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
@@ -203,7 +221,7 @@ def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
 
 
 async def _row(
-    resources: "Resources", flow_id: UUID, token: str | None, session: str, known: KnownFlow | None
+    resources: "Resources", flow_id: UUID, token: str | None, session: str, viewer: Viewer, known: KnownFlow | None
 ) -> Mapping[str, Any]:
     compiled = known.compiled if known else None
     async with resources.database.connection() as connection:
@@ -212,6 +230,7 @@ async def _row(
             id=flow_id,
             digest=sha256(token.encode("utf-8", "replace")).digest() if token else b"",
             session=session,
+            viewer=_suffix(viewer),
             credentials=list(compiled.credentials) if compiled else [],
             turns=MAX_TURNS,
         )
@@ -221,10 +240,10 @@ async def _row(
     return row
 
 
-async def know(resources: "Resources", flow_id: UUID) -> KnownFlow:
-    """What there is to know of a flow in whatever workspace, at most a few seconds old. Raises `NotFound`."""
+async def know(resources: "Resources", flow_id: UUID, *, believed: float = BELIEVED_SECONDS) -> KnownFlow:
+    """What there is to know of a flow in whatever workspace, at most `believed` seconds old. Raises `NotFound`."""
     known = resources.flows.get(flow_id)
-    if known is not None and time.monotonic() - known.seen < BELIEVED_SECONDS:
+    if known is not None and time.monotonic() - known.seen < believed:
         return known
     async with resources.database.connection() as connection:
         version = await records.version(connection, flow_id)

@@ -50,7 +50,7 @@ async def get_uploads_config(id: Id, resources: CurrentResources) -> UploadsConf
 async def get_public_chatflow(id: Id, resources: CurrentResources) -> ChatflowEntity:
     """A flow whose owner made it public, without prompts, credentials and secret inputs, and without its settings for
     interfaces, analytics, speech and tools."""
-    known = await chatflows.know(resources, flow_id(id))
+    known = await chatflows.know(resources, flow_id(id), believed=0)
     if known.flow.is_public is not True:
         raise Unauthorized("Unauthorized")
     return wire.public_entity(known)
