@@ -19,19 +19,29 @@ def _key(row: DictRow) -> ApiKey:
         created_at=row["created_at"],
         used_at=row["used_at"],
         revoked_at=row["revoked_at"],
+        principals=None if row["principals"] is None else frozenset(row["principals"]),
     )
 
 
-async def insert(scope: Scope, key_id: UUID, name: str, digest: bytes, hint: str, scopes: Iterable[str]) -> ApiKey:
+async def insert(
+    scope: Scope,
+    key_id: UUID,
+    name: str,
+    digest: bytes,
+    hint: str,
+    scopes: Iterable[str],
+    principals: Iterable[str] | None = None,
+) -> ApiKey:
     """A new key."""
     row = await scope.one(
-        "INSERT INTO api_keys (id, workspace_id, name, hash, hint, scopes)"
-        " VALUES (%(id)s, %(workspace)s, %(name)s, %(hash)s, %(hint)s, %(scopes)s) RETURNING *",
+        "INSERT INTO api_keys (id, workspace_id, name, hash, hint, scopes, principals)"
+        " VALUES (%(id)s, %(workspace)s, %(name)s, %(hash)s, %(hint)s, %(scopes)s, %(principals)s) RETURNING *",
         id=key_id,
         name=name,
         hash=digest,
         hint=hint,
         scopes=sorted(scopes),
+        principals=None if principals is None else sorted(principals),
     )
     assert row is not None
     return _key(row)

@@ -11,6 +11,7 @@ from service.api_keys.scopes import SCOPES
 from service.api_keys.types import ApiKey
 from service.errors import NotFound, Unprocessable
 from service.http.access import Caller
+from service.viewers import principals as checked
 from stores.records.database import Database
 
 TOUCH_SECONDS = 60.0
@@ -21,8 +22,19 @@ def digest(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
 
 
-async def create(database: Database, workspace: UUID, name: str, scopes: Iterable[str] = ("*",)) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is not kept. Raises `Unprocessable` for an empty name or an unknown scope."""
+async def create(
+    database: Database,
+    workspace: UUID,
+    name: str,
+    scopes: Iterable[str] = ("*",),
+    *,
+    principals: Iterable[str] | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which is not kept. With `principals` it asks chatflows in their name and opens nothing
+    else, whatever its scopes.
+
+    Raises `Unprocessable` for an empty name, an unknown scope and principals that are none.
+    """
     wanted = frozenset(scopes)
     if not name.strip():
         raise Unprocessable("name: must not be empty")
@@ -30,9 +42,10 @@ async def create(database: Database, workspace: UUID, name: str, scopes: Iterabl
         raise Unprocessable(f"scopes: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(SCOPES))}")
     if not wanted:
         raise Unprocessable("scopes: name at least one, or * for all")
+    bound = None if principals is None else checked(list(principals))
     secret = secrets.token_urlsafe(32)
     async with database.write(workspace) as scope:
-        key = await records.insert(scope, uuid4(), name.strip(), digest(secret), secret[-4:], wanted)
+        key = await records.insert(scope, uuid4(), name.strip(), digest(secret), secret[-4:], wanted, bound)
     return key, secret
 
 
@@ -67,4 +80,4 @@ class Verifier:
             if now - self._touched.get(key.id, -TOUCH_SECONDS) >= TOUCH_SECONDS:
                 self._touched[key.id] = now
                 await records.touch(connection, key.id)
-        return Caller(key.workspace, key.id, key.scopes, secret)
+        return Caller(key.workspace, key.id, key.scopes, secret, key.principals)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key without its secret. `hint` is the end of the secret, to tell keys apart."""
+    """An API key without its secret. `hint` is the end of the secret, to tell keys apart. `principals`: whom it asks
+    for, always; None: whom each call names."""
 
     id: UUID
     workspace: UUID
@@ -17,3 +18,4 @@ class ApiKey:
     created_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
+    principals: frozenset[str] | None = None

@@ -72,7 +72,7 @@ async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origi
         rules = rules_of(known)
         if not rules.on:
             raise UploadsOff
-        return Guest(known.flow.workspace, known.flow.id, entrance.caller, rules)
+        return Guest(known.flow.workspace, known.flow.id, entrance.name, rules)
     finally:
         resources.flows.release(known)
 
@@ -186,7 +186,7 @@ async def show(
     if origin and not entrance.known.allows(origin):
         raise OriginRefused(str(entrance.known.config.get("allowedOriginsError") or ""))
     async with resources.database.read(entrance.known.flow.workspace) as scope:
-        found = await records.named(scope, flow_id, chat, name, sorted({entrance.caller, VISITOR}))
+        found = await records.named(scope, flow_id, chat, name, sorted({entrance.name, VISITOR}))
     if found is None:
         raise NotFound(f"File '{name[:LONGEST_NAME]}' not found")
     pieces = _pieces(resources, found.blob)

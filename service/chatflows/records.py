@@ -148,13 +148,13 @@ async def version(connection: Connection, flow_id: UUID) -> int | None:
 
 
 ENTER = """
-SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id,
+SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id, k.scopes AS key_scopes, k.principals AS key_principals,
     (SELECT string_agg(c.id || ' ' || c.updated_at, ',' ORDER BY c.id) FROM credentials c
         WHERE c.workspace_id = f.workspace_id AND c.id = ANY(%(credentials)s)) AS stamp,
     (SELECT json_agg(json_build_array(m.role, m.content) ORDER BY m.sequence DESC) FROM (
         SELECT role, content, sequence FROM chat_messages
         WHERE workspace_id = f.workspace_id AND chatflow_id = f.id AND session_id = %(session)s
-            AND caller = coalesce('key:' || k.id, 'public') AND state <> 'failed'
+            AND caller = coalesce('key:' || k.id, 'public') || %(viewer)s AND state <> 'failed'
         ORDER BY sequence DESC LIMIT %(turns)s) m) AS turns
 FROM chatflows f
 LEFT JOIN api_keys k ON k.hash = %(digest)s AND k.revoked_at IS NULL AND k.workspace_id = f.workspace_id
@@ -165,6 +165,7 @@ WHERE f.id = %(id)s
 
 
 async def enter(connection: Connection, **params: Any) -> Mapping[str, Any] | None:
-    """The row of ENTER for `id`, `digest`, `session`, `credentials`, `turns`; None when there is no such flow."""
+    """The row of ENTER for `id`, `digest`, `session`, `viewer` (what `Caller.name` of the key is followed by),
+    `credentials`, `turns`; None when there is no such flow."""
     cursor = await connection.execute(ENTER, params)
     return await cursor.fetchone()

@@ -20,6 +20,8 @@ from service.chatflows.engine import compile_flow
 from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
 from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
+from service.http.access import Caller
+from service.viewers import ANYBODY, Viewer
 from stores.records.database import Database
 
 if TYPE_CHECKING:
@@ -173,8 +175,8 @@ async def enter(
     caller gives it to `resources.flows.release`.
 
     `named` is the session that the caller named; `session_in` says which one counts, given the flow. `member`: the
-    workspace of a caller who comes in by a key of it, whichever key the flow is bound to. `viewer`: whom the caller says
-    it asks for, which is not checked here; each of them has conversations of its own.
+    workspace of a caller who comes in by a key of it, whichever key the flow is bound to. `viewer`: whom the caller
+    says it asks for, which is not checked here; each of them has conversations of its own.
     Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
     """
     with ExitStack() as stack:

@@ -16,7 +16,7 @@ from service.document_stores.querying.wire import QueryBody, QueryResult, query_
 from service.document_stores.types import Upload
 from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
-from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
@@ -24,10 +24,11 @@ from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 from service.retrieval.trace import Trace
+from service.viewers import HEADER, READS_EVERYTHING, claimed, viewer_of
 
 routes = Routes("Document stores")
 
-VIEW = needs("documentStores:view", "documentStores:update", "documentStores:delete")
+VIEW = needs(*READS_EVERYTHING)
 WRITE = needs("documentStores:create", "documentStores:update")
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -226,17 +227,24 @@ async def _upsert(
     response_model=QueryResult,
     response_model_exclude_unset=True,
 )
-async def query_store(body: QueryBody, resources: CurrentResources, workspace: CurrentWorkspace) -> QueryResult:
+async def query_store(
+    body: QueryBody, request: Request, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> QueryResult:
     """The chunks that answer a question, best first, by hybrid retrieval (vectors and words) unless the request or the
-    document store says otherwise; with `explain`, also what every stage found, left out and took."""
+    document store says otherwise; with `explain`, also what every stage found, left out and took.
+
+    With `principals`, or the header `X-Ragstone-Principals`, only what these may find; without, what is restricted too,
+    but nothing of a restricted document store."""
     begun = time.perf_counter()
     asked = body.asked()
+    viewer = viewer_of(caller, claimed(body.principals, request.headers.get(HEADER)), administers=True)
     trace = Trace() if asked.explain else None
     found = await search.search(
         resources,
         workspace,
         body.store_id,
         body.query,
+        viewer=viewer,
         k=asked.limit,
         where=asked.where,
         retrieval=asked.retrieval,

@@ -77,6 +77,8 @@ async def authorise(rule: Rule, token: str | None, verify: Verify) -> Caller:
     caller = await verify(token) if token else None
     if caller is None:
         raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
+    if caller.principals is not None:
+        raise Forbidden("This key asks chatflows in the name of somebody and opens nothing else.")
     if rule.scopes and FULL not in caller.scopes and not rule.scopes & caller.scopes:
         raise Forbidden(f"This key lacks the permission {' or '.join(sorted(rule.scopes))}.")
     return caller

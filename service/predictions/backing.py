@@ -10,6 +10,7 @@ from service.credentials import service as credentials
 from service.providers.defaults import defaults_from
 from service.retrieval.base import Models, Stage
 from service.retrieval.pipeline import Pipeline
+from service.viewers import ANYBODY, Viewer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from service.resources import Resources
 
 
-def backing(resources: "Resources") -> Backing:
-    """The steps' view of these resources."""
+def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
+    """The steps' view of these resources, for a run on behalf of `viewer`: no step can ask for anybody else."""
 
     async def search(
         workspace: UUID,
@@ -41,6 +42,7 @@ def backing(resources: "Resources") -> Backing:
             workspace,
             store,
             question,
+            viewer=viewer,
             k=k,
             where=filter_of(where),
             retrieval=retrieval,

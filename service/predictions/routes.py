@@ -16,6 +16,7 @@ from service.predictions.events import End, Failure
 from service.predictions.runs import Running, Stop
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
 from service.resources import CurrentResources, Resources
+from service.viewers import HEADER
 
 routes = Routes("Predictions")
 messages = Routes("Chat messages")
@@ -120,11 +121,11 @@ async def _answer(
     id: str, request: Request, resources: Resources, caller: Caller, member: UUID | None = None
 ) -> Response:
     target = flow_id(id)
-    origin = request.headers.get("origin")
+    origin, told = request.headers.get("origin"), request.headers.get(HEADER)
     try:
         body = await _body(request)
         prediction = await service.ask(
-            resources, target, body.asked(), token=caller.token, origin=origin, member=member
+            resources, target, body.asked(told), token=caller.token, origin=origin, member=member
         )
     except ServiceError as error:
         return _refused(request, error)

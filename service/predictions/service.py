@@ -22,6 +22,7 @@ from service.predictions.runs import Running, Stop, signal
 from service.predictions.text import clean
 from service.predictions.types import ChatType, Exchange, Question, State
 from service.resources import Resources
+from service.viewers import ANYBODY, Viewer, viewer_of
 
 log = logging.getLogger("ragstone.predictions")
 
@@ -75,7 +76,8 @@ async def ask(
 
     `member`: the caller's workspace, when it is an internal prediction (contract 1.10): the rules for visitors, the
     flow's own key and its origins, do not count.
-    Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `FlowNotRunnable`.
+    Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `NotBelieved` (whom it asks for),
+    `FlowNotRunnable`.
     """
     named = question.session or question.chat
 
@@ -85,9 +87,11 @@ async def ask(
         streams = question.streaming and known.streams
         return named or ("" if streams or known.compiled is None else known.compiled.session)
 
-    entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member)
+    asker = ANYBODY if question.principals is None else Viewer(frozenset(question.principals))
+    entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
     known = entrance.known
     try:
+        viewer = viewer_of(entrance.caller, question.principals)
         if origin and member is None and not known.allows(origin):
             raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
         compiled = await _ready(resources, known)
@@ -101,12 +105,12 @@ async def ask(
             session=session,
             question=question.text,
             history=(*question.history, *entrance.history),
-            backing=backing(resources),
+            backing=backing(resources, viewer),
             whole=not streams,
         )
         message = uuid4()
         kind = ChatType.EXTERNAL if member is None else ChatType.INTERNAL
-        work = _Work(resources, known, compiled, run, entrance.caller, message, question.lead, kind)
+        work = _Work(resources, known, compiled, run, entrance.name, message, question.lead, kind)
         running = resources.runs.start(known.flow.id, chat, work)
     except BaseException:
         resources.flows.release(known)
@@ -256,13 +260,14 @@ async def ask_store(
     *,
     history: Sequence[Turn] = (),
     k: int = 4,
+    viewer: Viewer = ANYBODY,
 ) -> AsyncGenerator[StepEvent, None]:
-    """Answer from a document store without a chatflow, with the service's own model; nothing is kept.
+    """Answer `viewer` from a document store without a chatflow, with the service's own model; nothing is kept.
 
     Raises `NotFound` for an unknown document store, `ProviderError` when the model fails.
     """
     compiled = compile_flow(_store_graph(store_id, k), chat_model=resources.settings.chat_model)
-    lent = backing(resources)
+    lent = backing(resources, viewer)
     try:
         await compiled.prepare(workspace, lent)
         run = Run(workspace, None, "", "", clean(question), history, lent)

@@ -42,6 +42,8 @@ class Question:
     streaming: bool = False
     """Whether the caller would like the answer piece by piece."""
     lead: str | None = None
+    principals: Sequence[str] | None = None
+    """Whom the caller says it asks for; None: it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

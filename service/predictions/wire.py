@@ -15,6 +15,7 @@ from service.predictions.events import Abort, End, Event, Failure, Metadata
 from service.predictions.service import Prediction, source_document
 from service.predictions.text import clean
 from service.predictions.types import Question
+from service.viewers import claimed
 
 MAX_ID = 512
 """Characters of chatId and sessionId."""
@@ -76,9 +77,15 @@ class PredictionBody(BaseModel):
     )
     uploads: list[Any] | None = Field(None, description="Files; this chatflow takes none", examples=[[]])
     lead_email: Line | None = Field(None, max_length=320, description="Kept with the question")
+    principals: Any = Field(
+        None,
+        description="Whom the answer is for: passages of documents that none of them may find are left out. Only for"
+        " keys that may read every document; in forms JSON text",
+        examples=[None],
+    )
 
-    def asked(self) -> Question:
-        """What is asked. Raises `InvalidField` naming the field."""
+    def asked(self, header: str | None = None) -> Question:
+        """What is asked; `header`: `viewers.HEADER`. Raises `InvalidField`, `Unprocessable` naming the field."""
         if self.question is None or not self.question.strip():
             raise InvalidField("question: is missing")
         if self.uploads:
@@ -93,6 +100,7 @@ class PredictionBody(BaseModel):
             history=_turns(self.history),
             streaming=self.streaming,
             lead=self.lead_email or None,
+            principals=claimed(self.principals, header),
         )
 
 
@@ -156,6 +164,11 @@ def parse_form(parts: Iterable[tuple[str, Any]]) -> PredictionBody:
             raise InvalidField(f"{name}: no step of this service takes files with a question; send none")
         fields[name] = value
     fields.pop("uploads", None)
+    if fields.get("principals"):
+        try:
+            fields["principals"] = json.loads(fields["principals"])
+        except (ValueError, RecursionError) as error:
+            raise InvalidField(f"principals: not valid JSON: {error}") from None
     if not fields:
         raise MissingPart("The body is missing")
     return _validated(fields)

@@ -60,6 +60,11 @@ class QueryBody(Body):
         examples=[[{"role": "userMessage", "content": "Who may take parental leave?"}]],
     )
     explain: bool | None = Field(None, description="Answer with the `trace` of every stage", examples=[True])
+    principals: list[str] | None = Field(
+        None,
+        description="Whom the query is for: only what one of them may find; default: what is restricted too",
+        examples=[["user:anna", "group:hr"]],
+    )
     inputs: dict[str, Any] | None = Field(
         None, description="`topK`, `filter`, `strategy`, `retrieval`, `history` and `explain`, if not given beside it"
     )
