@@ -165,6 +165,7 @@ HTTP_CODES = {
 
 def install_error_handlers(app: FastAPI) -> None:
     """Give every failure of every route, unknown paths included, the one error body."""
+    from stores.vector.base import Unavailable as OutOfReach  # brings numpy, which commands have no use for
 
     async def expected(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)
@@ -190,6 +191,9 @@ def install_error_handlers(app: FastAPI) -> None:
         body = error_body(status, message, HTTP_CODES.get(status, "http_error"))
         return JSONResponse(body, status, dict(error.headers or {}))
 
+    async def out_of_reach(_request: Request, error: Exception) -> Response:
+        return error_response(Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}))
+
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
         response = internal_error()
@@ -200,4 +204,5 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, expected)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(OutOfReach, out_of_reach)
     app.add_exception_handler(Exception, unexpected)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from service.chatflows import records as chatflow_records
 from service.chatflows.cache import FlowCache
 from service.document_stores.cache import StoreCache
+from service.document_stores.pool import VectorPool
 from service.egress.client import Egress, open_egress
 from service.jobs.records import CHANNEL
 from service.jobs.watch import JobWatch
@@ -43,6 +44,8 @@ class Resources:
     settings: Settings
     database: Database
     vectors: VectorStore
+    """The service's own vector store; what holds the vectors of a document store, `document_stores.vectors` says."""
+    pool: VectorPool
     lexical: LexicalIndex
     stores: StoreCache
     blobs: BlobStore
@@ -92,6 +95,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             raise SettingsError(f"{PREFIX}VECTOR_STORE: {error}") from None
         embedders = EmbedderPool(settings, egress)
         rerankers, own_chat = RerankerPool(settings, egress), OwnChat(settings, egress)
+        pool = VectorPool(database, egress)
         flows, runs = FlowCache(), Runs()
         sandbox = open_parsers(settings)
         callbacks: dict[LiteralString, Callback] = {
@@ -105,6 +109,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     settings=settings,
                     database=database,
                     vectors=vectors,
+                    pool=pool,
                     lexical=LexicalIndex(),
                     stores=StoreCache(),
                     blobs=LocalBlobStore(settings.data / "blobs"),
@@ -123,6 +128,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 await runs.close()
                 await flows.close()
                 await sandbox.close()
+                await pool.close()
                 await vectors.close()
                 await embedders.close()
                 await rerankers.close()

@@ -1,4 +1,4 @@
-"""`ragstone store`: a document store out into an archive, an archive in as a new one, and another embedding for one."""
+"""`ragstone store`: a document store out into an archive, an archive in as a new one, another embedding or place."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from service.cli.output import print_json, print_table, say
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Move document stores, and give them another embedding.",
+    help="Move document stores, and give them another embedding or vector store.",
     epilog=EPILOG,
 )
 
@@ -94,23 +94,33 @@ def reindex_store(
     config: Annotated[
         str, typer.Option(help='Its fields as JSON, such as {"modelName": "text-embedding-3-small"}.')
     ] = "{}",
+    vector_store: Annotated[
+        str | None, typer.Option(help="Vector store to move to, as chroma.", show_default="the configured")
+    ] = None,
+    vector_config: Annotated[
+        str, typer.Option(help='Its fields as JSON, such as {"chromaURL": "http://chroma.example:8000"}.')
+    ] = "{}",
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make all vectors of a document store anew. Queries are answered from the old ones until the new are complete;
-    cancelling the job leaves the old ones whole."""
+    """Make all vectors of a document store anew, or move them to another vector store as they are. Queries are answered
+    from the old ones until the new are complete; cancelling the job leaves the old ones whole."""
     from service.cli.client import connect, need
     from service.cli.uploads import follow
 
-    fields = _fields(config)
+    fields, place = _fields(config, "--config"), _fields(vector_config, "--vector-config")
     if fields and not embedding:
         raise UsageProblem("--config needs --embedding: these are the fields of that embedding")
+    if place and not vector_store:
+        raise UsageProblem("--vector-config needs --vector-store: these are the fields of that vector store")
     with connect(data, url, key) as client:
         found = need(client.store(store), "document store", store)
-        named = {"embeddingName": embedding, "embeddingConfig": fields} if embedding else {}
+        named: dict[str, Any] = {"embeddingName": embedding, "embeddingConfig": fields} if embedding else {}
+        if vector_store:
+            named |= {"vectorStoreName": vector_store, "vectorStoreConfig": place}
         job = client.post("/document-store/vectorstore/reindex", {"storeId": found["id"], **named})
         ended = job if detach else follow(client, f"/jobs/{job['id']}")
     if not detach and ended["state"] != "done":
@@ -122,18 +132,18 @@ def reindex_store(
     else:
         result = ended["result"]
         print_table(
-            ("document store", "embedding", "chunks"),
-            [(found["name"], result["embedding"], f"{result['numIndexed']:,}")],
+            ("document store", "embedding", "vector store", "chunks"),
+            [(found["name"], result["embedding"], result["vectorStore"], f"{result['numIndexed']:,}")],
         )
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _fields(text: str, option: str) -> dict[str, Any]:
     try:
         fields = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UsageProblem(f"--config is not valid JSON: {error}") from None
+        raise UsageProblem(f"{option} is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise UsageProblem("--config must be a JSON object")
+        raise UsageProblem(f"{option} must be a JSON object")
     return fields
 
 

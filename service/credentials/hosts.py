@@ -12,6 +12,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "anthropicApi": ("api.anthropic.com",),
     "awsApi": ("*.amazonaws.com", "*.amazonaws.com.cn"),
     "azureOpenAIApi": ("*.openai.azure.com", "*.cognitiveservices.azure.com"),
+    "chromaApi": ("*.trychroma.com",),
     "cohereApi": ("api.cohere.com", "api.cohere.ai"),
     "githubApi": ("api.github.com", "github.com", "raw.githubusercontent.com"),
     "googleGenerativeAI": ("generativelanguage.googleapis.com",),
@@ -21,6 +22,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "mistralAIApi": ("api.mistral.ai",),
     "openAIApi": ("api.openai.com", "*.api.openai.com"),
     "openRouterApi": ("openrouter.ai",),
+    "qdrantApi": ("*.cloud.qdrant.io",),
     "togetherAIApi": ("api.together.xyz",),
     "voyageAIApi": ("api.voyageai.com",),
 }

@@ -21,7 +21,7 @@ from service.credentials.types import (
 )
 from service.errors import Conflict, Forbidden, NotFound, Unprocessable
 from service.keyring import Keyring, WrongKey
-from stores.records.database import Database
+from stores.records.database import Database, Scope
 
 if TYPE_CHECKING:
     from service.resources import Resources
@@ -137,7 +137,18 @@ async def reveal(
     to its provider's own and those that the operator has set.
     Raises `NotFound`, `UnreadableCredential`, `HostNotAllowed`.
     """
-    found = await get(resources.database, resources.keyring, workspace, credential_id)
+    async with resources.database.read(workspace) as scope:
+        return await reveal_in(resources, scope, credential_id, host=host)
+
+
+async def reveal_in(
+    resources: "Resources", scope: Scope, credential_id: UUID, *, host: str | None
+) -> Mapping[str, str]:
+    """As `reveal`, over a connection that the caller has."""
+    sealed = await records.get(scope, credential_id)
+    if sealed is None:
+        raise NotFound(f"Credential {credential_id} not found")
+    found = _unseal(resources.keyring, sealed)
     if host is not None:
         name = found.credential.component
         allowed = own_hosts(found.values) or default_hosts(name, COMPONENTS.get(name), found.values, resources.settings)

@@ -20,9 +20,16 @@ from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.recipe import Recipe, clean
 from service.document_stores.search import limit_in, retrieval_of
 from service.document_stores.secrets import laid_over, restored, without_secrets
-from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
+from service.document_stores.space import (
+    DEFAULT_EMBEDDING,
+    DEFAULT_VECTOR_STORE,
+    check_space,
+    embedder_of,
+    fingerprint_of,
+)
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
-from service.errors import NotFound, TooLarge, Unprocessable
+from service.document_stores.vectors import backend_of, check_place, check_vector_store
+from service.errors import NotFound, TooLarge
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.nodes.service import json_object
@@ -30,9 +37,6 @@ from service.resources import Resources
 from stores.blobs.base import Blob, BlobTooLarge
 from stores.records.database import Scope
 
-VECTOR_STORES = ("pgvector", "postgres")
-
-DEFAULT_VECTOR_STORE = Component("pgvector")
 DEFAULT_LOADER = Component("file")
 
 
@@ -44,9 +48,7 @@ def defaults_of(store: StoreRow) -> tuple[Component, Component]:
 def check_components(vector_store: Component | None, record_manager: Component | None) -> None:
     """Raises `Unprocessable` with the known names for a vector store or record manager that there is not, and for
     fields of the record manager or of retrieval that cannot be used."""
-    if vector_store and vector_store.name not in ("", *VECTOR_STORES):
-        known = ", ".join(VECTOR_STORES)
-        raise Unprocessable(f"vectorStore.name: '{vector_store.name}' is not available here; use {known}")
+    check_vector_store(vector_store)
     retrieval_of(vector_store)
     limit_in(vector_store)
     if record_manager and record_manager.name:
@@ -83,6 +85,11 @@ class Intake:
             if base is None:
                 raise NotFound(f"docId: loader {asked.doc_id} not found in document store {store_id}")
         check_components(asked.vector_store, asked.record_manager)
+        if asked.vector_store is not None:
+            held = (store.vector_store if store else None) or DEFAULT_VECTOR_STORE
+            wanted = _merge(asked.vector_store, held, "vectorStore.config")
+            async with resources.database.read(workspace) as scope:
+                await backend_of(resources, scope, wanted)
         base_embedding = (store.embedding if store else None) or DEFAULT_EMBEDDING
         embedding = _merge(asked.embedding, base_embedding, "embedding.config")
         other = asked.embedding is not None and not asked.new_store and store is not None
@@ -187,7 +194,8 @@ class Intake:
         """Write loader and documents for a reserved job, or for none: the loader's id, and blobs that nothing needs
         any more once the job has ended.
 
-        Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others.
+        Raises `NotFound` when document store or loader went meanwhile, `EmbeddingChanged` when its vectors are others,
+        `BackendChanged` when they are elsewhere.
         """
         store = await self.lock(scope)
         if self.fingerprint is not None and await chunk_rows.any_indexed(scope, self.store_id):
@@ -278,6 +286,8 @@ class Intake:
         template = self.template or store
         held = store.vector_store or template.vector_store or DEFAULT_VECTOR_STORE
         vectors = _merge(self.asked.vector_store, held, "vectorStore.config")
+        if vectors != store.vector_store:
+            await check_place(scope, store, await backend_of(self.resources, scope, vectors))
         named = self.asked.embedding is not None or store.embedding is None
         changes = {
             "embedding": self.embedding if named else None,

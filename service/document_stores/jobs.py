@@ -116,13 +116,19 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
             return {"purged": True}
         blobs = await ledger.blobs_of_store(scope, store_id)
         collections = await records.collections(scope, store_id)
-    await drop_collections(resources, job.workspace, collections)
     for key in blobs:
         await resources.blobs.delete(key)
+    await drop_collections(resources, job.workspace, collections)
     async with resources.database.write(job.workspace) as scope:
         await resources.lexical.drop(scope, store_id)
         await records.purge(scope, store_id)
     return {"purged": True}
+
+
+async def drop_vectors(work: Work) -> Mapping[str, Any]:
+    """Drop collections that nobody searches, in vector stores that did not answer when they were given up."""
+    await drop_collections(work.resources, work.job.workspace, work.payload["collections"])
+    return {"dropped": len(work.payload["collections"])}
 
 
 async def compact(work: Work) -> Mapping[str, Any]:

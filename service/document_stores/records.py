@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.document_stores.types import Component, LoaderFile, LoaderRow, LoaderStatus, StoreRow, StoreStatus
+from service.document_stores.types import Backend, Component, LoaderFile, LoaderRow, LoaderStatus, StoreRow, StoreStatus
 from stores.records.database import Scope
 from stores.vector.points import encode
 
@@ -43,6 +43,7 @@ def _store(scope: Scope, row: DictRow, loaders: Sequence[LoaderRow] = ()) -> Sto
         collection=row["collection"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        backend=Backend.from_json(row["backend"]),
         loaders=loaders,
         restricted=row["restricted"],
         guarded=row.get("guarded", False),
@@ -123,7 +124,8 @@ async def owned(scope: Scope, flow_id: UUID) -> list[UUID]:
 
 _FIND: LiteralString = (
     "SELECT *, false AS busy, EXISTS (SELECT 1 FROM documents d WHERE d.store_id = %(id)s AND d.principals IS NOT NULL)"
-    " AS guarded FROM document_stores WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL"
+    " AS guarded, (SELECT c.backend FROM collections c WHERE c.name = document_stores.collection) AS backend"
+    " FROM document_stores WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NULL"
 )
 
 
@@ -157,6 +159,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
         " OR j.kind = 'ingest' AND j.payload ->> 'chunkOnly' IS DISTINCT FROM 'true')"
         " AND j.state IN ('queued', 'running', 'paused')) AS busy,"
         " EXISTS (SELECT 1 FROM chunks c WHERE c.store_id = s.id AND c.number IS NULL) AS unindexed,"
+        " (SELECT c.backend FROM collections c WHERE c.name = s.collection) AS backend,"
         " count(*) OVER () AS total FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
         " AND CASE WHEN %(id)s::uuid IS NULL THEN s.flow_id IS NULL ELSE s.id = %(id)s END"
@@ -261,9 +264,11 @@ async def update(scope: Scope, store_id: UUID, changes: Mapping[str, Any]) -> bo
     return touched == 1
 
 
-async def add_collection(scope: Scope, store_id: UUID, *, building: bool = False) -> str:
-    """Name a collection for the vectors of a document store, of which the caller has the `lock`. No name is given
-    twice. `building`: it is to take the searched one's place once it is filled."""
+async def add_collection(
+    scope: Scope, store_id: UUID, *, backend: Backend | None = None, building: bool = False
+) -> str:
+    """Name a collection for the vectors of a document store, of which the caller has the `lock`; it is in `backend`. No
+    name is given twice. `building`: it is to take the searched one's place once it is filled."""
     row = await scope.one(
         "UPDATE document_stores SET spaces = spaces + 1 WHERE workspace_id = %(workspace)s AND id = %(id)s"
         " RETURNING spaces - 1 AS made",
@@ -272,11 +277,12 @@ async def add_collection(scope: Scope, store_id: UUID, *, building: bool = False
     assert row is not None
     name = f"ds_{store_id.hex}_{row['made']}" if row["made"] else f"ds_{store_id.hex}"
     await scope.run(
-        "INSERT INTO collections (name, workspace_id, store_id, building)"
-        " VALUES (%(name)s, %(workspace)s, %(store)s, %(building)s)",
+        "INSERT INTO collections (name, workspace_id, store_id, building, backend)"
+        " VALUES (%(name)s, %(workspace)s, %(store)s, %(building)s, %(backend)s)",
         name=name,
         store=store_id,
         building=building,
+        backend=Jsonb(backend.as_json()) if backend else None,
     )
     return name
 
@@ -290,6 +296,26 @@ async def collections(scope: Scope, store_id: UUID, *, building: bool | None = N
         building=building,
     )
     return [row["name"] for row in rows]
+
+
+async def placed(scope: Scope, names: Sequence[str]) -> dict[str, Backend | None]:
+    """The vector store of each of these collections that there may be; None stands for the service's own."""
+    rows = await scope.all(
+        "SELECT name, backend FROM collections WHERE workspace_id = %(workspace)s AND name = ANY(%(names)s)",
+        names=list(names),
+    )
+    return {row["name"]: Backend.from_json(row["backend"]) for row in rows}
+
+
+async def rebind(scope: Scope, store_id: UUID, backend: Backend) -> None:
+    """Open the collections of a document store that are in this vector store by its credential from now on."""
+    await scope.run(
+        "UPDATE collections SET backend = %(backend)s WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND backend ->> 'url' = %(url)s",
+        store=store_id,
+        url=backend.url,
+        backend=Jsonb(backend.as_json()),
+    )
 
 
 async def give_up_collections(scope: Scope, names: Sequence[str]) -> None:
@@ -349,7 +375,7 @@ async def purge(scope: Scope, store_id: UUID) -> None:
 async def deleted(scope: Scope, store_id: UUID) -> StoreRow | None:
     """A document store that waits for its purge."""
     row = await scope.one(
-        "SELECT *, false AS busy FROM document_stores"
+        "SELECT *, false AS busy, NULL AS backend FROM document_stores"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
         id=store_id,
     )

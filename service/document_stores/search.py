@@ -8,6 +8,7 @@ from service.document_stores import records
 from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_words
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
+from service.document_stores.vectors import vectors_of
 from service.errors import NotFound, Unavailable, Unprocessable
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
@@ -160,7 +161,7 @@ async def _sources(
 
     ledger = SeenLedger(resources.database, store.workspace, store.id, sight)
     return Sources(
-        vectors=seen_vectors(resources.vectors, sight),
+        vectors=seen_vectors(await vectors_of(resources, store), sight),
         collection=collection,
         embed=embed,
         lexical=seen_words(lexical, ledger),

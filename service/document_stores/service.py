@@ -17,6 +17,7 @@ from service.document_stores.search import search
 from service.document_stores.secrets import with_secrets
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
+from service.document_stores.vectors import backend_of, check_place
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
@@ -48,6 +49,7 @@ async def create(
         await embedder_of(resources, workspace, embedding)
     store_id = uuid4()
     async with resources.database.write(workspace) as scope:
+        await backend_of(resources, scope, configs.get("vector_store"))
         await records.insert(scope, store_id, name.strip(), description)
         if configs:
             await records.update(scope, store_id, configs)
@@ -85,7 +87,8 @@ async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -
 async def update(resources: Resources, workspace: UUID, store_id: UUID, changes: Mapping[str, Any]) -> StoreRow:
     """Change the name, description or configurations that `changes` names.
 
-    Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by.
+    Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by, `BackendChanged` for
+    a vector store that they are not in.
     """
     changes = with_secrets(await get(resources, workspace, store_id), changes)
     fingerprint = await _check_configs(resources, workspace, changes)
@@ -95,6 +98,8 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
             raise NotFound(f"Document store {store_id} not found")
         if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
             check_space(store, fingerprint)
+        if "vector_store" in changes:
+            await check_place(scope, store, await backend_of(resources, scope, changes["vector_store"]))
         await records.update(scope, store_id, changes)
     resources.stores.forget(workspace, store_id)
     return await get(resources, workspace, store_id)

@@ -1,16 +1,18 @@
 """The chunks of a document store where they are kept: ledger, vectors and keyword index, changed together.
 
 A chunk is indexed, in both indexes under its number, or in neither of them, with no number. The document store's row
-says which collection is searched and written (`collection`). Vectors in the ledger's own Postgres change in the
-ledger's transaction. Of other stores: vectors are written before the ledger knows of them and removed after it has
-forgotten them, so that a crash leaves vectors too many (searches leave them out) and never too few.
+says which collection is searched and written (`collection`), and each collection which vector store it is in. Vectors
+in the ledger's own Postgres change in the ledger's transaction. Of other stores: vectors are written before the ledger
+knows of them and removed after it has forgotten them, so that a crash leaves vectors too many (searches leave them out)
+and never too few.
 
 Points are made nowhere else: they carry the principals that their document has in this very transaction.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,12 +21,15 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import DocumentRow, NewChunk, indexed
 from service.document_stores.principals import records as principals
 from service.document_stores.sight import marked
-from service.errors import NotFound
+from service.document_stores.vectors import writing_at
+from service.errors import NotFound, ServiceError
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
-from stores.vector.base import Capability, Metadata, Point, UnknownCollection, Vector, VectorStore
+from stores.vector.base import Metadata, Point, Unavailable, UnknownCollection, Vector, VectorStore
+
+log = logging.getLogger("ragstone.ingest")
 
 DESCRIBED_AT_ONCE = 500
 """Points that are read and written again at a time when only metadata change."""
@@ -57,6 +62,15 @@ class Revision:
     """Whether a caller brought the vector in `indexed`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A collection and what holds it, which writes inside the transaction when it `joins`."""
+
+    name: str
+    vectors: VectorStore
+    joins: bool
+
+
 @dataclass(slots=True)
 class Shelf:
     """The chunks of one document store inside one transaction; see `changing`."""
@@ -64,13 +78,33 @@ class Shelf:
     resources: Resources
     scope: Scope
     store_id: UUID
-    collection: str | None
+    searched: Held | None
     """Where its vectors are; None: it has none, and its chunks are not indexed."""
-    building: Sequence[str]
+    filling: Sequence[Held]
     """Collections that are being filled to take its place."""
-    vectors: VectorStore
-    joins: bool
     removed: list[str] = field(default_factory=list)
+
+    @property
+    def collection(self) -> str | None:
+        """The name of the searched collection."""
+        return self.searched.name if self.searched else None
+
+    @property
+    def building(self) -> list[str]:
+        """The names of those that are being filled."""
+        return [held.name for held in self.filling]
+
+    @property
+    def held(self) -> list[Held]:
+        """All of them."""
+        return [*filter(None, (self.searched,)), *self.filling]
+
+    def at(self, collection: str) -> VectorStore:
+        """What one of them is written by. Raises `UnknownCollection` for others."""
+        for held in self.held:
+            if held.name == collection:
+                return held.vectors
+        raise UnknownCollection(collection)
 
     async def add(self, job_id: UUID, rows: Sequence[Addition], collection: str | None) -> None:
         """Add chunks; nobody sees them before their document is complete. `collection` is what their vectors were made
@@ -105,7 +139,7 @@ class Shelf:
         the collection; returns their numbers, for the ledger to keep."""
         if not rows:
             return []
-        if self.collection is None:
+        if self.searched is None:
             raise UnknownCollection(f"document store {self.store_id} has no vectors")
         words = [indexed.words for _, _, indexed in rows]
         numbers = [int(n) for n in await self.resources.lexical.add_analysed(self.scope, self.store_id, words)]
@@ -113,7 +147,7 @@ class Shelf:
             (number, document, indexed.vector, metadata)
             for (document, metadata, indexed), number in zip(rows, numbers, strict=True)
         ]
-        await self.vectors.upsert(self.collection, await self.points(points))
+        await self.searched.vectors.upsert(self.searched.name, await self.points(points))
         return numbers
 
     async def _index(
@@ -137,10 +171,10 @@ class Shelf:
             return
         await self.resources.lexical.remove(self.scope, self.store_id, numbers)
         ids = [point_id(number) for number in numbers]
-        if self.joins:
-            for collection in self._collections():
-                await self.vectors.delete(collection, ids)
-        else:
+        for held in self.held:
+            if held.joins:
+                await held.vectors.delete(held.name, ids)
+        if not self._joins():
             self.removed += ids
 
     async def describe(self, rows: Sequence[Revision]) -> Mapping[UUID, int]:
@@ -152,16 +186,16 @@ class Shelf:
             page = {
                 point_id(row.number): row for row in rows[start : start + DESCRIBED_AT_ONCE] if row.number is not None
             }
-            if self.joins:
-                for collection in self._collections():
-                    points = await self.vectors.get(collection, list(page))
+            if self._joins():
+                for held in self.held:
+                    points = await held.vectors.get(held.name, list(page))
                     fresh = [
                         (int(point.id), page[point.id].document_id, point.vector, page[point.id].metadata)
                         for point in points
                     ]
-                    await self.vectors.upsert(collection, await self.points(fresh))
-            elif self.collection is not None:
-                points = await self.vectors.get(self.collection, list(page))
+                    await held.vectors.upsert(held.name, await self.points(fresh))
+            elif self.searched is not None:
+                points = await self.searched.vectors.get(self.searched.name, list(page))
                 moved = [page[point.id] for point in points]
                 texts = [indexed(row.head, row.text) for row in moved]
                 words = await asyncio.to_thread(lambda texts=texts: [analyse(text) for text in texts])  # type: ignore[misc]
@@ -188,8 +222,8 @@ class Shelf:
         if document_ids:
             await principals.settle(self.scope, document_ids)
 
-    def _collections(self) -> list[str]:
-        return [name for name in (self.collection, *self.building) if name is not None]
+    def _joins(self) -> bool:
+        return all(held.joins for held in self.held)
 
 
 @asynccontextmanager
@@ -201,16 +235,31 @@ async def changing(
 
     Raises `NotFound` when it is gone already.
     """
-    joins = Capability.TRANSACTION in resources.vectors.capabilities
     async with resources.database.write(workspace) as scope:
         store = await (records.lock if alone else records.hold)(scope, store_id)
         if store is None:
             raise NotFound(f"Document store {store_id} not found")
         building = await records.collections(scope, store_id, building=True)
-        vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
-        shelf = Shelf(resources, scope, store_id, store.collection, building, vectors, joins)
+        places = await records.placed(scope, building) if building else {}
+        filling = [Held(name, *await writing_at(resources, scope, place)) for name, place in places.items()]
+        searched = None
+        if store.collection is not None:
+            searched = Held(store.collection, *await writing_at(resources, scope, store.backend))
+        shelf = Shelf(resources, scope, store_id, searched, filling)
         yield shelf
     if shelf.removed:
-        for collection in shelf._collections():
-            with suppress(UnknownCollection):  # dropped meanwhile, with everything in it
-                await resources.vectors.delete(collection, shelf.removed)
+        await _clear(shelf)
+
+
+async def _clear(shelf: Shelf) -> None:
+    """Remove what the ledger has forgotten, in one step with it or not, from stores that join no transaction. One that
+    is out of reach keeps points that no search shows; the doctor removes them."""
+    for held in shelf.held:
+        if held.joins:
+            continue
+        try:
+            await held.vectors.delete(held.name, shelf.removed)
+        except UnknownCollection:
+            continue  # dropped meanwhile, with everything in it
+        except (Unavailable, ServiceError) as error:
+            log.warning("%d vectors of no chunk are left in %s: %s", len(shelf.removed), held.name, error)

@@ -1,6 +1,7 @@
 """The vector space of a document store: the embedder that fills it, and the collection that holds it."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +10,23 @@ from uuid import UUID
 from service.credentials.service import reveal
 from service.document_stores import records
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.types import Component, StoreRow
-from service.errors import BadRequest, Conflict, NotFound
+from service.document_stores.types import Backend, Component, StoreRow
+from service.document_stores.vectors import backend_of, same_place, vectors_at, vectors_of, writing_at
+from service.errors import BadRequest, Conflict, NotFound, ServiceError
+from service.jobs import service as jobs
 from service.providers.embedding.base import Embedder
 from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
 from stores.records.database import Scope
-from stores.vector.base import Capability
+from stores.vector.base import Unavailable, VectorStore
+
+log = logging.getLogger("ragstone.ingest")
 
 DEFAULT_EMBEDDING = Component(LOCAL)
 """The embedding of document stores that name none: the bundled offline model."""
+
+DEFAULT_VECTOR_STORE = Component("pgvector")
+"""The vector store of document stores that name none: the service's own."""
 
 
 class EmbeddingChanged(Conflict):
@@ -34,6 +42,8 @@ class Space:
     store_id: UUID
     collection: str
     embedder: Embedder
+    vectors: VectorStore
+    """What holds the collection; transactions go by `shelf`."""
 
 
 async def embedder_of(resources: Resources, workspace: UUID, embedding: Component | None) -> Embedder:
@@ -86,57 +96,98 @@ async def current_space(resources: Resources, workspace: UUID, store_id: UUID) -
         return None
     embedder = await embedder_of(resources, workspace, store.embedding)
     check_space(store, await fingerprint_of(embedder))
-    return Space(store_id, store.collection, embedder)
+    return Space(store_id, store.collection, embedder, await vectors_of(resources, store))
 
 
 async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> Space:
-    """The space to fill, made with the first upsert, and made anew for another embedder while it is empty.
+    """The space to fill, made with the first upsert where the configuration says, and made anew for another embedder or
+    elsewhere while it is empty. Vectors that are there stay where they are.
 
-    Raises `EmbeddingChanged` when the configured embedder writes into another space than the store's vectors are in.
+    Raises `EmbeddingChanged` when the configured embedder writes into another space than the store's vectors are in,
+    and what `backend_of` raises.
     """
     while True:
         async with resources.database.read(workspace) as scope:
             store = await records.get(scope, store_id)
-        if store is None:
-            raise NotFound(f"Document store {store_id} was deleted")
+            if store is None:
+                raise NotFound(f"Document store {store_id} was deleted")
+            wanted = await backend_of(resources, scope, store.vector_store)
         embedder = await embedder_of(resources, workspace, store.embedding)
         fingerprint = await fingerprint_of(embedder)
-        if store.collection is not None and dict(store.fingerprint or {}) == fingerprint:
-            return Space(store_id, store.collection, embedder)
+        same = dict(store.fingerprint or {}) == fingerprint and same_place(store.backend, wanted)
+        if store.collection is not None and same:
+            return Space(store_id, store.collection, embedder, await vectors_of(resources, store))
         former = None
         async with resources.database.write(workspace) as scope:
             now = await records.lock(scope, store_id)
-            if now is None or now.embedding != store.embedding:
+            if now is None or (now.embedding, now.vector_store) != (store.embedding, store.vector_store):
                 continue
-            collection = now.collection
+            collection, place = now.collection, now.backend
             if collection is not None and await chunk_rows.any_indexed(scope, store_id):
                 check_space(now, fingerprint)
-            if collection is None or now.fingerprint != fingerprint:
-                former = collection
-                collection = await make_collection(resources, scope, store_id, int(fingerprint["dimension"]))
+            elif collection is None or now.fingerprint != fingerprint or not same_place(place, wanted):
+                former, place = collection, wanted
+                collection = await make_collection(resources, scope, store_id, int(fingerprint["dimension"]), wanted)
                 await records.set_space(scope, store_id, fingerprint, collection)
+            vectors = await vectors_at(resources, scope, place)
         resources.stores.forget(workspace, store_id)
         if former is not None:
             await drop_collections(resources, workspace, [former])
-        return Space(store_id, collection, embedder)
+        return Space(store_id, collection, embedder, vectors)
 
 
 async def make_collection(
-    resources: Resources, scope: Scope, store_id: UUID, dimension: int, *, building: bool = False
+    resources: Resources,
+    scope: Scope,
+    store_id: UUID,
+    dimension: int,
+    backend: Backend | None,
+    *,
+    building: bool = False,
 ) -> str:
-    """A new, empty collection for the vectors of a document store, of which the caller has the `lock`. `building`: it
-    is to take the searched one's place once it is filled."""
-    collection = await records.add_collection(scope, store_id, building=building)
-    joins = Capability.TRANSACTION in resources.vectors.capabilities
-    vectors = resources.vectors.within(scope.connection) if joins else resources.vectors
+    """A new, empty collection for the vectors of a document store, of which the caller has the `lock`, in `backend`.
+    `building`: it is to take the searched one's place once it is filled."""
+    collection = await records.add_collection(scope, store_id, backend=backend, building=building)
+    vectors, _ = await writing_at(resources, scope, backend)
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
     await vectors.create(collection, dimension)
     return collection
 
 
+async def drop_in(resources: Resources, scope: Scope, names: Sequence[str]) -> list[str]:
+    """Drop collections that no document store searches from this transaction on, where that is part of it. The others
+    are given up and returned, for `drop_soon` once it is committed."""
+    left = []
+    for name, backend in (await records.placed(scope, names)).items():
+        if backend is not None:  # another's server, which may be out of reach
+            left.append(name)
+            continue
+        vectors, joins = await writing_at(resources, scope, None)
+        if joins:
+            await vectors.drop(name)
+        else:
+            left.append(name)
+    await records.forget_collections(scope, [name for name in names if name not in left])
+    await records.give_up_collections(scope, left)
+    return left
+
+
 async def drop_collections(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:
-    """Drop collections that no document store searches any more. May be done twice."""
-    for name in names:
-        await resources.vectors.drop(name)
-    async with resources.database.write(workspace) as scope:
-        await records.forget_collections(scope, names)
+    """Drop collections that no document store searches any more, wherever they are. May be done twice."""
+    async with resources.database.read(workspace) as scope:
+        places = await records.placed(scope, names)
+        stores = {name: await vectors_at(resources, scope, backend) for name, backend in places.items()}
+    for name, vectors in stores.items():
+        await vectors.drop(name)
+        async with resources.database.write(workspace) as scope:
+            await records.forget_collections(scope, [name])
+
+
+async def drop_soon(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:
+    """As `drop_collections`; where a vector store does not answer, a job does it when it can."""
+    try:
+        await drop_collections(resources, workspace, names)
+    except (Unavailable, ServiceError) as error:
+        log.warning("Vectors that are no longer searched are removed later: %s", error)
+        async with resources.database.write(workspace) as scope:
+            await jobs.submit(scope, resources.queue, "drop_vectors", payload={"collections": list(names)})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 
@@ -40,6 +41,42 @@ class Component:
     def as_json(self) -> dict[str, Any]:
         """`{name, config}`."""
         return {"name": self.name, "config": dict(self.config)}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A vector store other than the service's own, by what finds it again whatever is configured by then."""
+
+    url: str
+    """As the operator would name it, `chroma://host:8000?tenant=a`: without keys, and with its port."""
+    credential: UUID | None = None
+    """Whose value is the key, as it is when the store is opened."""
+
+    @property
+    def scheme(self) -> str:
+        """The kind of vector store."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        """The host that it is on; "" when it is on none."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def title(self) -> str:
+        """What people read of it: its kind, its host and its port."""
+        return " at ".join(filter(None, (self.scheme, urlsplit(self.url).netloc)))
+
+    def as_json(self) -> dict[str, Any]:
+        """`{url, credential}`."""
+        return {"url": self.url, "credential": str(self.credential) if self.credential else None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> "Backend | None":
+        """What `as_json` wrote; None stands for the service's own vector store."""
+        if value is None:
+            return None
+        return cls(value["url"], UUID(value["credential"]) if value["credential"] else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +128,8 @@ class StoreRow:
     collection: str | None
     created_at: datetime
     updated_at: datetime
+    backend: Backend | None = None
+    """Where `collection` is; None: in the service's own vector store."""
     loaders: Sequence[LoaderRow] = ()
     restricted: bool = False
     """What carries no principals is found by nobody."""

@@ -43,6 +43,15 @@ class Guard:
         """Refuse what needs no look-up to be refused. Raises `EgressRefused`."""
         self._known(host.lower(), port)
 
+    def named(self, host: str, port: int | None) -> bool:
+        """Whether the operator allows this very host, by its name or, where it is one, by its address."""
+        host, port = host.lower(), -1 if port is None else port  # no port: only what is allowed on every one
+        try:
+            address = literal(host)
+        except ValueError:
+            return False
+        return self.allowed.address(address, port) if address is not None else self.allowed.name(host, port)
+
     async def addresses(self, host: str, port: int) -> list[str]:
         """The addresses that a connection to this host may use, in the resolver's order; never empty.
 

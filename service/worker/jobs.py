@@ -3,6 +3,7 @@
 JOBS = {
     "ingest": "service.document_stores.jobs:ingest",
     "purge_store": "service.document_stores.jobs:purge_store",
+    "drop_vectors": "service.document_stores.jobs:drop_vectors",
     "compact": "service.document_stores.jobs:compact",
     "import": "service.document_stores.archive.jobs:load",
     "sync": "service.sync.jobs:sync",

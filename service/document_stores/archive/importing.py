@@ -18,19 +18,18 @@ from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
 from service.document_stores.ledger.types import indexed, masked
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
-from service.document_stores.shelf import Indexed, Shelf
+from service.document_stores.shelf import Held, Indexed, Shelf
+from service.document_stores.space import make_collection
 from service.document_stores.types import Component
+from service.document_stores.vectors import OWN, writing_at
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.worker.work import Work
 from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
-from stores.vector.base import Capability, VectorStore
 
 LINES = 500
 """Loaders or documents that are written together."""
-
-KNOWN_VECTOR_STORES = ("pgvector", "postgres")
 
 T = TypeVar("T")
 
@@ -105,7 +104,9 @@ class Import:
             "recordManager": manifest.record_manager,
         }
         self._progress.credentials = [name for name, part in parts.items() if part is not None and part.credential]
-        vector_store = _known(manifest.vector_store, KNOWN_VECTOR_STORES)
+        # A server that an archive names is nobody's choice here: what is imported lies in the service's own vector
+        # store, from where a re-index moves it without embedding.
+        vector_store = _known(manifest.vector_store, OWN)
         values = {
             "name": self._name,
             "description": manifest.description,
@@ -117,10 +118,8 @@ class Import:
             collection = await self._hold(scope)
             await records.describe(scope, self._store, values)
             if manifest.vectors and manifest.fingerprint is not None and not collection:
-                made = await stores.add_collection(scope, self._store)
-                vectors = self._vectors(scope)
-                await vectors.drop(made)
-                await vectors.create(made, manifest.fingerprint.dimension)
+                dimension = manifest.fingerprint.dimension
+                made = await make_collection(self._work.resources, scope, self._store, dimension, None)
                 await stores.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
             await self._note(scope)
 
@@ -156,18 +155,18 @@ class Import:
         words = await asyncio.to_thread(_analyse, [part.chunks[place] for place in ready])
         async with self._work.resources.database.write(self._work.job.workspace) as scope:
             collection = await self._hold(scope)
-            shelf = Shelf(
-                self._work.resources, scope, self._store, collection or None, (), self._vectors(scope), self._joins
-            )
-            vectors = part.vectors
+            vectors, joins = await writing_at(self._work.resources, scope, None)
+            searched = Held(collection, vectors, joins) if collection else None
+            shelf = Shelf(self._work.resources, scope, self._store, searched, ())
+            brought = part.vectors
             given = [
                 (
                     self._document_id(part.chunks[place].document),
                     part.chunks[place].metadata,
-                    Indexed(vectors[place], found),
+                    Indexed(brought[place], found),
                 )
                 for place, found in zip(ready, words, strict=True)
-                if vectors is not None
+                if brought is not None
             ]
             numbers = dict(zip(ready, await shelf.index(given), strict=True))
             rows = [self._row(line, numbers.get(place)) for place, line in enumerate(part.chunks)]
@@ -249,14 +248,6 @@ class Import:
 
     def _document_id(self, place: int) -> UUID:
         return uuid5(self._store, f"document {place}")
-
-    @property
-    def _joins(self) -> bool:
-        return Capability.TRANSACTION in self._work.resources.vectors.capabilities
-
-    def _vectors(self, scope: Scope) -> VectorStore:
-        vectors = self._work.resources.vectors
-        return vectors.within(scope.connection) if self._joins else vectors
 
 
 def _some(lines: Iterator[T]) -> list[T]:

@@ -34,12 +34,13 @@ from service.document_stores.archive.wire import (
 )
 from service.document_stores.ledger.types import masked
 from service.document_stores.types import Component, StoreRow
+from service.document_stores.vectors import writing_at
 from service.errors import NotFound
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.blobs.base import UnknownBlob
 from stores.records.database import Scope
-from stores.vector.base import Capability, UnknownCollection, VectorStore
+from stores.vector.base import UnknownCollection, VectorStore
 
 Row = Mapping[str, Any]
 """A row of the database by column."""
@@ -95,7 +96,8 @@ async def draft(resources: Resources, workspace: UUID, store_id: UUID, *, vector
             made.add("manifest.json", _json(manifest) + b"\n")
             await _add_loaders(made, scope)
             await _add_documents(made, scope, blobs=blobs)
-            await _add_chunks(made, scope, resources.vectors if vectors else None)
+            held, _ = await writing_at(resources, scope, store.backend)
+            await _add_chunks(made, scope, held if vectors else None)
         return made
     except BaseException:
         file.close()
@@ -173,8 +175,6 @@ def _document(row: Row) -> DocumentLine:
 
 
 async def _add_chunks(made: Draft, scope: Scope, vectors: VectorStore | None) -> None:
-    if vectors is not None and Capability.TRANSACTION in vectors.capabilities:
-        vectors = vectors.within(scope.connection)
     part: list[Row] = []
     size, number = 0, 0
     async for row in records.chunks(scope, made.store.id):

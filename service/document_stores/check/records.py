@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from service.document_stores.types import Backend
 from stores.records.database import Connection, Scope
 
 
@@ -14,6 +15,7 @@ class StoreRow:
     id: UUID
     name: str
     collection: str | None
+    backend: Backend | None
     busy: bool
 
 
@@ -39,11 +41,16 @@ async def blobs(connection: Connection, keys: Sequence[str] | None = None) -> se
 async def stores(scope: Scope) -> list[StoreRow]:
     """The workspace's document stores, by name."""
     rows = await scope.all(
-        "SELECT s.id, s.name, s.collection, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id"
+        "SELECT s.id, s.name, s.collection,"
+        " (SELECT c.backend FROM collections c WHERE c.name = s.collection) AS backend,"
+        " EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id"
         " AND j.state IN ('queued', 'running', 'paused')) AS busy FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL ORDER BY s.name, s.id"
     )
-    return [StoreRow(row["id"], row["name"], row["collection"], row["busy"]) for row in rows]
+    return [
+        StoreRow(row["id"], row["name"], row["collection"], Backend.from_json(row["backend"]), row["busy"])
+        for row in rows
+    ]
 
 
 async def count(scope: Scope, store_id: UUID) -> int:

@@ -17,14 +17,13 @@ from service.document_stores.indexing.records import lock_numbered, numbered
 from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.shelf import changing
-from service.document_stores.space import EmbeddingChanged, Space, current_space, drop_collections
-from service.errors import NotFound
+from service.document_stores.space import Space, current_space, drop_soon
+from service.errors import NotFound, ServiceError
 from service.jobs import service as jobs
-from service.providers.errors import ProviderError
 from service.resources import Resources
 from stores.blobs.base import UnknownBlob
 from stores.records.database import Scope
-from stores.vector.base import UnknownCollection
+from stores.vector.base import Unavailable, UnknownCollection
 
 LOST_JOB = "The job that was to index this upload is gone; upload the file again."
 
@@ -69,8 +68,10 @@ async def repair(resources: Resources) -> AsyncIterator[str]:
                 yield f"{subject}: left alone, a job works on it"
             except NotFound:
                 continue  # deleted meanwhile
-            except (EmbeddingChanged, ProviderError) as error:
+            except ServiceError as error:
                 yield f"{subject}: not mended: {error.message}"
+            except Unavailable as error:
+                yield f"{subject}: not mended: {error}"
     if swept := await sweep(resources, SETTLED_SECONDS):
         yield f"uploads: removed {swept} files that belonged to nobody"
 
@@ -113,7 +114,7 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
         recounted = await records.recount(shelf.scope, store.id)
         leftover = await records.leftover_collections(shelf.scope, store.id)
     if leftover:
-        await drop_collections(resources, workspace, leftover)
+        await drop_soon(resources, workspace, leftover)
         yield f"dropped {len(leftover)} collections of vectors that were not searched"
     if lost:
         yield f"{lost} documents waited for a job that is gone: they say so now"
@@ -129,7 +130,7 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
 
 async def _repair_indexes(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[str]:
     """Bring vectors and words into step with the chunks that the ledger says are indexed."""
-    await _made(resources, space)
+    await _made(space)
     missing, extra = await _words(resources, workspace, space.store_id)
     again = 0
     for start in range(0, len(missing), BATCH):
@@ -198,13 +199,13 @@ async def _delete_points(resources: Resources, workspace: UUID, space: Space, po
         if shelf.collection != space.collection:
             return 0  # re-indexed meanwhile
         gone = await of_no_chunk(shelf.scope, space.store_id, points)
-        await shelf.vectors.delete(space.collection, gone)
+        await shelf.at(space.collection).delete(space.collection, gone)
     return len(gone)
 
 
-async def _made(resources: Resources, space: Space) -> None:
+async def _made(space: Space) -> None:
     """Make the collection again if it is gone."""
     try:
-        await resources.vectors.ids(space.collection, limit=1)
+        await space.vectors.ids(space.collection, limit=1)
     except UnknownCollection:
-        await resources.vectors.create(space.collection, (await space.embedder.fingerprint()).dimension)
+        await space.vectors.create(space.collection, (await space.embedder.fingerprint()).dimension)

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from service.document_stores.check import records
 from service.document_stores.indexing.records import next_indexed
+from service.document_stores.vectors import vectors_at
+from service.errors import ServiceError
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.lexical.integrity import numbers
 from stores.records.database import Scope
-from stores.vector.base import UnknownCollection
+from stores.vector.base import Unavailable, UnknownCollection, VectorStore
 
 PAGE = 2_000
 """Rows that are compared at a time: memory does not grow with the document store."""
@@ -72,8 +74,12 @@ async def _check_store(resources: Resources, scope: Scope, store: records.StoreR
     if leftover := await records.leftover_collections(scope, store.id):
         problem = f"{len(leftover)} collections of vectors are not searched (such as {leftover[0]})"
         findings.append(Finding(subject, problem, FIX))
-    if orphans := await _vectors(resources, scope, store):
-        findings += _described(orphans, subject, "vectors")
+    try:
+        if orphans := await _vectors(resources, scope, store):
+            findings += _described(orphans, subject, "vectors")
+    except (Unavailable, ServiceError) as error:
+        remedy = "see to the vector store, and check again"
+        findings.append(Finding(subject, f"its vectors cannot be looked at: {error}", remedy))
     lexical = await _compare(ledger_numbers(scope, store.id), lexical_numbers(scope, store.id))
     findings += _described(lexical, subject, "the keyword index")
     return findings
@@ -82,8 +88,9 @@ async def _check_store(resources: Resources, scope: Scope, store: records.StoreR
 async def _vectors(resources: Resources, scope: Scope, store: records.StoreRow) -> _Difference | None:
     if store.collection is None:
         return None
+    vectors = await vectors_at(resources, scope, store.backend)
     try:
-        return await _compare(_ledger_points(scope, store.id), _vector_ids(resources, store.collection))
+        return await _compare(_ledger_points(scope, store.id), _vector_ids(vectors, store.collection))
     except UnknownCollection:
         return _Difference(missing=await records.count(scope, store.id), examples={"missing": "all"})
 
@@ -172,9 +179,9 @@ async def lexical_numbers(scope: Scope, store_id: UUID) -> AsyncIterator[int]:
         after = page[-1]
 
 
-async def _vector_ids(resources: Resources, collection: str) -> AsyncIterator[str]:
+async def _vector_ids(vectors: VectorStore, collection: str) -> AsyncIterator[str]:
     after = ""
-    while page := await resources.vectors.ids(collection, after=after, limit=PAGE):
+    while page := await vectors.ids(collection, after=after, limit=PAGE):
         for chunk in page:
             yield chunk
         after = page[-1]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
 
 from service.document_stores.indexing import records
+from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.reuse import Found, Reuse, Waiting
 from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.indexing.types import Which
@@ -18,7 +19,7 @@ from service.document_stores.space import Space
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.records.database import Scope
-from stores.vector.base import VectorStore
+from stores.vector.base import Vector, VectorStore
 
 PAGE = 2_000
 """Numbers that are looked up at a time."""
@@ -67,31 +68,46 @@ async def fill(
 
 
 async def restore_vectors(
-    resources: Resources, workspace: UUID, space: Space, note: Note, waiting: Waiting, *, after: int = 0
+    resources: Resources,
+    workspace: UUID,
+    space: Space,
+    note: Note,
+    waiting: Waiting,
+    *,
+    after: int = 0,
+    lender: Lender | None = None,
 ) -> None:
     """Give every indexed chunk whose number is above `after` and has no point in `space.collection` a vector there,
     under its number as it is. The collection is the document store's own or one that is being built to take its place.
+    What `lender` has is not embedded.
 
     Raises as `fill` does. Chunks that are indexed meanwhile are not all seen: their writers see to them.
     """
 
     reuse = Reuse(resources, workspace, space, waiting)
 
-    async def commit(batch: list[PendingChunk], found: Found) -> None:
+    async def commit(batch: list[PendingChunk], found: Sequence[Vector]) -> None:
         async with changing(resources, workspace, space.store_id) as shelf:
             if space.collection not in (shelf.collection, *shelf.building):
                 raise SpaceChanged
             present = await records.lock_numbered(shelf.scope, space.store_id, batch)
             points = [
-                (chunk.number, chunk.document_id, indexed.vector, present[chunk.number].metadata)
-                for chunk, indexed in zip(batch, found.indexed, strict=True)
+                (chunk.number, chunk.document_id, vector, present[chunk.number].metadata)
+                for chunk, vector in zip(batch, found, strict=True)
                 if chunk.number is not None and chunk.number in present  # an edited chunk has another number
             ]
-            await shelf.vectors.upsert(space.collection, await shelf.points(points))
+            await shelf.at(space.collection).upsert(space.collection, await shelf.points(points))
             await note(shelf.scope, len(points))
 
     batches = without_vectors(resources, workspace, space, after)
-    await overlapped(batches, lambda batch: _index(reuse, batch), commit)
+    await overlapped(batches, lambda batch: _vectors(reuse, batch, lender), commit)
+
+
+async def _vectors(reuse: Reuse, batch: Sequence[PendingChunk], lender: Lender | None) -> Sequence[Vector]:
+    lent = await lender.lend(batch) if lender else {}
+    made = await reuse.texts([chunk.index_text for chunk in batch if chunk.number not in lent])
+    rest = iter(made.indexed)
+    return [lent[chunk.number] if chunk.number in lent else next(rest).vector for chunk in batch]
 
 
 async def _index(reuse: Reuse, batch: Sequence[PendingChunk]) -> Found:
@@ -120,7 +136,7 @@ async def without_vectors(
             numbers = await records.next_indexed(scope, space.store_id, after, PAGE)
         if not numbers:
             return
-        present = await _points(resources.vectors, space.collection, after, numbers[-1])
+        present = await _points(space.vectors, space.collection, after, numbers[-1])
         missing = [number for number in numbers if point_id(number) not in present]
         for start in range(0, len(missing), BATCH):
             async with resources.database.read(workspace) as scope:
@@ -134,7 +150,7 @@ async def without_chunks(resources: Resources, workspace: UUID, space: Space) ->
     """The ids of the points in `space.collection` that belong to no chunk, in batches; where writers go on meanwhile,
     some may get theirs a moment later."""
     after = ""
-    while page := await resources.vectors.ids(space.collection, after=after, limit=PAGE):
+    while page := await space.vectors.ids(space.collection, after=after, limit=PAGE):
         async with resources.database.read(workspace) as scope:
             lost = await of_no_chunk(scope, space.store_id, page)
         if lost:

@@ -104,9 +104,8 @@ class Reuse:
         if not numbers:
             return {}
         try:
-            points = await self._resources.vectors.get(
-                self._space.collection, [point_id(number) for number in numbers.values()]
-            )
+            ids = [point_id(number) for number in numbers.values()]
+            points = await self._space.vectors.get(self._space.collection, ids)
         except UnknownCollection:  # dropped meanwhile: whoever commits sees it
             return {}
         vectors = {point.id: point.vector for point in points}

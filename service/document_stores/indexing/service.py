@@ -12,14 +12,14 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.secrets import with_secrets
 from service.document_stores.service import get
 from service.document_stores.shelf import changing
-from service.document_stores.space import check_space, drop_collections, embedder_of, fingerprint_of
+from service.document_stores.space import check_space, drop_in, drop_soon, embedder_of, fingerprint_of
 from service.document_stores.types import Component, StoreRow
+from service.document_stores.vectors import backend_of, check_place
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
 from stores.records.database import Scope
-from stores.vector.base import Capability
 
 Configs = Mapping[str, Component | None]
 """`embedding`, `vector_store`, `record_manager`, those that are to change; None clears one."""
@@ -28,12 +28,12 @@ Configs = Mapping[str, Component | None]
 async def configure(resources: Resources, workspace: UUID, store_id: UUID, configs: Configs) -> StoreRow:
     """Give a document store these configurations.
 
-    Raises `NotFound`, `Unprocessable` for components that there are not, and `EmbeddingChanged` for an embedding that
-    its vectors were not made by; then nothing has changed.
+    Raises `NotFound`, `Unprocessable` for components that there are not, `EmbeddingChanged` for an embedding that its
+    vectors were not made by, and `BackendChanged` for a vector store that they are not in; then nothing has changed.
     """
     configs, fingerprint = await _checked(resources, workspace, store_id, configs)
     async with resources.database.write(workspace) as scope:
-        await _configure(scope, store_id, configs, fingerprint)
+        await _configure(resources, scope, store_id, configs, fingerprint)
     resources.stores.forget(workspace, store_id)
     return await get(resources, workspace, store_id)
 
@@ -44,7 +44,7 @@ async def insert(
     """As `configure`, and queue the job that indexes what is not indexed yet, or what is not of one loader."""
     configs, fingerprint = await _checked(resources, workspace, store_id, configs, loader_id)
     async with resources.database.write(workspace) as scope:
-        await _configure(scope, store_id, configs, fingerprint)
+        await _configure(resources, scope, store_id, configs, fingerprint)
         payload = {"storeId": str(store_id)} | ({"docId": str(loader_id)} if loader_id else {})
         job = await jobs.submit(scope, resources.queue, "index", store_id=store_id, payload=payload)
     resources.stores.forget(workspace, store_id)
@@ -57,7 +57,6 @@ async def remove_vectors(resources: Resources, workspace: UUID, store_id: UUID, 
 
     Raises `NotFound`. Jobs that index these chunks are cancelled.
     """
-    joins = Capability.TRANSACTION in resources.vectors.capabilities
     dropped: list[str] = []
     async with changing(resources, workspace, store_id, alone=True) as shelf:
         scope = shelf.scope
@@ -71,17 +70,12 @@ async def remove_vectors(resources: Resources, workspace: UUID, store_id: UUID, 
             await shelf.forget(numbers)
         else:
             await resources.lexical.remove(scope, store_id, numbers)
-            dropped = await store_rows.collections(scope, store_id)
             await store_rows.set_space(scope, store_id, None, None)
-            await store_rows.give_up_collections(scope, dropped)
-            if joins:
-                for name in dropped:
-                    await shelf.vectors.drop(name)
-                await store_rows.forget_collections(scope, dropped)
+            dropped = await drop_in(resources, scope, await store_rows.collections(scope, store_id))
         await compact_soon(scope, resources.queue, store_id)
     resources.stores.forget(workspace, store_id)
-    if not joins:
-        await drop_collections(resources, workspace, dropped)
+    if dropped:
+        await drop_soon(resources, workspace, dropped)
 
 
 async def _checked(
@@ -100,12 +94,16 @@ async def _checked(
     return configs, await fingerprint_of(await embedder_of(resources, workspace, configs["embedding"]))
 
 
-async def _configure(scope: Scope, store_id: UUID, configs: Configs, fingerprint: Mapping[str, object] | None) -> None:
+async def _configure(
+    resources: Resources, scope: Scope, store_id: UUID, configs: Configs, fingerprint: Mapping[str, object] | None
+) -> None:
     store = await store_rows.lock(scope, store_id)
     if store is None:
         raise NotFound(f"Document store {store_id} not found")
     if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
         check_space(store, fingerprint)
+    if "vector_store" in configs:
+        await check_place(scope, store, await backend_of(resources, scope, configs["vector_store"]))
     if configs:
         await store_rows.update(scope, store_id, configs)
 

@@ -1,4 +1,4 @@
-"""The re-index: fill a second collection, then put it in the first one's place.
+"""The re-index: fill a second collection, then put it in the first one's place, in the same vector store or another.
 
 Writers go on meanwhile: what they add is seen by the next pass, what they remove or describe anew they remove and
 describe in both collections. The last pass has the document store for itself, and ends with the switch in the same
@@ -13,13 +13,23 @@ from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.indexing.fill import restore_vectors, without_chunks, without_vectors
+from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import count
 from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.indexing.types import Which
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import Shelf, changing
-from service.document_stores.space import Space, drop_collections, embedder_of, fingerprint_of, make_collection
-from service.document_stores.types import Component
+from service.document_stores.space import (
+    DEFAULT_VECTOR_STORE,
+    Space,
+    drop_in,
+    drop_soon,
+    embedder_of,
+    fingerprint_of,
+    make_collection,
+)
+from service.document_stores.types import Backend, Component
+from service.document_stores.vectors import backend_of, same_place, vectors_at
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.providers.errors import ProviderError
@@ -49,7 +59,7 @@ async def abandon(work: Work) -> Mapping[str, Any]:
             made = await records.collections(shelf.scope, store_id)
             filled = [name for name in made if name == collection != shelf.collection]
             await records.give_up_collections(shelf.scope, filled)
-        await drop_collections(resources, workspace, filled)
+        await drop_soon(resources, workspace, filled)
     return {}
 
 
@@ -60,6 +70,9 @@ class _Reindexing:
         self._workspace = work.job.workspace
         self._store = UUID(work.payload["storeId"])
         self._embedding = Component(**work.payload["embedding"])
+        vector_store = work.payload.get("vectorStore")
+        self._vector_store = Component(**vector_store) if vector_store else None
+        self._lender: Lender | None = None
         self._collection: str | None = work.payload.get("collection")
         self._done = int((work.job.result or {}).get("numIndexed", 0))
         self._total: int | None = None
@@ -70,9 +83,14 @@ class _Reindexing:
         if not await self._prepare(fingerprint):
             return self._result()
         assert self._collection is not None
-        space = Space(self._store, self._collection, embedder)
+        async with self._resources.database.read(self._workspace) as scope:
+            place = (await records.placed(scope, [self._collection])).get(self._collection)
+            vectors = await vectors_at(self._resources, scope, place)
+        space = Space(self._store, self._collection, embedder, vectors)
         for attempt in counting(1):
-            await restore_vectors(self._resources, self._workspace, space, self._note, self._waiting)
+            await restore_vectors(
+                self._resources, self._workspace, space, self._note, self._waiting, lender=self._lender
+            )
             with suppress(_NotYet):
                 await self._switch(space, fingerprint, most=BATCH if attempt < PASSES else None)
                 break
@@ -81,18 +99,20 @@ class _Reindexing:
 
     async def _prepare(self, fingerprint: Mapping[str, Any]) -> bool:
         """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:
-        a document store without vectors just takes the embedding."""
+        a document store without vectors just takes the embedding and the vector store."""
         async with changing(self._resources, self._workspace, self._store, alone=True) as shelf:
+            wanted = await backend_of(self._resources, shelf.scope, self._vector_store)
+            await self._borrow(shelf.scope, fingerprint, wanted)
             if self._collection in shelf.building:
                 pass
             elif self._collection is not None and self._collection == shelf.collection:
                 return False  # an earlier attempt switched, and died before it could say so
             elif shelf.collection is None:
-                await records.update(shelf.scope, self._store, {"embedding": self._embedding})
+                await records.update(shelf.scope, self._store, self._configs())
             else:
                 dimension = int(fingerprint["dimension"])
                 self._collection = await make_collection(
-                    self._resources, shelf.scope, self._store, dimension, building=True
+                    self._resources, shelf.scope, self._store, dimension, wanted, building=True
                 )
                 self._done = 0
                 payload = {**self._work.payload, "collection": self._collection}
@@ -100,6 +120,18 @@ class _Reindexing:
             self._total = await count(shelf.scope, self._store, Which(), indexed=True)
             await self._note(shelf.scope, 0)
             return shelf.collection is not None
+
+    async def _borrow(self, scope: Scope, fingerprint: Mapping[str, Any], wanted: Backend | None) -> None:
+        """Take over the vectors that are there, when they are the same and only move."""
+        store = await records.get(scope, self._store)
+        if store is None or store.collection is None or store.fingerprint is None:
+            return
+        if dict(store.fingerprint) == dict(fingerprint) and not same_place(store.backend, wanted):
+            self._lender = Lender(await vectors_at(self._resources, scope, store.backend), store.collection)
+
+    def _configs(self) -> dict[str, Component]:
+        """What the document store is configured for in the end."""
+        return {"embedding": self._embedding} | ({"vector_store": self._vector_store} if self._vector_store else {})
 
     async def _switch(self, space: Space, fingerprint: Mapping[str, Any], most: int | None) -> None:
         """Fill in what is left, `most` chunks of it, and take the new collection, while nobody else writes.
@@ -111,17 +143,14 @@ class _Reindexing:
                 raise NotFound(f"The vectors of document store {self._store} were removed while it was re-indexed")
             filled = await self._fill_rest(shelf, space, most)
             async for points in without_chunks(self._resources, self._workspace, space):
-                await shelf.vectors.delete(space.collection, points)
+                await shelf.at(space.collection).delete(space.collection, points)
             former = await records.collections(shelf.scope, self._store, building=False)
-            await records.update(shelf.scope, self._store, {"embedding": self._embedding})
+            await records.update(shelf.scope, self._store, self._configs())
             await records.set_space(shelf.scope, self._store, fingerprint, space.collection)
-            if shelf.joins:
-                for name in former:
-                    await shelf.vectors.drop(name)
-                await records.forget_collections(shelf.scope, former)
+            left = await drop_in(self._resources, shelf.scope, former)
             await self._note(shelf.scope, filled)
-        if not shelf.joins:
-            await drop_collections(self._resources, self._workspace, former)
+        if left:
+            await drop_soon(self._resources, self._workspace, left)
 
     async def _fill_rest(self, shelf: Shelf, space: Space, most: int | None) -> int:
         """How many chunks were left. The job's row is not written meanwhile, as its worker renews its lease there."""
@@ -130,18 +159,21 @@ class _Reindexing:
             filled += len(batch)
             if most is not None and filled > most:
                 raise _NotYet
+            vectors = await self._lender.lend(batch) if self._lender else {}
+            rest = [chunk for chunk in batch if chunk.number not in vectors]
             try:
-                found = await index_texts(space.embedder, [chunk.index_text for chunk in batch], None)
+                found = await index_texts(space.embedder, [chunk.index_text for chunk in rest], None)
             except ProviderError as error:
                 if error.transient:
                     raise _NotYet from error
                 raise
+            vectors |= {chunk.number: indexed.vector for chunk, indexed in zip(rest, found, strict=True)}
             points = [
-                (chunk.number, chunk.document_id, indexed.vector, chunk.metadata)
-                for chunk, indexed in zip(batch, found, strict=True)
+                (chunk.number, chunk.document_id, vectors[chunk.number], chunk.metadata)
+                for chunk in batch
                 if chunk.number is not None
             ]
-            await shelf.vectors.upsert(space.collection, await shelf.points(points))
+            await shelf.at(space.collection).upsert(space.collection, await shelf.points(points))
         return filled
 
     async def _note(self, scope: Scope, count: int, stage: str = "indexing") -> None:
@@ -154,4 +186,5 @@ class _Reindexing:
             await self._note(scope, 0, "waiting")
 
     def _result(self) -> dict[str, Any]:
-        return {"numIndexed": self._done, "embedding": self._embedding.name}
+        where = self._vector_store.name if self._vector_store else DEFAULT_VECTOR_STORE.name
+        return {"numIndexed": self._done, "embedding": self._embedding.name, "vectorStore": where}

@@ -16,18 +16,19 @@ routes = Routes("Document stores")
     "/document-store/vectorstore/reindex",
     needs("documentStores:upsert-config"),
     errors=(404, 409, 422, 502, 503),
-    summary="Give a document store another embedding",
+    summary="Give a document store another embedding or vector store",
     response_model=JobStatus,
     status_code=202,
 )
 async def reindex_store(
     body: ReindexBody, resources: CurrentResources, workspace: CurrentWorkspace, response: Response
 ) -> JobStatus:
-    """Make all vectors anew, by the embedding given or by the configured one.
+    """Make all vectors anew, by the embedding given or by the configured one. With another vector store and the same
+    embedding they move there, and nothing is embedded.
 
     Answers with the job at once. Queries and upserts go on with the old vectors until the new ones are complete, and
     then turn to these from one moment to the next. Cancelling the job leaves the old ones whole.
     """
-    job = status(await service.reindex(resources, workspace, body.store_id, body.embedding()))
+    job = status(await service.reindex(resources, workspace, body.store_id, body.embedding(), body.vector_store()))
     response.headers["Location"] = job.url
     return job

@@ -1,15 +1,18 @@
 """Asks for a re-index; the work is a job's."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.secrets import restored
 from service.document_stores.space import DEFAULT_EMBEDDING, embedder_of, fingerprint_of
 from service.document_stores.types import Component
+from service.document_stores.vectors import backend_of, same_place, vectors_at
 from service.errors import Conflict, NotFound
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.resources import Resources
+from stores.vector.base import UnknownCollection
 
 KIND = "reindex"
 
@@ -20,18 +23,34 @@ class AlreadyReindexing(Conflict):
     code = "already_reindexing"
 
 
-async def reindex(resources: Resources, workspace: UUID, store_id: UUID, embedding: Component | None) -> Job:
-    """Queue the job that makes the vectors of a document store anew by `embedding`, or by its configured one for None.
+async def reindex(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    embedding: Component | None = None,
+    vector_store: Component | None = None,
+) -> Job:
+    """Queue the job that makes the vectors of a document store anew by `embedding`, in `vector_store`, each the
+    configured one for None. Vectors that only move to another vector store are taken over and not made anew.
 
-    The embedding is tried before anything is written. Queries are answered from the vectors that are there until the
-    new ones are complete; a job that fails or is cancelled leaves them as they are.
+    Both are tried before anything is written. Queries are answered from the vectors that are there until the new ones
+    are complete; a job that fails or is cancelled leaves them as they are.
 
-    Raises `NotFound`, `AlreadyReindexing`, and what the embedder raises for a configuration that cannot be used.
+    Raises `NotFound`, `AlreadyReindexing`, what the embedder raises for a configuration that cannot be used, and what
+    `backend_of` and the vector store raise.
     """
     async with resources.database.read(workspace) as scope:
         store = await records.get(scope, store_id)
-    if store is None:
-        raise NotFound(f"Document store {store_id} not found")
+        if store is None:
+            raise NotFound(f"Document store {store_id} not found")
+        place = store.vector_store
+        if vector_store is not None:
+            place = restored(vector_store, store.vector_store, "vectorStoreConfig")
+        backend = await backend_of(resources, scope, place)
+        vectors = await vectors_at(resources, scope, backend)
+    if not same_place(backend, store.backend):
+        with suppress(UnknownCollection):
+            await vectors.ids("ds_none", limit=1)  # is it there?
     held = store.embedding or DEFAULT_EMBEDDING
     wanted = restored(embedding, held, "embeddingConfig") if embedding else held
     await fingerprint_of(await embedder_of(resources, workspace, wanted))
@@ -43,5 +62,9 @@ async def reindex(resources: Resources, workspace: UUID, store_id: UUID, embeddi
             raise AlreadyReindexing(
                 f"Document store {store_id} is being re-indexed by job {running[0].id}; wait for it, or cancel it"
             )
-        payload = {"storeId": str(store_id), "embedding": wanted.as_json()}
+        payload = {
+            "storeId": str(store_id),
+            "embedding": wanted.as_json(),
+            "vectorStore": place.as_json() if place else None,
+        }
         return await jobs.submit(scope, resources.queue, KIND, store_id=store_id, payload=payload)
