@@ -192,7 +192,8 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
 
 
 async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
-    """What waits for a job that has ended fails with its reason; what was to leave with it stays."""
+    """What waits for a job that has ended fails with its reason; what was to leave with it stays, and is remembered to
+    have outlived it."""
     rows = await scope.all(
         # locked in the order of all others, as a call that cancels does this while the job's worker commits
         "WITH waiting AS MATERIALIZED (SELECT id FROM documents WHERE workspace_id = %(workspace)s"
@@ -200,7 +201,8 @@ async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
         " UPDATE documents d SET"
         " state = CASE WHEN d.state = 'leaving' AND d.error IS NULL THEN 'ready' ELSE 'failed' END,"
         " error_code = CASE d.state WHEN 'leaving' THEN d.error_code ELSE %(code)s END,"
-        " error = CASE d.state WHEN 'leaving' THEN d.error ELSE %(message)s END, updated_at = now()"
+        " error = CASE d.state WHEN 'leaving' THEN d.error ELSE %(message)s END,"
+        " outlived = CASE d.state WHEN 'leaving' THEN d.job_id END, updated_at = now()"
         " FROM waiting WHERE d.id = waiting.id RETURNING d.id",
         job=job_id,
         code=code,

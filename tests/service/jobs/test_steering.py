@@ -183,6 +183,48 @@ async def test_retry_of_a_cancelled_job_does_its_documents_from_their_uploads(ta
         await talk.holds_together()
 
 
+async def test_retry_of_a_failed_replacement_replaces(talk: Talk) -> None:
+    store = await talk.store()
+    async with working(talk.resources):
+        first = await talk.upsert(store, ("a.txt", passages("Alpha")), ("b.txt", passages("Beta")), ("empty.txt", " "))
+        await talk.upsert(store, ("beside.txt", passages("Beside")))
+    job = await talk.start(store, ("c.txt", passages("Gamma")), docId=first["docId"], replaceExisting="true")
+    await talk.client.delete(job)
+    assert {document["name"]: document["state"] for document in await talk.documents(store)} == {
+        "a.txt": "ready", "b.txt": "ready", "empty.txt": "failed", "c.txt": "failed", "beside.txt": "ready"
+    }  # fmt: skip
+    async with working(talk.resources):
+        await talk.upsert(store, ("b.txt", passages("Beta", "Delta")))  # wanted again meanwhile
+        again = (await ask(talk, job, "retry")).json()["url"]
+        ended = await talk.end(again)
+        assert (ended["state"], ended["result"]["numAdded"], ended["result"]["numDeleted"]) == ("done", 1, 1)
+        assert ended["result"]["failed"] == []
+        names = [document["name"] for document in await talk.documents(store)]
+        assert sorted(names) == ["b.txt", "beside.txt", "c.txt"]
+        assert sorted(text.split()[0] for text in await talk.texts(store)) == ["Beside", "Beta", "Delta", "Gamma"]
+        for ended_job in (job, again):
+            assert (await ask(talk, ended_job, "retry")).json()["code"] == "nothing_to_retry"
+        await talk.holds_together()
+
+
+async def test_a_retry_only_removes_where_nothing_else_is_left(talk: Talk, gate: Gate) -> None:
+    store = await talk.store()
+    manager = {"name": "postgresRecordManager", "config": {"cleanup": "full", "namespace": "n"}}
+    gate.open.set()
+    async with working(talk.resources):
+        await talk.upsert(store, ("a.txt", passages("Alpha")), recordManager=manager)
+        elsewhere = {**manager, "config": {"cleanup": "none", "namespace": "other"}}
+        await talk.upsert(store, ("d.txt", passages("Delta")), recordManager=elsewhere)
+    # a job that is cancelled between its last document and its end
+    held = await talk.start(store, ("e.txt", passages("Epsilon")), recordManager=manager)
+    await talk.rows("UPDATE documents SET state = 'ready', digest = NULL WHERE name = 'e.txt' RETURNING id")
+    await talk.client.delete(held)
+    async with working(talk.resources):
+        ended = await talk.end((await ask(talk, held, "retry")).json()["url"])
+        assert (ended["state"], ended["result"]["numDeleted"]) == ("done", 1)
+        assert sorted(text.split()[0] for text in await talk.texts(store)) == ["Delta"]
+
+
 async def test_a_job_without_parts_is_retried_as_a_whole(talk: Talk, resources: Resources, workspace: UUID) -> None:
     async with resources.database.write(workspace) as scope:
         job = await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(uuid4())})
