@@ -6,10 +6,13 @@ from uuid import UUID
 
 from service.chatflows import graph as graphs
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
-from service.chatflows.steps import ELSEWHERE, STEPS
-from service.chatflows.steps.base import Anchor, Backing, BadOption, EndingStep, ModelStep, Run, Step
+from service.chatflows.steps import ELSEWHERE, RETRIEVERS_ELSEWHERE, STEPS
+from service.chatflows.steps.base import Anchor, Backing, BadOption, EndingStep, ModelStep, RetrieverStep, Run, Step
 from service.chatflows.types import FlowNotRunnable, Problem, StepEvent
 from service.plugins import resolve
+
+PASSED_ON = frozenset({"document", "text"})
+"""Outputs of retrievers that are what was found, and no retriever."""
 
 UNSUPPORTED = "the node '{name}' is not supported. Supported: {known}"
 
@@ -105,6 +108,8 @@ def instead_of(node: Node) -> str:
     """Why a node cannot be run here, and what to use instead."""
     if node.name in ELSEWHERE:
         return f"the vector store '{node.name}' is not available here. {ELSEWHERE[node.name]}"
+    if node.name in RETRIEVERS_ELSEWHERE:
+        return f"the retriever '{node.name}' is not available here. {RETRIEVERS_ELSEWHERE[node.name]}"
     known = ", ".join([*sorted(STEPS), *sorted(graphs.STICKY_NOTES)])
     return UNSUPPORTED.format(name=node.name, known=known)
 
@@ -183,6 +188,11 @@ def _misfits(node: Node, anchor: Anchor, behind: list[Step]) -> list[str]:
         return [f"{node.title}: nothing is linked to '{anchor.name}'"]
     misfits = [step for step in behind if not isinstance(step, anchor.accepts)]
     texts = [f"{node.title}: '{anchor.name}' cannot take {step.title}" for step in misfits]
+    texts += [
+        f"{node.title}: '{anchor.name}' cannot take the output '{step.node.output}' of {step.title}; choose retriever"
+        for step in behind
+        if isinstance(step, RetrieverStep) and anchor.accepts is RetrieverStep and step.node.output in PASSED_ON
+    ]
     if len(behind) > 1 and not anchor.many:
         texts.append(f"{node.title}: '{anchor.name}' takes one link, not {len(behind)}")
     return texts

@@ -69,11 +69,11 @@ TABLES = [
         "embedders", embedding.EMBEDDERS, Embedder, "service/providers/embedding",
         frozenset({"base", "lanes", "pool"}),
     ),
-    Table("chat models", chat.CHAT_MODELS, None, "service/providers/chat", frozenset({"base"})),
+    Table("chat models", chat.CHAT_MODELS, None, "service/providers/chat", frozenset({"base", "own"})),
     Table(
         "rerankers", rerank.RERANKERS, Reranker, "service/providers/rerank", frozenset({"base", "endpoint", "pool"})
     ),
-    Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "prompts"})),
+    Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "keys", "prompts", "retrievers"})),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",
         frozenset(

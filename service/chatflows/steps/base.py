@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from service.chatflows.graph import Node
 from service.chatflows.types import Passage, StepEvent, Token, Turn, Usage
 from service.providers.defaults import Defaults
-from service.retrieval.base import Models, Stage
+from service.retrieval.base import Ask, HitStage, Message, Models, QuestionStage, Stage
 from service.retrieval.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class Run:
     backing: Backing
     whole: bool = False
     """The caller reads the answer when it is complete: models need not stream, which costs twice the work."""
+    spent: list[Usage] = field(default_factory=list)
+    """What the models of retrievers took; the step that answers says it."""
 
 
 class StepOptions(BaseModel):
@@ -255,9 +257,52 @@ class ModelStep(Step):
         if usage:
             yield usage
 
+    def ask(self, run: Run) -> Ask:
+        """Has the model write for a stage of retrieval; what it took is added to `run.spent`."""
+
+        async def ask(messages: Sequence[Message]) -> str:
+            from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+            kinds: dict[str, type[BaseMessage]] = {
+                "system": SystemMessage,
+                "user": HumanMessage,
+                "assistant": AIMessage,
+            }
+            parts: list[str] = []
+            pieces = self.write([kinds[item.role](content=item.text) for item in messages], whole=True)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if isinstance(piece, Usage):
+                        run.spent.append(piece)
+                    else:
+                        parts.append(piece.text)
+            return "".join(parts)
+
+        return ask
+
     def _usage(self, about: Mapping[str, Any], taken: "UsageMetadata") -> Usage:
         name = str(about.get("model_name") or getattr(self.chat, "model_name", ""))
         return Usage(name, taken["input_tokens"], taken["output_tokens"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a retriever: passages for a question, and what retrievers above it add to its search."""
+
+    question: str
+    k: int | None = None
+    """How many passages; None: as many as the retriever gives by itself."""
+    where: Mapping[str, Any] | None = None
+    """A filter that the passages' metadata must pass besides the retriever's own (stores/vector/filters.py)."""
+    before: tuple[QuestionStage, ...] = ()
+    """Stages that change the question, in their order."""
+    after: tuple[HitStage, ...] = ()
+    """Stages that work on what was found, in their order."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Both, as a search takes them."""
+        return (*self.before, *self.after)
 
 
 class RetrieverStep(Step):
@@ -266,9 +311,18 @@ class RetrieverStep(Step):
     category = "Retrievers"
     base_classes: ClassVar[tuple[str, ...]] = ("BaseRetriever",)
 
+    @property
     @abstractmethod
+    def k(self) -> int:
+        """How many passages it gives at most, where nobody says."""
+
+    @abstractmethod
+    async def find(self, run: Run, wanted: Wanted) -> Sequence[Passage]:
+        """The passages that fit, best first. Raises `NotFound`, `ProviderError`."""
+
     async def retrieve(self, run: Run, question: str) -> Sequence[Passage]:
         """The passages that fit the question, best first. Raises `NotFound`, `ProviderError`."""
+        return await self.find(run, Wanted(question))
 
 
 class MemoryStep(Step):

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions
+from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
 from service.chatflows.types import Passage
 
 DEFAULT_TOP_K = 4
@@ -35,7 +35,18 @@ class DocumentStoreVS(RetrieverStep):
         super().__init__(node, options, links)
         self._options: DocumentStoreOptions = options
 
-    async def retrieve(self, run: Run, question: str) -> Sequence[Passage]:
+    @property
+    def k(self) -> int:
+        """The node's own number."""
+        return self._options.top_k
+
+    async def find(self, run: Run, wanted: Wanted) -> Sequence[Passage]:
         """The best passages of the store."""
-        chosen = self._options
-        return await run.backing.search(run.workspace, chosen.selected_store, question, k=chosen.top_k)
+        return await run.backing.search(
+            run.workspace,
+            self._options.selected_store,
+            wanted.question,
+            k=wanted.k or self.k,
+            where=wanted.where,
+            more=wanted.stages,
+        )

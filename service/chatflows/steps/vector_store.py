@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions
+from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.types import Passage
 from service.document_stores.types import Owner
@@ -64,14 +64,24 @@ class VectorStore(RetrieverStep):
         super().__init__(node, options, links)
         self._options: VectorStoreOptions = options
 
-    async def retrieve(self, run: Run, question: str) -> Sequence[Passage]:
+    @property
+    def k(self) -> int:
+        """The node's own number."""
+        return self._options.top_k
+
+    async def find(self, run: Run, wanted: Wanted) -> Sequence[Passage]:
         """The best passages; none before the first upsert."""
         if run.chatflow is None:
             return ()
         store: UUID = Owner(run.chatflow, self.node.id, "").store_id
         try:
             return await run.backing.search(
-                run.workspace, store, question, k=self._options.top_k, where=self._where(run)
+                run.workspace,
+                store,
+                wanted.question,
+                k=wanted.k or self.k,
+                where=both(self._where(run), wanted.where),
+                more=wanted.stages,
             )
         except NotFound:
             return ()
@@ -84,6 +94,12 @@ class VectorStore(RetrieverStep):
         if options.file_upload:
             parts.append({"$or": [{CHAT: run.chat}, {CHAT: {"$exists": False}}]})
         return {"$and": parts} if parts else None
+
+
+def both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The filter that passes what both of them pass."""
+    parts = [each for each in (one, other) if each]
+    return {"$and": parts} if len(parts) > 1 else next(iter(parts), None)
 
 
 class Postgres(VectorStore):
