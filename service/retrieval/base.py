@@ -108,6 +108,10 @@ class Span:
     first: int
     last: int
 
+    def holds(self, chunk: ChunkRow) -> bool:
+        """Whether a chunk is one of them."""
+        return chunk.document_id == self.document_id and self.first <= chunk.position <= self.last
+
 
 class Ledger(Protocol):
     """What stages ask of the ledger of one document store."""

@@ -54,7 +54,7 @@ def _beside(found: Sequence[Found], spans: Sequence[Span], rows: Sequence[ChunkR
     for item, span in zip(found, spans, strict=True):
         shown.append(item)
         for row in rows:
-            if _within(row, span) and row.id not in taken:
+            if span.holds(row) and row.id not in taken:
                 taken.add(row.id)
                 shown.append(Found(row, item.score, {}))
     return shown
@@ -77,7 +77,7 @@ def _merged(
                 other = _joined(other, taken.pop(number)[1])
                 call.notes.cut(number, f"part of the passage of chunk {best.number}")
             taken[homes[0]] = (best, _joined(other, span))
-        elif not _within(item.chunk, other):
+        elif not other.holds(item.chunk):
             continue
         call.notes.cut(item.number, f"part of the passage of chunk {best.number}")
     return [passage(item, rows_of(item, span, rows)) for item, span in taken.values()]
@@ -85,7 +85,7 @@ def _merged(
 
 def rows_of(item: Found, span: Span, rows: Sequence[ChunkRow]) -> list[ChunkRow]:
     """The chunks of a span, one for each position: the one that was found where it stands."""
-    here = {row.position: row for row in reversed(rows) if _within(row, span)}
+    here = {row.position: row for row in reversed(rows) if span.holds(row)}
     here[item.chunk.position] = item.chunk
     return [here[position] for position in sorted(here)]
 
@@ -96,7 +96,3 @@ def _joined(one: Span, other: Span) -> Span:
 
 def _touching(one: Span, other: Span) -> bool:
     return one.document_id == other.document_id and one.first <= other.last + 1 and other.first <= one.last + 1
-
-
-def _within(row: ChunkRow, span: Span) -> bool:
-    return row.document_id == span.document_id and span.first <= row.position <= span.last

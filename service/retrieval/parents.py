@@ -62,7 +62,8 @@ class Parents(HitStage):
         """The chunk with those around it, taken in turn from before and after as long as they belong to the parent, no
         other parent shows them, and the text is not too long."""
         own = item.chunk
-        around = {row.position: row for row in reversed(rows) if self._free(row, own, taken)}
+        reach = self._reach(item)
+        around = {row.position: row for row in reversed(rows) if reach.holds(row)}
         ways = {
             -1: iter([around[place] for place in sorted(around, reverse=True) if place < own.position]),
             1: iter([around[place] for place in sorted(around) if place > own.position]),
@@ -71,7 +72,7 @@ class Parents(HitStage):
         while ways:
             for step in list(ways):
                 row = next(ways[step], None)
-                if row is None or not self._same(row, own):
+                if row is None or (row.document_id, row.position) in taken or not self._same(row, own):
                     del ways[step]
                     continue
                 added = len(addition(parts[-1], row)) if step > 0 else len(joined([row, parts[0]])) - len(parts[0].text)
@@ -81,9 +82,6 @@ class Parents(HitStage):
                 length += added
                 parts = [*parts, row] if step > 0 else [row, *parts]
         return parts
-
-    def _free(self, row: ChunkRow, own: ChunkRow, taken: Collection[tuple[UUID, int]]) -> bool:
-        return row.document_id == own.document_id and (row.document_id, row.position) not in taken
 
     def _same(self, row: ChunkRow, chunk: ChunkRow) -> bool:
         return self.options.of == "document" or row.metadata.get("heading") == chunk.metadata.get("heading")
