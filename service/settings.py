@@ -38,8 +38,14 @@ class Settings(BaseModel):
         SecretStr("pgvector://"),
         description="URL of the vector store: pgvector://, chroma://HOST:PORT, qdrant://HOST:PORT (see stores/vector).",
     )
+    embedding: str = Field(
+        "auto",
+        pattern="^(auto|minilm|multilingual)$",
+        description="Bundled model of document stores that name none: minilm (English), multilingual, or auto: by the"
+        " language of what is first put in.",
+    )
     embedding_model_path: Path | None = Field(
-        None, description="Folder with model.onnx and tokenizer.json to use in place of the bundled model."
+        None, description="Folder with model.onnx and tokenizer.json to use in place of the bundled models."
     )
     embedding_threads: int = Field(0, ge=0, le=256, description="Threads that embed; 0: one for each core.")
     chat_model: str = Field(

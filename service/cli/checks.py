@@ -21,9 +21,8 @@ from service.document_stores.check.repair import repair
 from service.document_stores.check.service import Finding, check
 from service.errors import ServiceError
 from service.providers.defaults import Defaults
-from service.providers.embedding import create_embedder
+from service.providers.embedding import LOCAL, create_embedder
 from service.providers.embedding.base import Embedder
-from service.providers.embedding.pool import LOCAL
 from service.resources import open_resources
 from service.settings import Settings, SettingsError, load
 from service.worker import records

@@ -21,7 +21,8 @@ from service.document_stores.indexing.reuse import Found, Reuse
 from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk, indexed
+from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
+from service.document_stores.ledger.types import indexed as index_text
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.principals import records as principals
@@ -230,9 +231,11 @@ class Ingestion:
         model's, as what was said of them was checked against that one."""
         async with self._finding:
             if self._find is not None:
-                chunks = [chunk for _, chunk in batch.chunks] or [each for item in batch.complete for each in item.chunks]
+                chunks = [chunk for _, chunk in batch.chunks]
+                chunks = chunks or [chunk for item in batch.complete for chunk in item.chunks]
                 brought = any(chunk.vector is not None for chunk in chunks)
-                self._fill(await self._find([] if brought else [indexed(chunk.head, chunk.text) for chunk in chunks]))
+                texts = [] if brought else [index_text(chunk.head, chunk.text) for chunk in chunks]
+                self._fill(await self._find(texts))
                 self._find = None
 
     async def _index(self, batch: Batch) -> Found | None:

@@ -94,7 +94,8 @@ class Intake:
         embedding = _merge(asked.embedding, base_embedding, "embedding.config")
         other = asked.embedding is not None and not asked.new_store and store is not None
         record_manager = merged(asked.record_manager, store.record_manager if store else None)
-        embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding)
+        made_by = store.fingerprint if store is not None and not asked.new_store else None
+        embedder = None if asked.chunk_only else await embedder_of(resources, workspace, embedding, made_by)
         intake = cls(
             resources=resources,
             workspace=workspace,

@@ -1,7 +1,7 @@
 """The background work of document stores."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading import records as loader_rows
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import changing
-from service.document_stores.space import current_space, drop_collections, open_space
+from service.document_stores.space import Space, current_space, drop_collections, open_space, undecided
 from service.errors import NotFound, Unprocessable
 from service.jobs.types import Job
 from service.worker.work import Work
@@ -39,9 +39,7 @@ async def ingest(work: Work) -> Mapping[str, Any]:
     store_id = UUID(work.payload["storeId"])
     work = await gather_all(work)
     job, resources = work.job, work.resources
-    find = current_space if work.payload.get("chunkOnly") else open_space
-    space = await paced(lambda: find(resources, job.workspace, store_id), lambda: _note_waiting(work))
-    ingestion = Ingestion(work, store_id, space)
+    ingestion = await _ingestion(work, store_id)
     outcome = await ingestion.run()
     if outcome.failed and not outcome.documents and not work.payload.get("partly"):
         reasons = "; ".join(f"{item['name']}: {item['message']}" for item in outcome.failed[:5])
@@ -67,6 +65,22 @@ async def ingest(work: Work) -> Mapping[str, Any]:
         await work.note(shelf.scope, "indexing", result["totalKeys"], result["totalKeys"], result)
     await _tidy(work, store_id)
     return result
+
+
+async def _ingestion(work: Work, store_id: UUID) -> Ingestion:
+    """The run, with its vector space, or with the way to it where the first texts are to choose the embedder."""
+    resources, workspace = work.resources, work.job.workspace
+
+    async def find(texts: Sequence[str] | None) -> Space:
+        return await paced(lambda: open_space(resources, workspace, store_id, texts), lambda: _note_waiting(work))
+
+    if work.payload.get("chunkOnly"):
+        return Ingestion(work, store_id, await current_space(resources, workspace, store_id))
+    async with resources.database.read(workspace) as scope:
+        store = await records.get(scope, store_id)
+    if store is not None and undecided(resources, store):
+        return Ingestion(work, store_id, None, find)
+    return Ingestion(work, store_id, await find(None))
 
 
 async def _note_waiting(work: Work) -> None:

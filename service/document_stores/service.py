@@ -90,28 +90,31 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
     Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by, `BackendChanged` for
     a vector store that they are not in.
     """
-    changes = with_secrets(await get(resources, workspace, store_id), changes)
-    fingerprint = await _check_configs(resources, workspace, changes)
+    store = await get(resources, workspace, store_id)
+    changes = with_secrets(store, changes)
+    fingerprint = await _check_configs(resources, workspace, store, changes)
     async with resources.database.write(workspace) as scope:
-        store = await records.lock(scope, store_id)
-        if store is None:
+        now = await records.lock(scope, store_id)
+        if now is None:
             raise NotFound(f"Document store {store_id} not found")
         if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
-            check_space(store, fingerprint)
+            check_space(now, fingerprint)
         if "vector_store" in changes:
-            await check_place(scope, store, await backend_of(resources, scope, changes["vector_store"]))
+            await check_place(scope, now, await backend_of(resources, scope, changes["vector_store"]))
         await records.update(scope, store_id, changes)
     resources.stores.forget(workspace, store_id)
     return await get(resources, workspace, store_id)
 
 
-async def _check_configs(resources: Resources, workspace: UUID, configs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+async def _check_configs(
+    resources: Resources, workspace: UUID, store: StoreRow, configs: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
     """Check the configurations given; returns the fingerprint of the embedding, if one is among them."""
     check_components(configs.get("vector_store"), configs.get("record_manager"))
     embedding = configs.get("embedding")
     if embedding is None:
         return None
-    return await fingerprint_of(await embedder_of(resources, workspace, embedding))
+    return await fingerprint_of(await embedder_of(resources, workspace, embedding, store.fingerprint))
 
 
 async def delete(resources: Resources, workspace: UUID, store_id: UUID) -> None:

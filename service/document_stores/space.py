@@ -9,13 +9,16 @@ from uuid import UUID
 
 from service.credentials.service import reveal
 from service.document_stores import records
+from service.document_stores.indexing import records as indexing
+from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.local_embedding import SAMPLE_CHUNKS, chosen, settled
 from service.document_stores.types import Backend, Component, StoreRow
 from service.document_stores.vectors import backend_of, same_place, vectors_at, vectors_of, writing_at
 from service.errors import BadRequest, Conflict, NotFound, ServiceError
 from service.jobs import service as jobs
+from service.providers.embedding import LOCAL
 from service.providers.embedding.base import Embedder
-from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
 from stores.records.database import Scope
 from stores.vector.base import Unavailable, VectorStore
@@ -23,7 +26,7 @@ from stores.vector.base import Unavailable, VectorStore
 log = logging.getLogger("ragstone.ingest")
 
 DEFAULT_EMBEDDING = Component(LOCAL)
-"""The embedding of document stores that name none: the bundled offline model."""
+"""The embedding of document stores that name none: a bundled offline model."""
 
 DEFAULT_VECTOR_STORE = Component("pgvector")
 """The vector store of document stores that name none: the service's own."""
@@ -46,12 +49,17 @@ class Space:
     """What holds the collection; transactions go by `shelf`."""
 
 
-async def embedder_of(resources: Resources, workspace: UUID, embedding: Component | None) -> Embedder:
-    """The embedder that a configuration names, with the data of its credential.
+async def embedder_of(
+    resources: Resources, workspace: UUID, embedding: Component | None, made_by: Mapping[str, Any] | None = None
+) -> Embedder:
+    """The embedder that a configuration names, with the data of its credential. `made_by` is the fingerprint of the
+    document store's vectors, which says what `local` means there.
 
     Raises the provider's errors for a configuration that cannot be used, `NotFound` for an unknown credential.
     """
     component = embedding or DEFAULT_EMBEDDING
+    if component.name == LOCAL:
+        return await resources.embedders.get(settled(made_by, resources.embedders.defaults) or LOCAL)
     config = dict(component.config)
     reference = config.pop("credential", None) or config.pop("FLOWISE_CREDENTIAL_ID", None)
     credential = {}
@@ -94,14 +102,40 @@ async def current_space(resources: Resources, workspace: UUID, store_id: UUID) -
         raise NotFound(f"Document store {store_id} was deleted")
     if store.collection is None:
         return None
-    embedder = await embedder_of(resources, workspace, store.embedding)
+    embedder = await embedder_of(resources, workspace, store.embedding, store.fingerprint)
     check_space(store, await fingerprint_of(embedder))
     return Space(store_id, store.collection, embedder, await vectors_of(resources, store))
 
 
-async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> Space:
+def undecided(resources: Resources, store: StoreRow) -> bool:
+    """Whether the first texts of a document store are to decide which bundled model embeds them."""
+    if (store.embedding or DEFAULT_EMBEDDING).name != LOCAL:
+        return False
+    return settled(store.fingerprint, resources.embedders.defaults) is None
+
+
+async def filling_embedder(
+    resources: Resources, workspace: UUID, store: StoreRow, texts: Sequence[str] | None = None
+) -> Embedder:
+    """The embedder by which a document store is to be filled, perhaps anew. Where its language decides, `texts` are
+    what is put in first; None: its chunks."""
+    if not undecided(resources, store):
+        return await embedder_of(resources, workspace, store.embedding, store.fingerprint)
+    if texts is None:
+        async with resources.database.read(workspace) as scope:
+            chunks = await indexing.next_unindexed(scope, store.id, Which(), None, SAMPLE_CHUNKS)
+            numbers = (await indexing.next_indexed(scope, store.id, 0, SAMPLE_CHUNKS)) if not chunks else []
+            chunks = chunks or await indexing.numbered(scope, store.id, numbers)
+        texts = [chunk.index_text for chunk in chunks]
+    return await resources.embedders.get(chosen(texts))
+
+
+async def open_space(
+    resources: Resources, workspace: UUID, store_id: UUID, texts: Sequence[str] | None = None
+) -> Space:
     """The space to fill, made with the first upsert where the configuration says, and made anew for another embedder or
-    elsewhere while it is empty. Vectors that are there stay where they are.
+    elsewhere while it is empty. Vectors that are there stay where they are. `texts` are what is to be put in first;
+    None: the chunks that are not indexed yet.
 
     Raises `EmbeddingChanged` when the configured embedder writes into another space than the store's vectors are in,
     and what `backend_of` raises.
@@ -112,7 +146,7 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
             if store is None:
                 raise NotFound(f"Document store {store_id} was deleted")
             wanted = await backend_of(resources, scope, store.vector_store)
-        embedder = await embedder_of(resources, workspace, store.embedding)
+        embedder = await filling_embedder(resources, workspace, store, texts)
         fingerprint = await fingerprint_of(embedder)
         same = dict(store.fingerprint or {}) == fingerprint and same_place(store.backend, wanted)
         if store.collection is not None and same:
@@ -120,7 +154,8 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
         former = None
         async with resources.database.write(workspace) as scope:
             now = await records.lock(scope, store_id)
-            if now is None or (now.embedding, now.vector_store) != (store.embedding, store.vector_store):
+            read, held = ((each.embedding, each.fingerprint, each.vector_store) for each in (store, now or store))
+            if now is None or held != read:
                 continue
             collection, place = now.collection, now.backend
             if collection is not None and await chunk_rows.any_indexed(scope, store_id):
@@ -132,7 +167,7 @@ async def open_space(resources: Resources, workspace: UUID, store_id: UUID) -> S
             vectors = await vectors_at(resources, scope, place)
         resources.stores.forget(workspace, store_id)
         if former is not None:
-            await drop_collections(resources, workspace, [former])
+            await drop_soon(resources, workspace, [former])
         return Space(store_id, collection, embedder, vectors)
 
 

@@ -15,6 +15,8 @@ class Defaults:
     """Seconds to wait for an answer."""
     max_retries: int = 2
     """How often a transient failure is tried again, pauses by `Retry-After` where given."""
+    embedding: str = "auto"
+    """The bundled embedder of document stores that name none; `auto`: by the language of their text."""
     embedding_model_path: Path | None = None
     """Folder of the local embedder's model; None: the bundled one."""
     embedding_threads: int = 0
@@ -34,6 +36,7 @@ def defaults_from(settings: Settings, egress: Egress) -> Defaults:
     """What the settings say to providers."""
     return Defaults(
         timeout=settings.provider_timeout,
+        embedding=settings.embedding,
         embedding_model_path=settings.embedding_model_path,
         embedding_threads=settings.embedding_threads,
         openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",

@@ -91,7 +91,8 @@ async def _checked(
     cleaning_of(configs.get("record_manager"))
     if "embedding" not in configs:
         return configs, None
-    return configs, await fingerprint_of(await embedder_of(resources, workspace, configs["embedding"]))
+    embedder = await embedder_of(resources, workspace, configs["embedding"], store.fingerprint)
+    return configs, await fingerprint_of(embedder)
 
 
 async def _configure(

@@ -7,6 +7,7 @@ transaction; a search sees the old space or the new one, never a mixture.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count as counting
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from service.document_stores.space import (
     Space,
     drop_in,
     drop_soon,
-    embedder_of,
+    filling_embedder,
     fingerprint_of,
     make_collection,
 )
@@ -78,7 +79,12 @@ class _Reindexing:
         self._total: int | None = None
 
     async def run(self) -> Mapping[str, Any]:
-        embedder = await embedder_of(self._resources, self._workspace, self._embedding)
+        async with self._resources.database.read(self._workspace) as scope:
+            store = await records.get(scope, self._store)
+        if store is None:
+            raise NotFound(f"Document store {self._store} was deleted")
+        wanted = replace(store, embedding=self._embedding)
+        embedder = await filling_embedder(self._resources, self._workspace, wanted)
         fingerprint = await paced(lambda: fingerprint_of(embedder), self._waiting)
         if not await self._prepare(fingerprint):
             return self._result()

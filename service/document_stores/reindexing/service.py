@@ -53,7 +53,7 @@ async def reindex(
             await vectors.ids("ds_none", limit=1)  # is it there?
     held = store.embedding or DEFAULT_EMBEDDING
     wanted = restored(embedding, held, "embeddingConfig") if embedding else held
-    await fingerprint_of(await embedder_of(resources, workspace, wanted))
+    await fingerprint_of(await embedder_of(resources, workspace, wanted, store.fingerprint))
     async with resources.database.write(workspace) as scope:
         if await records.lock(scope, store_id) is None:
             raise NotFound(f"Document store {store_id} not found")

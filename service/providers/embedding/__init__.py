@@ -12,8 +12,16 @@ from service.providers.options import text
 
 OFFICIAL_HOST = "api.openai.com"
 
+LOCAL = "local"
+"""A model of this machine: the one in RAGSTONE_EMBEDDING_MODEL_PATH, else one of the two below. The embedder of
+document stores that name none; see `service.document_stores.local_embedding` for how these choose."""
+MINILM = "minilm"
+MULTILINGUAL = "multilingual"
+
 EMBEDDERS = {
-    "local": "service.providers.embedding.onnx:OnnxEmbedder",
+    LOCAL: "service.providers.embedding.onnx:OnnxEmbedder",
+    MINILM: "service.providers.embedding.onnx:MiniLmEmbedder",
+    MULTILINGUAL: "service.providers.embedding.e5.embedder:MultilingualEmbedder",
     "openai": "service.providers.embedding.openai:OpenAIEmbedder",
     "sentence_transformers": "service.providers.embedding.sentence_transformers:SentenceTransformersEmbedder",
     "fake": "service.providers.embedding.fake:FakeEmbedder",

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -67,6 +67,12 @@ class Embedder(Embeddings):
     Raises `EmbeddingError`: `RateLimited`, `BadCredential`, `ProviderUnavailable`, `ProviderTimeout`, `WrongShape`,
     `Malformed`, `RequestRefused`, `MissingLibrary`.
     """
+
+    languages: frozenset[str] | None = None
+    """Languages that the model knows, as ISO 639 codes; None when it knows them all or nobody says. In others the words
+    of a question count for more."""
+    unrelated: ClassVar[float] = 0.0
+    """The cosine that texts have which have nothing to do with each other."""
 
     @classmethod
     @abstractmethod

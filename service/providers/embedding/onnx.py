@@ -19,6 +19,7 @@ from service.providers.embedding.lanes import BATCH_TEXTS, BATCH_TOKENS, Lanes, 
 from service.providers.errors import Malformed, RequestRefused
 
 BUNDLED = "all-MiniLM-L6-v2"
+BUNDLED_LANGUAGES = frozenset({"en"})
 MAX_TOKENS = 256
 MAX_CHARACTERS = 32_768
 """Characters looked at: 256 tokens are never more in running text, and the tokenizer reads all before it cuts."""
@@ -80,7 +81,8 @@ class OnnxEmbedder(Embedder):
     def __init__(self, folder: Path | None = None, *, threads: int = 0) -> None:
         """`folder` holds another model than the bundled one. `threads` that embed documents; 0: one for each core."""
         self._files = bundled_model() if folder is None else model_in(folder)
-        self._lanes = Lanes(self._compute, threads or _cores())
+        self.languages = BUNDLED_LANGUAGES if folder is None else None
+        self._lanes = Lanes(self._compute, threads or cores())
         self._loading = threading.Lock()
         self._runtime: _Runtime | None = None
 
@@ -164,24 +166,22 @@ class OnnxEmbedder(Embedder):
         return self._runtime
 
 
+class MiniLmEmbedder(OnnxEmbedder):
+    """The bundled model, whatever the service's own is."""
+
+    @classmethod
+    def configured(cls, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> Self:
+        """The bundled model; the node has no fields."""
+        return cls(threads=defaults.embedding_threads)
+
+
 class _Runtime:
     """A loaded model: the session, the tokenizer and the size of the vectors. Safe for several threads."""
 
     def __init__(self, files: ModelFiles) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # A memory pattern is kept for each input shape and each text has its own: 150 MB more for no speed.
-        options.enable_mem_pattern = False
-        vendor = onnxruntime.capi.onnxruntime_pybind11_state
-        try:
-            self._session = onnxruntime.InferenceSession(str(files.model), options, providers=["CPUExecutionProvider"])
-        except (vendor.Fail, vendor.InvalidProtobuf, vendor.InvalidGraph, vendor.NotImplemented) as error:
-            raise Malformed(f"{files.model} is not a model that ONNX Runtime can load.") from error
+        self._session = open_session(files.model)
         self._inputs = {item.name for item in self._session.get_inputs()}
         self.tokenizer = Tokenizer.from_file(str(files.tokenizer))
         # The file asks for 128 tokens and for padding to 128; padding is ours, by batch.
@@ -205,6 +205,28 @@ class _Runtime:
         return unit
 
 
+def open_session(model: Path | bytes) -> Any:
+    """ONNX Runtime's session for a model, in a file or in memory, to be run by several threads of ours.
+
+    Raises `Malformed` for what is no model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A memory pattern is kept for each input shape and each text has its own: 150 MB more for no speed.
+    options.enable_mem_pattern = False
+    vendor = onnxruntime.capi.onnxruntime_pybind11_state
+    content = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except (vendor.Fail, vendor.InvalidProtobuf, vendor.InvalidGraph, vendor.NotImplemented) as error:
+        name = "The built model" if isinstance(model, bytes) else str(model)
+        raise Malformed(f"{name} is not a model that ONNX Runtime can load.") from error
+
+
 def _padded(batch: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     longest = max(map(len, batch))
     ids = np.zeros((len(batch), longest), dtype=np.int64)
@@ -223,7 +245,8 @@ def _digest(*files: Path) -> str:
     return digest.hexdigest()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

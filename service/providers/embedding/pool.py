@@ -7,13 +7,10 @@ from hashlib import sha256
 from typing import Any
 
 from service.egress.client import Egress
-from service.providers.defaults import defaults_from
-from service.providers.embedding import create_embedder, destination
+from service.providers.defaults import Defaults, defaults_from
+from service.providers.embedding import LOCAL, MINILM, create_embedder, destination
 from service.providers.embedding.base import Embedder
 from service.settings import Settings
-
-LOCAL = "local"
-"""The embedder of document stores that name none: the bundled offline model."""
 
 MAX_OPEN = 32
 """Embedders kept open; the one not used for longest goes first. The bundled one stays."""
@@ -32,6 +29,8 @@ class EmbedderPool:
         self, name: str = LOCAL, config: Mapping[str, Any] | None = None, credential: Mapping[str, str] | None = None
     ) -> Embedder:
         """The embedder of this configuration. Raises what `create_embedder` raises."""
+        if name == LOCAL and self._defaults.embedding_model_path is None:
+            name = MINILM  # one model, loaded once
         key = json.dumps([name, dict(config or {}), dict(credential or {})], sort_keys=True, default=str)
         key = sha256(key.encode()).hexdigest()  # credentials do not stay in memory as keys
         async with self._lock:
@@ -41,6 +40,11 @@ class EmbedderPool:
                 oldest = next(iter(self._open))
                 await self._open.pop(oldest).aclose()
         return embedder
+
+    @property
+    def defaults(self) -> Defaults:
+        """What the service's settings say."""
+        return self._defaults
 
     def destination(self, name: str, config: Mapping[str, Any]) -> str | None:
         """The host that a credential of this embedding is sent to; None when nothing leaves this machine."""
