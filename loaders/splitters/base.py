@@ -50,11 +50,14 @@ class Splitter(ABC):
     raises `SplitterError` for a value that cannot be used.
     """
 
+    chunk_size: ClassVar[int] = CHUNK_SIZE
+    """The size where none is named."""
+
     version: ClassVar[int] = 1
     """To be raised with every change that cuts any text differently."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.size = whole(options, "chunkSize", CHUNK_SIZE, least=1)
+        self.size = whole(options, "chunkSize", self.chunk_size, least=1)
         # A smaller size than the default overlap, with no overlap named, takes a fifth as the default does.
         self.overlap = whole(options, "chunkOverlap", min(CHUNK_OVERLAP, self.size // 5), least=0)
         if self.overlap >= self.size:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loaders.splitters.base import SplitterError
+from loaders.splitters.base import CHUNK_SIZE, SplitterError
 from loaders.splitters.default import DefaultSplitter
 
 _LEVEL = re.compile(r"h([1-6])")
@@ -16,6 +16,8 @@ class MarkdownSplitter(DefaultSplitter):
 
     Sections larger than the size are still cut.
     """
+
+    chunk_size = CHUNK_SIZE
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

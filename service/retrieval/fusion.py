@@ -2,10 +2,14 @@
 
 BM25 over its own bound lies in [0, 1] and means the same for every query: how much of what was asked the chunk says in
 the same words. So a query whose words are nowhere in the store keeps the order of the vectors, where scaling by the
-best score found would make a match of next to nothing count in full. Measured against rank fusion and min-max
-scaling on seven sets; weight 1 was best or near the best wherever the embedder knows the language.
+best score found would make a match of next to nothing count in full.
+
+The weight grows with the root of the number of words: the share of n words that a chunk holds by chance spreads as
+1 / sqrt(n), so that words would count for less the more of them a question has. Measured against rank fusion, min-max
+scaling and fixed weights on nine sets (ADR 0034).
 """
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -13,8 +17,10 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.floating]
 
-WEIGHT = 1.0
-"""Weight of BM25 where the embedder knows the language of the query."""
+WEIGHT = 0.6
+"""Weight of BM25 for a query of one word where the embedder knows its language."""
+MOST_WEIGHT = 2.0
+"""The most that it grows to with the number of words."""
 WEIGHT_UNKNOWN_LANGUAGE = 4.0
 """Where it does not, its similarities are mostly noise: words lead, and vectors settle what words leave open."""
 FEWEST_CANDIDATES = 100
@@ -44,8 +50,9 @@ def candidates(limit: int) -> int:
     return max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * limit)
 
 
-def weight_for(language: str, known: Collection[str] | None) -> float:
-    """The weight of BM25 for a query in this language; `known` are the embedder's languages, None for any."""
+def weight_for(language: str, known: Collection[str] | None, words: float) -> float:
+    """The weight of BM25 for a query of so many `words` (as `Hits.words`) in this language; `known` are the embedder's
+    languages, None for any."""
     if known is None or not language or language in known:
-        return WEIGHT
+        return min(WEIGHT * math.sqrt(words), MOST_WEIGHT)
     return WEIGHT_UNKNOWN_LANGUAGE

@@ -16,7 +16,7 @@ from stores.lexical.base import Hits
 from stores.vector.base import Vector
 
 MARGIN = 0.02
-"""Added to that bound: an approximate index may have passed over a chunk that is a little nearer."""
+"""Added to that bound, in cosines: an approximate index may have passed over a chunk that is a little nearer."""
 
 
 class HybridOptions(StageOptions):
@@ -27,7 +27,7 @@ class HybridOptions(StageOptions):
         ge=0,
         le=100,
         allow_inf_nan=False,
-        description="Weight of the words against the vectors' 1; left out, the language of the question decides",
+        description="Weight of the words against the vectors' 1; left out, the number of its words and its language decide",
     )
 
 
@@ -39,6 +39,7 @@ class _Halves:
     cosines: dict[int, float]
     hits: Hits
     weight: float
+    margin: float
 
     def fused(self, numbers: list[int], limit: int) -> list[Hit]:
         # A chunk whose vector is not there yet is judged by its words alone.
@@ -62,7 +63,7 @@ class _Halves:
             return missing
         farthest = np.full(len(missing), min(self.cosines.values()))
         most = fused(farthest, self.lexical(missing), self.hits.bound, self.weight)
-        worst = found[-1].score - MARGIN
+        worst = found[-1].score - self.margin
         return [number for number, score in zip(missing, most, strict=True) if score >= worst]
 
 
@@ -89,8 +90,8 @@ class Hybrid(SearchStage):
         (vector, cosines), hits = first.result(), second.result()
         weight = self.options.weight
         if weight is None:
-            weight = weight_for(hits.language, call.sources.languages)
-        halves = _Halves(vector, cosines, hits, weight)
+            weight = weight_for(hits.language, call.sources.languages, hits.words)
+        halves = _Halves(vector, cosines, hits, weight, MARGIN / (1 - call.sources.unrelated))
         self._tell(halves, call)
         return await self._fused(halves, limit, call)
 
@@ -101,7 +102,7 @@ class Hybrid(SearchStage):
             ids = [point_id(number) for number in missing]
             with call.notes.timed("missing vectors"):
                 scores = await call.sources.vectors.score(call.sources.collection, halves.vector, ids)
-            cosines.update((int(key), score) for key, score in scores.items())
+            cosines.update((int(key), call.sources.nearness(score)) for key, score in scores.items())
             found = halves.fused(sorted({*cosines, *missing}), limit)
         return found
 
@@ -112,7 +113,7 @@ class Hybrid(SearchStage):
             vector = await sources.vector_of(question)
         with notes.timed("vectors"):
             matches = await sources.vectors.query(sources.collection, vector, candidates(limit), where=call.query.where)
-        return vector, {int(match.id): match.score for match in matches}
+        return vector, {int(match.id): sources.nearness(match.score) for match in matches}
 
     async def _lexical(self, question: Question, limit: int, call: Call) -> Hits:
         where, sources = call.query.where, call.sources

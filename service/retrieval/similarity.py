@@ -16,4 +16,5 @@ class Similarity(SearchStage):
             vector = await sources.vector_of(question)
         with notes.timed("vectors"):
             matches = await sources.vectors.query(sources.collection, vector, limit, where=call.query.where)
-        return [Hit(int(match.id), match.score, {"cosine": match.score}) for match in matches]
+        near = [(int(match.id), sources.nearness(match.score)) for match in matches]
+        return [Hit(number, score, {"cosine": score}) for number, score in near]

@@ -1,7 +1,7 @@
 """What the keyword index gives back, and how it scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,9 @@ class Hits:
     """The score of every number below the index's next one."""
     language: str = ""
     """The language of the query as far as it could be told, else the main one of the index."""
+    words: float = 1.0
+    """How many words of equal worth the query is as good as: the square of the sum of their idf over the sum of their
+    squares (Kish's effective size). A word that is everywhere hardly counts."""
 
     def of(self, numbers: Numbers) -> Scores:
         """The exact scores of any chunks of the index, found or not; 0 for chunks that share no word with the query."""
@@ -83,12 +86,13 @@ def rank(
     several variants of a word scores the best of them.
     """
     total: Scores = np.zeros(max(statistics.next_number, 1), np.float32)
-    bound = 0.0
+    bound = squares = 0.0
     for group in groups:
         known = [(variant, postings[variant]) for variant in group.variants if variant in postings]
         weights = [idf(statistics.documents, len(entries)) for _, entries in known]
         if known or not group.optional:
-            bound += max(weights) if weights else idf(statistics.documents, 0)
+            most = max(weights) if weights else idf(statistics.documents, 0)
+            bound, squares = bound + most, squares + most * most
         parts = [
             (entries["number"], _scores(entries, weight, statistics))
             for (_, entries), weight in zip(known, weights, strict=True)
@@ -100,7 +104,7 @@ def rank(
             for numbers, scores in parts:
                 best[numbers] = np.maximum(best[numbers], scores)
             total += best
-    return _best(total, bound, limit, allowed)
+    return replace(_best(total, bound, limit, allowed), words=bound * bound / squares if squares else 0.0)
 
 
 def _scores(entries: Postings, weight: float, statistics: Statistics) -> Scores:
