@@ -5,12 +5,12 @@ from uuid import UUID
 
 from service.chatflows.types import Turn
 from service.document_stores import records
+from service.document_stores.models import ServiceModels
 from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_words
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.document_stores.vectors import vectors_of
 from service.errors import NotFound, Unavailable, Unprocessable
-from service.providers.embedding.pool import LOCAL
 from service.resources import Resources
 from service.retrieval.base import Found, Models, Query, Sources, Stage
 from service.retrieval.pipeline import Pipeline, pipeline
@@ -25,11 +25,8 @@ DEFAULT_LIMIT = 4
 """Chunks of an answer, as in the contract, where the caller does not say."""
 MAX_LIMIT = 1000
 
-BUNDLED_LANGUAGES = frozenset({"en"})
-"""What the bundled model reads; in other languages the words of a question count for more."""
 
-
-def limit_of(value: object) -> int:
+def limit_of(value: object, field: str = "topK") -> int:
     """`topK` as clients send it: a number or its text, empty for the default. Raises `Unprocessable`."""
     if value is None or value == "":
         return DEFAULT_LIMIT
@@ -38,7 +35,7 @@ def limit_of(value: object) -> int:
     except ValueError:
         limit = 0
     if not 1 <= limit <= MAX_LIMIT:
-        raise Unprocessable(f"topK: must be a whole number from 1 to {MAX_LIMIT}, not {value!r}")
+        raise Unprocessable(f"{field}: must be a whole number from 1 to {MAX_LIMIT}, not {value!r}")
     return limit
 
 
@@ -57,7 +54,8 @@ _DEFAULT = pipeline()
 
 def limit_in(vector_store: Component | None) -> int:
     """How many chunks the vector store configuration of a document store asks for, by `topK`. Raises as `limit_of`."""
-    return limit_of(vector_store.config.get("topK") if vector_store is not None else None)
+    kept = vector_store.config.get("topK") if vector_store is not None else None
+    return limit_of(kept, "vectorStore.config.topK")
 
 
 def retrieval_of(vector_store: Component | None) -> Pipeline:
@@ -145,9 +143,8 @@ async def _sources(
     resources: Resources, store: StoreRow, collection: str, sight: Sight, models: Models | None
 ) -> Sources:
     """The document store as the viewer sees it: stages get nothing else of it."""
-    embedder = await embedder_of(resources, store.workspace, store.embedding)
+    embedder = await embedder_of(resources, store.workspace, store.embedding, store.fingerprint)
     check_space(store, await fingerprint_of(embedder))
-    bundled = store.embedding is None or store.embedding.name == LOCAL
 
     async def embed(text: str) -> Vector:
         return await embedder.embed_query_array(text)
@@ -166,9 +163,10 @@ async def _sources(
         embed=embed,
         lexical=seen_words(lexical, ledger),
         ledger=ledger,
-        languages=BUNDLED_LANGUAGES if bundled else None,
+        languages=embedder.languages,
+        unrelated=embedder.unrelated,
         embed_texts=embed_texts,
-        models=models,
+        models=models or ServiceModels(resources, store.workspace),
     )
 
 
