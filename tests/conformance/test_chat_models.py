@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+from pydantic import SecretStr
 
 from service.providers.chat import CHAT_MODELS, NODES, create_chat_model
 from service.providers.chat.base import close_chat_model
 from service.providers.chat.fake import FakeChat
 from service.providers.chat.openai import OpenAIChat
+from service.providers.chat.services import SERVICES
 from service.providers.defaults import Defaults
 from service.providers.errors import RequestRefused, UnknownProvider
 from tests.stubs.openai_server import KEY, OpenAIStub, near
@@ -46,10 +49,19 @@ def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest, **config: 
     if name == "openai":
         fields = {"basepath": stub.url, "modelName": "m"} | config
         return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY}, defaults=near())
+    if name in SERVICES:
+        return at_stub(name, stub, config)
     if name == "local":
         defaults = Defaults(chat_model_path=request.getfixturevalue("model_file"))
         return create_chat_model("local", {"maxTokens": 24, "temperature": 0} | config, defaults=defaults)
     return create_chat_model(name, config)
+
+
+def at_stub(name: str, stub: OpenAIStub, config: dict[str, Any]) -> BaseChatModel:
+    """The model of another service that speaks OpenAI's protocol, at the stub's place instead of the service's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SERVICES, name, replace(SERVICES[name], url=stub.url))
+        return create_chat_model(name, {"modelName": "m"} | config, {SERVICES[name].key[0]: KEY}, defaults=near())
 
 
 @pytest.fixture(params=sorted(CHAT_MODELS))
@@ -117,6 +129,36 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_bad_field_is_named() -> None:
     with pytest.raises(RequestRefused, match="maxTokens"):
         create_chat_model("chatOpenAI", {"maxTokens": "a few"})
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"openai"}))
+async def test_a_service_is_asked_at_its_own_place_with_its_own_key(name: str, stub: OpenAIStub) -> None:
+    fields = {"temperature": 0.5, SERVICES[name].longest: 7, "randomSeed": 3, "safeMode": True}
+    model = at_stub(name, stub, fields)
+    await model.ainvoke(MESSAGES)
+    await close_chat_model(model)
+    asked = stub.requests[-1]
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.body["model"] == "m"
+    assert asked.body["temperature"] == 0.5
+    assert 7 in (asked.body.get("max_tokens"), asked.body.get("max_completion_tokens"))
+    assert {"random_seed", "safe_prompt"} <= asked.body.keys() if name == "mistral" else "random_seed" not in asked.body
+
+
+def test_the_operators_key_is_for_the_operators_server_alone() -> None:
+    ours = Defaults(openai_api_key="sk-operator", openai_base_url="http://127.0.0.1:1/v1")
+    for name in SERVICES.keys() - {"openai", "localai"}:
+        made = create_chat_model(name, {"modelName": "m"}, {}, defaults=ours)
+        assert isinstance(made, OpenAIChat)
+        assert made.openai_api_base == SERVICES[name].url
+        assert isinstance(made.openai_api_key, SecretStr)
+        assert made.openai_api_key.get_secret_value() == "none"
+
+
+@pytest.mark.parametrize(("name", "field"), [("chatLocalAI", "basePath"), ("groqChat", "modelName")])
+def test_what_a_service_cannot_do_without_is_named(name: str, field: str) -> None:
+    with pytest.raises(RequestRefused, match=field):
+        create_chat_model(name, {})
 
 
 def test_a_local_model_without_a_file_names_the_setting() -> None:

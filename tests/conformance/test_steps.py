@@ -141,10 +141,10 @@ def flow_around(name: str, step: type[Step]) -> str:
         return flow_over(name, step)
     if issubclass(step, EmbeddingsStep):
         return flow_over("embeddingsFilterRetriever", EmbeddingsFilterRetriever, embeddings=name)
-    inputs = {"basepath": "http://127.0.0.1:1/v1"}
+    inputs = {"basepath": "http://127.0.0.1:1/v1", "basePath": "http://127.0.0.1:1/v1", "modelName": "m"}
     store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(STORE)})
     chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})
-    model = node("m", name, step.category, inputs)
+    model = node("m", name, step.category, inputs, credential=str(CREDENTIAL))
     return graph([store, chain, model], [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model")])
 
 

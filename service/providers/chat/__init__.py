@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 CHAT_MODELS = {
+    "groq": "service.providers.chat.openai:groq",
+    "localai": "service.providers.chat.openai:localai",
+    "mistral": "service.providers.chat.openai:mistral",
     "openai": "service.providers.chat.openai:configured",
+    "openrouter": "service.providers.chat.openai:openrouter",
     "local": "service.providers.chat.local:configured",
     "fake": "service.providers.chat.fake:configured",
 }
@@ -19,7 +23,10 @@ CHAT_MODELS = {
 NODES = {
     "chatOpenAI": "openai",
     "chatOpenAICustom": "openai",
-    "chatLocalAI": "openai",
+    "chatLocalAI": "localai",
+    "chatMistralAI": "mistral",
+    "chatOpenRouter": "openrouter",
+    "groqChat": "groq",
     "chatLocal": "local",
 }
 """Flowise node name -> chat model. `chatLocal` is ours."""

@@ -1,4 +1,4 @@
-"""Chats with any OpenAI-compatible endpoint."""
+"""Chats with OpenAI, and with every other service that speaks its protocol."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
@@ -10,13 +10,12 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from service.providers.chat.services import SERVICES, place_of
 from service.providers.defaults import Defaults
-from service.providers.errors import ContentRefused, Malformed, ProviderError
+from service.providers.errors import ContentRefused, Malformed, ProviderError, RequestRefused
 from service.providers.openai_errors import FAILURES, retried, translate
 from service.providers.options import flag, headers, number, seconds, text, whole
 
-OFFICIAL_URL = "https://api.openai.com/v1"
-DEFAULT_MODEL = "gpt-4o-mini"
 CONNECT_TIMEOUT = 10.0
 
 _SHAPE = (KeyError, TypeError, AttributeError)
@@ -84,28 +83,70 @@ class OpenAIChat(ChatOpenAI):
 
 
 def configured(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
-    """Fields of chatOpenAI, chatOpenAICustom and chatLocalAI; credential openAIApi or localAIApi."""
-    base_url = text(config, "basepath", "basePath")
-    key = text(credential, "openAIApiKey", "localAIApiKey")
-    if not key and base_url in ("", defaults.openai_base_url):
+    """Fields of chatOpenAI and chatOpenAICustom; credential openAIApi."""
+    return _configured("openai", config, credential, defaults)
+
+
+def groq(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of groqChat; credential groqApi."""
+    return _configured("groq", config, credential, defaults)
+
+
+def localai(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatLocalAI; credential localAIApi, or none."""
+    return _configured("localai", config, credential, defaults)
+
+
+def mistral(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatMistralAI; credential mistralAIApi."""
+    extra = {
+        "random_seed": whole(config, "randomSeed", least=0),
+        "safe_prompt": flag(config, "safeMode", False) or None,
+    }
+    return _configured("mistral", config, credential, defaults, {k: v for k, v in extra.items() if v is not None})
+
+
+def openrouter(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatOpenRouter; credential openRouterApi."""
+    return _configured("openrouter", config, credential, defaults)
+
+
+def _configured(
+    name: str,
+    config: Mapping[str, Any],
+    credential: Mapping[str, str],
+    defaults: Defaults,
+    extra: Mapping[str, Any] | None = None,
+) -> BaseChatModel:
+    """`extra` is added to the body of requests."""
+    service = SERVICES[name]
+    base_url = place_of(name, config, defaults)
+    if not base_url:
+        raise RequestRefused(f"The field '{service.place[-1]}' must be the URL of the server.")
+    model = text(config, "modelName") or service.model
+    if not model:
+        raise RequestRefused("The field 'modelName' must name a model.")
+    key = text(credential, *service.key)
+    if not key and service.ours and text(config, *service.place) in ("", defaults.openai_base_url):
         key = defaults.openai_api_key  # never sent to a server that it was not meant for
     stop = [part.strip() for part in text(config, "stopSequence").split(",") if part.strip()]
     optional = {
         "temperature": number(config, "temperature", least=0),
-        "max_tokens": whole(config, "maxTokens"),
+        "max_tokens": whole(config, service.longest),
         "top_p": number(config, "topP", least=0),
         "frequency_penalty": number(config, "frequencyPenalty"),
         "presence_penalty": number(config, "presencePenalty"),
         "stop_sequences": stop or None,
         "reasoning_effort": text(config, "reasoningEffort") or None if flag(config, "reasoning", False) else None,
+        "extra_body": dict(extra) if extra else None,
     }
     timeout = seconds(config, defaults.timeout)
     limits = httpx2.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
     fields: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
     return OpenAIChat(
-        model=text(config, "modelName") or DEFAULT_MODEL,
+        model=model,
         api_key=SecretStr(key or "none"),
-        base_url=base_url or defaults.openai_base_url or OFFICIAL_URL,
+        base_url=base_url,
         default_headers=headers(config) or None,
         disable_streaming=not flag(config, "streaming", True),
         timeout=limits,
