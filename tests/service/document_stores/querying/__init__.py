@@ -1,0 +1,1 @@
+"""Questions to document stores over HTTP."""
