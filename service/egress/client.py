@@ -14,6 +14,7 @@ from service import __version__
 from service.egress.addresses import Allowed, parse_allowed
 from service.egress.errors import EgressFailed, EgressRefused, EgressTooLarge
 from service.egress.guard import Guard, Resolver
+from service.secret_names import redacted
 from service.settings import MIB, PREFIX, Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -233,9 +234,9 @@ class Egress:
         try:
             parsed = httpx2.URL(url)
         except (httpx2.InvalidURL, TypeError, ValueError) as error:
-            raise EgressRefused(f"'{url[:200]}' is not a valid URL.") from error
+            raise EgressRefused(f"'{redacted(url[:200])}' is not a valid URL.") from error
         if parsed.scheme not in ("http", "https") or not parsed.raw_host or _port(parsed) > 65535:
-            raise EgressRefused(f"'{url[:200]}' is not a URL of http or https.")
+            raise EgressRefused(f"'{redacted(url[:200])}' is not a URL of http or https.")
         if parsed.userinfo:
             raise EgressRefused(f"The URL of '{parsed.host}' holds a user name or password; leave them out.")
         self.guard.check(parsed.raw_host.decode("ascii"), _port(parsed))

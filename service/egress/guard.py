@@ -14,7 +14,7 @@ from service.egress.addresses import (
     literal,
     plain,
 )
-from service.egress.errors import EgressFailed, EgressRefused, not_public
+from service.egress.errors import ALLOW, EgressFailed, EgressRefused, not_public, place_of
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Asks for the addresses of a name and port. Raises `OSError`."""
@@ -76,6 +76,27 @@ class Guard:
         except OSError as error:
             raise _unresolved(host, port, error) from error
         return self._permitted(host, port, found)
+
+    async def check_plain(self, host: str, port: int, header: str) -> None:
+        """Refuse to send a credential, the value of `header`, over plain http: anybody on the way could read it. It may
+        go where the operator lets calls go by name or address; loopback, like every private place, is one of these.
+
+        Raises `EgressRefused`, and what `addresses` raises.
+        """
+        if not self.allowed.name(host.lower(), port):
+            self._check_near(host, port, header, await self.addresses(host, port))
+
+    def check_plain_blocking(self, host: str, port: int, header: str) -> None:
+        """As `check_plain`, for code without an event loop."""
+        if not self.allowed.name(host.lower(), port):
+            self._check_near(host, port, header, self.addresses_blocking(host, port))
+
+    def _check_near(self, host: str, port: int, header: str, addresses: Sequence[str]) -> None:
+        if not all(self.allowed.address(ip_address(address), port) for address in addresses):
+            raise EgressRefused(
+                f"'{host}' is to be called by plain http with a credential in '{header}', which others on the way could"
+                f" read. Use https; or, if that way is your own, start with {ALLOW}={place_of(host, port)}"
+            )
 
     def _known(self, host: str, port: int) -> Address | None:
         """The address that the host is, or None for a name worth asking for. Raises `EgressRefused`."""

@@ -17,6 +17,7 @@ import httpx2
 
 from service.egress.errors import EgressFailed, EgressTooLarge
 from service.egress.guard import Guard
+from service.secret_names import SECRET
 
 MAX_CONNECTIONS = 1000
 MAX_IDLE = 100
@@ -108,15 +109,29 @@ class GuardedBlockingNetwork(httpcore2.NetworkBackend):
         raise httpcore2.ConnectError("sockets of this machine are not called")
 
 
+class GuardedPool(httpcore2.AsyncConnectionPool):
+    """Guarded connections, to be shared. By plain http they take credentials only to where the guard lets these go."""
+
+    def __init__(self, guard: Guard, context: ssl.SSLContext) -> None:
+        super().__init__(
+            ssl_context=context,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=GuardedNetwork(guard),
+        )
+        self._guard = guard
+
+    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
+        """The answer. Raises `EgressRefused` too."""
+        if request.url.scheme == b"http" and (header := _credential(request)):
+            await self._guard.check_plain(*_place(request.url), header)
+        return await super().handle_async_request(request)
+
+
 def open_pool(guard: Guard, context: ssl.SSLContext) -> httpcore2.AsyncConnectionPool:
     """Guarded connections, to be shared."""
-    return httpcore2.AsyncConnectionPool(
-        ssl_context=context,
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_IDLE,
-        keepalive_expiry=IDLE_SECONDS,
-        network_backend=GuardedNetwork(guard),
-    )
+    return GuardedPool(guard, context)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
@@ -191,6 +206,7 @@ class BlockingTransport(httpx2.BaseTransport):
     """Guarded connections for code without an event loop."""
 
     def __init__(self, guard: Guard, context: ssl.SSLContext) -> None:
+        self._guard = guard
         self._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=GuardedBlockingNetwork(guard))
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -203,6 +219,8 @@ class BlockingTransport(httpx2.BaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
+        if sent.url.scheme == b"http" and (header := _credential(sent)):
+            self._guard.check_plain_blocking(*_place(sent.url), header)
         with _translated():
             answer = self._pool.handle_request(sent)
         assert isinstance(answer.stream, Iterable)
@@ -227,6 +245,16 @@ class _BlockingBody(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._close()
+
+
+def _credential(request: httpcore2.Request) -> str | None:
+    """The header that holds a credential, if there is one."""
+    names = (name.decode("latin-1") for name, value in request.headers if value)
+    return next((name for name in names if SECRET.search(name)), None)
+
+
+def _place(url: httpcore2.URL) -> tuple[str, int]:
+    return url.host.decode("ascii").strip("[]"), url.port if url.port is not None else 80
 
 
 def _core_url(url: httpx2.URL) -> httpcore2.URL:

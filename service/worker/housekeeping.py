@@ -18,7 +18,7 @@ async def keep_house(resources: Resources) -> None:
     for name in HOUSEKEEPING:
         chore: Chore = resolve(HOUSEKEEPING, name, "chore")
         if gone := await chore(resources):
-            log.info("Housekeeping: removed %d of %s", gone, name)
+            log.info("Housekeeping: %s, %d rows", name, gone)
 
 
 async def forget_jobs(resources: Resources) -> int:

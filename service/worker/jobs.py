@@ -45,8 +45,10 @@ HOUSEKEEPING = {
     "attachments": "service.attachments.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",
     "jobs": "service.worker.housekeeping:forget_jobs",
+    "windows of rate limits": "service.rate_limits.service:forget_ended",
+    "sealing": "service.sealing.service:seal_rest",
 }
-"""What workers do every few minutes: takes the resources, returns how many rows went."""
+"""What workers do every few minutes: takes the resources, returns how many rows went or were put in order."""
 
 SCHEDULES = {
     "sync": "service.sync.service:queue_due",

@@ -13,6 +13,7 @@ from service.jobs.types import FINAL, Job, JobState
 from service.limits.room import out_of_room
 from service.plugins import resolve
 from service.resources import Resources
+from service.secret_names import redacted_text
 from service.worker import records
 from service.worker.housekeeping import keep_house
 from service.worker.jobs import AFTERMATH, CONCLUDE, JOBS
@@ -196,7 +197,7 @@ class Runner:
                     held = await jobs.renew(connection, job)
 
     async def _fail(self, job: Job, status: int, code: str, message: str) -> None:
-        error = {"status": status, "code": code, "message": message}
+        error = {"status": status, "code": code, "message": redacted_text(message)}
         with suppress(Stopped):
             async with self._resources.database.write(job.workspace) as scope:
                 await jobs.give_up(scope, job, error)

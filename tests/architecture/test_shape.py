@@ -56,6 +56,7 @@ UNSCOPED = {
     "service/chatflows/records.py:version": "a cache of flows asks whether its copy is fresh",
     "service/api_keys/records.py:find": "how a request learns its workspace",
     "service/api_keys/records.py:touch": "of a key that find has found",
+    "service/sealing/records.py": "housekeeping goes through all workspaces; each row says whose keys it needs",
     "service/jobs/records.py:start": "the worker takes jobs of all workspaces",
 }
 """Functions over rows, or files of them, that work without a workspace, and why."""

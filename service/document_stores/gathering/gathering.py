@@ -20,7 +20,7 @@ from service.connectors.base import DETECT, Connector, Gone, Got, Item, Known
 from service.document_stores import records as stores
 from service.document_stores.cleanup import cleaning_of
 from service.document_stores.gathering import records
-from service.document_stores.gathering.types import Empty, Errand, Held, Origin, Tally, Target, left_of
+from service.document_stores.gathering.types import Empty, Errand, Held, Origin, Tally, Target, left_of, shown
 from service.document_stores.ledger import records as ledger
 from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
@@ -28,6 +28,7 @@ from service.document_stores.recipe import Recipe
 from service.egress.errors import EgressFailed
 from service.errors import NotFound, ServiceError, TooLarge, Unprocessable
 from service.jobs import service as jobs
+from service.secret_names import redacted_text
 from service.worker.work import Work
 from stores.blobs.base import Blob, BlobTooLarge
 from stores.blobs.pending import pending
@@ -128,7 +129,7 @@ async def _fail(scope: Scope, target: Target, item: Item, error: ServiceError) -
         await records.reclaim(scope, target, held, target.recipe_of(item.url), None)
     else:
         return
-    await ledger.fail(scope, document_id, target.job_id, error.code, error.message)
+    await ledger.fail(scope, document_id, target.job_id, error.code, redacted_text(error.message))
 
 
 async def _claim(
@@ -166,6 +167,8 @@ class Gathering:
         self._before = _sum(work.payload)
         self._first: str | None = None
         self._listed: set[str] = set()
+        self._named: dict[str, Item] = {}
+        """Items whose addresses hold a secret, as their place named them: only to fetch them by."""
         self._held: dict[str, Held] = {}
         self._noted = 0.0
         self._writing = asyncio.Lock()  # each transaction notes the tally in the job's row: one at a time is as fast
@@ -200,16 +203,19 @@ class Gathering:
         seen = 0
         try:
             async with aclosing(cast("Any", self._connector.items())) as items:
-                async for item in items:
+                async for found in items:
                     if seen == MAX_ITEMS:
                         raise TooLarge(f"{self._label} lists more than {MAX_ITEMS} documents; narrow it")
                     seen += 1
+                    item = shown(found)
                     if item.source not in self._listed:
+                        if item is not found:
+                            self._named[item.source] = found
                         await self._take(item, queue)
         except ServiceError as error:
             if self._first is None:
                 raise
-            self._tally.error = {"code": error.code, "message": error.message}
+            self._tally.error = {"code": error.code, "message": redacted_text(error.message)}
         for _ in range(self._fetchers):
             await queue.put(None)
 
@@ -256,7 +262,7 @@ class Gathering:
             await self._fetch(item)
         except ServiceError as error:
             self._tally.failures += 1
-            self._tally.fail(item.name, error.code, error.message)
+            self._tally.fail(item.name, error.code, redacted_text(error.message))
             if _is_gone(error) and (item.source in self._held or item.source != self._first):
                 self._listed.discard(item.source)
             else:
@@ -273,7 +279,8 @@ class Gathering:
             return
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as spool:
             stream = cast(BinaryIO, spool)
-            got = await self._connector.fetch(item, stream, Known(known.etag, known.modified) if known else None)
+            place = self._named.get(item.source, item)
+            got = await self._connector.fetch(place, stream, Known(known.etag, known.modified) if known else None)
             self._tally.fetched += 1
             if not isinstance(got, Got):
                 assert held is not None
@@ -317,7 +324,7 @@ class Gathering:
             except BlobTooLarge:
                 raise TooLarge(f"max_upload: '{item.name}' is larger than {limit} bytes") from None
             async with self._changing() as scope:
-                name, mime = got.name or item.name, got.mime or item.mime
+                name, mime = redacted_text(got.name) or item.name, got.mime or item.mime
                 document_id, old = await _claim(scope, self._target, item, name, mime, blob)
                 await records.set_origin(scope, document_id, blob.key, origin)
                 if old and await ledger.blobs_in_use(scope, self._target.store_id, [old]):

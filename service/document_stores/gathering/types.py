@@ -1,13 +1,15 @@
 """What a job is to fetch, what is known of what was fetched before, and what a fetch did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from service.connectors.base import Item
 from service.document_stores.ledger.types import DocumentState
+from service.secret_names import redacted_text
 
 MAX_FAILURES = 500
 """Most documents that could not be fetched that a result spells out; their number is always complete."""
@@ -76,6 +78,20 @@ def left_of(payload: Mapping[str, Any], *, but: UUID | None = None) -> list[Erra
 def lock_of(loader_id: UUID) -> str:
     """The lock of jobs that fetch for a loader: they run one after another."""
     return f"fetch:{loader_id}"
+
+
+def shown(item: Item) -> Item:
+    """An item as it is kept and shown: without the secrets in its address. It stays apart from items that differ in
+    these alone, and is the same one whenever it is listed."""
+    source = redacted_text(item.source)
+    if source != item.source:
+        source = f"{source}#{sha256(item.source.encode()).hexdigest()[:16]}"
+    name, url = redacted_text(item.name), redacted_text(item.url) if item.url else item.url
+    return (
+        item
+        if (source, name, url) == (item.source, item.name, item.url)
+        else replace(item, source=source, name=name, url=url)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from service.errors import Unprocessable
 from service.json_text import parsed
 from service.nodes.service import NODES
 from service.nodes.types import Category
+from service.secret_names import redacted
 
 KEPT = "FILE-STORAGE::"
 """Begins a value that names kept files: `FILE-STORAGE::["a.txt"]`, or one bare name."""
@@ -41,12 +42,14 @@ def shown(component: str, config: Mapping[str, Any], names: list[str]) -> dict[s
 
 
 def source_of(component: str, config: Mapping[str, Any]) -> str | None:
-    """What a loader without files of its own loads, in words: the address of its place; None for one with files."""
+    """What a loader without files of its own loads, in words: the address of its place, without secrets in it; None for
+    one with files."""
     if field_of(component) is not None:
         return None
     for key in ("url", "webPath", "repoLink", "bucketName", "folderPath"):
         if isinstance(value := config.get(key), str) and value:
-            return f"{value} ({config.get('method') or 'GET'})" if component == "apiLoader" else value
+            place = redacted(value)
+            return f"{place} ({config.get('method') or 'GET'})" if component == "apiLoader" else place
     return "None"
 
 
