@@ -50,6 +50,8 @@ def filter_of(value: object) -> Filter | None:
 
 
 _DEFAULT = pipeline()
+_FOLLOW_UP = pipeline([{"name": "rewrite", "by": "turn"}])
+"""For a question that comes with earlier turns: the user's last one helps to find, and more harm (ADR 0034)."""
 
 
 def limit_in(vector_store: Component | None) -> int:
@@ -58,12 +60,15 @@ def limit_in(vector_store: Component | None) -> int:
     return limit_of(kept, "vectorStore.config.topK")
 
 
-def retrieval_of(vector_store: Component | None) -> Pipeline:
-    """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default.
+def retrieval_of(vector_store: Component | None, *, follow_up: bool = False) -> Pipeline:
+    """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default: the
+    one for questions within a conversation, if it is a `follow_up`.
 
     Raises `Unprocessable` naming the place of a fault."""
     kept = vector_store.config.get("retrieval") if vector_store is not None else None
-    return _DEFAULT if kept is None else pipeline(kept, "vectorStore.config.retrieval")
+    if kept is None:
+        return _FOLLOW_UP if follow_up else _DEFAULT
+    return pipeline(kept, "vectorStore.config.retrieval")
 
 
 async def search(
@@ -94,15 +99,15 @@ async def search(
     store = await _store(resources, workspace, store_id)
     asked = Query(text, k or limit_in(store.vector_store), where, history)
     try:
-        return await _search(resources, store, viewer, _stages(store, retrieval, more), asked, models, trace)
+        return await _search(resources, store, viewer, _stages(store, retrieval, more, asked), asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
         resources.stores.forget(workspace, store_id)
         store = await _store(resources, workspace, store_id)
-        return await _search(resources, store, viewer, _stages(store, retrieval, more), asked, models, trace)
+        return await _search(resources, store, viewer, _stages(store, retrieval, more, asked), asked, models, trace)
 
 
-def _stages(store: StoreRow, retrieval: Pipeline | None, more: Sequence[Stage]) -> Pipeline:
-    stages = retrieval or retrieval_of(store.vector_store)
+def _stages(store: StoreRow, retrieval: Pipeline | None, more: Sequence[Stage], asked: Query) -> Pipeline:
+    stages = retrieval or retrieval_of(store.vector_store, follow_up=bool(asked.history) and not more)
     return stages.plus(more) if more else stages
 
 

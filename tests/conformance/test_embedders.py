@@ -89,7 +89,7 @@ async def test_queries_and_documents_share_a_space(embedder: Embedder) -> None:
 
 
 async def test_concurrent_calls_do_not_mix(embedder: Embedder) -> None:
-    expected = await embedder.embed_array(TEXTS)
+    expected = await embedder.embed_array(TEXTS, TextKind.QUERY)
     answers = await asyncio.gather(*(embedder.embed_query_array(text) for text in TEXTS * 3))
     assert np.allclose(np.stack(answers), np.concatenate([expected] * 3), atol=1e-4)
 

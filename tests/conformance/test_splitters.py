@@ -126,7 +126,8 @@ def test_empty_options_are_defaults(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_fingerprint_goes_by_the_options_in_force(name: str) -> None:
     plain = make(name).fingerprint()
-    assert plain == make(name, chunkSize="1000", chunkOverlap=200).fingerprint()
+    size = type(make(name)).chunk_size
+    assert plain == make(name, chunkSize=str(size), chunkOverlap=200).fingerprint()
     assert len({plain, make(name, chunkSize=999).fingerprint(), make(name, chunkOverlap=0).fingerprint()}) == 3
 
 

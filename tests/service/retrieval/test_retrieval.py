@@ -1,7 +1,7 @@
 """Fusion as a formula, and the strategies over a real keyword index with vectors of six numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.document_stores.ledger.types import ChunkRow
 from service.retrieval import STAGES
 from service.retrieval.base import Call, Hit, Query, Question, SearchStage, Sources, Span, point_id
-from service.retrieval.fusion import WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
+from service.retrieval.fusion import MOST_WEIGHT, WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
 from service.retrieval.hybrid import Hybrid
 from service.retrieval.similarity import Similarity
 from stores.lexical.base import Hits, Numbers
@@ -109,8 +109,25 @@ def test_more_candidates_are_taken_for_longer_answers() -> None:
 
 def test_words_weigh_more_where_the_embedder_does_not_know_the_language() -> None:
     english = frozenset({"en"})
-    assert weight_for("en", english) == weight_for("", english) == weight_for("zh", None) == WEIGHT
-    assert weight_for("zh", english) == WEIGHT_UNKNOWN_LANGUAGE
+    assert weight_for("en", english, 1) == weight_for("", english, 1) == weight_for("zh", None, 1) == WEIGHT
+    assert weight_for("zh", english, 1) == weight_for("zh", english, 9) == WEIGHT_UNKNOWN_LANGUAGE
+
+
+def test_the_words_of_longer_questions_keep_their_say() -> None:
+    assert weight_for("en", None, 4) == pytest.approx(2 * WEIGHT)
+    assert weight_for("en", None, 1000) == MOST_WEIGHT
+
+
+async def test_an_embedder_whose_cosines_are_crowded_gets_the_whole_scale(sources: Sources) -> None:
+    crowded = replace(sources, unrelated=0.75)
+    plain, spread = (
+        await found(Similarity(), sources, "sleepy kitten", 4),
+        await found(Similarity(), crowded, "sleepy kitten", 4),
+    )
+    assert ids(plain) == ids(spread)
+    assert [hit.score for hit in spread] == pytest.approx([max((hit.score - 0.75) / 0.25, -1) for hit in plain])
+    assert crowded.nearness(0.75) == 0
+    assert crowded.nearness(1.0) == 1
 
 
 async def test_similarity_follows_the_vectors(sources: Sources) -> None:
@@ -127,7 +144,9 @@ async def test_hybrid_finds_the_words_that_vectors_miss_and_scores_both_halves_e
     assert by_id["code"].parts["cosine"] == pytest.approx(0, abs=1e-6)
     assert 0 < by_id["code"].parts["lexical"] <= 1
     assert by_id["dogs"].parts["lexical"] == 0
-    assert by_id["dogs"].score == pytest.approx(by_id["dogs"].parts["cosine"] / 2)
+    words = (await sources.lexical("PA-22-150", 4)).words
+    weight = weight_for("en", sources.languages, words)
+    assert by_id["dogs"].score == pytest.approx(by_id["dogs"].parts["cosine"] / (1 + weight))
 
 
 async def test_hybrid_without_words_is_similarity(sources: Sources) -> None:
@@ -193,5 +212,7 @@ async def test_leaving_out_hopeless_candidates_changes_no_result(database: Datab
         cosines = await store.score("many", vector, [point_id(number) for number in vectors])
         cosine = np.array([cosines[point_id(number)] for number in vectors])
         lexical = everything.of(np.array(list(vectors), np.int32)).astype(np.float64)
-        scores = fused(cosine, lexical, everything.bound, weight_for(everything.language, sources.languages))
+        scores = fused(
+            cosine, lexical, everything.bound, weight_for(everything.language, sources.languages, everything.words)
+        )
         assert [hit.score for hit in hits] == pytest.approx(sorted(scores, reverse=True)[:8], abs=1e-6)
