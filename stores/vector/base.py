@@ -142,10 +142,10 @@ class VectorStore(ABC):
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
-        """The `limit` nearest of these points, best first, by comparing with each; unknown ids are left out.
+        """The `limit` nearest of these points, best first; unknown ids are left out.
 
-        Quick for thousands of ids: how selective filters are answered exactly, whatever the backend's index makes of
-        them. A backend that can have its engine do it says so with a method of its own.
+        Meant for thousands of ids: selective filters are answered so, whatever the backend's index makes of them. A
+        backend whose engine can tell the nearest of some points has a method of its own.
         """
         scores = await self.score(collection, vector, ids)
         best = sorted(scores, key=lambda key: (-scores[key], key))[: max(limit, 0)]

@@ -6,8 +6,7 @@ least two. Requests go straight to a URL that is the operator's setting, and thr
 one that a caller named.
 
 A collection holds unit vectors in cosine space. Chroma's metadata know neither nesting nor null, so a point keeps its
-metadata as JSON text, and its `facts` as keys beside it. Chroma adds the metadata of a replaced point to those it had:
-facts may be out of date, so it is asked only what a point has, and never what it lacks.
+metadata as JSON text, and its facts beside it (`wording`); arrays of texts, which these are, need Chroma 1.5.
 """
 
 from base64 import b64encode
@@ -34,11 +33,10 @@ from stores.vector.base import (
     url_options,
     url_port,
 )
-from stores.vector.facts import traits
 from stores.vector.filters import Filter, matches
-from stores.vector.order import place, walk
-from stores.vector.points import bounded, checked_name, decode, encode_metadata, ranked, unit, unit_rows
-from stores.vector.wording import asked_of
+from stores.vector.order import walk
+from stores.vector.points import bounded, checked_name, decode, ranked, unit, unit_rows
+from stores.vector.wording import PLACE, RECORD, asked_of, kept
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Timeout
@@ -51,6 +49,8 @@ SPARE = 16
 """Points asked for beyond the limit, so that a tie at its edge is seen."""
 WIDEST = 4_096
 """Points that the index is asked for at most; a search that needs more compares them all."""
+FEW = 200
+"""Points whose vectors are read and compared here; of more of them, the engine tells the nearest."""
 EF_SEARCH = 200
 """Breadth of a search in the index."""
 READ = 1_000
@@ -58,8 +58,6 @@ READ = 1_000
 NUMBERS = 400_000
 """Numbers of vectors that one request writes at most: well below the size that a server takes."""
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
-
-_RECORD, _PLACE = "record", "place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,10 @@ class _Missing(Exception):
 
 class _Taken(Exception):
     """The name is in use."""
+
+
+class _Unknown(Exception):
+    """A search among points names one that is not there."""
 
 
 class ChromaVectorStore(VectorStore):
@@ -118,7 +120,7 @@ class ChromaVectorStore(VectorStore):
     async def upsert(self, collection: str, points: Sequence[Point]) -> None:
         async def write(known: _Collection) -> None:
             rows = unit_rows(points, known.dimension)
-            last = {point.id: (row, _kept(point)) for point, row in zip(points, rows, strict=True)}
+            last = {point.id: (row, kept(point)) for point, row in zip(points, rows, strict=True)}
             size = min(await self._largest_batch(), max(1, NUMBERS // known.dimension))
             for keys in _parts(list(last), size):
                 body = {
@@ -145,13 +147,24 @@ class ChromaVectorStore(VectorStore):
 
         return await self._with(collection, search)
 
+    async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
+        async def search(known: _Collection) -> list[Match]:
+            row, keys = unit(vector, known.dimension), list(dict.fromkeys(ids))
+            if limit <= 0:
+                return []
+            few = len(keys) <= FEW
+            scores = await (self._scores(known, row, keys) if few else self._best(known, row, keys, limit))
+            return [Match(key, scores[key]) for key in ranked(scores, limit)]
+
+        return await self._with(collection, search)
+
     async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
         async def read(known: _Collection) -> list[Point]:
             found = []
             for keys in _parts(sorted(set(ids)), READ):
                 got = await self._ask(known, "get", {"ids": keys, "include": ["embeddings", "metadatas"]})
                 found += [
-                    Point(key, np.asarray(row, np.float32), decode(record[_RECORD]))
+                    Point(key, np.asarray(row, np.float32), decode(record[RECORD]))
                     for key, row, record in zip(got["ids"], got["embeddings"], got["metadatas"], strict=True)
                 ]
             return sorted(found, key=lambda point: point.id)
@@ -167,7 +180,7 @@ class ChromaVectorStore(VectorStore):
     async def ids(self, collection: str, *, after: str = "", limit: int = 1000) -> list[str]:
         async def read(known: _Collection) -> list[str]:
             async def window(low: int, high: int, most: int | None) -> list[str]:
-                within = [{_PLACE: {"$gte": low}}, {_PLACE: {"$lt": high}}]
+                within = [{PLACE: {"$gte": low}}, {PLACE: {"$lt": high}}]
                 got = await self._ask(known, "get", {"where": {"$and": within}, "include": [], "limit": most})
                 return [str(key) for key in got["ids"]]
 
@@ -194,13 +207,13 @@ class ChromaVectorStore(VectorStore):
         self, known: _Collection, row: NDArray[np.float32], limit: int, where: Filter | None
     ) -> dict[str, float]:
         """The scores of the nearest points that pass `where`, at least `limit` of them where there are so many."""
-        size, wanted = int(await self._ask(known, "count", None)), limit + SPARE
+        wanted = limit + SPARE
         body: dict[str, Any] = {"query_embeddings": [row.tolist()], "where": None if where is None else asked_of(where)}
         body["include"] = ["distances"] if where is None else ["distances", "metadatas"]
-        while wanted < min(size, WIDEST):
+        while wanted <= WIDEST:
             got = await self._ask(known, "query", {**body, "n_results": wanted})
             keys = got["ids"][0]
-            passed = _passed(keys, None if where is None else got["metadatas"][0], where)
+            passed = set(_passed(keys, None if where is None else got["metadatas"][0], where))
             scores = {key: bounded(1.0 - gap) for key, gap in zip(keys, got["distances"][0], strict=True)}
             lowest = min(scores.values(), default=0.0)
             scores = {key: score for key, score in scores.items() if key in passed}
@@ -209,10 +222,28 @@ class ChromaVectorStore(VectorStore):
             if len(best) == limit and (len(keys) < wanted or lowest < scores[best[-1]]):
                 return scores
             if len(keys) < wanted:
+                if len(keys) == int(await self._ask(known, "count", None)):
+                    return scores  # of all points
                 break  # the index found fewer points than there may be
             wanted *= 8
         keys = await self._passing(known, where)
         return await self._scores(known, row, keys)
+
+    async def _best(
+        self, known: _Collection, row: NDArray[np.float32], keys: list[str], limit: int
+    ) -> dict[str, float]:
+        """The scores of the nearest of these points, told by the engine: its vectors travel slowly."""
+        wanted = min(limit + SPARE, len(keys))
+        body = {"query_embeddings": [row.tolist()], "ids": keys, "n_results": wanted, "include": ["distances"]}
+        try:
+            got = await self._ask(known, "query", body)
+        except _Unknown:
+            return await self._scores(known, row, keys)
+        scores = {key: bounded(1.0 - gap) for key, gap in zip(got["ids"][0], got["distances"][0], strict=True)}
+        best = ranked(scores, limit)
+        if len(scores) < wanted or (wanted < len(keys) and min(scores.values()) == scores[best[-1]]):
+            return await self._scores(known, row, keys)  # others may be as near as those that came
+        return scores
 
     async def _passing(self, known: _Collection, where: Filter | None) -> list[str]:
         """The ids of all points that pass `where`."""
@@ -292,7 +323,7 @@ class ChromaVectorStore(VectorStore):
         return self._batch
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What the server answers. Raises `_Missing`, `_Taken`, and the errors of the port."""
+        """What the server answers. Raises `_Missing`, `_Taken`, `_Unknown`, and the errors of the port."""
         from httpx2 import HTTPError
 
         client = self._client = self._client or self._connect()
@@ -311,6 +342,8 @@ class ChromaVectorStore(VectorStore):
                 raise _Taken(said)
             case 400 if "dimension" in said:
                 raise WrongDimension(said)
+            case 500 if "finding id" in said:
+                raise _Unknown(said)
             case status if status >= 500 or status == 429:
                 raise Unavailable(f"Chroma fails with status {status}: {said}")
             case status:
@@ -365,16 +398,7 @@ def _parts(keys: list[str], size: int) -> list[list[str]]:
     return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
-def _kept(point: Point) -> dict[str, Any]:
-    """What Chroma keeps beside a vector."""
-    record = encode_metadata(point.metadata)
-    known = traits(point.metadata)
-    facts = {f"f:{fact}": 1 for fact in known.facts}
-    bounds = {f"b:{bound}": value for bound, value in known.bounds.items()}
-    return {_RECORD: record, _PLACE: place(point.id), **facts, **bounds}
-
-
 def _passed(keys: Sequence[str], records: Sequence[Any] | None, where: Filter | None) -> list[str]:
     if where is None or records is None:
         return list(keys)
-    return [key for key, record in zip(keys, records, strict=True) if matches(where, decode(record[_RECORD]))]
+    return [key for key, record in zip(keys, records, strict=True) if matches(where, decode(record[RECORD]))]

@@ -5,11 +5,14 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stores.vector.base import Point
 from stores.vector.facts import AtLeast, AtMost, Every, Has, Lacks, Narrow, Some, narrowed, traits
 from stores.vector.filters import Filter
 from stores.vector.order import place
-from stores.vector.points import encode_metadata
+from stores.vector.points import decode, encode_metadata
 
 ID, RECORD, PLACE, FACTS, BOUNDS = "id", "record", "place", "facts", "bounds"
 """The fields of a payload."""
@@ -29,6 +32,21 @@ def payload(point: Point) -> dict[str, Any]:
     known = traits(point.metadata)
     bounds = {_plain(bound): value for bound, value in known.bounds.items()}
     return {ID: point.id, RECORD: record, PLACE: place(point.id), FACTS: list(known.facts), BOUNDS: bounds}
+
+
+def id_of(record: Any) -> str:
+    """The port's id of a point that Qdrant found."""
+    return str(record.payload[ID])
+
+
+def metadata_of(record: Any) -> dict[str, Any]:
+    """The metadata of a point that Qdrant found."""
+    return decode(record.payload[RECORD])
+
+
+def vector_of(record: Any) -> NDArray[np.float32]:
+    """The vector of a point that Qdrant found."""
+    return np.asarray(record.vector, np.float32)
 
 
 def condition(where: Filter) -> Mapping[str, Any] | None:

@@ -193,6 +193,13 @@ class PgVectorStore(VectorStore):
                     return found
             return await _select(connection, table, row, limit, where, approximate=False)
 
+    async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
+        async with self._session(collection) as connection:
+            table = await self._table(connection, collection)
+            params = {"vector": pack(unit(vector, table.dimension), table.precision), "ids": list(ids)}
+            statement = _nearest(table, sql.SQL("id = ANY(%(ids)s)"), False, max(limit, 0)).as_bytes()
+            return _matches(await _rows(connection, statement, params))
+
     async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
         async with self._session(collection) as connection:
             table = await self._table(connection, collection)
@@ -296,8 +303,11 @@ async def _select(
         condition, filtering = _condition(where)
         params |= filtering
         statement = _nearest(table, condition, approximate, limit).as_bytes()
-    found = await _rows(connection, statement, params, prepare=where is None)
-    matches = [Match(each["id"], bounded(each["score"])) for each in found]
+    return _matches(await _rows(connection, statement, params, prepare=where is None))
+
+
+def _matches(rows: Sequence[DictRow]) -> list[Match]:
+    matches = [Match(each["id"], bounded(each["score"])) for each in rows]
     return sorted(matches, key=lambda match: (-match.score, match.id))
 
 

@@ -41,8 +41,20 @@ from stores.vector.base import (
 )
 from stores.vector.filters import Filter, matches
 from stores.vector.order import walk
-from stores.vector.payload import BOUNDS, FACTS, ID, PLACE, RECORD, condition, payload, point_key
-from stores.vector.points import bounded, checked_name, decode, ranked, unit, unit_rows
+from stores.vector.payload import (
+    BOUNDS,
+    FACTS,
+    ID,
+    PLACE,
+    RECORD,
+    condition,
+    id_of,
+    metadata_of,
+    payload,
+    point_key,
+    vector_of,
+)
+from stores.vector.points import bounded, checked_name, ranked, unit, unit_rows
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, models
@@ -153,11 +165,10 @@ class QdrantVectorStore(VectorStore):
                 await client.delete(known.name, keys, wait=True)
 
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
-        with self._session(collection):
-            client, known = await self._opened_with(collection)
-            row = unit(vector, known.dimension)
-            scores = await _nearest(client, known, row, limit, where) if limit > 0 else {}
-            return [Match(key, scores[key]) for key in ranked(scores, limit)]
+        return await self._search(collection, vector, limit, where, None)
+
+    async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
+        return await self._search(collection, vector, limit, None, ids)
 
     async def get(self, collection: str, ids: Sequence[str]) -> list[Point]:
         with self._session(collection):
@@ -165,7 +176,7 @@ class QdrantVectorStore(VectorStore):
             found = []
             for keys in _parts(sorted(set(ids))):
                 records = await client.retrieve(known.name, keys, with_payload=[ID, RECORD], with_vectors=True)
-                found += [Point(_id(each), _vector(each), _metadata(each)) for each in records]
+                found += [Point(id_of(each), vector_of(each), metadata_of(each)) for each in records]
             return sorted(found, key=lambda point: point.id)
 
     async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
@@ -175,7 +186,7 @@ class QdrantVectorStore(VectorStore):
             scores: dict[str, float] = {}
             for keys in _parts(list(dict.fromkeys(ids))):
                 for each in await client.retrieve(known.name, keys, with_payload=[ID], with_vectors=True):
-                    scores[_id(each)] = bounded(float(_vector(each).astype(np.float64) @ row))
+                    scores[id_of(each)] = bounded(float(vector_of(each).astype(np.float64) @ row))
             return scores
 
     async def ids(self, collection: str, *, after: str = "", limit: int = 1000) -> list[str]:
@@ -188,7 +199,7 @@ class QdrantVectorStore(VectorStore):
                 within = models.FieldCondition(key=PLACE, range=models.Range(gte=low, lt=high))
                 keys: list[str] = []
                 async for records in _pages(client, known, models.Filter(must=[within]), [ID], most or READ):
-                    keys += map(_id, records)
+                    keys += map(id_of, records)
                     if most is not None:
                         break
                 return keys
@@ -202,8 +213,17 @@ class QdrantVectorStore(VectorStore):
                 return (await client.count(known.name, exact=True)).count
             passed = 0
             async for records in _pages(client, known, _asked(where), [RECORD], READ):
-                passed += sum(matches(where, _metadata(each)) for each in records)
+                passed += sum(matches(where, metadata_of(each)) for each in records)
             return passed
+
+    async def _search(
+        self, collection: str, vector: Vector, limit: int, where: Filter | None, among: Sequence[str] | None
+    ) -> list[Match]:
+        with self._session(collection):
+            client, known = await self._opened_with(collection)
+            row = unit(vector, known.dimension)
+            scores = await _nearest(client, known, row, limit, where, among) if limit > 0 else {}
+            return [Match(key, scores[key]) for key in ranked(scores, limit)]
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -327,24 +347,33 @@ def _local(folder: str) -> "AsyncQdrantClient":
 
 
 async def _nearest(
-    client: "AsyncQdrantClient", known: _Collection, row: NDArray[np.float32], limit: int, where: Filter | None
+    client: "AsyncQdrantClient",
+    known: _Collection,
+    row: NDArray[np.float32],
+    limit: int,
+    where: Filter | None,
+    among: Sequence[str] | None,
 ) -> dict[str, float]:
-    """The scores of the nearest points that pass `where`, at least `limit` of them where there are so many."""
+    """The scores of the nearest points that pass `where`, or are `among` these, at least `limit` of them where there
+    are so many."""
     from qdrant_client import models
 
-    wanted, exact = limit + SPARE, known.indexes is None
+    asked = _asked(where)
+    if among is not None:
+        asked = models.Filter(must=[models.HasIdCondition(has_id=[point_key(key) for key in among])])
+    wanted, exact = limit + SPARE, known.indexes is None or among is not None
     while True:
         params = models.SearchParams(hnsw_ef=max(BREADTH, wanted), exact=exact)
         found = await client.query_points(
             known.name,
             query=row.tolist(),
-            query_filter=_asked(where),
+            query_filter=asked,
             search_params=None if known.indexes is None else params,
             limit=wanted,
             with_payload=[ID] if where is None else [ID, RECORD],
         )
-        passed = [each for each in found.points if where is None or matches(where, _metadata(each))]
-        scores = {_id(each): bounded(each.score) for each in passed}
+        passed = [each for each in found.points if where is None or matches(where, metadata_of(each))]
+        scores = {id_of(each): bounded(each.score) for each in passed}
         best = ranked(scores, limit)
         if len(found.points) < wanted:
             if exact or len(best) == limit:
@@ -381,15 +410,3 @@ def _asked(where: Filter | None) -> "models.Filter | None":
 
     asked = None if where is None else condition(where)
     return None if asked is None else models.Filter.model_validate(asked)
-
-
-def _id(record: Any) -> str:
-    return str(record.payload[ID])
-
-
-def _metadata(record: Any) -> dict[str, Any]:
-    return decode(record.payload[RECORD])
-
-
-def _vector(record: Any) -> NDArray[np.float32]:
-    return np.asarray(record.vector, np.float32)

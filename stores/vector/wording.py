@@ -1,13 +1,28 @@
-"""Conditions in Chroma's words, for its servers: facts and bounds stand beside a point's metadata as `f:` and `b:`."""
+"""A point's metadata and conditions on them in Chroma's words.
+
+Chroma keeps a schema of every key that any point has, and reads it for every request: so the keys of a collection are
+few. Facts are one array under `FACTS`; bounds are a key for each field, `b:` and the bound. Chroma adds the keys of a
+replaced point to those it had: bounds may be out of date, and are asked only what a point has, which a point of another
+time may pass in error and none may fail. The array of facts is never empty, so it is replaced as a whole.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from stores.vector.facts import AtLeast, AtMost, Every, Has, Lacks, Narrow, Some, narrowed
+from stores.vector.base import Point
+from stores.vector.facts import AtLeast, AtMost, Every, Has, Lacks, Narrow, Some, narrowed, traits
 from stores.vector.filters import Filter
+from stores.vector.order import place
+from stores.vector.points import encode_metadata
+
+RECORD, PLACE, FACTS = "record", "place", "facts"
+"""The keys that every point has: its metadata as JSON text, the place of its id, its facts."""
+NO_FACT = "="
+"""Stands in every array of facts, and is none: a fact has a name before the sign."""
 
 MAX_TESTS = 300
 """Comparisons in a condition; the server's database refuses about three times as many."""
+_LONG = MAX_TESTS // 3
 
 
 def asked_of(where: Filter) -> dict[str, Any] | None:
@@ -17,13 +32,23 @@ def asked_of(where: Filter) -> dict[str, Any] | None:
     return None if asked is None or _tests(asked) > MAX_TESTS else asked
 
 
+def kept(point: Point) -> dict[str, Any]:
+    """What Chroma keeps beside a vector. Raises `BadMetadata`."""
+    record = encode_metadata(point.metadata)
+    known = traits(point.metadata)
+    bounds = {f"b:{bound}": value for bound, value in known.bounds.items()}
+    return {RECORD: record, PLACE: place(point.id), FACTS: [NO_FACT, *known.facts], **bounds}
+
+
 def _words(narrow: Narrow) -> dict[str, Any] | None:
     match narrow:
         case Has(facts):
             # A long list would make the whole condition too large: its field is left to `matches`.
-            return _joined("$or", [{f"f:{fact}": 1} for fact in facts]) if len(facts) <= MAX_TESTS // 3 else None
-        case Lacks():
-            return None
+            return _joined("$or", [{FACTS: {"$contains": fact}} for fact in facts]) if len(facts) <= _LONG else None
+        case Lacks(facts):
+            return (
+                _joined("$and", [{FACTS: {"$not_contains": fact}} for fact in facts]) if len(facts) <= _LONG else None
+            )
         case AtLeast(bound, value):
             return {f"b:{bound}": {"$gte": value}}
         case AtMost(bound, value):

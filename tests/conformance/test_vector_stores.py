@@ -237,6 +237,21 @@ async def test_score_is_exact_and_leaves_out_what_is_not_there(store: VectorStor
     assert await store.score("words", EAST, []) == {}
 
 
+async def test_the_nearest_of_some_points_are_told_in_order_and_unknown_ones_left_out(store: VectorStore) -> None:
+    points = [Point(f"p{number:04d}", [100.0, number, 0, 0, 0, 0]) for number in range(600)]
+    await store.upsert("words", [*compass(), *points, *(Point(f"tie{n}", EAST) for n in range(30))])
+    odd = [f"p{number:04d}" for number in range(1, 600, 2)]
+    for ids in (["west", "nobody", "northeast", "west"], []):
+        assert [match.id for match in await store.among("words", EAST, 5, ids)] == sorted({*ids} - {"nobody"})[:2]
+    for limit in (0, 1, 7, 1000):
+        assert [match.id for match in await store.among("words", EAST, limit, odd)] == odd[:limit]
+        assert [match.id for match in await store.among("words", EAST, limit, [*odd, "nobody"])] == odd[:limit]
+    ties = [f"tie{n}" for n in range(30)]
+    assert [match.id for match in await store.among("words", EAST, 3, [*odd, *ties])] == sorted(ties)[:3]
+    (best,) = await store.among("words", EAST, 1, odd)
+    assert best.score == pytest.approx(float(np.cos(np.arctan(0.01))), abs=CLOSE)
+
+
 async def test_ids_come_in_pages_in_their_order(store: VectorStore) -> None:
     keys = [f"p{number:02d}" for number in range(25)]
     await store.upsert("words", [Point(key, EAST) for key in reversed(keys)])
