@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from service.chatflows.engine import CompiledFlow
+from service.chatflows.rates import RateLimit
 from service.chatflows.types import Chatflow
 from service.errors import ServiceError
 
@@ -37,6 +38,8 @@ class KnownFlow:
     streams: bool
     compiled: CompiledFlow | None
     failure: ServiceError | None
+    rate_limit: RateLimit | None = None
+    """How often visitors may call."""
     stamp: str | None = None
     """State of the credentials that it was compiled with."""
     seen: float = field(default_factory=time.monotonic)

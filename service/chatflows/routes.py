@@ -124,7 +124,7 @@ async def update_chatflow(
     return wire.entity(await service.update(resources.database, workspace, flow_id(id), body.changes()))
 
 
-routes.refuse(
+update_chatflow_without_id = routes.refuse(
     "PUT",
     "/chatflows",
     WRITE,
@@ -142,7 +142,7 @@ async def delete_chatflow(id: Id, resources: CurrentResources, workspace: Curren
     return Deleted(affected=await service.delete(resources, workspace, flow_id(id)))
 
 
-routes.refuse(
+delete_chatflow_without_id = routes.refuse(
     "DELETE",
     "/chatflows",
     DELETE,
@@ -166,7 +166,7 @@ async def can_chatflow_stream(id: Id, resources: CurrentResources) -> Streaming:
     return Streaming(is_streaming=known.streams)
 
 
-routes.refuse(
+can_chatflow_stream_without_id = routes.refuse(
     "GET",
     "/chatflows-streaming",
     PUBLIC,

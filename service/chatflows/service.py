@@ -17,6 +17,7 @@ from service.chatflows import graph as graphs
 from service.chatflows import records
 from service.chatflows.cache import BELIEVED_SECONDS, KnownFlow
 from service.chatflows.engine import compile_flow
+from service.chatflows.rates import rate_limit_of
 from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
 from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
@@ -131,7 +132,9 @@ async def _check(
         graphs.parse(draft.flow_data)
     for column in JSON_COLUMNS:
         if is_new(column):
-            parse_config(to_camel(column), getattr(draft, column))
+            parsed = parse_config(to_camel(column), getattr(draft, column))
+            if column == "api_config":
+                rate_limit_of(parsed)
     key = draft.api_key_id
     if key is not None and (before is None or before.api_key_id != key):
         living = await api_keys.everything(database, workspace)
@@ -284,16 +287,25 @@ async def _learn(resources: "Resources", flow_id: UUID, row: Mapping[str, Any]) 
 
 def read(flow: Chatflow, *, chat_model: str = "") -> KnownFlow:
     """A stored flow, compiled, or with the reason why it cannot be."""
+    config = _kept("chatbotConfig", flow.chatbot_config)
     try:
-        config: Mapping[str, Any] = parse_config("chatbotConfig", flow.chatbot_config)
+        rates = rate_limit_of(_kept("apiConfig", flow.api_config))
     except BadRequest:
-        config = {}
+        rates = None  # of before such were refused: this one never limited anybody
     try:
         graph = graphs.parse(flow.flow_data)
     except BrokenGraph as error:
-        return KnownFlow(flow, config, False, None, error)
+        return KnownFlow(flow, config, False, None, error, rates)
     streams = can_stream(graph, flow.type, config)
     try:
-        return KnownFlow(flow, config, streams, compile_flow(graph, chat_model=chat_model), None)
+        return KnownFlow(flow, config, streams, compile_flow(graph, chat_model=chat_model), None, rates)
     except ServiceError as error:
-        return KnownFlow(flow, config, streams, None, error)
+        return KnownFlow(flow, config, streams, None, error, rates)
+
+
+def _kept(name: str, text: str | None) -> Mapping[str, Any]:
+    """A JSON column of a stored flow; empty where it is none."""
+    try:
+        return parse_config(name, text)
+    except BadRequest:
+        return {}

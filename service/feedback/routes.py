@@ -109,7 +109,7 @@ async def list_feedback(
     return [wire.shown(item) for item in found]
 
 
-routes.refuse(
+list_feedback_without_id = routes.refuse(
     "GET",
     "/feedback",
     VIEW,

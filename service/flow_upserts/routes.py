@@ -10,7 +10,7 @@ from service.chatflows.types import Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Upload
 from service.document_stores.wire import added_docs
-from service.errors import BadRequest, MissingPart
+from service.errors import BadRequest, NotFound
 from service.flow_upserts import service, wire
 from service.flow_upserts.types import FlowUpsert
 from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
@@ -19,6 +19,7 @@ from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.jobs.types import Job
+from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
 
 routes = Routes("Upserts")
@@ -70,9 +71,14 @@ async def upsert_into_flow(id: Id, request: Request, resources: CurrentResources
             target = flow_id(id)
         except BadRequest:
             raise service.Closed from None
+        try:
+            await rate_limits.spend(resources, target, request.client and request.client.host)
+        except NotFound:
+            raise service.Closed from None
         flow = await service.flow_for_widget(resources, target, request.headers.get("origin"))
         return await _upsert(request, resources, flow, widget=True)
     flow = await service.flow_for_key(resources, caller.workspace, flow_id(id), caller.key)
+    await rate_limits.spend(resources, flow.id, request.client and request.client.host)
     return await _upsert(request, resources, flow)
 
 
@@ -94,28 +100,24 @@ async def upsert_into_flow_internally(
     return await _upsert(request, resources, flow)
 
 
-@routes.post(
+upsert_into_flow_without_id = routes.refuse(
+    "POST",
     "/vector/upsert",
     SIGNED_IN,
-    errors=(412,),
-    summary="Upsert into a chatflow: without an id",
+    "upsert_into_flow_without_id",
+    "id",
+    summary="Upsert into a chatflow's vector store",
     response_model=FlowUpsertResult,
 )
-async def upsert_into_flow_without_id() -> Any:
-    """Always refused."""
-    raise MissingPart("id not provided!")
-
-
-@routes.post(
+upsert_into_flow_internally_without_id = routes.refuse(
+    "POST",
     "/vector/internal-upsert",
     SIGNED_IN,
-    errors=(412,),
-    summary="Upsert into a chatflow from within: without an id",
+    "upsert_into_flow_internally_without_id",
+    "id",
+    summary="Upsert into a chatflow from within",
     response_model=FlowUpsertResult,
 )
-async def upsert_into_flow_internally_without_id() -> Any:
-    """Always refused."""
-    raise MissingPart("id not provided!")
 
 
 async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, widget: bool = False) -> Any:

@@ -38,6 +38,8 @@ def guarded(rule: Rule) -> type[APIRoute]:
                     if rule.widget and request.state.caller.key is None:
                         raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
                     raise BadRequest("The URL must not contain a NUL character.")
+                if rule.door is not None:
+                    await rule.door(request)
                 nobody = rule.widget and request.state.caller.key is None  # let in by the handler, before its body
                 if writes and not nobody and (key := request.headers.get("idempotency-key")) is not None:
                     return await once(request, handle, key)
@@ -135,16 +137,16 @@ class Routes:
         """A DELETE route; see `add`."""
         return self.add("DELETE", path, rule, **options)
 
-    def refuse(self, method: str, path: str, rule: Rule, operation: str, part: str, **options: Any) -> None:
-        """Declare that a call which leaves out the last `part` of a path is answered 412 (contract 0.2). `operation`
-        is the name that a handler would have."""
+    def refuse(self, method: str, path: str, rule: Rule, operation: str, part: str, **options: Any) -> Handler:
+        """Declare that a call which leaves out the last `part` of a path is answered 412 (contract 0.2). Returns the
+        handler, whose name is `operation`."""
 
         async def refused() -> None:
             raise MissingPart(f"{part} not provided!")
 
         refused.__name__, refused.__doc__ = operation, f"Always refused: `{part}` is missing."
         options["summary"] += f": without {part}"
-        self.add(method, path, rule, errors=(412,), **options)(refused)
+        return self.add(method, path, rule, errors=(412,), **options)(refused)
 
     def install(self, app: Application) -> None:
         """Register the routes; raises `UndeclaredRoute` for a public one that is not on the reviewed list."""

@@ -51,7 +51,7 @@ async def list_leads(
     return [wire.shown(item) for item in found]
 
 
-routes.refuse(
+list_leads_without_id = routes.refuse(
     "GET",
     "/leads",
     VIEW,

@@ -3,6 +3,7 @@
 from typing import Any, LiteralString
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import DictRow
 
 from service.feedback.types import Feedback, Rating
@@ -29,28 +30,29 @@ _RATED: LiteralString = """
         OR (role = 'userMessage' AND next_rating = ANY(%(ratings)s)))
 """
 
-_PAGE: LiteralString = f"""
-    WITH chosen AS ({_CHOSEN}), rated AS (SELECT * FROM chosen WHERE {_RATED}),
+_PARTS = {"chosen": sql.SQL(_CHOSEN), "rated": sql.SQL(_RATED)}
+
+_PAGE = sql.SQL("""
+    WITH chosen AS ({chosen}), rated AS (SELECT * FROM chosen WHERE {rated}),
     sessions AS (
         SELECT session_id, caller FROM rated GROUP BY session_id, caller
         ORDER BY max(sequence) DESC OFFSET %(offset)s LIMIT %(sessions)s)
     SELECT rated.* FROM rated JOIN sessions USING (session_id, caller)
     ORDER BY CASE WHEN %(newest_first)s THEN -sequence ELSE sequence END LIMIT %(most)s
-"""  # noqa: S608 - put together from what stands above
+""").format(**_PARTS)
 
-_COUNT: LiteralString = f"""
-    WITH chosen AS ({_CHOSEN})
+_COUNT = sql.SQL("""
+    WITH chosen AS ({chosen})
     SELECT count(*) AS messages, count(DISTINCT (session_id, caller)) AS sessions, count(rating) AS feedback,
         count(*) FILTER (WHERE rating = 'THUMBS_UP') AS positive
-    FROM chosen WHERE {_RATED}
-"""  # noqa: S608 - as before
+    FROM chosen WHERE {rated}
+""").format(**_PARTS)
 
-_DELETE: LiteralString = f"""
-    WITH chosen AS ({_CHOSEN}), gone AS (
-        DELETE FROM chat_messages WHERE workspace_id = %(workspace)s
-            AND id IN (SELECT id FROM chosen WHERE {_RATED}) RETURNING id, chat_id)
-    SELECT id, chat_id FROM gone
-"""  # noqa: S608 - as before
+_DELETE = sql.SQL("""
+    WITH chosen AS ({chosen})
+    DELETE FROM chat_messages WHERE workspace_id = %(workspace)s
+        AND id IN (SELECT id FROM chosen WHERE {rated}) RETURNING id, chat_id
+""").format(**_PARTS)
 
 
 def _conditions(chatflow: UUID, wanted: Wanted) -> dict[str, Any]:

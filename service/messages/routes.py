@@ -163,7 +163,7 @@ async def get_stats(
     return wire.stats(await service.count(resources.database, workspace, flow_id(chatflowid), wanted))
 
 
-routes.refuse(
+list_chat_messages_without_id = routes.refuse(
     "GET",
     "/chatmessage",
     VIEW,
@@ -172,7 +172,7 @@ routes.refuse(
     summary="List the messages of a chatflow",
     response_model=list[ChatMessage],
 )
-routes.refuse(
+list_internal_chat_messages_without_id = routes.refuse(
     "GET",
     "/internal-chatmessage",
     VIEW,
@@ -181,7 +181,7 @@ routes.refuse(
     summary="List the internal messages of a chatflow",
     response_model=list[ChatMessage],
 )
-routes.refuse(
+delete_chat_messages_without_id = routes.refuse(
     "DELETE",
     "/chatmessage",
     DELETE,
@@ -190,7 +190,7 @@ routes.refuse(
     summary="Delete messages of a chatflow",
     response_model=Deleted,
 )
-routes.refuse(
+get_stats_without_id = routes.refuse(
     "GET",
     "/stats",
     VIEW,

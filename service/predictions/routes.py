@@ -1,6 +1,6 @@
 """Predictions over HTTP (contract 1)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from service.predictions import service, wire
 from service.predictions.events import End, Failure
 from service.predictions.runs import Running, Stop
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
+from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
 from service.viewers import HEADER
 
@@ -122,7 +123,10 @@ async def _answer(
 ) -> Response:
     target = flow_id(id)
     origin, told = request.headers.get("origin"), request.headers.get(HEADER)
+    told_left: Mapping[str, str] = {}
     try:
+        if member is None:
+            told_left = await rate_limits.spend(resources, target, request.client and request.client.host)
         body = await _body(request)
         prediction = await service.ask(
             resources, target, body.asked(told), token=caller.token, origin=origin, member=member
@@ -135,15 +139,15 @@ async def _answer(
         running.stop(Stop.GONE)
 
     if prediction.streams:
-        return EventStream(_frames(running), leave, wire.HEADERS)
+        return EventStream(_frames(running), leave, {**wire.HEADERS, **told_left})
     await while_connected(request.receive, running.wait(), leave)
-    return Response(wire.answer(prediction), media_type=JSON)
+    return Response(wire.answer(prediction), media_type=JSON, headers=dict(told_left))
 
 
-routes.refuse(
+predict_without_id = routes.refuse(
     "POST", "/prediction", PUBLIC, "predict_without_id", "id", summary="Ask a chatflow", response_model=PredictionAnswer
 )
-routes.refuse(
+predict_internally_without_id = routes.refuse(
     "POST",
     "/internal-prediction",
     SIGNED_IN,
@@ -176,7 +180,7 @@ async def abort_chat_message(
     return Aborted()
 
 
-messages.refuse(
+abort_chat_message_without_chat = messages.refuse(
     "PUT",
     "/chatmessage/abort/{chatflowid}",
     PUBLIC,

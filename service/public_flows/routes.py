@@ -61,7 +61,7 @@ def _uploads(resources: Resources, known: KnownFlow) -> UploadsConfig:
     return wire.uploads_of(known.flow.flow_data, upserts=settings.widget_upserts, most=settings.max_upload)
 
 
-routes.refuse(
+get_public_chatbot_config_without_id = routes.refuse(
     "GET",
     "/public-chatbotConfig",
     PUBLIC,
@@ -70,7 +70,7 @@ routes.refuse(
     summary="What a widget needs of a chatflow",
     response_model=PublicConfig,
 )
-routes.refuse(
+get_uploads_config_without_id = routes.refuse(
     "GET",
     "/chatflows-uploads",
     PUBLIC,
@@ -79,7 +79,7 @@ routes.refuse(
     summary="What may be uploaded to a chatflow",
     response_model=UploadsConfig,
 )
-routes.refuse(
+get_public_chatflow_without_id = routes.refuse(
     "GET",
     "/public-chatflows",
     PUBLIC,

@@ -1,0 +1,1 @@
+"""How often visitors call chatflows, counted for all processes together."""
