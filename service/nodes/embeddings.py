@@ -35,7 +35,9 @@ def embedding(
 
 
 ROWS = (
-    embedding("local", "Local Embeddings", "The bundled model: offline, without a key"),
+    embedding("local", "Local Embeddings", "A bundled model, offline: for English or multilingual, by the first text"),
+    embedding("minilm", "MiniLM Embeddings", "all-MiniLM-L6-v2: English, offline, without a key"),
+    embedding("multilingual", "Multilingual Embeddings", "multilingual-e5-small: a hundred languages, offline"),
     embedding(
         "sentence_transformers",
         "Sentence Transformers",
