@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from service.providers.errors import ProviderError, RateLimited
+from service.providers.pace import Pace
 
 log = logging.getLogger("ragstone.ingest")
 
@@ -14,24 +15,30 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 900.0
 """How long one call waits for a provider, in all: pauses, and attempts that were not answered."""
 
-LONGEST_PAUSE = 60.0
-"""Longest pause that we choose ourselves; a provider's own `Retry-After` is kept to as long as patience lasts."""
 
-
-async def paced(call: Callable[[], Awaitable[T]], waiting: Callable[[], Awaitable[None]]) -> T:
+async def paced(
+    call: Callable[[], Awaitable[T]], waiting: Callable[[], Awaitable[None]], pace: Pace | None = None
+) -> T:
     """The result of `call`, tried again while the provider's failures are passing ones; `waiting` is called before
-    each pause, and may end the wait by raising. Raises the provider's error when patience is at its end."""
+    each pause, and may end the wait by raising. Calls with one `pace` wait together, as `Pace` says. Raises the
+    provider's error when patience is at its end."""
     clock = asyncio.get_running_loop().time
-    begun, pause = clock(), 1.0
+    entered, pace = clock(), pace or Pace()
     while True:
-        try:
-            return await call()
-        except ProviderError as error:
-            told = error.retry_after if isinstance(error, RateLimited) else None
-            wait = pause if told is None else told
-            if not error.transient or clock() - begun + wait > PATIENCE_SECONDS:
-                raise
-            log.info("Embedding provider: %s; trying again in %.1f s", error.message, wait)
-        await waiting()
-        await asyncio.sleep(wait)
-        pause = min(pause * 2, LONGEST_PAUSE)
+        if (refusal := pace.refusal) is not None:
+            if clock() - entered + pace.left > PATIENCE_SECONDS:
+                raise refusal
+            await waiting()
+        async with pace.turn():
+            begun = clock()
+            try:
+                result = await call()
+            except ProviderError as error:
+                wait = pace.pause_after(begun, error.retry_after if isinstance(error, RateLimited) else None)
+                if not error.transient or clock() - entered + wait > PATIENCE_SECONDS:
+                    raise
+                log.info("Embedding provider: %s; trying again in %.1f s", error.message, wait)
+                pace.refused(error, begun, wait)
+            else:
+                pace.answered()
+                return result

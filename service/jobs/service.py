@@ -15,6 +15,9 @@ from stores.records.database import Connection, Database, Scope
 GiveUp = Callable[[Scope, Job, Mapping[str, Any]], Awaitable[None]]
 Retry = Callable[[Scope, Queue, Job], Awaitable[Job | None]]
 
+LOCK = "lock"
+"""The part of a payload that names the job's lock on the queue."""
+
 FORGOTTEN_AT_ONCE = 1000
 """Old jobs removed in one statement."""
 
@@ -39,8 +42,10 @@ async def reserve(scope: Scope, job_id: UUID, kind: str, *, store_id: UUID | Non
 async def enqueue(
     scope: Scope, queue: Queue, job_id: UUID, payload: Mapping[str, Any], *, lock: str | None = None
 ) -> Job:
-    """Give a reserved job its payload and put it on the queue."""
-    job = await records.set_payload(scope, job_id, payload)
+    """Give a reserved job its payload and put it on the queue. The payload keeps the lock, for when the job has to be
+    put there again."""
+    others = {key: value for key, value in payload.items() if key != LOCK}
+    job = await records.set_payload(scope, job_id, others if lock is None else {**others, LOCK: lock})
     await queue.put(scope.connection, job.id, lock=lock)
     return job
 
@@ -205,7 +210,8 @@ async def resume(database: Database, queue: Queue, workspace: UUID, job_id: UUID
     Raises `Conflict` when it has ended."""
     async with database.write(workspace) as scope:
         if await records.resume(scope, job_id):
-            await queue.put_if_missing(scope.connection, job_id)
+            paused = await records.get(scope, job_id)
+            await queue.put_if_missing(scope.connection, job_id, lock=paused.payload.get(LOCK) if paused else None)
     job = await get(database, workspace, job_id)
     if job.state in FINAL:
         raise Conflict(f"The job has ended ({job.state}); `retry` does again what failed")
@@ -229,7 +235,8 @@ async def retry(database: Database, queue: Queue, workspace: UUID, job_id: UUID)
         elif job.state is JobState.DONE:
             again = None
         else:
-            again = await submit(scope, queue, job.kind, store_id=job.store_id, payload=job.payload)
+            lock = job.payload.get(LOCK)
+            again = await submit(scope, queue, job.kind, store_id=job.store_id, payload=job.payload, lock=lock)
         if again is None:
             raise NothingToRetry
     return again

@@ -65,10 +65,10 @@ class PostgresQueue:
             options["lock"] = lock
         await self.app.configure_task(TASK, **options).defer_async(job_id=str(job_id))
 
-    async def put_if_missing(self, connection: Connection, job_id: UUID) -> None:
+    async def put_if_missing(self, connection: Connection, job_id: UUID, *, lock: str | None = None) -> None:
         """See `service.worker.queue.Queue.put_if_missing`."""
         if not await records.waits(connection, job_id):
-            await self.put(connection, job_id)
+            await self.put(connection, job_id, lock=lock)
 
     async def free_stalled(self, seconds: float) -> int:
         """Put the jobs of workers that gave no heartbeat for `seconds` back onto the queue; says how many."""

@@ -13,6 +13,7 @@ class Queue(Protocol):
         """Queue a job that has its row in `jobs`; jobs with one lock run one at a time, in order."""
         ...
 
-    async def put_if_missing(self, connection: Connection, job_id: UUID) -> None:
-        """Queue a job again unless it waits on the queue already; one more entry than needed does no harm."""
+    async def put_if_missing(self, connection: Connection, job_id: UUID, *, lock: str | None = None) -> None:
+        """Queue a job again, under its lock, unless it waits on the queue already; one more entry than needed does no
+        harm. What only clears up after a job needs no lock."""
         ...

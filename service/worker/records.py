@@ -36,14 +36,15 @@ async def waits(connection: Connection, job_id: UUID) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def forgotten_jobs(connection: Connection, seconds: float) -> list[UUID]:
-    """Open jobs that are not on the queue and whose lease ran out `seconds` ago; locked until the transaction ends,
-    jobs that somebody else has locked left out. Their leases begin anew."""
+async def forgotten_jobs(connection: Connection, seconds: float) -> dict[UUID, str | None]:
+    """Open jobs that are not on the queue and whose lease ran out `seconds` ago, with their locks on it; themselves
+    locked until the transaction ends, jobs that somebody else has locked left out. Their leases begin anew."""
     cursor = await connection.execute(
         "UPDATE jobs SET updated_at = now() WHERE id IN (SELECT id FROM jobs j"
         " WHERE state IN ('queued', 'running') AND updated_at < now() - make_interval(secs => %(seconds)s)"
         " AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs q WHERE q.args ->> 'job_id' = j.id::text"
-        " AND q.status IN ('todo', 'doing')) LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING id",
+        " AND q.status IN ('todo', 'doing')) LIMIT 100 FOR UPDATE SKIP LOCKED)"
+        " RETURNING id, payload ->> 'lock' AS lock",
         {"seconds": seconds},
     )
-    return [row["id"] for row in await cursor.fetchall()]
+    return {row["id"]: row["lock"] for row in await cursor.fetchall()}

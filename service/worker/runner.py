@@ -121,8 +121,8 @@ class Runner:
         """Queue open jobs again that the queue has lost; says how many."""
         async with self._resources.database.transaction() as connection:
             lost = await records.forgotten_jobs(connection, STALLED_SECONDS)
-            for job_id in lost:
-                await self._queue.put(connection, job_id)
+            for job_id, lock in lost.items():
+                await self._queue.put(connection, job_id, lock=lock)
         return len(lost)
 
     # One job

@@ -92,7 +92,10 @@ class Reuse:
     async def _make(self, texts: Sequence[str]) -> _Vectors:
         found = await self._known(texts)
         missing = [text for text in texts if text not in found]
-        rows = await paced(lambda: self._space.embedder.embed_array(missing), self._waiting)
+        if not missing:
+            return _Vectors(found, 0)
+        embedder = self._space.embedder
+        rows = await paced(lambda: embedder.embed_array(missing), self._waiting, embedder.pace)
         return _Vectors({**found, **dict(zip(missing, rows, strict=True))}, len(missing))
 
     async def _known(self, texts: Sequence[str]) -> dict[str, Vector]:

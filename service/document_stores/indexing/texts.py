@@ -26,7 +26,8 @@ async def index_texts(
     """What these texts are indexed by, in order. A provider that limits its rate or fails for a while is waited for,
     as `paced` does, unless `waiting` is None. Raises the provider's errors, also for vectors of a wrong number or size,
     and for such that are no numbers."""
-    embedding = paced(lambda: embedder.embed_array(texts), waiting) if waiting else embedder.embed_array(texts)
+    call = embedder.embed_array
+    embedding = paced(lambda: call(texts), waiting, embedder.pace) if waiting else call(texts)
     vectors, words = await asyncio.gather(embedding, analysed(texts))
     return [Indexed(vector, each) for vector, each in zip(vectors, words, strict=True)]
 

@@ -85,7 +85,7 @@ class _Reindexing:
             raise NotFound(f"Document store {self._store} was deleted")
         wanted = replace(store, embedding=self._embedding)
         embedder = await filling_embedder(self._resources, self._workspace, wanted)
-        fingerprint = await paced(lambda: fingerprint_of(embedder), self._waiting)
+        fingerprint = await paced(lambda: fingerprint_of(embedder), self._waiting, embedder.pace)
         if not await self._prepare(fingerprint):
             return self._result()
         assert self._collection is not None

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.providers.defaults import Defaults
 from service.providers.errors import ProviderError, WrongShape
+from service.providers.pace import Pace
 
 EmbeddingError = ProviderError
 """The root of what an embedder raises."""
@@ -98,6 +100,11 @@ class Embedder(Embeddings):
     def dimension(self) -> int | None:
         """The vectors' size where it is known, else None until the first answer."""
         return None
+
+    @cached_property
+    def pace(self) -> Pace:
+        """What all who call this embedder for documents know of its provider's limits."""
+        return Pace()
 
     async def open(self) -> None:
         """Load what the first call would load. Optional; may be called again."""

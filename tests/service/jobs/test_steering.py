@@ -225,6 +225,28 @@ async def test_a_retry_only_removes_where_nothing_else_is_left(talk: Talk, gate:
         assert sorted(text.split()[0] for text in await talk.texts(store)) == ["Delta"]
 
 
+async def test_a_job_that_is_put_on_the_queue_again_keeps_its_lock(
+    talk: Talk, resources: Resources, workspace: UUID
+) -> None:
+    queued = "SELECT lock FROM procrastinate_jobs WHERE args ->> 'job_id' = %s"
+    async with resources.database.write(workspace) as scope:
+        payload = {"storeId": str(uuid4()), "docIds": [], "blobs": []}
+        job = await jobs.submit(scope, resources.queue, "ingest", payload=payload, lock="fetch:1")
+    await jobs.pause(resources.database, workspace, job.id)
+    async with working(resources), asyncio.timeout(30):
+        while await talk.rows(queued, str(job.id)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await jobs.resume(resources.database, resources.queue, workspace, job.id)
+    assert await talk.rows(queued, str(job.id)) == [{"lock": "fetch:1"}]
+    lose = "DELETE FROM procrastinate_jobs WHERE args ->> 'job_id' = %s RETURNING id"
+    await talk.rows(lose, str(job.id))
+    await talk.rows("UPDATE jobs SET updated_at = now() - interval '1 hour' WHERE id = %s RETURNING id", job.id)
+    runner = Runner(resources)
+    await runner._queue.open()
+    assert await runner._queue_forgotten() == 1
+    assert await talk.rows(queued, str(job.id)) == [{"lock": "fetch:1"}]
+
+
 async def test_a_job_without_parts_is_retried_as_a_whole(talk: Talk, resources: Resources, workspace: UUID) -> None:
     async with resources.database.write(workspace) as scope:
         job = await jobs.submit(scope, resources.queue, "purge_store", payload={"storeId": str(uuid4())})
