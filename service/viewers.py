@@ -65,19 +65,23 @@ def viewer_of(caller: Caller, claimed: Iterable[str] | None, *, administers: boo
 
     Raises `NotBelieved` for principals that this caller may not claim.
     """
-    believed = FULL in caller.scopes or not READS_EVERYTHING.isdisjoint(caller.scopes)
     if caller.principals is not None:
         asked = caller.principals if claimed is None else frozenset(claimed)
         if not asked <= caller.principals:
             raise NotBelieved("principals: this key is bound to others; leave them out, or name some of its own")
         return Viewer(asked)
     if claimed is None:
-        return EVERYTHING if administers and believed else ANYBODY
-    if not believed:
-        raise NotBelieved(
-            f"principals: only a key with the permission {' or '.join(sorted(READS_EVERYTHING))} may name"
-        )
+        return EVERYTHING if administers and _believed(caller) else ANYBODY
+    if not _believed(caller):
+        raise NotBelieved(f"principals: only a key with the permission {_ENOUGH} may say for whom it asks")
     return Viewer(frozenset(claimed))
+
+
+_ENOUGH = " or ".join(sorted(READS_EVERYTHING))
+
+
+def _believed(caller: Caller) -> bool:
+    return caller.principals is None and (FULL in caller.scopes or not READS_EVERYTHING.isdisjoint(caller.scopes))
 
 
 def principals(value: object, most: int = MOST_OF_VIEWER, field: str = "principals") -> tuple[str, ...] | None:
@@ -117,3 +121,15 @@ def claimed(field: object, header: str | None) -> tuple[str, ...] | None:
     if named is not None and told is not None and named != told:
         raise Unprocessable(f"principals: the body and the header {HEADER} name different ones; give one of them")
     return named if named is not None else told
+
+
+def restricting(caller: Caller, value: object) -> tuple[str, ...] | None:
+    """The principals that a call gives to documents; None: it says nothing of them.
+
+    Raises `Unprocessable`, and `NotBelieved` for a caller who may not read every document: giving one to others would
+    show it to them.
+    """
+    named = principals(value, MOST_OF_DOCUMENT)
+    if named is not None and not _believed(caller):
+        raise NotBelieved(f"principals: only a key with the permission {_ENOUGH} may give documents to somebody")
+    return named

@@ -17,6 +17,7 @@ from service.document_stores.loading.files import carries_files, inline_files, k
 from service.document_stores.loading.mapping import is_remote, metadata_of, recipe_of
 from service.document_stores.loading.sources import TEXT, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
+from service.document_stores.principals import records as principals
 from service.document_stores.recipe import Recipe, clean
 from service.document_stores.search import limit_in, retrieval_of
 from service.document_stores.secrets import laid_over, restored, without_secrets
@@ -204,10 +205,12 @@ class Intake:
         uploads = await self._own(scope, uploads)
         known = await ledger.by_source(scope, self.store_id, [upload.source or "" for upload, _ in uploads])
         loader_id = await self._loader(scope, {row.loader_id for row in known.values()})
+        if self.asked.principals is not None:
+            await principals.default_of(scope, loader_id, self.asked.principals)
         if not self.asked.chunk_only:
             await self._configure(scope, store)
         recipe = self.recipe().as_json()
-        unneeded = []
+        unneeded, claimed = [], []
         for upload, blob in uploads:
             row = {
                 "id": uuid4(),
@@ -223,13 +226,23 @@ class Intake:
                 "recipe": recipe,
                 "namespace": self.cleaning.namespace,
             }
-            _, old = await ledger.claim(scope, row, remake=self.asked.remake or self.repeats)
+            document_id, old = await ledger.claim(scope, row, remake=self.asked.remake or self.repeats)
+            claimed.append(document_id)
             if old:
                 unneeded.append(old)
         if self.repeats and not self.remote:
             sources = [upload.source or "" for upload, _ in uploads]
             unneeded += await self._rest(scope, loader_id, sources, recipe, job_id)
+        if self.asked.principals is not None:
+            await self._restrict(scope, loader_id, claimed, self.asked.principals)
         return loader_id, unneeded
+
+    async def _restrict(self, scope: Scope, loader_id: UUID, claimed: Sequence[UUID], named: Sequence[str]) -> None:
+        """Say who may find what the call brings: at once, also of what was there under the same sources before."""
+        if self.remote or self.repeats:
+            await principals.change_loader(scope, self.store_id, loader_id, named)
+        else:
+            await principals.change(scope, self.store_id, claimed, named)
 
     def errand(self, loader_id: UUID) -> Errand:
         """What the job is to fetch for the loader."""

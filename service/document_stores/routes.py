@@ -16,7 +16,7 @@ from service.document_stores.querying.wire import QueryBody, QueryResult, query_
 from service.document_stores.types import Upload
 from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
-from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
+from service.http.access import SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
@@ -24,7 +24,7 @@ from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 from service.retrieval.trace import Trace
-from service.viewers import HEADER, READS_EVERYTHING, claimed, viewer_of
+from service.viewers import HEADER, READS_EVERYTHING, claimed, restricting, viewer_of
 
 routes = Routes("Document stores")
 
@@ -55,6 +55,7 @@ UPSERT_REQUEST = {
                         "embedding": {"type": "string", "description": "JSON text"},
                         "vectorStore": {"type": "string", "description": "JSON text"},
                         "recordManager": {"type": "string", "description": "JSON text"},
+                        "principals": {"type": "string", "description": "JSON text"},
                         "chunks": {"type": "string", "description": "JSON text, in place of files"},
                         "source": {"type": "string"},
                     },
@@ -71,7 +72,10 @@ UPSERT_REQUEST = {
 )
 async def create_store(body: wire.StoreBody, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.RawStore:
     """A new, empty document store. What is not configured takes the service's defaults with the first upsert."""
-    store = await service.create(resources, workspace, body.name or "", body.description, body.configs())
+    restricted = bool(body.restricted)
+    store = await service.create(
+        resources, workspace, body.name or "", body.description, body.configs(), restricted=restricted
+    )
     return wire.raw_store(store)
 
 
@@ -111,6 +115,8 @@ async def update_store(
         changes["name"] = body.name.strip()
     if "description" in body.model_fields_set:
         changes["description"] = body.description
+    if body.restricted is not None:
+        changes["restricted"] = body.restricted
     return wire.store_wire(await service.update(resources, workspace, id, changes))
 
 
@@ -170,7 +176,9 @@ async def get_chunks(
     body=UpsertBody,
     openapi_extra=UPSERT_REQUEST,
 )
-async def upsert(id: UUID, request: Request, resources: CurrentResources, workspace: CurrentWorkspace) -> Any:
+async def upsert(
+    id: UUID, request: Request, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> Any:
     """Take files or text into a document store: chunked, embedded, searchable when this answers.
 
     The same content twice adds nothing (`numSkipped`); a changed file replaces its old chunks. Parts that the call and
@@ -193,14 +201,14 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
                 raise BadRequest(f"{odd[0]}: files must come in parts named 'files'")
             with OwnChunks(resources.settings) as own:
                 values = await asyncio.to_thread(read_form, fields, own.take)
-                job = await _upsert(resources, workspace, id, values, uploads, own)
+                job = await _upsert(resources, caller, workspace, id, values, uploads, own)
     else:
         with OwnChunks(resources.settings) as own:
             try:
                 body = await asyncio.to_thread(read_body, await request.body(), own.take)
             except ValueError as error:
                 raise BadRequest(f"The body is not valid JSON: {error}") from None
-            job = await _upsert(resources, workspace, id, body, [], own)
+            job = await _upsert(resources, caller, workspace, id, body, [], own)
 
     async def done(job: Job) -> UpsertResult:
         return upsert_result(job, await service.added_by(resources, workspace, job))
@@ -209,9 +217,16 @@ async def upsert(id: UUID, request: Request, resources: CurrentResources, worksp
 
 
 async def _upsert(
-    resources: Resources, workspace: UUID, store_id: UUID, values: object, uploads: list[Upload], own: OwnChunks
+    resources: Resources,
+    caller: Caller,
+    workspace: UUID,
+    store_id: UUID,
+    values: object,
+    uploads: list[Upload],
+    own: OwnChunks,
 ) -> Job:
     body = upsert_body(values)
+    restricting(caller, body.principals)
     if not own.given:
         return await service.upsert(resources, workspace, store_id, body.asked(), uploads)
     if uploads:

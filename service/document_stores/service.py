@@ -39,8 +39,13 @@ async def create(
     name: str,
     description: str | None = None,
     configs: Mapping[str, Component] | None = None,
+    *,
+    restricted: bool = False,
 ) -> StoreRow:
-    """A new, empty document store. Raises `Unprocessable` for an empty name."""
+    """A new, empty document store; `restricted`: what carries no principals is found by nobody.
+
+    Raises `Unprocessable` for an empty name.
+    """
     if not name.strip():
         raise Unprocessable("name: must not be empty")
     configs = with_secrets(None, configs or {})
@@ -51,8 +56,8 @@ async def create(
     async with resources.database.write(workspace) as scope:
         await backend_of(resources, scope, configs.get("vector_store"))
         await records.insert(scope, store_id, name.strip(), description)
-        if configs:
-            await records.update(scope, store_id, configs)
+        if configs or restricted:
+            await records.update(scope, store_id, {**configs, "restricted": restricted})
     return await get(resources, workspace, store_id)
 
 

@@ -32,6 +32,9 @@ class StoreBody(Body):
     embedding_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
     vector_store_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
     record_manager_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
+    restricted: bool | None = Field(
+        None, description="Whether documents without `principals` are found by nobody; default: by everybody"
+    )
 
     def configs(self) -> dict[str, Component]:
         """The configurations that were given. Raises `Unprocessable` naming the field."""
@@ -54,6 +57,7 @@ class File(Wire):
     status: str
     uploaded: Date
     error: str | None = None
+    principals: list[str] | None = None
 
 
 class Loader(Wire):
@@ -72,6 +76,9 @@ class Loader(Wire):
     status: str = Field(examples=["SYNC"])
     files: list[File]
     source: str
+    principals: list[str] | None = Field(
+        None, description="Who may find documents that come in through it; null: everybody"
+    )
 
 
 class Store(Wire):
@@ -86,6 +93,7 @@ class Store(Wire):
     vector_store_config: dict[str, Any] | None
     embedding_config: dict[str, Any] | None
     record_manager_config: dict[str, Any] | None
+    restricted: bool = Field(False, description="Documents without `principals` are found by nobody")
     total_chars: int
     total_chunks: int
     created_date: Date
@@ -137,6 +145,7 @@ class Document(Wire):
     error: str | None
     total_chunks: int
     total_chars: int
+    principals: list[str] | None = Field(description="Who may find it; null: everybody", examples=[["group:hr"]])
     created_date: Date
     updated_date: Date
 
@@ -150,6 +159,7 @@ class Chunk(Wire):
     chunk_no: int
     page_content: str
     metadata: str
+    principals: list[str] | None = Field(None, description="Who may find its document; null: everybody")
 
 
 class ChunkPage(Wire):
@@ -218,11 +228,17 @@ def loader_wire(row: LoaderRow) -> Loader:
                 status=file.status.value,
                 uploaded=file.created_at,
                 error=file.error,
+                principals=_list(file.principals),
             )
             for file in row.files
         ],
         source=source_of(row.component, row.config) or names or "None",
+        principals=_list(row.principals),
     )
+
+
+def _list(principals: Sequence[str] | None) -> list[str] | None:
+    return None if principals is None else list(principals)
 
 
 def store_wire(row: StoreRow) -> Store:
@@ -236,6 +252,7 @@ def store_wire(row: StoreRow) -> Store:
         vector_store_config=_config(row.vector_store),
         embedding_config=_config(row.embedding),
         record_manager_config=_config(row.record_manager),
+        restricted=row.restricted,
         total_chars=sum(loader.characters for loader in row.loaders),
         total_chunks=sum(loader.chunks for loader in row.loaders),
         created_date=row.created_at,
@@ -276,6 +293,7 @@ def document_wire(row: DocumentRow) -> Document:
         error=row.error,
         total_chunks=row.chunks,
         total_chars=row.characters,
+        principals=_list(row.principals),
         created_date=row.created_at,
         updated_date=row.updated_at,
     )
@@ -295,6 +313,7 @@ def chunk_page(
                 chunk_no=row.place,
                 page_content=row.text,
                 metadata=json.dumps(dict(row.metadata), ensure_ascii=False),
+                principals=_list(row.principals),
             )
             for row in rows
         ],

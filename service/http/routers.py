@@ -13,6 +13,7 @@ ROUTERS = {
     "reindexing": "service.document_stores.reindexing.routes:routes",
     "editing": "service.document_stores.editing.routes:routes",
     "deleting": "service.document_stores.deleting.routes:routes",
+    "principals": "service.document_stores.principals.routes:routes",
     "sync": "service.sync.routes:routes",
     "connectors": "service.connectors.routes:routes",
     "loading": "service.document_stores.loading.routes:routes",

@@ -4,11 +4,12 @@ from uuid import UUID
 
 from fastapi import Response
 
-from service.http.access import CurrentWorkspace, needs
+from service.http.access import CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.jobs.wire import JobStatus, status
 from service.resources import CurrentResources
 from service.sync import service, wire
+from service.viewers import restricting
 
 routes = Routes("Sync sources")
 
@@ -26,12 +27,13 @@ DELETE = needs("documentStores:delete-loader")
     openapi_extra={"requestBody": {"content": {"application/json": {"example": wire.EXAMPLE}}}},
 )
 async def create_source(
-    id: UUID, body: wire.SourceBody, resources: CurrentResources, workspace: CurrentWorkspace
+    id: UUID, body: wire.SourceBody, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
 ) -> wire.Source:
     """Keep a loader of a document store in step with a folder, pages, a bucket or a repository.
 
     An interval begins with a run at once, a cron expression waits for its time; without a schedule it runs on demand.
     """
+    restricting(caller, body.principals)
     return wire.source(await service.create(resources, workspace, id, body.asked()))
 
 

@@ -33,6 +33,8 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
 
     Nothing runs yet, unless its schedule says so. Raises errors that name the field, before anything is written.
     """
+    if asked.principals is not None and asked.doc_id is not None:
+        raise Unprocessable("principals: a loader that is there keeps its own; change them at its document store")
     async with resources.database.read(workspace) as scope:
         loaders = await documents.loaders_of(scope, store_id)
     component, label, splitter = _wanted(asked, _loader(loaders, asked, store_id))
@@ -42,7 +44,7 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
         await documents.hold(scope, store_id)
         if asked.doc_id is None:
             name = label or documents.place_of(component.name, component.config)
-            loader_id = await documents.add_loader(scope, store_id, component, name, splitter)
+            loader_id = await documents.add_loader(scope, store_id, component, name, splitter, asked.principals)
         else:
             loader_id = asked.doc_id
             await documents.change_loader(scope, loader_id, component, label, splitter)

@@ -1,6 +1,6 @@
 """What a sync source is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,6 +72,8 @@ class Asked:
     """Whether the call says something about the schedule; None then means none."""
     enabled: bool | None = None
     delete_missing: bool | None = None
+    principals: Sequence[str] | None = None
+    """Who may find what a new source brings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from service.jobs.types import JobState
 from service.jobs.wire import JobError, url
 from service.sync import schedule as schedules
 from service.sync.types import Asked, Cron, Schedule, Shown
+from service.viewers import MOST_OF_DOCUMENT, principals
 
 EXAMPLE = {
     "name": "Wiki",
@@ -83,6 +84,12 @@ class SourceBody(SourceChanges):
         None, max_length=100, description="A loader that fetches; needed without `docId`", examples=["folderFiles"]
     )
     doc_id: UUID | None = Field(None, description="A loader to keep in step; a new one is made when left out")
+    principals: list[str] | None = Field(
+        None,
+        description="Who may find what a new loader brings; default: everybody. Of a loader that is there, they are"
+        " changed at `/document-store/principals`",
+        examples=[["group:engineering"]],
+    )
 
     def asked(self) -> Asked:
         """What the call asks for. Raises `Unprocessable` naming the field."""
@@ -97,6 +104,7 @@ class SourceBody(SourceChanges):
             has_schedule=True,
             enabled=asked.enabled,
             delete_missing=asked.delete_missing,
+            principals=principals(self.principals, MOST_OF_DOCUMENT),
         )
 
 

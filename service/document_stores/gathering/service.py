@@ -1,6 +1,6 @@
 """What sync needs of document stores: loaders that fetch, how many documents they have, and the job that indexes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +10,7 @@ from service.document_stores.gathering import records
 from service.document_stores.gathering.types import Empty, Errand, lock_of
 from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
+from service.document_stores.principals import records as principals
 from service.document_stores.types import Component, LoaderRow
 from service.errors import NotFound
 from service.resources import Resources
@@ -23,12 +24,18 @@ def check_recipe(resources: Resources, workspace: UUID, component: Component, sp
 
 
 async def add_loader(
-    scope: Scope, store_id: UUID, component: Component, label: str, splitter: Component | None
+    scope: Scope,
+    store_id: UUID,
+    component: Component,
+    label: str,
+    splitter: Component | None,
+    named: Sequence[str] | None = None,
 ) -> UUID:
-    """A new loader of a document store. Raises `NotFound`."""
+    """A new loader of a document store; `named` may find what it brings, None: everybody. Raises `NotFound`."""
     await hold(scope, store_id)
     loader_id = uuid4()
     await stores.insert_loader(scope, loader_id, store_id, component, label, splitter, kept=True)
+    await principals.default_of(scope, loader_id, named)
     return loader_id
 
 

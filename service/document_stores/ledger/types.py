@@ -71,6 +71,8 @@ class ChunkRow:
     edited: bool
     place: int = 0
     """Among the chunks of its loader, from 1, in pages of chunks."""
+    principals: Sequence[str] | None = None
+    """Who may find its document, in pages of chunks."""
 
     @property
     def index_text(self) -> str:

@@ -10,7 +10,7 @@ from service.document_stores import wire as stores_wire
 from service.document_stores.loading import describing, service, wire
 from service.document_stores.loading import preview as previews
 from service.document_stores.upserting.wire import UpsertResult, upsert_result
-from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, accepted, answered, ended, failure
 from service.http.routing import Routes
 from service.jobs.types import FINAL, Job, JobState
@@ -19,6 +19,7 @@ from service.nodes.service import of_category
 from service.nodes.types import Category
 from service.nodes.wire import NodeDefinition, definition
 from service.resources import CurrentResources
+from service.viewers import restricting
 
 routes = Routes("Document stores")
 
@@ -106,10 +107,11 @@ async def preview_loader(
     response_model=stores_wire.Loader,
 )
 async def save_loader(
-    body: wire.LoaderBody, resources: CurrentResources, workspace: CurrentWorkspace
+    body: wire.LoaderBody, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
 ) -> stores_wire.Loader:
     """Keep a loader and its files: a new one, or with `id` one that is there. It brings nothing until it is processed;
     what it brought before stays until then."""
+    restricting(caller, body.principals)
     return stores_wire.loader_wire(await service.save(resources, workspace, body.form()))
 
 
@@ -126,13 +128,19 @@ async def save_loader(
     },
 )
 async def process_loader(
-    loader_id: UUID, body: wire.LoaderBody, request: Request, resources: CurrentResources, workspace: CurrentWorkspace
+    loader_id: UUID,
+    body: wire.LoaderBody,
+    request: Request,
+    resources: CurrentResources,
+    caller: CurrentCaller,
+    workspace: CurrentWorkspace,
 ) -> Any:
     """Make the chunks of a saved loader, by what the body says, else as it was saved; answers with the first page.
 
     They can be searched once the document store has vectors: from then on at once, before that with
     `vectorstore/insert`. With `Prefer: respond-async` the answer is 202 and the job.
     """
+    restricting(caller, body.principals)
     form = body.form(loader_id)
 
     async def done(job: Job) -> stores_wire.ChunkPage:

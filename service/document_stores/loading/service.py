@@ -103,6 +103,7 @@ def as_upsert(form: LoaderForm) -> Upsert:
         loader_label=form.label,
         loader=form.component,
         splitter=form.splitter,
+        principals=form.principals,
     )
 
 

@@ -21,6 +21,7 @@ class LoaderForm:
     label: str | None = None
     splitter: Component | None = None
     """With a component and without this: the default splitter."""
+    principals: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

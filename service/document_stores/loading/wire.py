@@ -13,6 +13,7 @@ from service.document_stores.upserting.wire import FailedDocument, UpsertBody, U
 from service.errors import MissingPart
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
+from service.viewers import MOST_OF_DOCUMENT, principals
 
 
 class LoaderBody(Body):
@@ -28,6 +29,9 @@ class LoaderBody(Body):
     credential: str | None = Field(None, description="Id of a credential")
     store_id: UUID | None = Field(None, description="The document store")
     id: UUID | None = Field(None, description="A saved loader")
+    principals: list[str] | None = Field(
+        None, description="Who may find what the loader brings; default: everybody, or whoever might so far"
+    )
 
     def form(self, loader: UUID | None = None) -> LoaderForm:
         """The loader in the feature's own words; `loader` is the id in the path, which counts. Raises `MissingPart`."""
@@ -46,6 +50,7 @@ class LoaderBody(Body):
             component=component,
             label=self.loader_name,
             splitter=splitter if splitter.name or splitter.config else None,
+            principals=principals(self.principals, MOST_OF_DOCUMENT),
         )
 
 

@@ -27,18 +27,20 @@ async def held(scope: Scope, document_ids: Collection[UUID]) -> dict[UUID, list[
     return {row["id"]: row["principals"] for row in rows}
 
 
-async def change(scope: Scope, store_id: UUID, document_id: UUID, principals: Sequence[str] | None) -> bool:
-    """Say who may find a document, and lock it; False when there is no such document."""
-    row = await scope.one(
-        "SELECT 1 AS one FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = %(id)s"
-        " FOR UPDATE",
+async def change(
+    scope: Scope, store_id: UUID, document_ids: Sequence[UUID], principals: Sequence[str] | None
+) -> list[UUID]:
+    """Say who may find these documents; returns those that are there, locked."""
+    rows = await scope.all(
+        "SELECT id FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)"
+        " ORDER BY id FOR UPDATE",
         store=store_id,
-        id=document_id,
+        ids=list(document_ids),
     )
-    if row is None:
-        return False
-    await scope.run(_CHANGE + " AND id = %(id)s", store=store_id, id=document_id, principals=_list(principals))
-    return True
+    await scope.run(
+        _CHANGE + " AND id = ANY(%(ids)s)", store=store_id, ids=list(document_ids), principals=_list(principals)
+    )
+    return [row["id"] for row in rows]
 
 
 async def change_loader(scope: Scope, store_id: UUID, loader_id: UUID, principals: Sequence[str] | None) -> bool:

@@ -14,6 +14,7 @@ from service.errors import Unprocessable, describe_validation
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
 from service.json_text import check_depth, parsed
+from service.viewers import MOST_OF_DOCUMENT, principals
 
 
 class Part(Body):
@@ -61,6 +62,12 @@ class UpsertBody(Body):
     record_manager: Part | None = Field(
         None, description="Its `cleanup` says what becomes of old chunks; default: those of the same source go"
     )
+    principals: list[str] | None = Field(
+        None,
+        description="Who may find what this call brings, and what its loader brings later: `user:anna`, `group:hr`, an"
+        " empty list for nobody; default: everybody, or whoever might so far",
+        examples=[None],
+    )
     chunks: list[OwnChunk] | None = Field(None, description="Chunks in place of files", examples=[None])
     source: str | None = Field(
         None,
@@ -84,6 +91,7 @@ class UpsertBody(Body):
             embedding=_part(self.embedding),
             vector_store=_part(self.vector_store),
             record_manager=_part(self.record_manager),
+            principals=principals(self.principals, MOST_OF_DOCUMENT),
         )
 
 
@@ -122,7 +130,7 @@ def _part(part: Part | None) -> Component | None:
     return Component(part.name or "", part.config or {}) if part and (part.name or part.config) else None
 
 
-OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager")
+OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager", "principals")
 
 
 def upsert_body(values: object) -> UpsertBody:

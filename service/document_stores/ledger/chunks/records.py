@@ -28,6 +28,7 @@ def _chunk(row: DictRow) -> ChunkRow:
         metadata=row["metadata"],
         edited=row["edited"],
         place=row.get("place", 0),
+        principals=row.get("principals"),
     )
 
 
@@ -38,7 +39,7 @@ _PAGE: LiteralString = """
         FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(store)s)
     SELECT c.*, starts.start + c.position + 1 AS place FROM (
         SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited,
-            row_number() OVER (ORDER BY d.created_at, d.id, c.position) AS row
+            d.principals, row_number() OVER (ORDER BY d.created_at, d.id, c.position) AS row
         FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s
             AND c.store_id = %(store)s AND c.live AND (%(loader)s::uuid IS NULL OR c.loader_id = %(loader)s)
         ORDER BY d.created_at, d.id, c.position OFFSET %(offset)s LIMIT %(limit)s) AS c
