@@ -25,7 +25,7 @@ from service.http.routers import ROUTERS
 from service.http.routing import Routes
 from service.limits.service import value
 from service.limits.table import LIMITS
-from service.providers import chat, embedding
+from service.providers import chat, embedding, rerank
 from service.retrieval import STAGES
 from service.retrieval.base import Stage
 from service.settings import PREFIX, Settings
@@ -151,6 +151,11 @@ def chat_models() -> str:
     return _providers("Chat model", chat.CHAT_MODELS, chat.NODES)
 
 
+def rerankers() -> str:
+    """What orders chunks anew."""
+    return _providers("Reranker", rerank.RERANKERS, rerank.NODES)
+
+
 def vector_stores() -> str:
     """Where vectors can be kept."""
     rows = [(f"`{scheme}://`", sentence(_module(target))) for scheme, target in VECTOR_STORES.items()]
@@ -222,6 +227,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
         splitters,
         embedders,
         chat_models,
+        rerankers,
         vector_stores,
         strategies,
         steps,

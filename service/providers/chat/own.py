@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from service.egress.client import Egress
 from service.providers.chat import create_chat_model
-from service.providers.chat.base import close_chat_model
 from service.providers.defaults import defaults_from
 from service.providers.errors import UnknownProvider
 from service.settings import PREFIX, Settings
@@ -45,4 +44,6 @@ class OwnChat:
         """Close connections, give memory back."""
         model, self._model = self._model, None
         if model is not None:
+            from service.providers.chat.base import close_chat_model
+
             await close_chat_model(model)
