@@ -75,13 +75,15 @@ class _Graph:
 
     def __init__(self) -> None:
         self._nodes: list[bytes] = []
-        self._constants: dict[str, bytes] = {}
+        self._constants: list[bytes] = []
 
     def keep(self, name: str, value: np.ndarray) -> str:
         """A constant of the graph, by name."""
         dims = b"".join(_field(1, size) for size in value.shape)
-        kind = _TYPES[value.dtype.name]
-        self._constants[name] = dims + _field(2, kind) + _field(8, name) + _field(9, value.tobytes())
+        content = value.tobytes()
+        tensor = dims + _field(2, _TYPES[value.dtype.name]) + _field(8, name) + _opened(9, len(content))
+        # In pieces until the very end: joined at every level, 21 MB would be copied four times.
+        self._constants += [_opened(5, len(tensor) + len(content)), tensor, content]
         return name
 
     def product(self, name: str, what: str, matrix: np.ndarray) -> str:
@@ -108,12 +110,11 @@ class _Graph:
 
     def model(self, shape: list[str | int]) -> bytes:
         """The message ModelProto, with input and output of this shape."""
-        graph = b"".join(_field(1, node) for node in self._nodes) + _field(2, "e5")
-        graph += b"".join(_field(5, constant) for constant in self._constants.values())
-        graph += _field(11, _floats(INPUT, shape)) + _field(12, _floats(OUTPUT, shape))
+        graph = [_field(1, node) for node in self._nodes] + [_field(2, "e5"), *self._constants]
+        graph += [_field(11, _floats(INPUT, shape)), _field(12, _floats(OUTPUT, shape))]
         sets = ((VENDOR, 1), ("", OPSET))
-        versions = b"".join(_field(8, _field(1, domain) + _field(2, version)) for domain, version in sets)
-        return _field(1, IR_VERSION) + _field(7, graph) + versions
+        versions = [_field(8, _field(1, domain) + _field(2, version)) for domain, version in sets]
+        return b"".join([_field(1, IR_VERSION), _opened(7, sum(map(len, graph))), *graph, *versions])
 
 
 def _floats(name: str, shape: Iterable[str | int]) -> bytes:
@@ -129,7 +130,12 @@ def _field(number: int, value: float | str | bytes) -> bytes:
     if isinstance(value, float):
         return _varint(number << 3 | 5) + struct.pack("<f", value)
     content = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return _opened(number, len(content)) + content
+
+
+def _opened(number: int, length: int) -> bytes:
+    """How a field begins whose content has this length."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def _varint(value: int) -> bytes:

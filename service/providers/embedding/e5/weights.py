@@ -8,7 +8,8 @@ the low halves of a block's 16 bytes are its first 16 weights.
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
@@ -64,7 +65,7 @@ class Weights:
     positions: int
     epsilon: float
     pieces: list[str]
-    scores: list[float]
+    scores: Sequence[float]
     replaced: Mapping[int, str]
     """Characters and what they are written as, for `str.translate`."""
     _tensors: Mapping[str, Bytes]
@@ -124,10 +125,10 @@ class _Reader:
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def vocabulary(self) -> tuple[list[str], list[float]]:
+    def vocabulary(self) -> tuple[list[str], Sequence[float]]:
         count, *_, length = self.take(struct.Struct("<5iQ"))
         offsets = self.skip(4 * (count + 1)).view("<u4").tolist()
-        scores: list[float] = self.skip(4 * count).view("<f4").tolist()
+        scores = array("f", self.skip(4 * count).view("<f4"))
         text = self.skip(length).tobytes()
         return [text[start:end].decode() for start, end in pairwise(offsets)], scores
 
