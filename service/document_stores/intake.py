@@ -19,7 +19,7 @@ from service.document_stores.loading.sources import TEXT, file_names, own_source
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.principals import records as principals
 from service.document_stores.recipe import Recipe, clean
-from service.document_stores.search import limit_in, retrieval_of
+from service.document_stores.search import filter_in, limit_in, retrieval_of
 from service.document_stores.secrets import laid_over, restored, without_secrets
 from service.document_stores.space import (
     DEFAULT_EMBEDDING,
@@ -52,6 +52,7 @@ def check_components(vector_store: Component | None, record_manager: Component |
     check_vector_store(vector_store)
     retrieval_of(vector_store)
     limit_in(vector_store)
+    filter_in(vector_store)
     if record_manager and record_manager.name:
         cleaning_of(record_manager)
 

@@ -11,6 +11,7 @@ from service.document_stores.space import check_space, embedder_of, fingerprint_
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.document_stores.vectors import vectors_of
 from service.errors import NotFound, Unavailable, Unprocessable
+from service.nodes.service import json_object
 from service.resources import Resources
 from service.retrieval.base import Found, Models, Query, Sources, Stage
 from service.retrieval.pipeline import Pipeline, pipeline
@@ -19,7 +20,8 @@ from service.viewers import ANYBODY, Viewer
 from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Unavailable as OutOfReach
 from stores.vector.base import UnknownCollection, Vector, WrongDimension
-from stores.vector.filters import Filter, FilterError, parse
+from stores.vector.filters import Filter, FilterError, both, parse
+from stores.vector.translation import from_qdrant
 
 DEFAULT_LIMIT = 4
 """Chunks of an answer, as in the contract, where the caller does not say."""
@@ -60,6 +62,23 @@ def limit_in(vector_store: Component | None) -> int:
     return limit_of(kept, "vectorStore.config.topK")
 
 
+def filter_in(vector_store: Component | None) -> Filter | None:
+    """What the vector store configuration of a document store lets through, by the field that Flowise's component has
+    for it. Raises `Unprocessable` naming the field."""
+    config = vector_store.config if vector_store is not None else {}
+    found: Filter | None = None
+    for field in ("pgMetadataFilter", "chromaMetadataFilter", "qdrantFilter"):
+        where = f"vectorStore.config.{field}"
+        kept = json_object(config.get(field), where)
+        try:
+            if field == "qdrantFilter":
+                kept = from_qdrant(kept, str(config.get("metadataPayloadKey") or "metadata"))
+            found = both(found, parse(kept))
+        except FilterError as error:
+            raise Unprocessable(f"{where}: {error}") from None
+    return found
+
+
 def retrieval_of(vector_store: Component | None, *, follow_up: bool = False) -> Pipeline:
     """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default: the
     one for questions within a conversation, if it is a `follow_up`.
@@ -97,6 +116,7 @@ async def search(
     """
     text = query.replace("\x00", "").strip()
     store = await _store(resources, workspace, store_id)
+    where = both(where, filter_in(store.vector_store))
     asked = Query(text, k or limit_in(store.vector_store), where, history)
     try:
         return await _search(resources, store, viewer, _stages(store, retrieval, more, asked), asked, models, trace)

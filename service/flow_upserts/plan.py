@@ -66,12 +66,16 @@ class _Planner:
         """All of it."""
         store = self.store = self._applied(self.store)
         made = Plan(Owner(self.flow_id, store.id, store.label or store.name))
+        kind = kind_of(store)
+        assert kind is not None, "the store was chosen among those that can be filled"
+        made.notes += kind.notes(store)
         loaders = [self._applied(node) for node in self.graph.behind(store.id, "document")]
         if not loaders:
             raise Unprocessable(f"{store.title}: no document loader is linked to its input 'document'")
         common = Upsert(
             embedding=self._component(self._behind(store, "embeddings")),
             record_manager=self._component(self._behind(store, "recordManager")),
+            vector_store=kind.place(store),
         )
         files: defaultdict[str, list[Upload]] = defaultdict(list)
         for upload in self.asked.files:
@@ -84,7 +88,6 @@ class _Planner:
                 made.parts += self._brought(loader, base, files[loader.id], own=own)
             elif not own:  # what a conversation brings does not bring the rest of the flow anew
                 self._load(made, loader, base)
-        self._say_unused(made)
         made.flow_data = [self._described(node) for node in self.seen]
         return made
 
@@ -176,14 +179,6 @@ class _Planner:
             if isinstance(value, str) and value.startswith(MARKER) and name not in FIELDS.values():
                 raise BadRequest(f"{node.title}: {name}: no file is read by a name that begins with {MARKER}")
         return config
-
-    def _say_unused(self, made: Plan) -> None:
-        kind = kind_of(self.store)
-        unused = [name for name in kind.unused if self.store.inputs.get(name) not in (None, "")] if kind else []
-        if unused:
-            made.notes.append(
-                f"{self.store.title}: {', '.join(unused)} have no effect: this service keeps the vectors itself"
-            )
 
     def _described(self, node: Node) -> dict[str, Any]:
         labels = self.params.get(node.id, {})

@@ -27,7 +27,13 @@ RECORDS = (
 
 
 def vector_store(
-    name: str, label: str, description: str, *fields: Field, version: float = 1, credentials: tuple[str, ...] = ()
+    name: str,
+    label: str,
+    description: str,
+    *fields: Field,
+    version: float = 1,
+    credentials: tuple[str, ...] = (),
+    anchors: tuple[Anchor, ...] = ANCHORS,
 ) -> Node:
     """A vector store with its fields."""
     return Node(
@@ -36,7 +42,7 @@ def vector_store(
         Category.VECTOR_STORES,
         description,
         fields,
-        ANCHORS,
+        anchors,
         version,
         (label, "VectorStoreRetriever", "BaseRetriever"),
         credentials,
@@ -60,6 +66,11 @@ def record_manager(
     )
 
 
+FILE_UPLOAD = Field("fileUpload", "File Upload", FieldType.BOOLEAN, optional=True)
+BATCH = Field("batchSize", "Batch Size", FieldType.NUMBER, optional=True)
+UNUSED = "Accepted; not used"
+COLLECTION = "Accepted; the service names its own collections"
+
 ROWS = (
     vector_store("pgvector", "pgvector", "The vector store of this service, without anything to configure", TOP_K),
     vector_store(
@@ -79,14 +90,65 @@ ROWS = (
             default="cosine",
             choices={"cosine": "Cosine", "euclidean": "Euclidean", "innerProduct": "Inner Product"},
         ),
-        Field("fileUpload", "File Upload", FieldType.BOOLEAN, optional=True),
-        Field("batchSize", "Batch Size", FieldType.NUMBER, optional=True),
+        FILE_UPLOAD,
+        BATCH,
         MORE,
         TOP_K,
         Field("pgMetadataFilter", "Postgres Metadata Filter", FieldType.JSON, optional=True),
         Field("contentColumnName", "Content Column Name", optional=True),
         version=7.1,
         credentials=("PostgresApi",),
+    ),
+    vector_store(
+        "chroma",
+        "Chroma",
+        "A Chroma server; without a URL, the vector store of this service",
+        Field("collectionName", "Collection Name", description=COLLECTION),
+        Field("chromaURL", "Chroma URL", optional=True, description="Such as http://chroma.example:8000"),
+        Field("chromaMetadataFilter", "Chroma Metadata Filter", FieldType.JSON, optional=True),
+        TOP_K,
+        version=2,
+        credentials=("chromaApi",),
+    ),
+    vector_store(
+        "qdrant",
+        "Qdrant",
+        "A Qdrant server; without a URL, the vector store of this service",
+        Field("qdrantServerUrl", "Qdrant Server URL", description="Such as http://qdrant.example:6333"),
+        Field("qdrantCollection", "Qdrant Collection Name", description=COLLECTION),
+        FILE_UPLOAD,
+        Field("qdrantVectorDimension", "Vector Dimension", FieldType.NUMBER, default=1536, description=UNUSED),
+        Field("contentPayloadKey", "Content Key", optional=True, default="content", description=UNUSED),
+        Field("metadataPayloadKey", "Metadata Key", optional=True, default="metadata"),
+        BATCH,
+        Field(
+            "qdrantSimilarity",
+            "Similarity",
+            FieldType.OPTIONS,
+            default="Cosine",
+            choices={"Cosine": "Cosine", "Euclid": "Euclid", "Dot": "Dot"},
+            description=UNUSED,
+        ),
+        Field("qdrantCollectionConfiguration", "Additional Collection Configuration", FieldType.JSON, optional=True),
+        TOP_K,
+        Field("qdrantFilter", "Qdrant Search Filter", FieldType.JSON, optional=True),
+        version=5,
+        credentials=("qdrantApi",),
+    ),
+    vector_store(
+        "faiss",
+        "Faiss",
+        "The vector store of this service; what says where it lies is accepted and not used",
+        Field("basePath", "Base Path to load", description="Accepted; no file is read or written"),
+        TOP_K,
+        anchors=ANCHORS[:2],
+    ),
+    vector_store(
+        "memoryVectorStore",
+        "In-Memory Vector Store",
+        "The vector store of this service: what it holds outlives restarts",
+        TOP_K,
+        anchors=ANCHORS[:2],
     ),
     record_manager("SQLiteRecordManager", "SQLite Record Manager", MORE, TABLE, version=1.1),
     record_manager(

@@ -62,7 +62,7 @@ TABLES = [
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
     Table(
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
-        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points", "wording"}),
+        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points", "translation", "wording"}),
     ),
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(

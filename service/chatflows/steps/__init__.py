@@ -10,6 +10,7 @@ STEPS = {
     "cohereRerankRetriever": "service.chatflows.steps.retriever_rerank:CohereRerankRetriever",
     "chatOpenAICustom": "service.chatflows.steps.chat_compatible:ChatOpenAICustom",
     "chatOpenRouter": "service.chatflows.steps.chat_compatible:ChatOpenRouter",
+    "chroma": "service.chatflows.steps.vector_store:Chroma",
     "conversationalRetrievalQAChain": "service.chatflows.steps.conversational_retrieval:ConversationalRetrieval",
     "customRetriever": "service.chatflows.steps.retriever_formats:CustomRetriever",
     "documentStoreVS": "service.chatflows.steps.document_store:DocumentStoreVS",
@@ -27,6 +28,7 @@ STEPS = {
     "openAIEmbeddingsCustom": "service.chatflows.steps.embeddings:OpenAIEmbeddings",
     "postgres": "service.chatflows.steps.vector_store:Postgres",
     "promptRetriever": "service.chatflows.steps.retriever_formats:PromptRetriever",
+    "qdrant": "service.chatflows.steps.vector_store:Qdrant",
     "RRFRetriever": "service.chatflows.steps.retriever_questions:RrfRetriever",
     "similarityThresholdRetriever": "service.chatflows.steps.retriever_filters:SimilarityThresholdRetriever",
     "simpleStoreLlamaIndex": "service.chatflows.steps.vector_store:SimpleStore",
@@ -35,12 +37,14 @@ STEPS = {
 }
 """Node name -> "module:Class". Sticky notes are no steps: the graph leaves them out (graph.STICKY_NOTES)."""
 
-_OWN = "Use postgres, faiss or memoryVectorStore, which keep the vectors here, or documentStoreVS for a document store."
+_OWN = (
+    "Use postgres, faiss or memoryVectorStore, which keep the vectors here, chroma or qdrant, which keep them in such a"
+    " server, or documentStoreVS for a document store."
+)
 
 ELSEWHERE = dict.fromkeys(
     (
         "Astra",
-        "chroma",
         "couchbase",
         "elasticsearch",
         "kendra",
@@ -50,7 +54,6 @@ ELSEWHERE = dict.fromkeys(
         "openSearch",
         "pinecone",
         "pineconeLlamaIndex",
-        "qdrant",
         "redis",
         "singlestore",
         "supabase",

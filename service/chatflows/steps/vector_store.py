@@ -1,23 +1,25 @@
 """Vector-store nodes of a flow: each is a document store that the flow owns, filled by `/vector/upsert`.
 
-Whatever product the node names, chunks and vectors are kept by this service. The node's fields say how many passages
-are found and which; where its server is has no meaning here, and the answer of an upsert says so.
+Chroma and Qdrant nodes keep their vectors in the server that they name. Of every other product that a node names, this
+service's own vector store takes the place: where its server is has no meaning here, and the answer of an upsert says
+so. The node's fields say how many passages are found and which; the texts are kept by this service in any case.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from service.chatflows.graph import Node
 from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.types import Passage
-from service.document_stores.types import Owner
+from service.document_stores.types import Component, Owner
 from service.errors import NotFound
 from service.json_text import parsed
 from stores.vector.filters import parse
+from stores.vector.translation import from_qdrant
 
 CHAT = "flowise_chatId"
 """Metadata field of what a conversation brought along: only that conversation finds it."""
@@ -28,13 +30,23 @@ class VectorStoreOptions(StepOptions):
 
     top_k: int = Field(DEFAULT_TOP_K, ge=1, le=MAX_TOP_K, title="Top K", description="Passages to find.")
 
+    @property
+    def where(self) -> Mapping[str, Any] | None:
+        """What passages must pass."""
+        return None
 
-class FilteredOptions(VectorStoreOptions):
-    """Fields of a node with a filter and with files of conversations."""
+
+class UploadOptions(VectorStoreOptions):
+    """Fields of a node that takes files of conversations."""
 
     file_upload: bool = Field(
         False, title="File Upload", description="Conversations may bring files, which only they find."
     )
+
+
+class FilteredOptions(UploadOptions):
+    """Fields of a node with a filter and with files of conversations."""
+
     pg_metadata_filter: dict[str, Any] | None = Field(
         None, title="Metadata Filter", description="Passages must pass it."
     )
@@ -42,10 +54,64 @@ class FilteredOptions(VectorStoreOptions):
     @field_validator("pg_metadata_filter", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
-        found = parsed(value) if isinstance(value, str) else value
-        if isinstance(found, dict) and found:
-            parse(found)
-        return found
+        return _filter(value)
+
+    @property
+    def where(self) -> Mapping[str, Any] | None:
+        """The node's filter."""
+        return self.pg_metadata_filter
+
+
+class ChromaOptions(VectorStoreOptions):
+    """Fields of a Chroma node that have a meaning here."""
+
+    chroma_url: str = Field(
+        "", alias="chromaURL", title="Chroma URL", description="Empty: the service's own vector store."
+    )
+    chroma_metadata_filter: dict[str, Any] | None = Field(
+        None, title="Chroma Metadata Filter", description="Passages must pass it."
+    )
+
+    @field_validator("chroma_metadata_filter", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        return _filter(value)
+
+    @property
+    def where(self) -> Mapping[str, Any] | None:
+        """The node's filter."""
+        return self.chroma_metadata_filter
+
+
+class QdrantOptions(UploadOptions):
+    """Fields of a Qdrant node that have a meaning here."""
+
+    qdrant_server_url: str = Field("", title="Qdrant Server URL", description="Empty: the service's own vector store.")
+    metadata_payload_key: str = Field(
+        "metadata", title="Metadata Key", description="What the fields of the filter begin with."
+    )
+    qdrant_filter: dict[str, Any] | None = Field(
+        None, title="Qdrant Search Filter", description="Passages must pass it; written for Qdrant, or as elsewhere."
+    )
+
+    @field_validator("qdrant_filter", mode="before")
+    @classmethod
+    def _parse(cls, value: Any, info: ValidationInfo) -> Any:
+        return _filter(value, str(info.data.get("metadata_payload_key", "metadata")))
+
+    @property
+    def where(self) -> Mapping[str, Any] | None:
+        """The node's filter."""
+        return self.qdrant_filter
+
+
+def _filter(value: Any, root: str = "") -> Any:
+    """A filter or its text, checked; with `root`, it may be written for Qdrant."""
+    found = parsed(value) if isinstance(value, str) else value
+    if isinstance(found, dict) and found:
+        found = from_qdrant(found, root) if root else found
+        parse(found)
+    return found
 
 
 class VectorStore(RetrieverStep):
@@ -57,7 +123,29 @@ class VectorStore(RetrieverStep):
     upserts = frozenset({"document", "embeddings", "recordManager"})
     unused: ClassVar[tuple[str, ...]] = ()
     """Fields without a meaning here: where and how another product would keep the vectors."""
+    server: ClassVar[str] = ""
+    """The field that names the server to keep the vectors in; empty: they are always kept here."""
     Options: ClassVar[type[StepOptions]] = VectorStoreOptions
+
+    @classmethod
+    def place(cls, node: Node) -> Component:
+        """The vector store to fill."""
+        if not cls.server or not node.inputs.get(cls.server):
+            return Component("pgvector")
+        credential = {"credential": node.credential} if node.credential else {}
+        return Component(node.name, {cls.server: node.inputs[cls.server], **credential})
+
+    @classmethod
+    def notes(cls, node: Node) -> list[str]:
+        """What of the node's fields has no effect, and why."""
+        unused = ", ".join(name for name in cls.unused if node.inputs.get(name) not in (None, ""))
+        if cls.server and node.inputs.get(cls.server):
+            return [f"{node.title}: {unused} have no effect: this service names its own collections"] if unused else []
+        named = f"; it names no server ({cls.server})" if cls.server else ""
+        if not unused and not named:
+            return []
+        said = f"{unused} have no effect: " if unused else ""
+        return [f"{node.title}: {said}this service keeps the vectors itself{named}"]
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `VectorStoreOptions`."""
@@ -88,10 +176,8 @@ class VectorStore(RetrieverStep):
 
     def _where(self, run: Run) -> Mapping[str, Any] | None:
         options = self._options
-        if not isinstance(options, FilteredOptions):
-            return None
-        parts: list[Mapping[str, Any]] = [options.pg_metadata_filter] if options.pg_metadata_filter else []
-        if options.file_upload:
+        parts: list[Mapping[str, Any]] = [options.where] if options.where else []
+        if isinstance(options, UploadOptions) and options.file_upload:
             parts.append({"$or": [{CHAT: run.chat}, {CHAT: {"$exists": False}}]})
         return {"$and": parts} if parts else None
 
@@ -119,6 +205,33 @@ class Postgres(VectorStore):
         "contentColumnName",
     )
     Options = FilteredOptions
+
+
+class Chroma(VectorStore):
+    """Finds passages in what was upserted into the node, by meaning and by words. Their vectors are in Chroma."""
+
+    label = "Chroma"
+    version = 2
+    unused = ("collectionName",)
+    server = "chromaURL"
+    Options = ChromaOptions
+
+
+class Qdrant(VectorStore):
+    """Finds passages in what was upserted into the node, by meaning and by words. Their vectors are in Qdrant."""
+
+    label = "Qdrant"
+    version = 5
+    unused = (
+        "qdrantCollection",
+        "qdrantVectorDimension",
+        "contentPayloadKey",
+        "batchSize",
+        "qdrantSimilarity",
+        "qdrantCollectionConfiguration",
+    )
+    server = "qdrantServerUrl"
+    Options = QdrantOptions
 
 
 class Faiss(VectorStore):

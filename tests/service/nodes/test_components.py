@@ -46,6 +46,11 @@ CONTRACT = {
     "localAIEmbeddings": "basePath modelName",
     "postgres": "host database port ssl tableName distanceStrategy fileUpload batchSize additionalConfig topK"
     " pgMetadataFilter contentColumnName",
+    "chroma": "collectionName chromaURL chromaMetadataFilter topK",
+    "qdrant": "qdrantServerUrl qdrantCollection fileUpload qdrantVectorDimension contentPayloadKey metadataPayloadKey"
+    " batchSize qdrantSimilarity qdrantCollectionConfiguration topK qdrantFilter",
+    "faiss": "basePath topK",
+    "memoryVectorStore": "topK",
     "SQLiteRecordManager": "additionalConfig tableName namespace cleanup sourceIdKey",
     "postgresRecordManager": "host database port ssl additionalConfig tableName namespace cleanup sourceIdKey",
     "MySQLRecordManager": "host database port additionalConfig tableName namespace cleanup sourceIdKey",
