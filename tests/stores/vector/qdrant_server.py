@@ -1,14 +1,19 @@
 """A stand-in for a Qdrant server: checks each request against Qdrant's published OpenAPI, then answers it by the
 engine that the client library carries."""
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from jsonschema import Draft202012Validator
 from qdrant_client import AsyncQdrantClient, models
 
@@ -22,6 +27,8 @@ class QdrantServer:
     engine: AsyncQdrantClient = field(default_factory=lambda: AsyncQdrantClient(":memory:"))
     indexes: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    key: str = ""
+    """What callers must know; "": nothing."""
 
     def client(self) -> AsyncQdrantClient:
         """A client of this server, over HTTP as to a real one."""
@@ -30,6 +37,8 @@ class QdrantServer:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         """The answer to one request, which must be one that the published interface allows."""
+        if self.key and request.headers.get("api-key") != self.key:
+            return httpx.Response(403, json={"status": {"error": "Invalid API key"}, "time": 0})
         collection, route = _route(request)
         self.requests.append((request.method, route))
         body = json.loads(request.content or "null")
@@ -41,6 +50,32 @@ class QdrantServer:
             status = 404 if "not found" in str(problem) else 409
             return httpx.Response(status, json={"status": {"error": str(problem)}, "time": 0})
         return httpx.Response(200, json={"result": result, "status": "ok", "time": 0})
+
+    @asynccontextmanager
+    async def listening(self, port: int = 0) -> AsyncIterator[str]:
+        """Answers on loopback meanwhile; gives host and port."""
+        with socket.create_server(("127.0.0.1", port)) as ear:
+            server = uvicorn.Server(
+                uvicorn.Config(self._asgi, interface="asgi3", lifespan="off", log_config=None, timeout_keep_alive=1)
+            )
+            task = asyncio.create_task(server.serve([ear]))
+            try:
+                yield f"127.0.0.1:{ear.getsockname()[1]}"
+            finally:
+                server.should_exit = server.force_exit = True
+                await task
+
+    async def _asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        query = scope["query_string"].decode()
+        url = f"http://qdrant.test{scope['path']}" + (f"?{query}" if query else "")
+        answer = await self.answer(httpx.Request(scope["method"], url, headers=scope["headers"], content=body))
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.content})
 
     async def result(self, method: str, route: str, collection: str, body: Any) -> Any:
         """What the engine says."""
@@ -106,9 +141,13 @@ def violations(route: str, method: str, params: Mapping[str, str], body: Any) ->
     found = [f"?{name}" for name in params if name not in known]
     if "requestBody" not in published:
         return found if body is None else [*found, "a body"]
-    schema = published["requestBody"]["content"]["application/json"]["schema"]
-    whole = {**_strict(schema), "components": _strict(PUBLISHED["components"])}
-    return found + [error.message[:300] for error in Draft202012Validator(whole).iter_errors(body)]
+    return found + [error.message[:300] for error in _validator(route, method).iter_errors(body)]
+
+
+@lru_cache
+def _validator(route: str, method: str) -> Draft202012Validator:
+    schema = PUBLISHED["paths"][route][method]["requestBody"]["content"]["application/json"]["schema"]
+    return Draft202012Validator({**_strict(schema), "components": _strict(PUBLISHED["components"])})
 
 
 def _strict(schema: Any) -> Any:
