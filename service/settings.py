@@ -105,6 +105,9 @@ class Settings(BaseModel):
     attachment_space: int = Field(
         1024 * MIB, ge=0, description="Most bytes of conversations' files that are kept of one chatflow."
     )
+    attachment_share: int = Field(
+        128 * MIB, ge=0, description="Most bytes of these that one visitor without an API key brings, by address."
+    )
     max_attachments: int = Field(20, ge=1, description="Most files that a conversation brings in one request.")
     max_attachment_text: int = Field(
         2_000_000, ge=1, description="Most characters of text in the files that a conversation brings in one request."

@@ -20,6 +20,7 @@ def _attachment(row: DictRow) -> Attachment:
         size=row["size"],
         blob=row["blob"],
         expires_at=row["expires_at"],
+        visitor=row["visitor"],
     )
 
 
@@ -35,23 +36,35 @@ async def hold_flow(scope: Scope, flow_id: UUID) -> bool:
     return row is not None
 
 
-async def space_taken(scope: Scope, flow_id: UUID) -> int:
-    """Bytes of a chatflow's attachments."""
-    row = await scope.one(
-        "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM attachments"
-        " WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s",
+async def holders(scope: Scope, flow_id: UUID) -> dict[str, int]:
+    """Bytes of a chatflow's attachments by visitor; those of callers with a key under an empty name."""
+    rows = await scope.all(
+        "SELECT visitor, sum(size)::bigint AS bytes FROM attachments"
+        " WHERE workspace_id = %(workspace)s AND chatflow_id = %(flow)s GROUP BY visitor",
         flow=flow_id,
     )
+    return {row["visitor"]: int(row["bytes"]) for row in rows}
+
+
+async def displace(scope: Scope, flow_id: UUID, visitor: str) -> tuple[str, int]:
+    """Remove the oldest attachment of a visitor who has one; its blob and its bytes."""
+    row = await scope.one(
+        "DELETE FROM attachments WHERE id = (SELECT id FROM attachments WHERE workspace_id = %(workspace)s"
+        " AND chatflow_id = %(flow)s AND visitor = %(visitor)s ORDER BY created_at, id LIMIT 1) RETURNING blob, size",
+        flow=flow_id,
+        visitor=visitor,
+    )
     assert row is not None
-    return int(row["bytes"])
+    return row["blob"], row["size"]
 
 
 async def insert(scope: Scope, rows: Sequence[Attachment]) -> None:
     """Keep attachments."""
     await scope.many(
-        "INSERT INTO attachments (id, workspace_id, chatflow_id, chat_id, caller, name, mime, size, blob, expires_at)"
+        "INSERT INTO attachments (id, workspace_id, chatflow_id, chat_id, caller, name, mime, size, blob, expires_at,"
+        " visitor)"
         " VALUES (%(id)s, %(workspace)s, %(chatflow)s, %(chat)s, %(caller)s, %(name)s, %(mime)s, %(size)s, %(blob)s,"
-        " %(expires_at)s)",
+        " %(expires_at)s, %(visitor)s)",
         [{name: getattr(row, name) for name in Attachment.__dataclass_fields__} for row in rows],
     )
 

@@ -12,10 +12,10 @@ from service.attachments.types import Upload
 from service.attachments.wire import AttachmentBody
 from service.chatflows.routes import flow_id
 from service.errors import BadRequest
-from service.http.access import PUBLIC, CurrentCaller
+from service.http.access import PUBLIC, CurrentCaller, public_through
 from service.http.forms import upload_form
 from service.http.routing import Routes
-from service.resources import CurrentResources
+from service.resources import CurrentResources, Resources
 
 routes = Routes("Attachments")
 
@@ -49,9 +49,21 @@ Flow = Annotated[
 ]
 
 
+async def _admit(request: Request) -> None:
+    """Let a caller bring files before any of them is read."""
+    resources: Resources = request.app.state.resources
+    request.state.guest = await service.admit(
+        resources,
+        flow_id(request.path_params["chatflowId"]),
+        token=request.state.caller.token,
+        origin=request.headers.get("origin"),
+        address=request.client.host if request.client else "",
+    )
+
+
 @routes.post(
     "/attachments/{chatflowId}/{chatId}",
-    PUBLIC,
+    public_through(_admit),
     errors=(400, 401, 403, 404, 408, 413, 422, 503, 507),
     summary="Bring files to a conversation",
     response_model=list[AttachmentBody],
@@ -62,12 +74,11 @@ async def create_attachments(
     chat: Annotated[str, Path(alias="chatId", description="Id of the conversation", examples=["c1"])],
     request: Request,
     resources: CurrentResources,
-    caller: CurrentCaller,
 ) -> list[AttachmentBody]:
     """Reads files and answers with their text, for a client that sends it along with a question. The chatflow's
     `fullFileUpload` says whether files are taken and of which types, by what they hold; a flow that is bound to an API
     key needs that key. They are kept for some weeks, or until the chatflow is deleted."""
-    guest = await service.admit(resources, flow_id(chatflow), token=caller.token, origin=request.headers.get("origin"))
+    guest: service.Guest = request.state.guest
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise BadRequest("files: send multipart/form-data with parts named 'files'")
@@ -86,7 +97,7 @@ async def create_attachments(
     return [wire.body(item) for item in found]
 
 
-routes.refuse(
+create_attachments_without_chat = routes.refuse(
     "POST",
     "/attachments/{chatflowId}",
     PUBLIC,

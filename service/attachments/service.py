@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,6 +22,7 @@ from service.chatflows.service import OriginRefused
 from service.errors import BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
 from service.resources import Resources
+from service.settings import Settings
 from stores.blobs.base import Blob, BlobTooLarge, UnknownBlob
 from stores.blobs.pending import pending
 from stores.records.database import Scope
@@ -57,10 +60,13 @@ class Guest:
     flow: UUID
     caller: str
     rules: Rules
+    visitor: str = ""
+    """Tells visitors without a key apart."""
 
 
-async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origin: str | None) -> Guest:
+async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origin: str | None, address: str) -> Guest:
     """Let a caller bring files, by the rules that predictions of the flow have; before anything of them is read.
+    `address` is where the request came from.
 
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `UploadsOff`.
     """
@@ -72,9 +78,23 @@ async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origi
         rules = rules_of(known)
         if not rules.on:
             raise UploadsOff
-        return Guest(known.flow.workspace, known.flow.id, entrance.name, rules)
+        return Guest(known.flow.workspace, known.flow.id, entrance.name, rules, visitor_of(entrance.name, address))
     finally:
         resources.flows.release(known)
+
+
+def visitor_of(caller: str, address: str) -> str:
+    """What tells a visitor from others: a hash of the address, of IPv6 its network, as everybody has many of those.
+    Empty for callers with a key."""
+    if caller != VISITOR:
+        return ""
+    try:
+        parsed = ip_address(address)
+        if parsed.version == 6:
+            address = str(ip_network((parsed, 64), strict=False))
+    except ValueError:
+        pass  # a socket of this machine
+    return sha256(address.encode()).hexdigest()[:32]
 
 
 def rules_of(known: KnownFlow) -> Rules:
@@ -109,7 +129,16 @@ async def bring(
             blob = held.add(await _keep(resources, upload))
             mime, content = await _read(resources, guest, upload, blob, as_base64=as_base64)
             row = Attachment(
-                uuid4(), guest.flow, chat, guest.caller, shown(upload.name), mime, blob.size, blob.key, expires
+                id=uuid4(),
+                chatflow=guest.flow,
+                chat=chat,
+                caller=guest.caller,
+                name=shown(upload.name),
+                mime=mime,
+                size=blob.size,
+                blob=blob.key,
+                expires_at=expires,
+                visitor=guest.visitor,
             )
             read.append(ReadAttachment(row, content))
             if sum(len(item.content) for item in read) > settings.max_attachment_text and not as_base64:
@@ -117,8 +146,10 @@ async def bring(
                     f"max_attachment_text: the files hold more than {settings.max_attachment_text} characters of text"
                 )
         async with resources.database.write(guest.workspace) as scope:
-            await _note(scope, guest, [item.attachment for item in read], settings.attachment_space)
+            displaced = await _note(scope, guest, [item.attachment for item in read], settings)
             held.referred()
+    for blob_key in displaced:
+        await resources.blobs.delete(blob_key)
     return read
 
 
@@ -159,12 +190,33 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-async def _note(scope: Scope, guest: Guest, rows: Sequence[Attachment], limit: int) -> None:
+async def _note(scope: Scope, guest: Guest, rows: Sequence[Attachment], settings: Settings) -> list[str]:
+    """Keep the files of a guest; returns the blobs of those that had to go for them.
+
+    Where a chatflow has no room left, the oldest files of the visitor go who holds most of it, so that nobody keeps
+    the others out: a visitor who would then hold most himself is refused. Files of callers with a key stay.
+    """
     if not await records.hold_flow(scope, guest.flow):
         raise NotFound(f"Chatflow {guest.flow} not found")
-    if await records.space_taken(scope, guest.flow) + sum(row.size for row in rows) > limit:
-        raise TooLarge(f"attachment_space: the files of this chatflow would take more than {limit} bytes")
+    space, share = settings.attachment_space, settings.attachment_share
+    size = sum(row.size for row in rows)
+    holders = await records.holders(scope, guest.flow)
+    mine = holders.get(guest.visitor, 0) + size if guest.visitor else 0
+    if mine > share:
+        raise TooLarge(f"attachment_share: your files for this chatflow would take more than {share} bytes")
+    displaced: list[str] = []
+    room = space - sum(holders.values()) - size
+    while room < 0:
+        others = {who: held for who, held in holders.items() if who and who != guest.visitor and held > mine}
+        if not others:
+            raise TooLarge(f"attachment_space: the files of this chatflow would take more than {space} bytes")
+        largest = max(others, key=lambda who: others[who])
+        blob, freed = await records.displace(scope, guest.flow, largest)
+        holders[largest] -= freed
+        room += freed
+        displaced.append(blob)
     await records.insert(scope, rows)
+    return displaced
 
 
 async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: str, limit: int) -> list[Attachment]:

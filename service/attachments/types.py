@@ -29,6 +29,8 @@ class Attachment:
     size: int
     blob: str
     expires_at: datetime
+    visitor: str = ""
+    """Tells visitors without a key apart; empty for callers with one."""
 
 
 @dataclass(frozen=True, slots=True)

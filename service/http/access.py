@@ -31,19 +31,30 @@ class Caller:
         return f"key:{self.key}" if self.key else "public"
 
 
+Door = Callable[[Request], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a route demands: nothing (`public`), a valid key (no scopes), or a key with one of `scopes`.
 
-    `widget`: a caller without a key comes in as nobody, and the handler lets nobody in but where the flow says so."""
+    `widget`: a caller without a key comes in as nobody, and the handler lets nobody in but where the flow says so.
+    `door`: looks at a request after these, and refuses it before any of its body is read, or kept for its key."""
 
     public: bool = False
     scopes: frozenset[str] = frozenset()
     widget: bool = False
+    door: "Door | None" = None
 
 
 PUBLIC = Rule(public=True)
 """No key is looked at. Only for routes listed in service/http/public.py."""
+
+
+def public_through(door: Door) -> Rule:
+    """As `PUBLIC`, for routes that take much: `door` says whether this caller may bring it."""
+    return Rule(public=True, door=door)
+
 
 SIGNED_IN = Rule()
 """Any valid key."""

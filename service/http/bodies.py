@@ -16,6 +16,9 @@ LARGER = {"/api/v1/document-store/import": "max_archive"}
 WITH_FILES = ("/api/v1/document-store/", "/api/v1/vector/")
 """Paths that take files inside of JSON too. All others take them in forms only."""
 
+FORMS = (*WITH_FILES, "/api/v1/attachments/")
+"""Paths that take files in forms. The forms of all others hold what their JSON does."""
+
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -75,7 +78,7 @@ def _limit_of(scope: Scope) -> str:
     if path in LARGER:
         return LARGER[path]
     form = Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
-    return "max_request" if form or path.startswith(WITH_FILES) else "max_json"
+    return "max_request" if path.startswith(FORMS if form else WITH_FILES) else "max_json"
 
 
 def _has_body(scope: Scope) -> bool:

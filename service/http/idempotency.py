@@ -7,7 +7,8 @@ answers that the client did not wait for.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -149,7 +150,8 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
         begun = await service.begin(resources.database, asked, resources.settings.idempotency_hours)
         if isinstance(begun, Answer):
             return _replayed(begun)
-        response = await _execute(begun, handle, Request(scope, body.receive))
+        async with _settled(begun):
+            response = await _answered(handle, Request(scope, body.receive))
     unasked = caller.key is None and response.status_code >= 400  # whoever passes by could fill the table with these
     if body.gone or unasked or response.status_code in PASSING:
         await _release(begun)
@@ -157,12 +159,19 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
     return _Recorded(response, begun)
 
 
-async def _execute(execution: Execution, handle: Handle, request: Request) -> Response:
-    """The handler's answer, expected failures included. Frees the key, or keeps the failure, where it raises."""
+async def _answered(handle: Handle, request: Request) -> Response:
+    """The handler's answer, expected failures included."""
     try:
         return await handle(request)
     except ServiceError as error:
         return error_response(error)
+
+
+@asynccontextmanager
+async def _settled(execution: Execution) -> AsyncIterator[None]:
+    """Frees the key of an execution that ends without an answer, or keeps a bug as its answer."""
+    try:
+        yield
     except (RequestValidationError, HTTPException, ClientDisconnect, *OUT_OF_REACH):
         await _release(execution)  # nothing was executed, or the same may succeed later
         raise

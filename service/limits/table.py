@@ -30,6 +30,7 @@ LIMITS = (
     Limit("max_attachments", "max_attachments", "files", "Files that a conversation brings in one request"),
     Limit("max_attachment_text", "max_attachment_text", "characters", "Text of a conversation's files in one request"),
     Limit("attachment_space", "attachment_space", "bytes", "Conversations' files that are kept of one chatflow"),
+    Limit("attachment_share", "attachment_share", "bytes", "Of these, what one visitor without an API key brings"),
     Limit("attachment_days", "attachment_days", "days", "How long a conversation's file is kept"),
     Limit("upsert_history", "service.upsert_history.service:KEPT", "entries", "Upserts kept of one chatflow or store"),
     Limit("egress_max_bytes", "egress_max_bytes", "bytes", "An answer of another host"),

@@ -2,18 +2,21 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from service.api_keys import service as api_keys
 from service.attachments import service
 from service.document_stores.check.service import check
 from service.resources import Resources
 from service.worker.runner import Runner
+from service.workspaces import DEFAULT_WORKSPACE
 from tests.architecture.source import ROOT
 from tests.service.flow_upserts.conftest import API, File, Flows
 from tests.service.flow_upserts.flows import part
@@ -253,3 +256,86 @@ async def test_files_of_deleted_conversations_are_gone_at_once(flows: Flows, ano
     async with flows.talk.resources.database.write(flows.talk.workspace) as scope:
         await service.expire(scope, UUID(flow), ["c1"])
     assert (await fetch(anonymous, flow, "note.txt")).status_code == 404
+
+
+async def bounded(resources: Resources, **limits: int) -> None:
+    """Other limits from now on."""
+    object.__setattr__(resources, "settings", resources.settings.model_copy(update=limits))
+
+
+def from_address(app: FastAPI, address: str) -> httpx.AsyncClient:
+    """A client without a key at an address."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def test_a_visitor_who_fills_the_room_makes_room_for_others(
+    flows: Flows, app: FastAPI, resources: Resources
+) -> None:
+    flow = await taking(flows)
+    await bounded(resources, attachment_space=100, attachment_share=90)
+    async with from_address(app, "203.0.113.1") as greedy, from_address(app, "203.0.113.2") as modest:
+        for number in range(9):
+            assert (await bring(greedy, flow, (f"{number}.txt", f"number {number}!"), chat="g")).status_code == 200
+        refused = await bring(greedy, flow, ("9.txt", "number 9!!"), chat="g")
+        assert (refused.status_code, refused.json()["message"].split(":")[0]) == (413, "attachment_share")
+        for number in range(2):  # 25 bytes each: nobody is kept out while somebody else holds more
+            assert (await bring(modest, flow, (f"m{number}.txt", "m" * 24 + str(number)), chat="m")).status_code == 200
+        refused = await bring(modest, flow, ("m2.txt", "m" * 24 + "2"), chat="m")  # who would hold most himself
+        assert (refused.status_code, refused.json()["message"].split(":")[0]) == (413, "attachment_space")
+        kept = await service.of_chat(resources, DEFAULT_WORKSPACE, UUID(flow), "g", 20)
+        assert sorted(row.name for row in kept) == [f"{number}.txt" for number in range(4, 9)]  # the oldest went
+        assert len(await blobs(resources)) == 7
+    assert await check(resources) == []
+
+
+async def test_files_of_callers_with_a_key_make_no_room_for_visitors(
+    flows: Flows, app: FastAPI, resources: Resources, workspace: UUID
+) -> None:
+    key, secret = await api_keys.create(resources.database, workspace, "flow")
+    flow = await taking(flows, apikeyid=str(key.id))
+    await bounded(resources, attachment_space=40)
+    async with from_address(app, "203.0.113.1") as client:
+        client.headers["Authorization"] = f"Bearer {secret}"
+        assert (await bring(client, flow, ("a.txt", "a" * 30))).status_code == 200
+        refused = await bring(client, flow, ("b.txt", "b" * 30))
+        assert (refused.status_code, refused.json()["message"].split(":")[0]) == (413, "attachment_space")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.1", "203.0.113.1", True),
+        ("203.0.113.1", "203.0.113.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("", "", True),
+    ],
+)
+def test_visitors_are_told_apart_by_address(one: str, other: str, same: bool) -> None:
+    assert (service.visitor_of("public", one) == service.visitor_of("public", other)) is same
+    assert service.visitor_of("key:1", one) == ""
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])
+async def test_nothing_is_read_of_who_may_not_bring_files(
+    flows: Flows, anonymous: httpx.AsyncClient, resources: Resources, workspace: UUID, headers: dict[str, str]
+) -> None:
+    key, _ = await api_keys.create(resources.database, workspace, "flow")
+    asked = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield b"x" * 1_000_000
+
+    form = {"Content-Type": "multipart/form-data; boundary=b", **headers}
+    for flow, status in (
+        (await flows.make(GRAPH), 403),  # takes no files
+        (await taking(flows, apikeyid=str(key.id)), 401),
+        (str(uuid4()), 404),
+    ):
+        response = await anonymous.post(f"{API}/attachments/{flow}/c1", content=slow(), headers=form)
+        assert response.status_code == status, response.text
+    assert asked == 0
