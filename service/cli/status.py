@@ -42,7 +42,11 @@ def _print(facts: dict[str, Any]) -> None:
     print(f"Postgres   {facts['postgresVersion']}, pgvector {facts['pgvectorVersion']}")
     print("Jobs       " + ", ".join(f"{count} {state}" for state, count in facts["jobs"].items()))
     for store in facts["stores"]:
-        print(f"Store      {store['name']}: {store['status']}, {store['chunks']} chunks ({store['id']})")
+        print(f"Store      {store['name']}: {store['status']}, {store['chunks']} chunks{_by(store)} ({store['id']})")
+
+
+def _by(store: dict[str, Any]) -> str:
+    return f" by {store['embedding']}" if store["embedding"] else ""
 
 
 def _ready(note: Running) -> bool:
@@ -88,6 +92,7 @@ async def _counted(url: str) -> dict[str, Any]:
                 "name": row.name,
                 "status": row.status.value,
                 "chunks": sum(loader.chunks for loader in row.loaders),
+                "embedding": (row.fingerprint or {}).get("model"),
             }
             for row in rows
         ],
