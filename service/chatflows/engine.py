@@ -20,10 +20,13 @@ UNSUPPORTED = "the node '{name}' is not supported. Supported: {known}"
 class CompiledFlow:
     """A flow ready to run, shared by all of its predictions."""
 
-    def __init__(self, ending: EndingStep, steps: tuple[Step, ...]) -> None:
-        """`steps` hold every step that the ending needs, each after those that feed it."""
+    def __init__(self, ending: EndingStep, steps: tuple[Step, ...], lender: "CompiledFlow | None" = None) -> None:
+        """`steps` hold every step that the ending needs, each after those that feed it. Those that are the `lender`'s
+        too are prepared and closed by it alone; it outlives this flow."""
         self.ending = ending
         self.steps = steps
+        lent = {id(step) for step in lender.steps} if lender is not None else set()
+        self.own = tuple(step for step in steps if id(step) not in lent)
         self._prepared: asyncio.Task[None] | None = None
 
     @property
@@ -51,7 +54,7 @@ class CompiledFlow:
         self._prepared.result()
 
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
-        await asyncio.gather(*(step.prepare(workspace, backing) for step in self.steps))
+        await asyncio.gather(*(step.prepare(workspace, backing) for step in self.own))
 
     def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's events. `prepare` has succeeded. Closing it stops every call that it made."""
@@ -60,7 +63,7 @@ class CompiledFlow:
     async def close(self) -> None:
         """Give back what was opened. `prepare` would open it again."""
         self._prepared = None
-        for step in self.steps:
+        for step in self.own:
             await step.close()
 
 
@@ -75,8 +78,9 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def compile_flow(graph: Graph, *, chat_model: str = "") -> CompiledFlow:
-    """The flow of a graph. `chat_model` (RAGSTONE_CHAT_MODEL) answers where a chain is linked to no model.
+def compile_flow(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | None = None) -> CompiledFlow:
+    """The flow of a graph. `chat_model` (RAGSTONE_CHAT_MODEL) answers where a chain is linked to no model. Steps of the
+    `lender` whose nodes, and all that feeds them, are the same here are taken from it.
 
     Raises `FlowNotRunnable`, which names every node that stands in the way and why.
     """
@@ -88,15 +92,16 @@ def compile_flow(graph: Graph, *, chat_model: str = "") -> CompiledFlow:
         raise _not_runnable(found)
     built: dict[str, Step] = {}
     order: list[Step] = []
+    kept = {step.node.id: step for step in lender.steps} if lender is not None else {}
     for node in graph.needed_by(ending.id):
-        step = _build(graph, node, built, found, order, chat_model)
+        step = _build(graph, node, built, found, order, chat_model, kept.get(node.id))
         if step is not None:
             built[node.id] = step
             order.append(step)
     last = built.get(ending.id)
     if found or not isinstance(last, EndingStep):
         raise _not_runnable(found)
-    return CompiledFlow(last, tuple(order))
+    return CompiledFlow(last, tuple(order), lender)
 
 
 def unsupported(graph: Graph) -> list[Node]:
@@ -152,9 +157,16 @@ def _ending(graph: Graph) -> tuple[Node | None, list[Problem]]:
 
 
 def _build(
-    graph: Graph, node: Node, built: Mapping[str, Step], found: list[Problem], order: list[Step], chat_model: str
+    graph: Graph,
+    node: Node,
+    built: Mapping[str, Step],
+    found: list[Problem],
+    order: list[Step],
+    chat_model: str,
+    kept: Step | None,
 ) -> Step | None:
-    """The step of a node whose feeding steps are `built`; None after adding to `found` what is wrong."""
+    """The step of a node whose feeding steps are `built`; None after adding to `found` what is wrong. `kept` is the
+    step that the node had: it is taken again if nothing has changed."""
     kind: type[Step] = resolve(STEPS, node.name, "node")
     before = len(found)
     links: dict[str, tuple[Step, ...]] = {}
@@ -163,7 +175,7 @@ def _build(
             built[link.source] for link in graph.into(node.id) if link.input == anchor.name and link.source in built
         ]
         if not behind and anchor.accepts is ModelStep:
-            behind = [default_model(chat_model)]
+            behind = [*kept.links[anchor.name]] if kept is not None else [default_model(chat_model)]
             order.extend(behind)
         links[anchor.name] = tuple(behind)
         found += [Problem(node.id, text) for text in _misfits(node, anchor, behind)]
@@ -176,6 +188,8 @@ def _build(
             )
     if len(found) > before:
         return None
+    if kept is not None and kept.node == node and kept.links == links:
+        return kept
     try:
         return kind.build(node, links)
     except BadOption as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from service.errors import ServiceError
 from service.predictions import records
 from service.predictions.backing import backing
 from service.predictions.events import Abort, End, Failure, Metadata
+from service.predictions.overriding import overridden
 from service.predictions.runs import Running, Stop, signal
 from service.predictions.text import clean
 from service.predictions.types import ChatType, Exchange, Question, State
@@ -89,12 +90,12 @@ async def ask(
 
     asker = ANYBODY if question.principals is None else Viewer(frozenset(question.principals))
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
-    known = entrance.known
+    known, compiled = entrance.known, None
     try:
         viewer = viewer_of(entrance.caller, question.principals)
         if origin and member is None and not known.allows(origin):
             raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
-        compiled = await _ready(resources, known)
+        compiled = await _ready(resources, known, question.overrides)
         streams = question.streaming and known.streams
         chat = question.chat or question.session or str(uuid4())
         session = session_in(known) or chat
@@ -113,18 +114,39 @@ async def ask(
         work = _Work(resources, known, compiled, run, entrance.name, message, question.lead, kind)
         running = resources.runs.start(known.flow.id, chat, work)
     except BaseException:
-        resources.flows.release(known)
+        await _leave(resources, known, compiled)
         raise
     return Prediction(running, chat, session, question.text, compiled.memory_label, message, streams)
 
 
-async def _ready(resources: Resources, known: KnownFlow) -> CompiledFlow:
-    """The compiled flow with its models open, else the reason why it cannot run."""
-    if known.compiled is None:
+async def _ready(resources: Resources, known: KnownFlow, overrides: Mapping[str, Any]) -> CompiledFlow:
+    """The compiled flow with its models open, as the call changes it, else the reason why it cannot run."""
+    own = None
+    if overrides:
+        own = await asyncio.to_thread(overridden, known, overrides, resources.settings.chat_model)
+    if known.compiled is not None:
+        await known.compiled.prepare(known.flow.workspace, backing(resources))
+    elif own is None:
         assert known.failure is not None
         raise known.failure
-    await known.compiled.prepare(known.flow.workspace, backing(resources))
-    return known.compiled
+    if own is None:
+        assert known.compiled is not None
+        return known.compiled
+    try:
+        await own.prepare(known.flow.workspace, backing(resources))
+    except BaseException:
+        await own.close()
+        raise
+    return own
+
+
+async def _leave(resources: Resources, known: KnownFlow, compiled: CompiledFlow | None) -> None:
+    """Let go of a flow, and close what was made for one call of it."""
+    try:
+        if compiled is not None and compiled is not known.compiled:
+            await compiled.close()
+    finally:
+        resources.flows.release(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +178,7 @@ class _Work:
                 running.say(self._metadata())
         finally:
             running.say(End())
-            self.resources.flows.release(self.known)
+            await _leave(self.resources, self.known, self.compiled)
 
     async def _follow(self, running: Running, written: _Written) -> ServiceError | None:
         """Pass the flow's events on until it ends, fails or is stopped; the failure, if so."""

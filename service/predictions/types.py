@@ -1,7 +1,7 @@
 """What a prediction is asked, and what is kept of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,8 @@ class Question:
     lead: str | None = None
     principals: Sequence[str] | None = None
     """Whom the caller says it asks for; None: it says nothing."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs of nodes that the caller would like to change; the flow's owner says which it may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,9 @@ class PredictionBody(BaseModel):
     )
     override_config: Config = Field(
         None,
-        description="`sessionId` names the session; other keys have no effect here",
-        examples=[{"sessionId": "s1"}],
+        description="`sessionId` names the session. Other keys are inputs of the flow's nodes, for this call; what the"
+        " flow's `apiConfig.overrideConfig` does not open changes nothing",
+        examples=[{"sessionId": "s1", "topK": 8}],
     )
     history: Any = Field(
         None,
@@ -101,6 +102,7 @@ class PredictionBody(BaseModel):
             streaming=self.streaming,
             lead=self.lead_email or None,
             principals=claimed(self.principals, header),
+            overrides={name: value for name, value in (self.override_config or {}).items() if name != "sessionId"},
         )
 
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.chatflows.graph import Node
 from service.chatflows.steps.base import BadOption, Links, Run, Wanted
+from service.chatflows.steps.document_store import both
 from service.chatflows.steps.retrievers import MODEL, STORE, OverRetriever, TopKOptions
-from service.chatflows.steps.vector_store import both
 from service.chatflows.types import Passage
 from service.json_text import parsed
 from service.retrieval.base import Message

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from service.chatflows.graph import Node
 from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
-from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
+from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K, MetadataFilter, both
 from service.chatflows.types import Passage
 from service.document_stores.types import Component, Owner
 from service.errors import NotFound
@@ -47,14 +47,7 @@ class UploadOptions(VectorStoreOptions):
 class FilteredOptions(UploadOptions):
     """Fields of a node with a filter and with files of conversations."""
 
-    pg_metadata_filter: dict[str, Any] | None = Field(
-        None, title="Metadata Filter", description="Passages must pass it."
-    )
-
-    @field_validator("pg_metadata_filter", mode="before")
-    @classmethod
-    def _parse(cls, value: Any) -> Any:
-        return _filter(value)
+    pg_metadata_filter: MetadataFilter = Field(None, title="Metadata Filter", description="Passages must pass it.")
 
     @property
     def where(self) -> Mapping[str, Any] | None:
@@ -68,14 +61,9 @@ class ChromaOptions(VectorStoreOptions):
     chroma_url: str = Field(
         "", alias="chromaURL", title="Chroma URL", description="Empty: the service's own vector store."
     )
-    chroma_metadata_filter: dict[str, Any] | None = Field(
+    chroma_metadata_filter: MetadataFilter = Field(
         None, title="Chroma Metadata Filter", description="Passages must pass it."
     )
-
-    @field_validator("chroma_metadata_filter", mode="before")
-    @classmethod
-    def _parse(cls, value: Any) -> Any:
-        return _filter(value)
 
     @property
     def where(self) -> Mapping[str, Any] | None:
@@ -180,12 +168,6 @@ class VectorStore(RetrieverStep):
         if isinstance(options, UploadOptions) and options.file_upload:
             parts.append({"$or": [{CHAT: run.chat}, {CHAT: {"$exists": False}}]})
         return {"$and": parts} if parts else None
-
-
-def both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The filter that passes what both of them pass."""
-    parts = [each for each in (one, other) if each]
-    return {"$and": parts} if len(parts) > 1 else next(iter(parts), None)
 
 
 class Postgres(VectorStore):
