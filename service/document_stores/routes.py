@@ -216,6 +216,17 @@ async def upsert(
     return await answered(resources, job, request.headers.get("prefer"), done)
 
 
+upsert_without_id = routes.refuse(
+    "POST",
+    "/document-store/upsert",
+    SIGNED_IN,
+    "upsert_without_id",
+    "storeId",
+    summary="Upsert documents",
+    response_model=UpsertResult,
+)
+
+
 async def _upsert(
     resources: Resources,
     caller: Caller,

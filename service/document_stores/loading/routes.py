@@ -215,3 +215,14 @@ async def refresh_store(
         else:
             results.append(wire.failed_result(store_id, job))
     return results
+
+
+refresh_without_id = routes.refuse(
+    "POST",
+    "/document-store/refresh",
+    SIGNED_IN,
+    "refresh_without_id",
+    "storeId",
+    summary="Make loaders anew",
+    response_model=list[UpsertResult],
+)

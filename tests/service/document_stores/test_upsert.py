@@ -35,6 +35,13 @@ async def test_files_are_searchable_when_the_call_answers(talk: Talk) -> None:
     await talk.holds_together()
 
 
+async def test_upserts_and_refreshes_without_an_id_are_refused(talk: Talk, anonymous: httpx.AsyncClient) -> None:
+    for path in (f"{API}/upsert", f"{API}/refresh"):
+        refused = await talk.client.post(path, json={})
+        assert (error(refused), refused.json()["code"]) == ((412, "storeId not provided!"), "missing_part")
+        assert (await anonymous.post(path, json={})).status_code == 401
+
+
 async def test_a_new_store_that_names_nothing_takes_the_defaults(talk: Talk, client: httpx.AsyncClient) -> None:
     store = (await client.post(f"{API}/store", json={"name": "Plain"})).json()["id"]
     await talk.upsert(store, ("note.txt", "The canteen opens at noon."))
