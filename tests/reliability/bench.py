@@ -96,7 +96,8 @@ class Bench:
     @property
     def joins(self) -> bool:
         """Whether vectors change in the ledger's transactions."""
-        return Capability.TRANSACTION in self.resources.vectors.capabilities
+        own = Capability.TRANSACTION in self.resources.vectors.capabilities
+        return own and not self.resources.pool._open
 
     async def sound(self) -> None:
         """I3: nothing waits, is unfinished, doubled or left over. Files that a death left are swept as after a day."""
@@ -148,6 +149,8 @@ class Bench:
         await sweep(self.resources, 0)
         assert set(dict((await self.talk.rows(LEFT))[0]).values()) == {0}, await self.talk.rows(LEFT)
         assert [key async for key in self.resources.blobs.keys()] == []  # noqa: SIM118 - no mapping
+        for server in self.resources.pool._open.values():
+            assert server._inner._collections == {}  # type: ignore[attr-defined]  # memory stands for servers
         await self.talk.rows("DELETE FROM upsert_history RETURNING id")
         await self.talk.rows("DELETE FROM jobs RETURNING id")
         await self.talk.rows("DELETE FROM procrastinate_jobs RETURNING id")

@@ -10,8 +10,12 @@ import pytest
 
 from loaders.base import Source
 from loaders.sandbox import Loaded
+from service.document_stores.elsewhere import Elsewhere
+from service.document_stores.pool import VectorPool
+from service.document_stores.types import Backend
 from service.resources import Resources
 from service.settings import Settings, load
+from stores.vector.memory import MemoryVectorStore
 from tests.application import (  # noqa: F401  # fixtures
     anonymous,
     app,
@@ -62,10 +66,21 @@ def remember_files(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(resources.sandbox, "load", loaded)
 
 
+def keep_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let memory stand for every vector store that a document store names, for as long as the test."""
+    servers: dict[str, MemoryVectorStore] = {}
+
+    def made(_pool: VectorPool, backend: Backend, _secret: str) -> Elsewhere:
+        return Elsewhere(servers.setdefault(backend.url, MemoryVectorStore()), backend.title)
+
+    monkeypatch.setattr(VectorPool, "_made", made)
+
+
 @pytest.fixture
 def bench(talk: Talk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     """A process that can die, and its successor. No worker runs beside it."""
     remember_files(talk.resources, monkeypatch)
+    keep_servers(monkeypatch)
     folder = tmp_path / "folder"
     folder.mkdir()
     return Bench(talk, Faults(talk.resources, monkeypatch), folder)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from service.document_stores.elsewhere import Elsewhere
 from service.resources import Resources
 from stores.records.database import Connection
 
@@ -20,7 +21,7 @@ class Crash(BaseException):
 
 
 class Faults:
-    """Watches every commit, every write to the vector store that joins no transaction, every file written or removed,
+    """Watches every commit, every write to a vector store that joins no transaction, every file written or removed,
     and dies before one of them. What a dead process would tidy up stays as it is until `revive`.
 
     `lost`: in place of dying, the answer to one commit is lost: the transaction is committed, and its caller is told
@@ -40,6 +41,7 @@ class Faults:
         monkeypatch.setattr(database, "connection", self._lent)
         for name in VECTORS:
             monkeypatch.setattr(resources.vectors, name, self._watched(getattr(resources.vectors, name)))
+            monkeypatch.setattr(Elsewhere, name, self._watched(getattr(Elsewhere, name)))
         for name in BLOBS:
             monkeypatch.setattr(resources.blobs, name, self._watched(getattr(resources.blobs, name)))
 

@@ -193,6 +193,30 @@ async def reindex(bench: Bench) -> None:
     await bench.drain()
 
 
+async def moved_away(bench: Bench) -> None:
+    """A document store with edited chunks whose vectors are in a server of its own."""
+    await edited(bench)
+    await move_away(bench)
+
+
+async def move_away(bench: Bench) -> None:
+    """The vectors go to a server of their own."""
+    await _move(bench, "chroma", {"chromaURL": "http://chroma.example"})
+
+
+async def move_home(bench: Bench) -> None:
+    """The vectors come back."""
+    await _move(bench, "pgvector", {})
+
+
+async def _move(bench: Bench, name: str, config: Json) -> None:
+    open_ones = await bench.talk.rows("SELECT id FROM jobs WHERE kind = 'reindex' AND state IN ('queued', 'running')")
+    if not open_ones:
+        body = {"storeId": await the_store(bench), "vectorStoreName": name, "vectorStoreConfig": config}
+        await bench.call("POST", f"{API}/vectorstore/reindex", 202, json=body)
+    await bench.drain()
+
+
 async def an_archive(bench: Bench) -> None:
     """An archive of a document store that is gone."""
     await two_documents(bench)
@@ -377,6 +401,10 @@ WRITES = [
     Write("removal of all vectors", two_documents, remove_vectors),
     Write("removal of a loader's vectors", two_documents, remove_a_loaders_vectors),
     Write("re-index", edited, reindex),
+    Write("re-index into a server", edited, move_away),
+    Write("re-index out of a server", moved_away, move_home),
+    Write("upsert of files into a server", moved_away, upsert_files),
+    Write("delete of a document store in a server", moved_away, delete_store),
     Write("import of an archive", an_archive, take_in, repeats=False),
     Write("run of a sync source", a_source, run_source),
     Write("upsert of a chatflow", a_flow, upsert_flow),
