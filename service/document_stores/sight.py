@@ -75,16 +75,30 @@ class SeenLedger:
     store_id: UUID
     sight: Sight
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether the viewer may not find everything."""
+        return self.sight.narrow is not None
+
     async def allowed(self, where: Filter | None) -> Numbers:
         """The numbers of the chunks that pass a filter and may be found."""
-        viewer = self.sight.viewer if self.sight.narrow is not None else None
         async with self.database.read(self.workspace) as scope:
-            return np.array(await chunk_rows.numbers_where(scope, self.store_id, where, viewer), np.int32)
+            return await chunk_rows.numbers_where(scope, self.store_id, where, self._viewer)
 
-    async def among(self, numbers: Numbers) -> Numbers:
-        """Those of the numbers whose chunks may be found, in their order."""
+    async def few(self, where: Filter | None, most: int) -> Numbers | None:
+        """As `allowed`; None when there are more than `most`."""
         async with self.database.read(self.workspace) as scope:
-            found = await chunk_rows.visible(scope, self.store_id, numbers.tolist(), self.sight.viewer)
+            found = await chunk_rows.numbers_where(scope, self.store_id, where, self._viewer, most=most + 1)
+        return found if len(found) <= most else None
+
+    @property
+    def _viewer(self) -> Viewer | None:
+        return self.sight.viewer if self.narrowed else None
+
+    async def among(self, numbers: Numbers, where: Filter | None = None) -> Numbers:
+        """Those of the numbers whose chunks may be found and pass the filter, in their order."""
+        async with self.database.read(self.workspace) as scope:
+            found = await chunk_rows.visible(scope, self.store_id, numbers.tolist(), self.sight.viewer, where)
         return numbers[np.isin(numbers, np.array(sorted(found), np.int32))]
 
     async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
@@ -121,8 +135,8 @@ def seen_words(search: LexicalSearch, ledger: SeenLedger) -> LexicalSearch:
 
 
 class SeenVectors(VectorStore):
-    """A vector store to search only, that finds only what may be shown. `score` and `get` name points by ids, which
-    come from what was found."""
+    """A vector store to search only, that finds only what may be shown. `score`, `among` and `get` name points by ids,
+    which come from what was found or from the ledger."""
 
     def __init__(self, vectors: VectorStore, narrow: Filter) -> None:
         """Search `vectors` for points that pass `narrow`."""
@@ -136,6 +150,9 @@ class SeenVectors(VectorStore):
 
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         return await self._vectors.query(collection, vector, limit, where=both(self._narrow, where))
+
+    async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
+        return await self._vectors.among(collection, vector, limit, ids)
 
     async def count(self, collection: str, *, where: Filter | None = None) -> int:
         return await self._vectors.count(collection, where=both(self._narrow, where))

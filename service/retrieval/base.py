@@ -116,8 +116,21 @@ class Span:
 class Ledger(Protocol):
     """What stages ask of the ledger of one document store."""
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether some chunks may not be found here, whatever the filter."""
+        ...
+
     async def allowed(self, where: Filter) -> Numbers:
         """The numbers of the chunks that pass a filter."""
+        ...
+
+    async def few(self, where: Filter | None, most: int) -> Numbers | None:
+        """As `allowed`; None when there are more than `most`."""
+        ...
+
+    async def among(self, numbers: Numbers, where: Filter | None = None) -> Numbers:
+        """Those of the numbers whose chunks may be found and pass the filter, in their order."""
         ...
 
     async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:

@@ -5,6 +5,7 @@ score of every chunk after one search, the vector store is asked once for the co
 """
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from pydantic import Field
 
 from service.retrieval.base import Call, Hit, Question, SearchStage, StageOptions, point_id
 from service.retrieval.fusion import best, candidates, fused, weight_for
-from stores.lexical.base import Hits
+from service.retrieval.narrowing import few_of, nearest, worded
+from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Vector
 
 MARGIN = 0.02
@@ -82,8 +84,9 @@ class Hybrid(SearchStage):
             return []
         try:
             async with asyncio.TaskGroup() as group:
-                first = group.create_task(self._dense(question, limit, call))
-                second = group.create_task(self._lexical(question, limit, call))
+                few = group.create_task(few_of(call))
+                first = group.create_task(self._dense(question, limit, call, few))
+                second = group.create_task(self._lexical(question, limit, call, few))
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
@@ -106,20 +109,22 @@ class Hybrid(SearchStage):
             found = halves.fused(sorted({*cosines, *missing}), limit)
         return found
 
-    async def _dense(self, question: Question, limit: int, call: Call) -> tuple[Vector, dict[int, float]]:
+    async def _dense(
+        self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]
+    ) -> tuple[Vector, dict[int, float]]:
         """The question's vector, and the cosines of the nearest chunks by number."""
         sources, notes = call.sources, call.notes
         with notes.timed("embedding"):
             vector = await sources.vector_of(question)
+        among = await few
         with notes.timed("vectors"):
-            matches = await sources.vectors.query(sources.collection, vector, candidates(limit), where=call.query.where)
+            matches = await nearest(vector, candidates(limit), call, among)
         return vector, {int(match.id): sources.nearness(match.score) for match in matches}
 
-    async def _lexical(self, question: Question, limit: int, call: Call) -> Hits:
-        where, sources = call.query.where, call.sources
+    async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
+        among = await few
         with call.notes.timed("words"):
-            allowed = None if where is None else await sources.ledger.allowed(where)
-            return await sources.lexical(question.text, candidates(limit), allowed=allowed)
+            return await worded(question.text, candidates(limit), call, among)
 
     def _tell(self, halves: _Halves, call: Call) -> None:
         notes, hits = call.notes, halves.hits

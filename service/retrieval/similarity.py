@@ -1,6 +1,7 @@
 """Similarity: the chunks whose vectors lie nearest to the question's."""
 
 from service.retrieval.base import Call, Hit, Question, SearchStage
+from service.retrieval.narrowing import few_of, nearest
 
 
 class Similarity(SearchStage):
@@ -14,7 +15,8 @@ class Similarity(SearchStage):
         sources, notes = call.sources, call.notes
         with notes.timed("embedding"):
             vector = await sources.vector_of(question)
+        few = await few_of(call)
         with notes.timed("vectors"):
-            matches = await sources.vectors.query(sources.collection, vector, limit, where=call.query.where)
+            matches = await nearest(vector, limit, call, few)
         near = [(int(match.id), sources.nearness(match.score)) for match in matches]
         return [Hit(number, score, {"cosine": score}) for number, score in near]

@@ -57,6 +57,10 @@ class Hits:
     """How many words of equal worth the query is as good as: the square of the sum of their idf over the sum of their
     squares (Kish's effective size). A word that is everywhere hardly counts."""
 
+    def only(self, numbers: Numbers) -> "Hits":
+        """The same search with these of its hits alone."""
+        return replace(self, numbers=numbers, scores=self.of(numbers))
+
     def of(self, numbers: Numbers) -> Scores:
         """The exact scores of any chunks of the index, found or not; 0 for chunks that share no word with the query."""
         known = (numbers >= 0) & (numbers < len(self.all_scores))

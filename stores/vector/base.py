@@ -63,6 +63,8 @@ class Capability(StrEnum):
 
     FILTER = "filter"
     """`query` and `count` take a filter."""
+    NARROW = "narrow"
+    """A filter narrows the search in the index itself, so that one which lets much through costs little more."""
     TRANSACTION = "transaction"
     """`within(connection)` joins the caller's Postgres transaction."""
     PERSISTENT = "persistent"

@@ -91,7 +91,9 @@ class QdrantVectorStore(VectorStore):
     writing again completes them.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.FILTER, Capability.PERSISTENT})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.FILTER, Capability.NARROW, Capability.PERSISTENT}
+    )
 
     def __init__(self, connect: "Callable[[], AsyncQdrantClient]", *, server: bool = True, prefix: str = "") -> None:
         """`connect` makes the client with the first call; `prefix` comes before the names of collections."""

@@ -95,9 +95,24 @@ class Library:
         numbers = np.array(sorted((n for n in inside if scores[n] > 0), key=lambda n: -scores[n])[:limit], np.int32)
         return Hits(numbers, scores[numbers], float(len(wanted)), scores, "en", float(len(wanted)))
 
+    @property
+    def narrowed(self) -> bool:
+        """Nothing is kept from anybody."""
+        return False
+
     async def allowed(self, where: Filter) -> Numbers:
         """The live chunks that pass."""
         return np.array([n for n, row in self.rows.items() if self._live(n, where)], np.int32)
+
+    async def few(self, where: Filter | None, most: int) -> Numbers | None:
+        """Those that pass, unless there are more."""
+        assert where is not None
+        found = await self.allowed(where)
+        return found if len(found) <= most else None
+
+    async def among(self, numbers: Numbers, where: Filter | None = None) -> Numbers:
+        """Those of the numbers that pass."""
+        return numbers[np.isin(numbers, await self.allowed(where))] if where is not None else numbers
 
     async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
         """Those that are not hidden."""

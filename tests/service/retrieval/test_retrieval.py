@@ -45,8 +45,20 @@ class DictLedger:
     numbers: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
 
+    narrowed = False
+
     async def allowed(self, where: Filter) -> Numbers:
         return np.array([self.numbers[key] for key, each in self.metadata.items() if matches(where, each)], np.int32)
+
+    async def few(self, where: Filter | None, most: int) -> Numbers | None:
+        """Those that pass, unless there are more."""
+        assert where is not None
+        found = await self.allowed(where)
+        return found if len(found) <= most else None
+
+    async def among(self, numbers: Numbers, where: Filter | None = None) -> Numbers:
+        """Those of the numbers that pass."""
+        return numbers[np.isin(numbers, await self.allowed(where))] if where is not None else numbers
 
     async def live(self, numbers: Sequence[int], limit: int) -> Sequence[ChunkRow]:
         raise AssertionError("a searching stage reads no texts")

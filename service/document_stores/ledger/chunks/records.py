@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
+import numpy as np
 from psycopg import sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
 from service.viewers import Viewer
+from stores.lexical.base import Numbers
 from stores.records.database import Scope
 from stores.vector.filters import EVERYTHING, Filter
 from stores.vector.jsonb import compile_filter
@@ -237,14 +239,19 @@ async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int,
     return [_chunk(row) for row in rows]
 
 
-async def visible(scope: Scope, store_id: UUID, numbers: Sequence[int], viewer: Viewer) -> set[int]:
-    """Those of the numbers whose chunks the viewer may find."""
+async def visible(
+    scope: Scope, store_id: UUID, numbers: Sequence[int], viewer: Viewer, where: Filter | None = None
+) -> set[int]:
+    """Those of the numbers whose chunks the viewer may find, and whose metadata pass the filter."""
     join, seen, params = _seen(viewer)
-    statement: LiteralString = "SELECT c.number FROM chunks c JOIN document_stores s ON s.id = c.store_id"
-    condition: LiteralString = (
-        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.number = ANY(%(numbers)s)"
-    )
-    rows = await scope.all(statement + join + condition + seen, store=store_id, numbers=list(numbers), **params)
+    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    # Set apart from the filter, or the planner may look at all that pass before it looks at these.
+    statement = sql.SQL(
+        "SELECT c.number FROM (SELECT c.* FROM chunks c JOIN document_stores s ON s.id = c.store_id{}"
+        " WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.number = ANY(%(numbers)s){} OFFSET 0)"
+        " AS c WHERE {}"
+    ).format(sql.SQL(join), sql.SQL(seen), compiled.expression)
+    rows = await scope.all(statement, store=store_id, numbers=list(numbers), **params, **compiled.params)
     return {row["number"] for row in rows}
 
 
@@ -276,18 +283,22 @@ async def near(
     return [_chunk(row) for row in rows]
 
 
-async def numbers_where(scope: Scope, store_id: UUID, where: Filter | None, viewer: Viewer | None = None) -> list[int]:
+async def numbers_where(
+    scope: Scope, store_id: UUID, where: Filter | None, viewer: Viewer | None = None, *, most: int | None = None
+) -> Numbers:
     """The numbers of the live, indexed chunks whose metadata pass a filter, in ascending order; those that the viewer
-    may find, if one is given."""
+    may find, if one is given; any `most` of them, if there are more."""
     compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
     join, seen, params = ("", "", {}) if viewer is None else _seen(viewer)
     stores = "" if viewer is None else " JOIN document_stores s ON s.id = c.store_id"
     statement = sql.SQL(
+        "SELECT string_agg(int4send(number), '') AS numbers FROM ("
         "SELECT c.number FROM chunks c{}{} WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s"
-        " AND c.live AND c.number IS NOT NULL AND {}{} ORDER BY c.number"
+        " AND c.live AND c.number IS NOT NULL AND {}{} LIMIT %(most)s) AS passing"
     ).format(sql.SQL(stores), sql.SQL(join), compiled.expression, sql.SQL(seen))
-    rows = await scope.all(statement, store=store_id, **compiled.params, **params)
-    return [row["number"] for row in rows]
+    row = await scope.one(statement, store=store_id, most=most, **compiled.params, **params)
+    packed = row["numbers"] if row else None
+    return np.sort(np.frombuffer(packed or b"", ">i4").astype(np.int32))
 
 
 async def count(scope: Scope, store_id: UUID) -> int:
