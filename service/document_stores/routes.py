@@ -248,7 +248,7 @@ async def _upsert(
 @routes.post(
     "/document-store/vectorstore/query",
     needs("documentStores:view"),
-    errors=(404, 422, 502, 503),
+    errors=(403, 404, 409, 422, 429, 502, 503, 504),
     summary="Query a document store",
     response_model=QueryResult,
     response_model_exclude_unset=True,
