@@ -11,8 +11,9 @@ from pydantic_core import PydanticUndefined
 from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Node, parse
 from service.chatflows.steps import STEPS
-from service.chatflows.steps.base import Backing, BadOption, EndingStep, ModelStep, Quoted, Run, Step
+from service.chatflows.steps.base import Backing, BadOption, EndingStep, MemoryStep, ModelStep, Quoted, Run, Step
 from service.chatflows.steps.embeddings import EmbeddingsStep
+from service.chatflows.steps.prompt_template import PromptStep
 from service.chatflows.steps.retriever_filters import EmbeddingsFilterRetriever
 from service.chatflows.steps.retriever_formats import PromptRetriever
 from service.chatflows.steps.retriever_rerank import RerankRetriever
@@ -128,10 +129,12 @@ class Library:
 
 def flow_around(name: str, step: type[Step]) -> str:
     """A flow that holds the step, with fakes or quoting ones around it."""
-    if issubclass(step, EndingStep) or name in ("chatLocal", "documentStoreVS"):
+    if name in ("conversationalRetrievalQAChain", "chatLocal", "documentStoreVS"):
         return rag(STORE)
-    if name == "bufferMemory":
-        return rag(STORE, memory={})
+    if issubclass(step, MemoryStep):
+        return rag(STORE, memory={}).replace('"bufferMemory"', f'"{name}"')
+    if issubclass(step, EndingStep | PromptStep):
+        return flow_without_documents(name, step)
     if issubclass(step, VectorStore):
         chain = node("c", "conversationalRetrievalQAChain", "Chains")
         file = node("f", "textFile", "Document Loaders")  # of no concern to an answer
@@ -146,6 +149,21 @@ def flow_around(name: str, step: type[Step]) -> str:
     chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})
     model = node("m", name, step.category, inputs, credential=str(CREDENTIAL))
     return graph([store, chain, model], [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model")])
+
+
+def flow_without_documents(name: str, step: type[Step]) -> str:
+    """A flow with a chain, or with a prompt under one, and what the chain must have."""
+    ending = "llmChain" if issubclass(step, PromptStep) else name
+    below = {
+        "prompt": node("p", name if issubclass(step, PromptStep) else "promptTemplate", "Prompts"),
+        "memory": node("r", "bufferMemory", "Memory"),
+        "model": node("m", "chatOpenAI", "Chat Models", {"basepath": "http://127.0.0.1:1/v1"}),
+        "vectorStoreRetriever": node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(STORE)}),
+    }
+    kind: type[Step] = resolve(STEPS, ending, "node")
+    needed = {anchor.name: below[anchor.name] for anchor in kind.anchors if not anchor.optional}
+    links = [edge(item["id"], "c", anchor) for anchor, item in needed.items()]
+    return graph([node("c", ending, "Chains"), *needed.values()], links)
 
 
 def flow_over(name: str, step: type[OverRetriever], *, embeddings: str = "") -> str:

@@ -208,7 +208,8 @@ def _field(name: str, info: FieldInfo) -> dict[str, Any]:
     kinds = [info.annotation, *get_args(info.annotation)]
     kind = next((_TYPES[item] for item in kinds if isinstance(item, type) and item in _TYPES), "string")
     required = info.is_required()
-    default = {} if required or info.default in (None, "") else {"default": info.default}
+    value = None if required else info.get_default(call_default_factory=True)
+    default = {} if value in (None, "", {}, []) else {"default": value}
     return {
         "label": info.title or name.replace("_", " ").capitalize(),
         "name": info.alias or name,

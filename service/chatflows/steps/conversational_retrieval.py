@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import Field
@@ -43,12 +43,14 @@ class ConversationalRetrieval(EndingStep):
     category = "Chains"
     version = 3
     base_classes = ("ConversationalRetrievalQAChain", "BaseChain")
-    anchors = (
+    anchors: ClassVar[tuple[Anchor, ...]] = (
         Anchor("model", ModelStep, "Chat Model"),
         Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),
         Anchor("memory", MemoryStep, "Memory", optional=True),
     )
-    Options = ConversationalRetrievalOptions
+    Options: ClassVar[type[StepOptions]] = ConversationalRetrievalOptions
+    remembers: ClassVar[bool] = True
+    """Whether earlier turns count."""
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `ConversationalRetrievalOptions`; the templates are parsed here, once."""
@@ -68,7 +70,7 @@ class ConversationalRetrieval(EndingStep):
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's pieces, what the model calls took, then the sources."""
-        history = await self.memory.recall(run) if self.memory else run.history
+        history = await self.memory.recall(run) if self.memory else run.history if self.remembers else ()
         events = self._quoted(run, history) if self._model.quotes else self._written(run, history)
         async with aclosing(events):
             async for event in events:

@@ -1,0 +1,72 @@
+"""Talks with a model, with what was said before in mind."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from service.chatflows.graph import Node
+from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, Run, StepOptions
+from service.chatflows.steps.llm_chain import writing
+from service.chatflows.steps.prompt_template import ChatPromptTemplate
+from service.chatflows.types import StepEvent
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+SYSTEM = "You talk with a user in a friendly way, in the user's language. Say so when you do not know something."
+
+
+class ConversationChainOptions(StepOptions):
+    """Fields of the node."""
+
+    system_message_prompt: str = Field(SYSTEM, title="System Message")
+
+
+class ConversationChain(EndingStep):
+    """Talks with a model that remembers the session."""
+
+    label = "Conversation Chain"
+    category = "Chains"
+    version = 3
+    base_classes = ("ConversationChain", "LLMChain", "BaseChain")
+    anchors = (
+        Anchor("model", ModelStep, "Chat Model"),
+        Anchor("memory", MemoryStep, "Memory"),
+        Anchor("chatPromptTemplate", ChatPromptTemplate, "Chat Prompt Template", optional=True),
+    )
+    Options = ConversationChainOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `ConversationChainOptions`."""
+        super().__init__(node, options, links)
+        self._options: ConversationChainOptions = options
+        (model,), (memory,) = links["model"], links["memory"]
+        assert isinstance(model, ModelStep)
+        assert isinstance(memory, MemoryStep)
+        self._model, self.memory = writing(model), memory
+        prompt = next(iter(links.get("chatPromptTemplate", ())), None)
+        self._prompt = prompt if isinstance(prompt, ChatPromptTemplate) else None
+
+    async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
+        """The model's words, then what they took."""
+        pieces = self._model.write(await self._messages(run), whole=run.whole)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def _messages(self, run: Run) -> "list[BaseMessage]":
+        """System message, the session, the question; a prompt says the first and the last of them in its own words."""
+        from langchain_core.messages import HumanMessage, SystemMessage
+
+        from service.chatflows.steps.prompts import messages
+
+        assert self.memory is not None
+        history = await self.memory.recall(run)
+        if self._prompt is None:
+            return [SystemMessage(self._options.system_message_prompt), *messages(history), HumanMessage(run.question)]
+        *before, last = self._prompt.messages(run, history) or [HumanMessage(run.question)]
+        if isinstance(last, SystemMessage):
+            before, last = [*before, last], HumanMessage(run.question)
+        return [*before, *messages(history), last]

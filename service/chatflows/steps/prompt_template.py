@@ -1,0 +1,201 @@
+"""Prompts: texts with places for values, read once and filled literally, in one pass."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from service.chatflows.graph import Node
+from service.chatflows.steps.base import BadOption, Links, Run, Step, StepOptions
+from service.chatflows.steps.prompts import transcript
+from service.chatflows.types import FlowNotRunnable, Turn
+from service.json_text import parsed
+from service.untrusted import Fence
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+_PLACE = re.compile(
+    r"\{\{\s*(?P<flow>question|chat_history|\$[\w.]+)\s*\}\}|(?P<brace>\{\{|\}\})|\{(?P<name>[^{}\n]+)\}"
+)
+"""`{{question}}` and its like are what the flow knows, `{name}` is a value, doubled braces stand for single ones."""
+
+FLOW = {
+    "question": "the question",
+    "chat_history": "the conversation so far",
+    "$flow.input": "the question",
+    "$flow.sessionId": "the session",
+    "$flow.chatId": "the conversation's id",
+    "$flow.chatflowId": "the chatflow's id",
+}
+"""What stands in doubled braces, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A text with places. Texts and the names of places in turn, a text first and last; names of what the flow knows
+    begin with `@`."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> "Format":
+        """Every text is one. Raises `BadOption` for something in doubled braces that the flow does not know."""
+        parts, end, before = [""], 0, ""
+        for place in _PLACE.finditer(text):
+            before = text[end : place.start()]
+            end = place.end()
+            parts[-1] += before
+            if place["brace"]:
+                parts[-1] += place["brace"][0]
+            elif place["flow"]:
+                if place["flow"] not in FLOW:
+                    known = ", ".join(f"{{{{{name}}}}}" for name in FLOW)
+                    raise BadOption(f"{field}: {{{{{place['flow']}}}}} is not known here. Known: {known}")
+                parts += [f"@{place['flow']}", ""]
+            else:
+                parts += [place["name"].strip(), ""]
+        parts[-1] += text[end:]
+        return cls(tuple(parts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that are needed, each once, in the order of their first place."""
+        return tuple(dict.fromkeys(name for name in self.parts[1::2] if not name.startswith("@")))
+
+    def fill(self, values: Mapping[str, str], known: Mapping[str, str]) -> str:
+        """The text with values, and what the flow knows, in their places. What is put in is never looked at again."""
+        return "".join(
+            part if position % 2 == 0 else known.get(part[1:], "") if part.startswith("@") else values.get(part, "")
+            for position, part in enumerate(self.parts)
+        )
+
+
+class PromptOptions(StepOptions):
+    """Fields of every prompt."""
+
+    prompt_values: dict[str, Any] = Field(
+        default_factory=dict, title="Format Prompt Values", description="Values by name, as JSON."
+    )
+
+    @field_validator("prompt_values", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        return (parsed(value) if value.strip() else {}) if isinstance(value, str) else value
+
+
+class PromptStep(Step):
+    """What a chain says to its model."""
+
+    category = "Prompts"
+    base_classes: ClassVar[tuple[str, ...]] = ("BasePromptTemplate",)
+    Options: ClassVar[type[StepOptions]] = PromptOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `PromptOptions`; the texts are parsed here, once."""
+        super().__init__(node, options, links)
+        self._values = {
+            name: Format.parse(value if isinstance(value, str) else str(value), "promptValues")
+            for name, value in options.prompt_values.items()
+        }
+
+    @property
+    @abstractmethod
+    def formats(self) -> Sequence[Format]:
+        """The texts of the prompt."""
+
+    @abstractmethod
+    def said(self, texts: Sequence[str]) -> "list[BaseMessage]":
+        """The messages that the filled texts make."""
+
+    def messages(self, run: Run, history: Sequence[Turn]) -> "list[BaseMessage]":
+        """The prompt for a run. A single value that nobody gives is the question.
+
+        Raises `FlowNotRunnable` naming the values that nobody gives.
+        """
+        known = {
+            "question": run.question,
+            "$flow.input": run.question,
+            "$flow.sessionId": run.session,
+            "$flow.chatId": run.chat,
+            "$flow.chatflowId": str(run.chatflow or ""),
+            "chat_history": transcript(history, Fence()),
+        }
+        values = {name: text.fill({}, known) for name, text in self._values.items()}
+        lacking = [name for text in self.formats for name in text.names if name not in values]
+        if len(set(lacking)) > 1:
+            raise FlowNotRunnable(f"{self.title}: promptValues: give values for {', '.join(dict.fromkeys(lacking))}")
+        values |= dict.fromkeys(lacking, run.question)
+        return self.said([text.fill(values, known) for text in self.formats])
+
+
+class PromptTemplateOptions(PromptOptions):
+    """Fields of the node."""
+
+    template: str = Field("", title="Template", description="A text with places such as {product}.")
+
+
+class PromptTemplate(PromptStep):
+    """One text with places for values."""
+
+    label = "Prompt Template"
+    base_classes = ("PromptTemplate", "BaseStringPromptTemplate", "BasePromptTemplate")
+    Options = PromptTemplateOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `PromptTemplateOptions`."""
+        super().__init__(node, options, links)
+        self._formats = (Format.parse(options.template, "template"),)
+
+    @property
+    def formats(self) -> Sequence[Format]:
+        """The one text."""
+        return self._formats
+
+    def said(self, texts: Sequence[str]) -> "list[BaseMessage]":
+        """One message of the user."""
+        from langchain_core.messages import HumanMessage
+
+        return [HumanMessage(texts[0])]
+
+
+class ChatPromptTemplateOptions(PromptOptions):
+    """Fields of the node."""
+
+    system_message_prompt: str = Field("", title="System Message")
+    human_message_prompt: str = Field("", title="Human Message")
+    message_history_code: str = Field("", title="Messages History", description="JavaScript: is refused.")
+
+
+class ChatPromptTemplate(PromptStep):
+    """A message of the system and one of the user, with places for values."""
+
+    label = "Chat Prompt Template"
+    version = 2
+    base_classes = ("ChatPromptTemplate", "BaseChatPromptTemplate", "BasePromptTemplate")
+    Options = ChatPromptTemplateOptions
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `ChatPromptTemplateOptions`. Raises `BadOption` for code."""
+        super().__init__(node, options, links)
+        if options.message_history_code.strip():
+            raise BadOption("messageHistoryCode: code is not run here; put the messages into the prompts")
+        self._formats = (
+            Format.parse(options.system_message_prompt, "systemMessagePrompt"),
+            Format.parse(options.human_message_prompt, "humanMessagePrompt"),
+        )
+
+    @property
+    def formats(self) -> Sequence[Format]:
+        """System message and user message."""
+        return self._formats
+
+    def said(self, texts: Sequence[str]) -> "list[BaseMessage]":
+        """Both messages, those that are not empty."""
+        from langchain_core.messages import HumanMessage, SystemMessage
+
+        system, human = texts
+        return [kind(text) for kind, text in ((SystemMessage, system), (HumanMessage, human)) if text.strip()]
