@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.collections import records as collections
 from service.document_stores.compacting import compact_soon
 from service.document_stores.gathering.gathering import counts_of, gather_all
 from service.document_stores.indexing.jobs import index_rest
@@ -129,10 +130,10 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
         if store is None:
             return {"purged": True}
         blobs = await ledger.blobs_of_store(scope, store_id)
-        collections = await records.collections(scope, store_id)
+        names = await collections.of_store(scope, store_id)
     for key in blobs:
         await resources.blobs.delete(key)
-    await drop_collections(resources, job.workspace, collections)
+    await drop_collections(resources, job.workspace, names)
     async with resources.database.write(job.workspace) as scope:
         await resources.lexical.drop(scope, store_id)
         await records.purge(scope, store_id)

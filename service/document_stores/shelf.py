@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.collections import records as collections
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import DocumentRow, NewChunk, indexed
 from service.document_stores.principals import records as principals
@@ -239,8 +240,8 @@ async def changing(
         store = await (records.lock if alone else records.hold)(scope, store_id)
         if store is None:
             raise NotFound(f"Document store {store_id} not found")
-        building = await records.collections(scope, store_id, building=True)
-        places = await records.placed(scope, building) if building else {}
+        building = await collections.of_store(scope, store_id, building=True)
+        places = await collections.placed(scope, building) if building else {}
         filling = [Held(name, *await writing_at(resources, scope, place)) for name, place in places.items()]
         searched = None
         if store.collection is not None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from service.credentials.service import reveal
 from service.document_stores import records
+from service.document_stores.collections import records as collections
 from service.document_stores.indexing import records as indexing
 from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.chunks import records as chunk_rows
@@ -163,7 +164,7 @@ async def open_space(
             elif collection is None or now.fingerprint != fingerprint or not same_place(place, wanted):
                 former, place = collection, wanted
                 collection = await make_collection(resources, scope, store_id, int(fingerprint["dimension"]), wanted)
-                await records.set_space(scope, store_id, fingerprint, collection)
+                await collections.set_space(scope, store_id, fingerprint, collection)
             vectors = await vectors_at(resources, scope, place)
         resources.stores.forget(workspace, store_id)
         if former is not None:
@@ -182,7 +183,7 @@ async def make_collection(
 ) -> str:
     """A new, empty collection for the vectors of a document store, of which the caller has the `lock`, in `backend`.
     `building`: it is to take the searched one's place once it is filled."""
-    collection = await records.add_collection(scope, store_id, backend=backend, building=building)
+    collection = await collections.add(scope, store_id, backend=backend, building=building)
     vectors, _ = await writing_at(resources, scope, backend)
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
     await vectors.create(collection, dimension)
@@ -193,7 +194,7 @@ async def drop_in(resources: Resources, scope: Scope, names: Sequence[str]) -> l
     """Drop collections that no document store searches from this transaction on, where that is part of it. The others
     are given up and returned, for `drop_soon` once it is committed."""
     left = []
-    for name, backend in (await records.placed(scope, names)).items():
+    for name, backend in (await collections.placed(scope, names)).items():
         if backend is not None:  # another's server, which may be out of reach
             left.append(name)
             continue
@@ -202,20 +203,20 @@ async def drop_in(resources: Resources, scope: Scope, names: Sequence[str]) -> l
             await vectors.drop(name)
         else:
             left.append(name)
-    await records.forget_collections(scope, [name for name in names if name not in left])
-    await records.give_up_collections(scope, left)
+    await collections.forget(scope, [name for name in names if name not in left])
+    await collections.give_up(scope, left)
     return left
 
 
 async def drop_collections(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:
     """Drop collections that no document store searches any more, wherever they are. May be done twice."""
     async with resources.database.read(workspace) as scope:
-        places = await records.placed(scope, names)
+        places = await collections.placed(scope, names)
         stores = {name: await vectors_at(resources, scope, backend) for name, backend in places.items()}
     for name, vectors in stores.items():
         await vectors.drop(name)
         async with resources.database.write(workspace) as scope:
-            await records.forget_collections(scope, [name])
+            await collections.forget(scope, [name])
 
 
 async def drop_soon(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 from uuid import UUID
 
 from service.credentials.service import reveal_in
-from service.document_stores import records
+from service.document_stores.collections import records as collections
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.types import Backend, Component, StoreRow
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
@@ -144,7 +144,7 @@ async def check_place(scope: Scope, store: StoreRow, wanted: Backend | None) -> 
         return
     if same_place(store.backend, wanted):
         if wanted is not None and wanted != store.backend:
-            await records.rebind(scope, store.id, wanted)
+            await collections.rebind(scope, store.id, wanted)
         return
     if await chunk_rows.any_indexed(scope, store.id):
         raise BackendChanged(

@@ -11,7 +11,7 @@ from uuid import UUID
 from service.document_stores import service
 from service.document_stores.archive.service import draft, stream
 from service.document_stores.check.repair import repair
-from service.document_stores.records import add_collection
+from service.document_stores.collections.records import add as add_collection
 from service.document_stores.types import Component, Upload, Upsert
 from service.jobs import service as jobs
 from stores.vector.base import Capability, Point

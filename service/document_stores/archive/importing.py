@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 from uuid import UUID, uuid5
 
-from service.document_stores import records as stores
 from service.document_stores.archive import records
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
 from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
+from service.document_stores.collections import records as collections
 from service.document_stores.ledger.types import indexed, masked
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.shelf import Held, Indexed, Shelf
@@ -120,7 +120,7 @@ class Import:
             if manifest.vectors and manifest.fingerprint is not None and not collection:
                 dimension = manifest.fingerprint.dimension
                 made = await make_collection(self._work.resources, scope, self._store, dimension, None)
-                await stores.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
+                await collections.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
             await self._note(scope)
 
     async def _loaders(self, lines: Iterator[LoaderLine]) -> None:

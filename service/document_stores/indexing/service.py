@@ -5,6 +5,7 @@ from uuid import UUID
 
 from service.document_stores import records as store_rows
 from service.document_stores.cleanup import cleaning_of
+from service.document_stores.collections import records as collections
 from service.document_stores.compacting import compact_soon
 from service.document_stores.indexing import records
 from service.document_stores.intake import check_components
@@ -70,8 +71,8 @@ async def remove_vectors(resources: Resources, workspace: UUID, store_id: UUID, 
             await shelf.forget(numbers)
         else:
             await resources.lexical.remove(scope, store_id, numbers)
-            await store_rows.set_space(scope, store_id, None, None)
-            dropped = await drop_in(resources, scope, await store_rows.collections(scope, store_id))
+            await collections.set_space(scope, store_id, None, None)
+            dropped = await drop_in(resources, scope, await collections.of_store(scope, store_id))
         await compact_soon(scope, resources.queue, store_id)
     resources.stores.forget(workspace, store_id)
     if dropped:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.collections import records as collections
 from service.document_stores.indexing.fill import restore_vectors, without_chunks, without_vectors
 from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import count
@@ -57,9 +58,9 @@ async def abandon(work: Work) -> Mapping[str, Any]:
     collection = work.payload.get("collection")
     with suppress(NotFound):  # deleted, with everything in it
         async with changing(resources, workspace, store_id, alone=True) as shelf:
-            made = await records.collections(shelf.scope, store_id)
+            made = await collections.of_store(shelf.scope, store_id)
             filled = [name for name in made if name == collection != shelf.collection]
-            await records.give_up_collections(shelf.scope, filled)
+            await collections.give_up(shelf.scope, filled)
         await drop_soon(resources, workspace, filled)
     return {}
 
@@ -90,7 +91,7 @@ class _Reindexing:
             return self._result()
         assert self._collection is not None
         async with self._resources.database.read(self._workspace) as scope:
-            place = (await records.placed(scope, [self._collection])).get(self._collection)
+            place = (await collections.placed(scope, [self._collection])).get(self._collection)
             vectors = await vectors_at(self._resources, scope, place)
         space = Space(self._store, self._collection, embedder, vectors)
         for attempt in counting(1):
@@ -150,9 +151,9 @@ class _Reindexing:
             filled = await self._fill_rest(shelf, space, most)
             async for points in without_chunks(self._resources, self._workspace, space):
                 await shelf.at(space.collection).delete(space.collection, points)
-            former = await records.collections(shelf.scope, self._store, building=False)
+            former = await collections.of_store(shelf.scope, self._store, building=False)
             await records.update(shelf.scope, self._store, self._configs())
-            await records.set_space(shelf.scope, self._store, fingerprint, space.collection)
+            await collections.set_space(shelf.scope, self._store, fingerprint, space.collection)
             left = await drop_in(self._resources, shelf.scope, former)
             await self._note(shelf.scope, filled)
         if left:

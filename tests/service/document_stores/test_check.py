@@ -12,7 +12,7 @@ import pytest
 from service.document_stores.check import repair as repairing
 from service.document_stores.check.repair import SWEPT_SECONDS, repair, sweep
 from service.document_stores.check.service import check
-from service.document_stores.records import add_collection
+from service.document_stores.collections.records import add as add_collection
 from service.resources import Resources
 from service.worker.runner import Runner
 from stores.vector.base import Point

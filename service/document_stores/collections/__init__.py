@@ -1,0 +1,1 @@
+"""Where the vectors of document stores lie."""
