@@ -13,7 +13,12 @@ from service.settings import Settings
 LARGER = {"/api/v1/document-store/import": "max_archive"}
 """Paths whose bodies have a limit of their own, and the setting that holds it."""
 
-WITH_FILES = ("/api/v1/document-store/", "/api/v1/vector/")
+WITH_FILES = (
+    "/api/v1/document-store/loader/",
+    "/api/v1/document-store/refresh",
+    "/api/v1/document-store/upsert",
+    "/api/v1/vector/",
+)
 """Paths that take files inside of JSON too. All others take them in forms only."""
 
 FORMS = (*WITH_FILES, "/api/v1/attachments/")

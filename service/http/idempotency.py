@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import ServiceError, error_response, internal_error
 from service.http.access import Caller
+from service.http.json_request import JsonRequest
 from service.idempotency import service
 from service.idempotency.fingerprint import Fingerprint
 from service.idempotency.service import HEADER, Execution, KeyUnusable, key_of
@@ -151,7 +152,7 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
         if isinstance(begun, Answer):
             return _replayed(begun)
         async with _settled(begun):
-            response = await _answered(handle, Request(scope, body.receive))
+            response = await _answered(handle, JsonRequest(scope, body.receive))
     unasked = caller.key is None and response.status_code >= 400  # whoever passes by could fill the table with these
     if body.gone or unasked or response.status_code in PASSING:
         await _release(begun)

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from service.errors import BadRequest, MissingPart, Unauthorized
 from service.http.access import Rule, Verify, authorise, bearer
 from service.http.idempotency import PARAMETER, WRITES, once
+from service.http.json_request import JsonRequest
 from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
 from service.http.public import PUBLIC_ROUTES, WIDGET_ROUTES
 
@@ -38,6 +39,7 @@ def guarded(rule: Rule) -> type[APIRoute]:
                     if rule.widget and request.state.caller.key is None:
                         raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
                     raise BadRequest("The URL must not contain a NUL character.")
+                request = JsonRequest(request.scope, request.receive)
                 if rule.door is not None:
                     await rule.door(request)
                 nobody = rule.widget and request.state.caller.key is None  # let in by the handler, before its body
