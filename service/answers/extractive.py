@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.answers.units import Unit, units
+from service.answers.units import Unit, inert, units
 from service.answers.words import Idf, Question, is_german, met, names
 
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
@@ -89,7 +89,8 @@ class Quote:
     start: int
     end: int
     text: str
-    """As shown: without Markdown's marks, table rows as `Header: value, …`, list items after what introduces them."""
+    """As shown: without Markdown's marks, table rows as `Header: value, …`, list items after what introduces them, and
+    inert: no document puts an image or a hidden link into an answer."""
     piece: str
     """`text` with its source number and what joins it to the piece before; all pieces together are the answer."""
 
@@ -219,7 +220,7 @@ def _composed(chosen: Sequence[_Candidate], passages: Sequence[Passage]) -> tupl
     for candidate in chosen:
         unit = candidate.unit
         needed = bool(unit.lead) and unit.lead != lead and not any(quote.text == unit.lead for quote in quotes)
-        text = f"{unit.lead} {unit.text}" if needed else unit.text
+        text = inert(f"{unit.lead} {unit.text}" if needed else unit.text)
         stands_alone = unit.is_row or (bool(unit.lead) and not needed)
         joint = "" if not quotes else "\n" if after_line or stands_alone else " "
         piece = f"{joint}{text} [{passages[candidate.passage].number}]"

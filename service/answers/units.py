@@ -39,7 +39,9 @@ _MONTH = re.compile(
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _RULE_ROW = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _ITEM = re.compile(r"^\s*(?:[-*+•–]|\d{1,3}[.)])\s+")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(r"!?\[([^\]]*)\]\(\s*<?[^)\s]*>?(?:\s+[\"'][^\"']*[\"'])?\s*\)")
+_LIVE = re.compile(r"!(?=\[)|\](?=[(\[])|<(?=[a-zA-Z/!?])")
+"""Where Markdown or HTML would begin an image, a link or an element."""
 _EMPHASIS = re.compile(r"(\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`)")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~])")
 _TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -143,6 +145,12 @@ def shown(text: str) -> str:
     """Text without Markdown's marks, on one line."""
     plain = _EMPHASIS.sub("", _LINK.sub(r"\1", _TAG.sub(" ", text)))
     return _SPACE.sub(" ", _ESCAPE.sub(r"\1", plain)).strip()
+
+
+def inert(text: str) -> str:
+    """Text of a document as it may stand in an answer: what shows it as Markdown or HTML loads no image, runs nothing
+    and makes no link whose target differs from what people read. Addresses that are written out stay."""
+    return _LIVE.sub(r"\g<0> ", text)
 
 
 def _blocks(chunk: str) -> Iterator[tuple[int, int, str]]:

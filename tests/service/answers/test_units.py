@@ -1,9 +1,11 @@
 """Chunks are cut into sentences, items and rows in any of the languages that the product meets."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.answers.units import LONGEST, units
+from service.answers.units import LONGEST, inert, shown, units
 
 
 def texts(chunk: str) -> list[str]:
@@ -116,3 +118,20 @@ def test_every_unit_is_a_span_of_its_chunk_in_order(chunk: str) -> None:
         assert end <= unit.start < unit.end <= len(chunk)
         assert unit.text
         end = unit.end
+
+
+MARKS = st.lists(
+    st.sampled_from(["!", "[", "]", "(", ")", "<", "/", "img", " ", "\\", "http://e.vil/x", "\n", "a"])
+).map("".join)
+
+
+@given(MARKS)
+def test_what_is_quoted_is_inert(text: str) -> None:
+    found = inert(shown(text))
+    assert not re.search(r"!\[|\]\(|\]\[|<[a-zA-Z/!?]", found)
+    assert inert(found) == found
+
+
+def test_ordinary_text_is_quoted_as_it_is() -> None:
+    text = "Is a[0] < b and c<5? Yes! See https://portal.example.com/leave [1], or <5 days."
+    assert inert(text) == text
