@@ -26,6 +26,10 @@ def ask(
         ),
     ] = None,
     session: Annotated[str | None, typer.Option(help="Conversation to go on with; any text.")] = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="Answer from what this principal may find, such as user:anna; repeat it."),
+    ] = None,
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -43,9 +47,11 @@ def ask(
         else:
             found = need(client.store(store or ""), "document store", store or "")
             flow = ensure_flow(client, f"Ask {found['name']}", found["id"])
-        body = {"question": question} | (
+        body: dict[str, Any] = {"question": question} | (
             {"overrideConfig": {"sessionId": session}, "chatId": session} if session else {}
         )
+        if principal:
+            body["principals"] = principal
         if as_json:
             print_json(client.post(f"/prediction/{flow['id']}", body))
         else:

@@ -59,6 +59,10 @@ class Client:
         """Send JSON, get JSON."""
         return self.send("POST", path, json=body).json()
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send a change as JSON, get JSON."""
+        return self.send("PUT", path, json=dict(body)).json()
+
     def upload(self, path: str, files: list[tuple[str, Path]]) -> str:
         """Send named files as multipart, without waiting for what becomes of them; returns the job's path."""
         opened = [(name, file.open("rb")) for name, file in files]

@@ -26,11 +26,15 @@ def new(
     scope: Annotated[
         list[str] | None, typer.Option(help="Permission, such as documentStores:view; repeat it.", show_default="all")
     ] = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="Ask chatflows in this principal's name, and open nothing else; repeat it."),
+    ] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it; it is shown only this once."""
-    made = make_key(settings_for(data), name, scope or ["*"])
+    made = make_key(settings_for(data), name, scope or ["*"], principal)
     if as_json:
         print_json(made)
     else:
@@ -53,6 +57,7 @@ def list_keys(data: DataOption = None, as_json: JsonOption = False) -> None:
                     "name": key.name,
                     "hint": key.hint,
                     "scopes": sorted(key.scopes),
+                    "principals": None if key.principals is None else sorted(key.principals),
                     "createdDate": key.created_at.isoformat(),
                     "usedDate": key.used_at.isoformat() if key.used_at else None,
                 }
@@ -67,7 +72,9 @@ def list_keys(data: DataOption = None, as_json: JsonOption = False) -> None:
                 key.id,
                 key.name,
                 key.hint,
-                " ".join(sorted(key.scopes)),
+                " ".join(sorted(key.scopes))
+                if key.principals is None
+                else f"asks for {' '.join(sorted(key.principals))}",
                 f"{key.created_at:%Y-%m-%d %H:%M}",
                 f"{key.used_at:%Y-%m-%d %H:%M}" if key.used_at else "never",
             )
@@ -97,13 +104,16 @@ def revoke(
         say(f"Key {number} is revoked.")
 
 
-def make_key(settings: "Settings", name: str, scopes: list[str]) -> dict[str, Any]:
+def make_key(settings: "Settings", name: str, scopes: list[str], principals: list[str] | None = None) -> dict[str, Any]:
     """A new key of the default workspace: `{"id", "name", "apiKey"}`. Raises `Unprocessable`."""
     from service.api_keys import service
     from service.workspaces import DEFAULT_WORKSPACE
 
     key, secret = _with_database(
-        settings, "key new", lambda base: service.create(base, DEFAULT_WORKSPACE, name, scopes), create=True
+        settings,
+        "key new",
+        lambda base: service.create(base, DEFAULT_WORKSPACE, name, scopes, principals=principals),
+        create=True,
     )
     return {"id": str(key.id), "name": key.name, "apiKey": secret}
 

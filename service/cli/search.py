@@ -33,6 +33,10 @@ def search(
         str | None,
         typer.Option(help='Stages of retrieval as JSON, such as [{"name": "mmr", "lambda": 0.7}].', metavar="JSON"),
     ] = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="Find only what this principal may find, such as user:anna; repeat it."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print what every stage found and left out.")] = False,
     data: DataOption = None,
     url: UrlOption = None,
@@ -53,8 +57,11 @@ def search(
         body["retrieval"] = _json("--retrieval", retrieval)
     if explain:
         body["explain"] = True
+    if principal:
+        body["principals"] = principal
     with connect(data, url, key) as client:
-        body["storeId"] = need(client.store(store), "document store", store)["id"]
+        found = need(client.store(store), "document store", store)
+        body["storeId"] = found["id"]
         result = client.post("/document-store/vectorstore/query", body)
     if as_json:
         print_json(result)
@@ -63,7 +70,8 @@ def search(
         print(f"{number}. {chunk['score']:.3f}  {place_of(chunk['metadata'])}")
         print("   " + excerpt(chunk["pageContent"], 240))
     if not result["docs"]:
-        print("Nothing was found.")
+        blind = found.get("restricted") and not principal
+        print("Nothing was found." + (" The document store is restricted: say for whom by --as." if blind else ""))
     if explain:
         print_trace(result["trace"])
 

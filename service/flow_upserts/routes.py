@@ -1,5 +1,6 @@
 """Upserts into chatflows over HTTP (contract 2.1)."""
 
+import asyncio
 from typing import Any
 
 from fastapi import Request
@@ -14,13 +15,14 @@ from service.errors import BadRequest, NotFound
 from service.flow_upserts import service, wire
 from service.flow_upserts.types import FlowUpsert
 from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
-from service.http.access import SIGNED_IN, WIDGET, CurrentCaller, CurrentWorkspace
+from service.http.access import SIGNED_IN, WIDGET, Caller, CurrentCaller, CurrentWorkspace
 from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.jobs.types import Job
 from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
+from service.viewers import restricting
 
 routes = Routes("Upserts")
 
@@ -41,6 +43,7 @@ REQUEST: dict[str, Any] = {
                         "stopNodeId": {"type": "string"},
                         "chatId": {"type": "string"},
                         "overrideConfig": {"type": "string", "description": "JSON text"},
+                        "principals": {"type": "string", "description": "JSON text"},
                     },
                     "additionalProperties": {"type": "string", "description": "An override, beside files"},
                 }
@@ -76,10 +79,10 @@ async def upsert_into_flow(id: Id, request: Request, resources: CurrentResources
         except NotFound:
             raise service.Closed from None
         flow = await service.flow_for_widget(resources, target, request.headers.get("origin"))
-        return await _upsert(request, resources, flow, widget=True)
+        return await _upsert(request, resources, caller, flow, widget=True)
     flow = await service.flow_for_key(resources, caller.workspace, flow_id(id), caller.key)
     await rate_limits.spend(resources, flow.id, request.client and request.client.host)
-    return await _upsert(request, resources, flow)
+    return await _upsert(request, resources, caller, flow)
 
 
 @routes.post(
@@ -97,7 +100,7 @@ async def upsert_into_flow_internally(
 ) -> Any:
     """As the route without `internal`, with any key of the workspace, also where the chatflow is bound to one."""
     flow = await service.flow_for_key(resources, workspace, flow_id(id), caller.key, internal=True)
-    return await _upsert(request, resources, flow)
+    return await _upsert(request, resources, caller, flow)
 
 
 upsert_into_flow_without_id = routes.refuse(
@@ -120,13 +123,19 @@ upsert_into_flow_internally_without_id = routes.refuse(
 )
 
 
-async def _upsert(request: Request, resources: Resources, flow: Chatflow, *, widget: bool = False) -> Any:
+async def _upsert(
+    request: Request, resources: Resources, caller: Caller, flow: Chatflow, *, widget: bool = False
+) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == FORM:
         async with upload_form(request, resources, flow.workspace) as form:
-            started = await service.upsert(resources, flow, _of_form(form.multi_items()), widget=widget)
+            asked = _of_form(form.multi_items())
+            restricting(caller, asked.principals)
+            started = await service.upsert(resources, flow, asked, widget=widget)
     else:
-        started = await service.upsert(resources, flow, wire.body_of_json(await request.body()).asked(), widget=widget)
+        asked = (await asyncio.to_thread(wire.body_of_json, await request.body())).asked()
+        restricting(caller, asked.principals)
+        started = await service.upsert(resources, flow, asked, widget=widget)
 
     async def done(job: Job) -> FlowUpsertResult:
         rows = await document_stores.added_by(resources, flow.workspace, job)

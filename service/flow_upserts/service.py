@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,8 @@ async def upsert(resources: Resources, flow: Chatflow, asked: FlowUpsert, *, wid
             raise Unprocessable("files, chatId: both are needed: the files of a conversation")
         asked, gate = replace(asked, stop_node=store.id, overrides={}), Gate()
     made = plan(flow.id, flow.flow_data, graph, gate, asked)
+    if asked.principals is not None:
+        made.parts = [(replace(each, principals=asked.principals), uploads) for each, uploads in made.parts]
     async with AsyncExitStack() as stack:
         parts = [*made.parts]
         for copy in made.copies:
@@ -105,7 +108,7 @@ async def _copied(resources: Resources, workspace: UUID, copy: Copy, made: Plan,
         store = await document_stores.get(resources, workspace, copy.store_id)
     except NotFound as error:
         raise Unprocessable(f"{copy.title}: selectedStore: {error.message}") from None
-    uploads: dict[UUID, list[Upload]] = {}
+    uploads: dict[UUID, dict[Sequence[str] | None, list[Upload]]] = {}
     offset = 0
     while rows := await document_stores.documents(resources, workspace, copy.store_id, offset, COPIED_AT_ONCE):
         offset += len(rows)
@@ -116,17 +119,20 @@ async def _copied(resources: Resources, workspace: UUID, copy: Copy, made: Plan,
                 made.notes.append(f"{copy.title}: '{row.name}' has no file here and is left out")
                 continue
             upload = Upload(row.name, cast("BinaryIO", _Later(path)), row.mime, f"{copy.source}:{row.source}")
-            uploads.setdefault(row.loader_id, []).append(upload)
+            # Nobody finds a copy who may not find the document; that of nobody in a restricted store is nobody's.
+            seen = tuple(row.principals) if row.principals is not None else () if store.restricted else None
+            uploads.setdefault(row.loader_id, {}).setdefault(seen, []).append(upload)
     parts: list[Part] = []
     for loader in store.loaders:
-        if loader.id in uploads:
+        for principals, files in uploads.get(loader.id, {}).items():
             asked = replace(
                 copy.upsert,
                 loader=_reader(loader),
                 splitter=copy.upsert.splitter or loader.splitter,
                 loader_label=loader.name,
+                principals=principals,
             )
-            parts.append((asked, uploads[loader.id]))
+            parts.append((asked, files))
     if not parts:
         made.lacking.append(f"{copy.title}: the document store holds no documents")
     return parts

@@ -22,6 +22,8 @@ class FlowUpsert:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     chat: str = ""
     files: Sequence[Upload] = ()
+    principals: Sequence[str] | None = None
+    """Who may find what the call brings; copies keep those of what they are copied from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from service.errors import BadRequest, Unprocessable, describe_validation
 from service.flow_upserts.types import FlowUpsert, Started
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
+from service.json_text import read
+from service.viewers import MOST_OF_DOCUMENT, principals
 
-OWN_PARTS = frozenset({"stopNodeId", "overrideConfig", "question", "chatId"})
+OWN_PARTS = frozenset({"stopNodeId", "overrideConfig", "question", "chatId", "principals"})
 """Text parts of a form that are no overrides."""
 
 
@@ -39,6 +41,13 @@ class FlowUpsertBody(Body):
         description="The conversation that files belong to, where the vector store keeps them apart",
     )
 
+    principals: list[str] | None = Field(
+        None,
+        description="Who may find what this call brings; default: everybody, or whoever might so far. In forms JSON"
+        " text. Not for widgets",
+        examples=[None],
+    )
+
     def asked(self, files: Sequence[Upload] = (), more: Mapping[str, Any] | None = None) -> FlowUpsert:
         """The call in the feature's own words; `more` are overrides that came as parts of a form."""
         return FlowUpsert(
@@ -46,6 +55,7 @@ class FlowUpsertBody(Body):
             overrides={**(more or {}), **(self.override_config or {})},
             chat=self.chat_id or "",
             files=files,
+            principals=principals(self.principals, MOST_OF_DOCUMENT),
         )
 
 
@@ -66,9 +76,9 @@ class FlowUpsertResult(Wire):
 
 
 def body_of_json(content: bytes) -> FlowUpsertBody:
-    """The body of a JSON call, which may be empty. Raises `BadRequest`, `Unprocessable` naming the fields."""
+    """The body of a JSON call, which may be empty; blocks. Raises `BadRequest`, `Unprocessable` naming the fields."""
     try:
-        values = json.loads(content) if content.strip() else {}
+        values = read(content) if content.strip() else {}
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
     return _checked(values)
@@ -77,11 +87,11 @@ def body_of_json(content: bytes) -> FlowUpsertBody:
 def body_of_form(fields: Mapping[str, str], *, files: bool) -> tuple[FlowUpsertBody, dict[str, Any]]:
     """The body of a form, and its other text parts, which are overrides when files come along (contract 1.1)."""
     values: dict[str, Any] = {name: value for name, value in fields.items() if name in OWN_PARTS and value != ""}
-    if "overrideConfig" in values:
+    for name in values.keys() & {"overrideConfig", "principals"}:
         try:
-            values["overrideConfig"] = json.loads(values["overrideConfig"])
+            values[name] = json.loads(values[name])
         except (ValueError, RecursionError) as error:
-            raise Unprocessable(f"overrideConfig: not valid JSON: {error}") from None
+            raise Unprocessable(f"{name}: not valid JSON: {error}") from None
     more = {name: value for name, value in fields.items() if name not in OWN_PARTS and value != ""} if files else {}
     return _checked(values), more
 

@@ -113,6 +113,7 @@ class Import:
             "embedding": _config(manifest.embedding),
             "vector_store": _config(vector_store),
             "record_manager": _config(manifest.record_manager),
+            "restricted": manifest.restricted,
         }
         async with self._work.resources.database.write(self._work.job.workspace) as scope:
             collection = await self._hold(scope)
@@ -272,7 +273,7 @@ def _config(part: Part | None) -> dict[str, Any] | None:
 
 def _loader(loader_id: UUID, line: LoaderLine) -> NewLoader:
     splitter = _component(line.splitter) if line.splitter else None
-    return NewLoader(loader_id, _component(line.component), line.label, splitter, line.kept)
+    return NewLoader(loader_id, _component(line.component), line.label, splitter, line.kept, line.principals)
 
 
 def _document(document_id: UUID, loader_id: UUID, line: DocumentLine) -> NewDocument:
@@ -292,4 +293,5 @@ def _document(document_id: UUID, loader_id: UUID, line: DocumentLine) -> NewDocu
         namespace=line.namespace,
         superseded=line.superseded,
         edited=line.edited,
+        principals=line.principals,
     )

@@ -36,7 +36,8 @@ async def loaders(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
     """The loaders, the oldest first."""
     async with scope.connection.cursor("archived_loaders") as cursor:
         await cursor.execute(
-            "SELECT id, loader_id, loader_name, loader_config, splitter_id, splitter_config, credential, kept"
+            "SELECT id, loader_id, loader_name, loader_config, splitter_id, splitter_config, credential, kept,"
+            " principals"
             " FROM loaders WHERE workspace_id = %(workspace)s AND store_id = %(store)s ORDER BY created_at, id",
             {"workspace": scope.workspace, "store": store_id},
         )
@@ -50,7 +51,7 @@ async def documents(scope: Scope, store_id: UUID) -> AsyncIterator[DictRow]:
     async with scope.connection.cursor("archived_documents") as cursor:
         await cursor.execute(
             "SELECT d.source, d.name, d.mime, d.size, d.sha256, d.blob, d.recipe, d.state, d.digest, d.error_code,"
-            " d.error, d.namespace, d.superseded, d.edited, l.place - 1 AS loader FROM documents d JOIN"
+            " d.error, d.namespace, d.superseded, d.edited, d.principals, l.place - 1 AS loader FROM documents d JOIN"
             " (SELECT id, row_number() OVER (ORDER BY created_at, id) AS place FROM loaders"
             " WHERE workspace_id = %(workspace)s AND store_id = %(store)s) AS l ON l.id = d.loader_id"
             " WHERE d.workspace_id = %(workspace)s AND d.store_id = %(store)s ORDER BY d.created_at, d.id",
@@ -85,11 +86,12 @@ async def describe(scope: Scope, store_id: UUID, values: Mapping[str, Any]) -> b
     touched = await scope.run(
         "UPDATE document_stores SET name = %(name)s, description = %(description)s,"
         " embedding_config = %(embedding)s, vector_store_config = %(vector_store)s,"
-        " record_manager_config = %(record_manager)s"
+        " record_manager_config = %(record_manager)s, restricted = %(restricted)s"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
         id=store_id,
         name=values["name"],
         description=values["description"],
+        restricted=values["restricted"],
         **{
             part: Jsonb(scope.sealed(values[part]), encode) if values[part] is not None else None
             for part in ("embedding", "vector_store", "record_manager")
@@ -113,8 +115,9 @@ async def insert_loaders(scope: Scope, store_id: UUID, rows: Sequence[NewLoader]
     """Add loaders, those that are not there."""
     await scope.many(
         "INSERT INTO loaders (id, workspace_id, store_id, loader_id, loader_name, loader_config, splitter_id,"
-        " splitter_name, splitter_config, kept, created_at) VALUES (%(id)s, %(workspace)s, %(store)s, %(component)s,"
-        " %(label)s, %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s, %(kept)s, clock_timestamp())"
+        " splitter_name, splitter_config, kept, principals, created_at) VALUES (%(id)s, %(workspace)s, %(store)s,"
+        " %(component)s, %(label)s, %(config)s, %(splitter)s, %(splitter)s, %(splitter_config)s, %(kept)s,"
+        " %(principals)s, clock_timestamp())"
         " ON CONFLICT (id) DO NOTHING",
         [
             {
@@ -126,6 +129,7 @@ async def insert_loaders(scope: Scope, store_id: UUID, rows: Sequence[NewLoader]
                 "splitter": row.splitter.name if row.splitter else None,
                 "splitter_config": Jsonb(scope.sealed(row.splitter.config), encode) if row.splitter else None,
                 "kept": row.kept,
+                "principals": None if row.principals is None else list(row.principals),
             }
             for row in rows
         ],
@@ -136,9 +140,10 @@ async def insert_documents(scope: Scope, store_id: UUID, job_id: UUID, rows: Seq
     """Add documents, those that are not there, without their uploads."""
     await scope.many(
         "INSERT INTO documents (id, workspace_id, store_id, loader_id, job_id, source, name, mime, size, sha256, blob,"
-        " recipe, state, digest, error_code, error, namespace, superseded, edited) VALUES (%(id)s, %(workspace)s,"
-        " %(store)s, %(loader)s, %(job)s, %(source)s, %(name)s, %(mime)s, %(size)s, %(sha256)s, '', %(recipe)s,"
-        " %(state)s, %(digest)s, %(error_code)s, %(error)s, %(namespace)s, %(superseded)s, %(edited)s)"
+        " recipe, state, digest, error_code, error, namespace, superseded, edited, principals) VALUES (%(id)s,"
+        " %(workspace)s, %(store)s, %(loader)s, %(job)s, %(source)s, %(name)s, %(mime)s, %(size)s, %(sha256)s, '',"
+        " %(recipe)s, %(state)s, %(digest)s, %(error_code)s, %(error)s, %(namespace)s, %(superseded)s, %(edited)s,"
+        " %(principals)s)"
         " ON CONFLICT (id) DO NOTHING",
         [
             {
@@ -159,6 +164,7 @@ async def insert_documents(scope: Scope, store_id: UUID, job_id: UUID, rows: Seq
                 "namespace": row.namespace,
                 "superseded": row.superseded,
                 "edited": row.edited,
+                "principals": None if row.principals is None else list(row.principals),
             }
             for row in rows
         ],

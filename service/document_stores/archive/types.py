@@ -1,6 +1,6 @@
 """What an import writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ class NewLoader:
     label: str
     splitter: Component | None
     kept: bool
+    principals: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class NewDocument:
     namespace: str
     superseded: int
     edited: bool
+    principals: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)

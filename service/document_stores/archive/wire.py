@@ -9,12 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service.errors import describe_validation
 from service.http.wire import Wire
 from service.jobs.types import Job
+from service.viewers import LONGEST, MOST_OF_DOCUMENT
 
 FORMAT = "ragstone-document-store"
 VERSION = 1
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Principals = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=LONGEST)]], Field(max_length=MOST_OF_DOCUMENT)
+]
+
+LATER = {"principals": None, "restricted": False}
+"""Fields that came later, with what leaving them out says: they are written only where they say something else, so that
+a reader who does not know them refuses exactly the archives that it would misunderstand."""
 
 
 class _Line(BaseModel):
@@ -66,6 +74,7 @@ class Manifest(_Line):
     vectors: bool
     blobs: bool
     counts: Counts
+    restricted: bool = False
 
 
 class LoaderLine(_Line):
@@ -75,6 +84,7 @@ class LoaderLine(_Line):
     label: str = Field(max_length=1000)
     splitter: Part | None
     kept: bool
+    principals: Principals | None = None
 
 
 class DocumentLine(_Line):
@@ -94,6 +104,7 @@ class DocumentLine(_Line):
     namespace: str = Field(max_length=500)
     superseded: Count
     edited: bool
+    principals: Principals | None = None
 
 
 class ChunkLine(_Line):

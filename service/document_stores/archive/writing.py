@@ -22,6 +22,7 @@ from service.document_stores.archive import records
 from service.document_stores.archive.secrets import bare, bare_options
 from service.document_stores.archive.tar import END, PIECE, header, padding
 from service.document_stores.archive.wire import (
+    LATER,
     VERSION,
     Checksums,
     ChunkLine,
@@ -117,6 +118,7 @@ def _manifest(store: StoreRow, count: Row, *, vectors: bool, blobs: bool) -> Man
         vectors=vectors,
         blobs=blobs,
         counts=Counts(loaders=count["loaders"], documents=count["documents"], chunks=count["chunks"]),
+        restricted=store.restricted,
     )
 
 
@@ -128,7 +130,8 @@ def _part(component: Component | None, credential: str | None = None) -> Part | 
 
 
 def _json(line: Manifest | LoaderLine | DocumentLine | ChunkLine | Checksums) -> bytes:
-    return json.dumps(line.model_dump(), ensure_ascii=False, separators=(",", ":")).encode()
+    told = {name: value for name, value in line.model_dump().items() if name not in LATER or value != LATER[name]}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def _add_loaders(made: Draft, scope: Scope) -> None:
@@ -137,7 +140,13 @@ async def _add_loaders(made: Draft, scope: Scope) -> None:
             part = _part(Component(row["loader_id"], row["loader_config"]), row["credential"])
             assert part is not None
             splitter = _part(Component(row["splitter_id"] or "", row["splitter_config"] or {}))
-            line = LoaderLine(component=part, label=row["loader_name"], splitter=splitter, kept=row["kept"])
+            line = LoaderLine(
+                component=part,
+                label=row["loader_name"],
+                splitter=splitter,
+                kept=row["kept"],
+                principals=row["principals"],
+            )
             lines.write(_json(line) + b"\n")
         await asyncio.to_thread(made.add_file, "loaders.jsonl", lines)
 
@@ -171,6 +180,7 @@ def _document(row: Row) -> DocumentLine:
         namespace=row["namespace"],
         superseded=row["superseded"],
         edited=row["edited"],
+        principals=row["principals"],
     )
 
 

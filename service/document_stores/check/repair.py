@@ -16,6 +16,7 @@ from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, 
 from service.document_stores.indexing.records import lock_numbered, numbered
 from service.document_stores.indexing.texts import BATCH, index_texts
 from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.principals.service import mark_waiting
 from service.document_stores.shelf import changing
 from service.document_stores.space import Space, current_space, drop_soon
 from service.errors import NotFound, ServiceError
@@ -122,6 +123,8 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
         yield f"removed {len(hidden)} chunks of uploads that never ended"
     if recounted:
         yield f"counted the chunks of {recounted} documents anew"
+    if marked := await mark_waiting(resources, workspace, store.id):
+        yield f"let the vectors of {marked} documents say who may find them"
     space = await current_space(resources, workspace, store.id)
     if space is not None:
         async for done in _repair_indexes(resources, workspace, space):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from service.document_stores.check import records
 from service.document_stores.indexing.records import next_indexed
+from service.document_stores.principals import records as principals
 from service.document_stores.vectors import vectors_at
 from service.errors import ServiceError
 from service.resources import Resources
@@ -73,6 +74,9 @@ async def _check_store(resources: Resources, scope: Scope, store: records.StoreR
         findings.append(Finding(subject, f"{waiting} documents wait for a job that is gone", FIX))
     if leftover := await records.leftover_collections(scope, store.id):
         problem = f"{len(leftover)} collections of vectors are not searched (such as {leftover[0]})"
+        findings.append(Finding(subject, problem, FIX))
+    if unmarked := await principals.count_unmarked(scope, store.id):
+        problem = f"{unmarked} documents have vectors that do not say who may find them"
         findings.append(Finding(subject, problem, FIX))
     try:
         if orphans := await _vectors(resources, scope, store):
