@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from stores.vector.qdrant import QdrantVectorStore
 from tests.service.document_stores.talk import API, FAKE, Talk, passages
 from tests.stores.vector.qdrant_server import QdrantServer
 from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
+from tests.stores.vector.test_own_backend import install
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -318,6 +320,33 @@ async def test_a_credential_for_other_hosts_or_products_is_not_sent(talk: Talk, 
         body = {"name": "Notes", **at(qdrant, credential=held)}
         response = await talk.client.post(f"{API}/store", json=body)
         assert (response.status_code, named in response.json()["message"]) == (status, True), response.text
+
+
+async def test_a_backend_of_another_package_is_named_by_its_scheme(
+    talk: Talk, resources: Resources, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, tmp_path)
+    shelf = {"name": "shelf", "config": {"url": "shelf://"}}
+    store = await talk.store(vectorStoreConfig=json.dumps(shelf))
+    await talk.upsert(store, ("a.txt", passages("Alpha", "Beta")))
+    collection, backend = await located(talk, store)
+    assert backend == {"url": "shelf:", "credential": None}
+    with pytest.raises(UnknownCollection):
+        await resources.vectors.count(collection)
+    assert len(await talk.query(store, "stands")) == 2
+    await talk.holds_together()
+    ended = await move(talk, store, "pgvector", {})
+    assert ended["state"] == "done", ended
+    key = await credential(talk, "httpBearerToken", hosts="shelf.example", token="secret-one")
+    for config, named in [
+        ({"url": "chroma://shelf.example"}, "shelf://"),
+        ({"url": "shelf://shelf.example:7"}, "RAGSTONE_EGRESS_ALLOW=shelf.example:7"),
+        ({"url": "shelf:///etc"}, "RAGSTONE_VECTOR_STORE"),
+        ({"url": "shelf://shelf.example?api_key=x"}, "credentials"),
+        ({"url": "shelf://shelf.example", "credential": key}, "credential"),
+    ]:
+        refused = await move(talk, store, "shelf", config, 422)
+        assert named in refused["message"], refused
 
 
 async def test_without_a_url_the_services_own_vector_store_is_used(talk: Talk, resources: Resources) -> None:

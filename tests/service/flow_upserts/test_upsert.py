@@ -11,9 +11,12 @@ from service.api_keys import service as api_keys
 from service.document_stores.types import Owner
 from service.resources import Resources
 from service.worker.runner import Runner
+from stores.vector import open_vector_store
+from stores.vector.base import UnknownCollection
 from tests.service.chatflows.flows import node
 from tests.service.flow_upserts.conftest import API, Flows
 from tests.service.flow_upserts.flows import HANDBOOK, fake, filled, loader, opened
+from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 from tests.stubs.web_site import Answer, WebSite
 
 COUNTS = ("numAdded", "numDeleted", "numUpdated", "numSkipped", "totalKeys")
@@ -232,6 +235,63 @@ async def test_a_filter_of_the_node_is_in_force_and_checked(flows: Flows, worker
     refused = await flows.client.post(f"{API}/prediction/{bad}", json={"question": "How many days?"})
     assert refused.status_code == 422
     assert all(word in refused.json()["message"] for word in ("store_0", "pgMetadataFilter", "$near"))
+
+
+async def test_a_node_that_names_a_server_keeps_its_vectors_there(
+    flows: Flows,
+    worker: Runner,
+    chroma_server: str,  # noqa: F811
+) -> None:
+    def graph(**inputs: str) -> str:
+        loaders = (
+            loader("plainText", "hr", text="Leave is 30 days.", metadata='{"team": "hr"}'),
+            loader("plainText", "it", text="Leave is 25 days.", metadata='{"team": "it"}'),
+        )
+        inputs = {"collectionName": "docs", "chromaMetadataFilter": '{"team": "it"}', **inputs}
+        return filled(*loaders, stores={"store_0": ("chroma", inputs)}, embedding=fake())
+
+    flow = await flows.make(graph(chromaURL=f"http://{chroma_server}"))
+    answer = await flows.upsert(flow)
+    assert answer["numAdded"] == 2
+    assert any("collectionName" in note and "collections" in note for note in answer["notes"])
+    (row,) = await flows.talk.rows("SELECT name, backend FROM collections")
+    assert row["backend"]["url"] == f"chroma://{chroma_server}"
+    vectors = open_vector_store(f"chroma://{chroma_server}")
+    assert await vectors.count(row["name"]) == 2
+    assert await flows.ask(flow, "How many days of leave?") == ["Leave is 25 days."]
+    await flows.talk.holds_together()
+
+    await flows.client.put(f"{API}/chatflows/{flow}", json={"flowData": graph()})
+    moved = await flows.send(flow)
+    assert (moved.status_code, moved.json()["code"]) == (409, "vector_store_changed")
+    assert (await flows.client.delete(f"{API}/chatflows/{flow}")).status_code == 200
+    await flows.talk.settled()
+    with pytest.raises(UnknownCollection):
+        await vectors.count(row["name"])
+    await vectors.close()
+
+
+@pytest.mark.parametrize("name", ["chroma", "qdrant"])
+async def test_a_node_that_names_no_server_says_where_its_vectors_are(flows: Flows, worker: Runner, name: str) -> None:
+    where = {"must": [{"key": "metadata.team", "match": {"value": "it"}}]} if name == "qdrant" else {"team": "it"}
+    inputs = {"chromaMetadataFilter": where, "qdrantFilter": where, "qdrantCollection": "docs"}
+    loaders = (
+        loader("plainText", "hr", text="Leave is 30 days.", metadata='{"team": "hr"}'),
+        loader("plainText", "it", text="Leave is 25 days.", metadata='{"team": "it"}'),
+    )
+    flow = await flows.make(filled(*loaders, stores={"store_0": (name, inputs)}, embedding=fake()))
+    answer = await flows.upsert(flow)
+    assert any("names no server" in note for note in answer["notes"])
+    assert (await flows.talk.rows("SELECT backend FROM collections")) == [{"backend": None}]
+    assert await flows.ask(flow, "How many days of leave?") == ["Leave is 25 days."]
+
+
+async def test_a_node_whose_server_may_not_be_called_is_refused(flows: Flows) -> None:
+    stores = {"store_0": ("qdrant", {"qdrantServerUrl": "http://10.0.0.7:6333"})}
+    flow = await flows.make(filled(loader("plainText", text=TEXT), stores=stores, embedding=fake()))
+    refused = await flows.send(flow)
+    assert (refused.status_code, "RAGSTONE_EGRESS_ALLOW" in refused.json()["message"]) == (422, True)
+    assert await flows.talk.rows("SELECT id FROM document_stores") == []
 
 
 async def test_nothing_to_upsert_is_said(flows: Flows) -> None:

@@ -29,8 +29,7 @@ def block(language: str) -> str:
     return str(code)
 
 
-@pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The guide's package, as pip would install it."""
     (tmp_path / "ragstone_shelf.py").write_text(block("python"), "utf-8")
     folder = tmp_path / "ragstone_shelf-1.0.dist-info"
@@ -40,6 +39,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     lines = "\n".join(f"{name} = {target}" for name, target in offered.items())
     (folder / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{lines}\n", "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "ragstone_shelf", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """It is there in every test."""
+    install(monkeypatch, tmp_path)
     yield
     monkeypatch.delitem(sys.modules, "ragstone_shelf", raising=False)
 
