@@ -97,7 +97,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
     # the command line calls its own service; a transport for vendors' libraries that are built on it
-    "httpx": ("service/cli/*.py", "service/egress/foreign.py"),
+    "httpx": ("service/cli/*.py", "service/egress/*.py"),
     # the client that other vendors' libraries are built on, and that Chroma is spoken to by
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py", "stores/vector/chroma.py"),
     "httpcore2": ("service/egress/*.py",),
