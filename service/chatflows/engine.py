@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from uuid import UUID
 
 from service.chatflows import graph as graphs
@@ -56,9 +57,16 @@ class CompiledFlow:
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
         await asyncio.gather(*(step.prepare(workspace, backing) for step in self.own))
 
-    def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
-        """The answer's events. `prepare` has succeeded. Closing it stops every call that it made."""
-        return self.ending.answer(run)
+    async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
+        """The answer's events, what retrievers' models took as soon as it is known. `prepare` has succeeded. Closing it
+        stops every call that it made."""
+        async with aclosing(self.ending.answer(run)) as events:
+            async for event in events:
+                while run.spent:
+                    yield run.spent.pop(0)
+                yield event
+        while run.spent:
+            yield run.spent.pop(0)
 
     async def close(self) -> None:
         """Give back what was opened. `prepare` would open it again."""

@@ -97,7 +97,7 @@ class Run:
     whole: bool = False
     """The caller reads the answer when it is complete: models need not stream, which costs twice the work."""
     spent: list[Usage] = field(default_factory=list)
-    """What the models of retrievers took; the step that answers says it."""
+    """What the models of retrievers took; the running flow says it among its events."""
 
 
 class StepOptions(BaseModel):

@@ -82,8 +82,6 @@ class ConversationalRetrieval(EndingStep):
         before = [turn.text for turn in history if turn.role is Role.USER][-1:]
         asked = "\n".join([*before, run.question])
         passages = await self._retriever.retrieve(run, asked)
-        while run.spent:
-            yield run.spent.pop(0)
         quoted = await run.backing.quote(run.question, passages)
         if before and not quoted.found:
             with_turn = await run.backing.quote(asked, passages)
@@ -99,8 +97,6 @@ class ConversationalRetrieval(EndingStep):
             if usage:
                 yield usage
         passages: Sequence[Passage] = await self._retriever.retrieve(run, asked)
-        while run.spent:
-            yield run.spent.pop(0)
         fence = Fence()
         values = {"context": numbered(passages, fence), "question": run.question, "chat_history": ""}
         if self._response.holds("chat_history"):
