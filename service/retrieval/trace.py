@@ -18,13 +18,19 @@ class Scored(Protocol):
     """A chunk with a score, as searches and stages hand it on."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Its number in the indexes."""
+        ...
 
     @property
-    def score(self) -> float: ...
+    def score(self) -> float:
+        """In [-1, 1], higher is better."""
+        ...
 
     @property
-    def parts(self) -> Mapping[str, float]: ...
+    def parts(self) -> Mapping[str, float]:
+        """Of what the score is made."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
