@@ -10,7 +10,7 @@ import typer
 from service.cli.exits import CommandError
 from service.cli.options import JsonOption
 
-NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval", "engines")
 
 app = typer.Typer(add_completion=False)
 
@@ -27,6 +27,11 @@ def bench(
     ] = None,
     requests: Annotated[int, typer.Option(help="Predictions to send.", min=50)] = 1000,
     chunks: Annotated[int, typer.Option(help="Chunks to delete.", min=100)] = 100_000,
+    engine_chunks: Annotated[int, typer.Option(help="Chunks to search in each vector store.", min=1000)] = 10_000,
+    vector_store: Annotated[
+        list[str] | None,
+        typer.Option(help="URL of a vector store to measure, once for each.", show_default="pgvector twice, chroma"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure this checkout on a service of its own: exit code 1 when a target is missed.
@@ -39,7 +44,8 @@ def bench(
     if only is not None and only not in NAMES:
         raise typer.BadParameter(f"must be one of {', '.join(NAMES)}", param_hint="--only")
     arguments = ["--size", str(size), "--requests", str(requests)]
-    arguments += ["--chunks", str(chunks)]
+    arguments += ["--chunks", str(chunks), "--engine-chunks", str(engine_chunks)]
+    arguments += [f"--vector-store={url}" for url in vector_store or ()]
     arguments += ["--documents", str(documents.absolute())] if documents else []
     arguments += ["--only", only] if only else []
     arguments += ["--json"] if as_json else []

@@ -8,6 +8,7 @@ import yaml
 
 from service.cli.run import VERBS
 from service.settings import setting_names
+from stores.vector import open_vector_store
 from tests.architecture.source import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text("utf-8")
@@ -65,8 +66,26 @@ def test_processes_start_when_postgres_is_healthy_and_migrated(services: dict[st
         assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}
 
 
+@pytest.mark.parametrize("name", ["chroma", "qdrant"])
+def test_a_vector_store_of_its_own_starts_where_it_is_asked_for_and_keeps_its_points(
+    services: dict[str, Any], name: str
+) -> None:
+    service = services[name]
+    assert service["profiles"] == [name]
+    assert re.fullmatch(r"\S+:v?\d+\.\d+\.\d+", service["image"]), "a version that is pinned"
+    (volume,) = service["volumes"]
+    assert volume.partition(":")[0] in yaml.safe_load(COMPOSE)["volumes"]
+    (url,) = set(re.findall(rf"RAGSTONE_VECTOR_STORE=({name}://\S+?)\"", COMPOSE))
+    assert f"COMPOSE_PROFILES={name}" in COMPOSE
+    port = url.rpartition(":")[2]
+    assert url == f"{name}://{name}:{port}"
+    assert f"/dev/tcp/127.0.0.1/{port}" in service["healthcheck"]["test"][-1]
+    open_vector_store(url)
+    assert services["serve"]["environment"]["RAGSTONE_VECTOR_STORE"] == "${RAGSTONE_VECTOR_STORE:-pgvector://}"
+
+
 def test_what_runs_on_is_watched_and_restarted(services: dict[str, Any]) -> None:
-    for name in ("postgres", "serve", "worker"):
+    for name in ("postgres", "chroma", "qdrant", "serve", "worker"):
         assert services[name]["healthcheck"]["test"][0] == "CMD"
         assert services[name]["restart"] == "unless-stopped"
     assert "/readyz" in services["serve"]["healthcheck"]["test"][-1]

@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import deletion, during, footprint, ingestion, memory, parsing, predictions, retrieval
+from tests.benchmarks import deletion, during, engines, footprint, ingestion, memory, parsing, predictions, retrieval
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
 
-NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval")
+NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval", "engines")
 
 
 def measures(given: argparse.Namespace) -> Iterator[Measure]:
@@ -25,7 +25,9 @@ def measures(given: argparse.Namespace) -> Iterator[Measure]:
         data = Path(folder) / "data"
         if "parse" in wanted:
             yield from parsing.run()
-        if wanted == ("parse",):
+        if "engines" in wanted:
+            yield from engines.run(Path(folder), given.engine_chunks, given.vector_store or engines.STORES)
+        if wanted in (("parse",), ("engines",)):
             return
         with Service(data) as service:
             if "predictions" in wanted:
@@ -63,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--documents", type=Path, help="folder of documents to upsert; the samples when left out")
     parser.add_argument("--requests", type=int, default=1000, help="predictions to send")
     parser.add_argument("--chunks", type=int, default=100_000, help="chunks to delete")
+    parser.add_argument("--engine-chunks", type=int, default=10_000, help="chunks to search in each vector store")
+    parser.add_argument("--vector-store", action="append", help="URL of a vector store to measure, once for each")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     found = []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from service.cli.folder import running
 from stores.records.embedded import EmbeddedPostgres
 
 START_SECONDS = 120.0
@@ -34,9 +36,10 @@ class Usage:
 class Service:
     """`ragstone up` on a folder, until the block ends."""
 
-    def __init__(self, data: Path) -> None:
-        """`data` is kept, so that a second start can be measured."""
+    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
+        """`data` is kept, so that a second start can be measured; `settings` are variables of its environment."""
         self.data = data
+        self._settings = dict(settings or {})
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
         self._http: httpx.Client | None = None
@@ -46,7 +49,7 @@ class Service:
             [sys.executable, "-m", "service.cli", "up", "--data", str(self.data), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "RAGSTONE_LOG_LEVEL": "warning", "RAGSTONE_EGRESS_ALLOW": "127.0.0.1"},
+            env={**os.environ, "RAGSTONE_LOG_LEVEL": "warning", "RAGSTONE_EGRESS_ALLOW": "127.0.0.1"} | self._settings,
             text=True,
             start_new_session=True,
         )
@@ -101,6 +104,28 @@ class Service:
         url = EmbeddedPostgres(self.data / "postgres").running_url()
         assert url is not None
         return url
+
+    @property
+    def vector_store(self) -> str | None:
+        """The URL of the vector store's own server, where it has one."""
+        note = running(self.data)
+        return note.vector_store if note is not None else None
+
+    def disk(self) -> int:
+        """Bytes of the data folder but for Postgres' log of changes, whose size follows from its settings."""
+        files = (path for path in self.data.rglob("*") if path.is_file() and "pg_wal" not in path.parts)
+        return sum(path.stat().st_size for path in files)
+
+    def engine_bytes(self) -> int:
+        """Memory of the processes that hold the vectors: Postgres, with what they share counted once, or Chroma."""
+        assert self._process is not None
+        found = 0
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                name = " ".join(process.cmdline()[:3])
+                if "run" in process.cmdline() if self.vector_store else "postgres" in name:
+                    found += int(process.memory_full_info().pss)
+        return found
 
     def worker(self) -> psutil.Process:
         """Its worker process."""

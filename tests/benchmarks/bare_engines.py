@@ -1,0 +1,93 @@
+"""The floor under retrieval: the two statements that a hybrid search cannot do without, by a client of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx2
+from psycopg_pool import AsyncConnectionPool
+
+from service.document_stores.types import StoreRow
+from service.retrieval.fusion import candidates
+from service.settings import Settings
+from stores.lexical.analysis import analyse_query
+from tests.benchmarks.synthetic import Question
+
+LIMIT = candidates(10)
+"""Vectors that a search for ten chunks takes from the index."""
+BREADTH = 400
+"""`hnsw.ef_search` of these searches."""
+
+POSTINGS = """
+    SELECT term, string_agg(postings, '' ORDER BY segment) FROM lexical_postings
+    WHERE store_id = %s AND term = ANY(%s::text[]) GROUP BY term
+"""
+TEXTS = "SELECT text, metadata FROM chunks WHERE store_id = %s AND number = ANY(%s::int[])"
+
+Near = Callable[[Question], Awaitable[list[int]]]
+"""The numbers of the nearest chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """One document store's indexes, called directly."""
+
+    pool: AsyncConnectionPool
+    store: StoreRow
+    near: Near
+
+    async def search(self, question: Question) -> object:
+        """Nearest vectors and posting lists at once, then the texts of the first ten."""
+        numbers, lists = await asyncio.gather(self.near(question), self._postings(question))
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(TEXTS, (self.store.id, numbers[:10]))
+            return lists, await cursor.fetchall()
+
+    async def _postings(self, question: Question) -> list[tuple[object, ...]]:
+        terms = [variant for group in analyse_query(question.text, ("en",)) for variant in group.variants]
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(POSTINGS, (self.store.id, terms), binary=True)
+            return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, store: StoreRow) -> AsyncIterator[Bare]:
+    """The document store's indexes. Its vectors are in Postgres or in a server of Chroma."""
+    assert settings.database_url is not None
+    url = urlsplit(settings.vector_store.get_secret_value())
+    pool = AsyncConnectionPool(
+        settings.database_url.get_secret_value(),
+        min_size=2,
+        open=False,
+        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={BREADTH}"},
+    )
+    await pool.open(wait=True)
+    async with pool, httpx2.AsyncClient(base_url=f"http://{url.netloc}/api/v2", trust_env=False) as client:
+        yield Bare(pool, store, await _chroma(client, store) if url.netloc else _postgres(pool, store, url.query))
+
+
+def _postgres(pool: AsyncConnectionPool, store: StoreRow, query: str) -> Near:
+    kind = "halfvec" if "halfvec" in query else "vector"
+    # the table's name comes from the service
+    statement = f"SELECT id FROM vectors_{store.collection} ORDER BY embedding <=> %s::{kind} LIMIT {LIMIT}"
+
+    async def near(question: Question) -> list[int]:
+        async with pool.connection() as connection:
+            cursor = await connection.execute(statement, (str(question.vector.tolist()),))
+            return [int(row[0]) for row in await cursor.fetchall()]
+
+    return near
+
+
+async def _chroma(client: httpx2.AsyncClient, store: StoreRow) -> Near:
+    home = "/tenants/default_tenant/databases/default_database/collections"
+    found = (await client.get(f"{home}/{store.collection}")).json()
+
+    async def near(question: Question) -> list[int]:
+        body = {"query_embeddings": [question.vector.tolist()], "n_results": LIMIT, "include": ["distances"]}
+        answer = await client.post(f"{home}/{found['id']}/query", json=body)
+        return [int(key) for key in answer.json()["ids"][0]]
+
+    return near
