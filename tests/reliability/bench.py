@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import psycopg
 
 from service.document_stores.check.repair import repair, sweep
 from service.document_stores.check.service import check
@@ -92,6 +93,19 @@ class Bench:
         self.faults.revive()
         self.resources.stores._rows.clear()
         return died
+
+    async def breaks(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something that is not told of one of its commits: a caller is asked to send it again, a worker's job is
+        run again, or nobody needed to know."""
+        try:
+            await act()
+        except psycopg.OperationalError:
+            pass
+        except AssertionError as error:
+            if "503" not in str(error):
+                raise
+        self.faults.revive()
+        self.resources.stores._rows.clear()
 
     @property
     def joins(self) -> bool:
