@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 
 from service.connectors import CONNECTORS, canonical, open_connector
 from service.document_stores.gathering import service as documents
+from service.document_stores.gathering.types import Setup
 from service.document_stores.secrets import laid_over
-from service.document_stores.types import Component, LoaderRow
+from service.document_stores.types import Component
 from service.errors import Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job
@@ -36,7 +37,7 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
     if asked.principals is not None and asked.doc_id is not None:
         raise Unprocessable("principals: a loader that is there keeps its own; change them at its document store")
     async with resources.database.read(workspace) as scope:
-        loaders = await documents.loaders_of(scope, store_id)
+        loaders = await documents.setups(scope, store_id, [asked.doc_id] if asked.doc_id else [])
     component, label, splitter = _wanted(asked, _loader(loaders, asked, store_id))
     check_config(resources, workspace, component, splitter)
     sync_id = uuid4()
@@ -64,7 +65,7 @@ async def create(resources: Resources, workspace: UUID, store_id: UUID, asked: A
     return await get(resources, workspace, sync_id)
 
 
-def _loader(loaders: Mapping[UUID, LoaderRow], asked: Asked, store_id: UUID) -> LoaderRow | None:
+def _loader(loaders: Mapping[UUID, Setup], asked: Asked, store_id: UUID) -> Setup | None:
     if asked.doc_id is None:
         return None
     if asked.doc_id not in loaders:
@@ -72,7 +73,7 @@ def _loader(loaders: Mapping[UUID, LoaderRow], asked: Asked, store_id: UUID) -> 
     return loaders[asked.doc_id]
 
 
-def _wanted(asked: Asked, loader: LoaderRow | None) -> tuple[Component, str | None, Component | None]:
+def _wanted(asked: Asked, loader: Setup | None) -> tuple[Component, str | None, Component | None]:
     """Connector with config, label and splitter: what is asked for, over what the loader has."""
     name = asked.connector or (loader.component if loader else "")
     known = canonical(name)
@@ -116,7 +117,7 @@ async def of_store(resources: Resources, workspace: UUID, store_id: UUID) -> lis
 
 
 async def _shown(scope: Scope, store_id: UUID, sources: Sequence[SyncSource]) -> list[Shown]:
-    loaders = await documents.loaders_of(scope, store_id)
+    loaders = await documents.setups(scope, store_id, [source.loader_id for source in sources])
     counts = await documents.counts(scope, [source.loader_id for source in sources])
     return [
         Shown(
@@ -140,7 +141,7 @@ async def update(resources: Resources, workspace: UUID, sync_id: UUID, asked: As
     """
     shown = await get(resources, workspace, sync_id)
     async with resources.database.read(workspace) as scope:
-        loaders = await documents.loaders_of(scope, shown.source.store_id)
+        loaders = await documents.setups(scope, shown.source.store_id, [shown.source.loader_id])
     component, label, splitter = _wanted(asked, loaders.get(shown.source.loader_id))
     check_config(resources, workspace, component, splitter)
     async with resources.database.write(workspace) as scope:

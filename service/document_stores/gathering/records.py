@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.document_stores.gathering.types import Held, Origin, Target
+from service.document_stores.gathering.types import Held, Origin, Setup, Target
 from service.document_stores.ledger.types import DocumentState
 from service.document_stores.types import Component
 from stores.records.database import Scope
@@ -48,6 +48,25 @@ async def component(scope: Scope, store_id: UUID, loader_id: UUID) -> tuple[Comp
         return None
     splitter = Component(row["splitter_id"], scope.opened(row["splitter_config"] or {})) if row["splitter_id"] else None
     return Component(row["loader_id"], scope.opened(row["loader_config"])), splitter
+
+
+async def setups(scope: Scope, store_id: UUID, loader_ids: Sequence[UUID]) -> dict[UUID, Setup]:
+    """How loaders of a document store are configured; those that it has not are left out. Looks at no document: a
+    loader may hold a hundred thousand of them."""
+    rows = await scope.all(
+        "SELECT id, loader_id, loader_name, loader_config, splitter_id, splitter_config FROM loaders"
+        " WHERE workspace_id = %(workspace)s AND store_id = %(store)s AND id = ANY(%(ids)s)",
+        store=store_id,
+        ids=list(loader_ids),
+    )
+    found = {}
+    for row in rows:
+        config = scope.opened(row["splitter_config"] or {})
+        splitter = Component(row["splitter_id"], config) if row["splitter_id"] else None
+        found[row["id"]] = Setup(
+            row["id"], row["loader_name"], row["loader_id"], scope.opened(row["loader_config"]), splitter
+        )
+    return found
 
 
 async def has_loader(scope: Scope, loader_id: UUID) -> bool:

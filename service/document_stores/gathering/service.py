@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from service.document_stores import jobs as store_jobs
 from service.document_stores import records as stores
 from service.document_stores.gathering import records
-from service.document_stores.gathering.types import Empty, Errand, lock_of
+from service.document_stores.gathering.types import Empty, Errand, Setup, lock_of
 from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
 from service.document_stores.principals import records as principals
-from service.document_stores.types import Component, LoaderRow
+from service.document_stores.types import Component
 from service.errors import NotFound
 from service.resources import Resources
 from service.worker.work import Work
@@ -48,12 +48,12 @@ async def change_loader(
     await records.keep_loader(scope, loader_id)
 
 
-async def loaders_of(scope: Scope, store_id: UUID) -> dict[UUID, LoaderRow]:
-    """The loaders of a document store, by id. Raises `NotFound`."""
-    rows, _ = await stores.page(scope, store_id, 0, 1)
-    if not rows:
+async def setups(scope: Scope, store_id: UUID, loader_ids: Sequence[UUID]) -> dict[UUID, Setup]:
+    """How these loaders of a document store are configured, by id, without those that it has not. Raises
+    `NotFound`."""
+    if await stores.get(scope, store_id) is None:
         raise NotFound(f"Document store {store_id} not found")
-    return {loader.id: loader for loader in rows[0].loaders}
+    return await records.setups(scope, store_id, loader_ids)
 
 
 async def hold(scope: Scope, store_id: UUID) -> None:
@@ -97,8 +97,8 @@ __all__ = [
     "give_up",
     "hold",
     "index",
-    "loaders_of",
     "lock_of",
     "payload_of",
     "place_of",
+    "setups",
 ]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from service.connectors.base import Item
 from service.document_stores.ledger.types import DocumentState
+from service.document_stores.types import Component
 from service.secret_names import redacted_text
 
 MAX_FAILURES = 500
@@ -92,6 +93,17 @@ def shown(item: Item) -> Item:
         if (source, name, url) == (item.source, item.name, item.url)
         else replace(item, source=source, name=name, url=url)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A loader as it is configured, whatever it holds."""
+
+    id: UUID
+    name: str
+    component: str
+    config: Mapping[str, Any]
+    splitter: Component | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import pytest
 
+from service.document_stores import records
 from service.resources import Resources
 from service.sync import service
 from service.worker.runner import Runner
@@ -172,3 +174,18 @@ async def test_sources_are_for_those_who_may_and_of_one_workspace(
         assert (await foreign.request(method, f"{API}/{path}", json=body)).status_code == 404, path
         assert (await limited.request(method, f"{API}/{path}", json=body)).status_code == 403, path
     assert (await keeper.read(source))["lastRun"] is None
+
+
+async def test_a_source_is_changed_and_shown_without_a_look_at_its_documents(
+    keeper: Keeper, wiki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await keeper.folder(wiki, enabled=False)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a loader may hold a hundred thousand documents")
+
+    monkeypatch.setattr(records, "loaders_of", refuse)
+    path = f"{API}/sources/{source}"
+    changed = await keeper.talk.client.put(path, json={"schedule": {"every": "1d"}})
+    assert changed.status_code == 200, changed.text
+    assert (await keeper.read(source))["config"]["folderPath"] == str(wiki)
