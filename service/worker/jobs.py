@@ -41,6 +41,7 @@ RETRY = {
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""
 
 HOUSEKEEPING = {
+    "leftovers": "service.document_stores.check.leftovers:tidy",
     "orphans": "service.document_stores.check.repair:tidy",
     "attachments": "service.attachments.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",

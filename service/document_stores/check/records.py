@@ -148,3 +148,27 @@ async def leftover_collections(scope: Scope, store_id: UUID) -> list[str]:
         store=store_id,
     )
     return [row["name"] for row in rows]
+
+
+async def forgotten_collections(scope: Scope) -> list[str]:
+    """Collections of the workspace that are not searched, and that no job fills or drops."""
+    rows = await scope.all(
+        "SELECT c.name FROM collections c JOIN document_stores s ON s.id = c.store_id"
+        " WHERE c.workspace_id = %(workspace)s AND s.deleted_at IS NULL AND c.name IS DISTINCT FROM s.collection"
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.workspace_id = c.workspace_id"
+        " AND j.state IN ('queued', 'running', 'paused')"
+        " AND (j.kind = 'drop_vectors' OR (j.kind = 'reindex' AND j.store_id = c.store_id))) ORDER BY c.name"
+    )
+    return [row["name"] for row in rows]
+
+
+async def unpurged(scope: Scope) -> list[UUID]:
+    """Deleted document stores of the workspace whose purge has ended without success. One that an import fills, or that
+    waits to be purged, has an open job."""
+    rows = await scope.all(
+        "SELECT s.id FROM document_stores s WHERE s.workspace_id = %(workspace)s"
+        " AND s.deleted_at < now() - interval '1 minute' AND NOT EXISTS (SELECT 1 FROM jobs j"
+        " WHERE j.workspace_id = s.workspace_id AND j.state IN ('queued', 'running', 'paused')"
+        " AND (j.store_id = s.id OR j.payload ->> 'storeId' = s.id::text)) ORDER BY s.id LIMIT 100"
+    )
+    return [row["id"] for row in rows]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.document_stores.check.leftovers import tidy
 from service.document_stores.check.repair import repair
 from service.document_stores.check.service import check
 from service.providers.embedding.fake import FakeEmbedder
@@ -395,6 +396,40 @@ async def test_a_server_that_is_away_stops_no_delete_and_is_named(
     with pytest.raises(UnknownCollection):
         await place.vectors.count(collection)
     assert await talk.rows("SELECT name FROM collections") == []
+
+
+async def test_what_a_server_kept_while_it_was_away_for_long_is_removed_when_it_is_back(
+    talk: Talk, resources: Resources, server: QdrantServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "AGAIN_SECONDS", 0)
+    vectors = QdrantVectorStore(server.client)
+    stores, collections = [], []
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    place = Place("qdrant", {"qdrantServerUrl": f"http://127.0.0.1:{port}"}, vectors)
+    async with server.listening(port):
+        for name in ("One", "Two"):
+            stores.append(await talk.store(name, **at(place)))
+            await talk.upsert(stores[-1], ("a.txt", passages("Alpha")))
+            collections.append((await located(talk, stores[-1]))[0])
+    assert (await talk.client.delete(f"{API}/vectorstore/{stores[0]}")).status_code == 200
+    assert (await talk.client.delete(f"{API}/store/{stores[1]}")).status_code == 200
+    await talk.settled()
+    failed = await talk.rows("SELECT kind FROM jobs WHERE state = 'failed' ORDER BY kind")
+    assert [row["kind"] for row in failed] == ["drop_vectors", "purge_store"]
+    await talk.rows(
+        "UPDATE document_stores SET deleted_at = now() - interval '1 hour' WHERE id = %s RETURNING id", stores[1]
+    )
+    assert await tidy(resources) == 1  # the purge is queued; the collection cannot be dropped yet
+    await talk.settled()
+    async with server.listening(port):
+        assert await tidy(resources) == 2
+        await talk.settled()
+    assert await talk.rows("SELECT name FROM collections") == []
+    assert len(await talk.rows("SELECT id FROM document_stores")) == 1
+    for collection in collections:
+        with pytest.raises(UnknownCollection):
+            await vectors.count(collection)
 
 
 async def test_who_leaves_a_server_that_is_gone_has_the_vectors_made_anew(
