@@ -24,52 +24,42 @@ async def rehearse(bench: Bench, write: Write) -> tuple[Json, Json, int, int]:
     return before, after, steps, commits
 
 
-@pytest.mark.parametrize("most", [4, pytest.param(1000, marks=[pytest.mark.bench, pytest.mark.timeout(600)])])
+SOAK = pytest.param(1000, 1000, marks=[pytest.mark.bench, pytest.mark.timeout(900)])
+
+
+@pytest.mark.parametrize(("deaths", "losses"), [(4, 1), SOAK])
 @pytest.mark.parametrize("write", WRITES, ids=[write.name for write in WRITES])
-async def test_a_death_between_any_two_side_effects_loses_and_doubles_nothing(
-    bench: Bench, write: Write, most: int, seed: int
+async def test_a_death_or_a_lost_answer_at_any_side_effect_loses_and_doubles_nothing(
+    bench: Bench, write: Write, deaths: int, losses: int, seed: int
 ) -> None:
-    before, after, steps, _ = await rehearse(bench, write)
+    before, after, steps, commits = await rehearse(bench, write)
     assert steps >= 1
-    for step in sorted(random.Random(seed).sample(range(steps), min(most, steps))):
+    choice = random.Random(seed)
+    for step in sorted(choice.sample(range(steps), min(deaths, steps))):
         await write.prepare(bench)
         bench.faults.arm(step)
         assert await bench.dies(lambda: write.act(bench)), step
-        await bench.drain()
-        if write.name != "doctor --fix":
-            await bench.sound()
-            seen = await bench.look()
-            if write.whole:
-                assert seen in (before, after), step
-        if not write.whole or seen == before or write.repeats:
-            await write.act(bench)
-            await bench.sound()
-        if write.ends:
-            again = await bench.look()
-            assert {**again, "history": 0} == {**after, "history": 0}, step
-        await bench.nothing_is_left()
-
-
-@pytest.mark.parametrize("most", [2, pytest.param(1000, marks=[pytest.mark.bench, pytest.mark.timeout(600)])])
-@pytest.mark.parametrize("write", WRITES, ids=[write.name for write in WRITES])
-async def test_a_commit_whose_answer_is_lost_loses_and_doubles_nothing(
-    bench: Bench, write: Write, most: int, seed: int
-) -> None:
-    before, after, _, commits = await rehearse(bench, write)
-    for number in sorted(random.Random(seed).sample(range(commits), min(most, commits))):
+        await ends_well(bench, write, before, after)
+    for commit in sorted(choice.sample(range(commits), min(losses, commits))):
         await write.prepare(bench)
-        bench.faults.arm(lost=number)
+        bench.faults.arm(lost=commit)
         await bench.breaks(lambda: write.act(bench))
-        await bench.drain()
-        if write.name != "doctor --fix":
-            await bench.sound()
-            seen = await bench.look()
-            if write.whole:
-                assert seen in (before, after), number
-        if not write.whole or seen == before or write.repeats:
-            await write.act(bench)
-            await bench.sound()
-        if write.ends:
-            again = await bench.look()
-            assert {**again, "history": 0} == {**after, "history": 0}, number
-        await bench.nothing_is_left()
+        await ends_well(bench, write, before, after)
+
+
+async def ends_well(bench: Bench, write: Write, before: Json, after: Json) -> None:
+    """What a fault left is taken up, the write is repeated, everything deleted: sound at each step."""
+    await bench.drain()
+    seen = before
+    if write.name != "doctor --fix":
+        await bench.sound()
+        seen = await bench.look()
+        if write.whole:
+            assert seen in (before, after)
+    if not write.whole or seen == before or write.repeats:
+        await write.act(bench)
+        await bench.sound()
+    if write.ends:
+        again = await bench.look()
+        assert {**again, "history": 0} == {**after, "history": 0}
+    await bench.nothing_is_left()
