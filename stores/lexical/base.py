@@ -91,6 +91,7 @@ def rank(
     """
     total: Scores = np.zeros(max(statistics.next_number, 1), np.float32)
     bound = squares = 0.0
+    lists: list[Numbers] = []
     for group in groups:
         known = [(variant, postings[variant]) for variant in group.variants if variant in postings]
         weights = [idf(statistics.documents, len(entries)) for _, entries in known]
@@ -101,6 +102,7 @@ def rank(
             (entries["number"], _scores(entries, weight, statistics))
             for (_, entries), weight in zip(known, weights, strict=True)
         ]
+        lists += [numbers for numbers, _ in parts]
         if len(parts) == 1:
             total[parts[0][0]] += parts[0][1]
         elif parts:
@@ -108,7 +110,8 @@ def rank(
             for numbers, scores in parts:
                 best[numbers] = np.maximum(best[numbers], scores)
             total += best
-    return replace(_best(total, bound, limit, allowed), words=bound * bound / squares if squares else 0.0)
+    numbers = _promising(total, lists, limit) if allowed is None else _inside(total, allowed)
+    return replace(_best(total, numbers, bound, limit), words=bound * bound / squares if squares else 0.0)
 
 
 def _scores(entries: Postings, weight: float, statistics: Statistics) -> Scores:
@@ -118,12 +121,23 @@ def _scores(entries: Postings, weight: float, statistics: Statistics) -> Scores:
     return np.asarray(np.float32(weight) * count / (count + np.float32(K1) * relative), np.float32)
 
 
-def _best(total: Scores, bound: float, limit: int, allowed: Numbers | None) -> Hits:
-    if allowed is None:
-        numbers = np.flatnonzero(total).astype(np.int32)
-    else:
-        inside = np.unique(allowed[(allowed >= 0) & (allowed < len(total))]).astype(np.int32)
-        numbers = inside[total[inside] > 0]
+def _promising(total: Scores, lists: Sequence[Numbers], limit: int) -> Numbers:
+    """The numbers, ascending, among which the `limit` best are. Of the chunks that hold the rarest word which so many
+    hold, the `limit` best score at least so much: no chunk below can be among the best, and most are below."""
+    enough = [numbers for numbers in lists if len(numbers) >= limit > 0]
+    if not enough:
+        return np.flatnonzero(total > 0).astype(np.int32)
+    scores = total[min(enough, key=len)]
+    least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    return np.flatnonzero(total >= least).astype(np.int32)
+
+
+def _inside(total: Scores, allowed: Numbers) -> Numbers:
+    inside = np.unique(allowed[(allowed >= 0) & (allowed < len(total))]).astype(np.int32)
+    return np.asarray(inside[total[inside] > 0])
+
+
+def _best(total: Scores, numbers: Numbers, bound: float, limit: int) -> Hits:
     scores = total[numbers]
     if 0 < limit < len(numbers):
         # Everything that ties with the last place stays for the sort, so that ties are settled by number.

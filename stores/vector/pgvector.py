@@ -43,13 +43,11 @@ HNSW_LIMITS = {"vector": 2000, "halfvec": 4000}
 """Dimensions that pgvector's HNSW takes, by column type."""
 MAX_EF_SEARCH = 1000
 """pgvector's largest `hnsw.ef_search`; a query for half as many points or more is answered by a scan."""
-EF_PER_POINT = 4
-"""Breadth of the search for each point that is asked for. Of 100,000 points of 384 dimensions, close to each other, the
-first ten were found with .88 at 200, .95 at 300, .99 at 400; hybrid searches ask for a hundred at least."""
 MIN_EF_SEARCH = 200
-"""The breadth at least."""
-MIN_EF_FILTERED = 400
-"""The same with a filter, of whose matches only few may lie near."""
+"""Breadth of a search at least, and four times as much for a point asked for until `GOOD_EF_SEARCH`."""
+GOOD_EF_SEARCH = 400
+"""Of 100,000 points of 384 dimensions, close to each other, the first ten were found with .88 at 200, .95 at 300, .99
+at 400: more is only used for more points. The least with a filter, of whose matches few may lie near."""
 
 
 class Precision(StrEnum):
@@ -298,8 +296,8 @@ async def _select(
     """The nearest points through the index, or by a scan of what the filter lets through."""
     params: dict[str, Any] = {"vector": pack(row, table.precision)}
     if approximate:
-        least = MIN_EF_SEARCH if where is None else MIN_EF_FILTERED
-        params["ef"] = str(min(MAX_EF_SEARCH, max(least, EF_PER_POINT * limit)))
+        least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
+        params["ef"] = str(max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit))
         params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
     if where is None:
         statement = _unfiltered(table, approximate, limit)

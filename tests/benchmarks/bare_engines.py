@@ -11,11 +11,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from service.document_stores.types import StoreRow
 from service.retrieval.fusion import candidates
+from service.retrieval.pipeline import SPARE
 from service.settings import Settings
 from stores.lexical.analysis import analyse_query
 from tests.benchmarks.synthetic import Question
 
-LIMIT = candidates(10)
+LIMIT = candidates(SPARE * 10)
 """Vectors that a search for ten chunks takes from the index."""
 BREADTH = 400
 """`hnsw.ef_search` of these searches."""
