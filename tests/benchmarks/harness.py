@@ -1,6 +1,7 @@
 """Real processes to measure: a service on a data folder of its own, a stub of a model provider, a lean HTTP client."""
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -33,6 +34,16 @@ class Usage:
     worker_bytes: int
 
 
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """In a child: a benchmark that is killed takes its service along (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Service:
     """`ragstone up` on a folder, until the block ends."""
 
@@ -52,6 +63,7 @@ class Service:
             env={**os.environ, "RAGSTONE_LOG_LEVEL": "warning", "RAGSTONE_EGRESS_ALLOW": "127.0.0.1"} | self._settings,
             text=True,
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # no threads here yet, and it takes no locks
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -9,12 +9,12 @@ with GithubStub() as stub:
 
 import hashlib
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.stubs.threaded import ThreadedStub
 
 BASE = "/api/v3/repos/acme/handbook/git"
 
@@ -25,7 +25,7 @@ def sha(content: bytes) -> str:
 
 
 @dataclass
-class GithubStub:
+class GithubStub(ThreadedStub):
     """One repository, `acme/handbook`, with one branch. Use as a context manager."""
 
     token: str = "ghp_0123456789"
@@ -39,31 +39,6 @@ class GithubStub:
     """Headers of refusals to come, for the next requests."""
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
-
-    def __enter__(self) -> Self:
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                stub._answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)

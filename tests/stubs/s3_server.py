@@ -10,14 +10,13 @@ The check is written from the published description of Signature Version 4, apar
 
 import hashlib
 import hmac
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.stubs.threaded import ThreadedStub
 
 MODIFIED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -34,7 +33,7 @@ class Seen:
 
 
 @dataclass
-class S3Stub:
+class S3Stub(ThreadedStub):
     """One bucket. Use as a context manager."""
 
     bucket: str = "handbook"
@@ -51,31 +50,6 @@ class S3Stub:
     """A listing in place of the true one."""
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                stub._answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def etag(self, key: str) -> str:
         """As S3 makes it for objects that were put whole."""

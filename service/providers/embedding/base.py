@@ -1,6 +1,7 @@
 """The embedder port: LangChain's `Embeddings`, async first, with a fingerprint and answers that are always checked."""
 
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -76,6 +77,9 @@ class Embedder(Embeddings):
     unrelated: ClassVar[float] = 0.0
     """The cosine that texts have which have nothing to do with each other."""
 
+    _running: int = 0
+    _used: float = 0.0
+
     @classmethod
     @abstractmethod
     def configured(cls, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> Self:
@@ -119,7 +123,23 @@ class Embedder(Embeddings):
         """Float32 array (len(texts), dimension). `urgent` texts do not wait behind documents that do."""
         if not texts:
             return np.empty((0, self.dimension or 0), dtype=np.float32)
-        return self._checked(await self._vectors(texts, kind, urgent), len(texts))
+        self._running += 1
+        try:
+            return self._checked(await self._vectors(texts, kind, urgent), len(texts))
+        finally:
+            self._running -= 1
+            self.touch()
+
+    @final
+    def touch(self) -> None:
+        """It is wanted now."""
+        self._used = time.monotonic()
+
+    @property
+    @final
+    def idle(self) -> float:
+        """Seconds since it was last wanted; 0 while it works."""
+        return 0.0 if self._running else time.monotonic() - self._used
 
     @final
     async def embed_query_array(self, text: str) -> Vectors:

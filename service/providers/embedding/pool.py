@@ -13,7 +13,10 @@ from service.providers.embedding.base import Embedder
 from service.settings import Settings
 
 MAX_OPEN = 32
-"""Embedders kept open; the one not used for longest goes first. The bundled one stays."""
+"""Embedders kept open when nobody wants them; the one not wanted for longest goes first. The bundled one stays."""
+
+IDLE_SECONDS = 3600.0
+"""How long one must not have been wanted before it goes: jobs hold theirs, and pause for their provider's sake."""
 
 
 class EmbedderPool:
@@ -23,6 +26,7 @@ class EmbedderPool:
         """Nothing is loaded yet."""
         self._defaults = defaults_from(settings, egress)
         self._open: dict[str, Embedder] = {}
+        self._bundled: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def get(
@@ -36,10 +40,18 @@ class EmbedderPool:
         async with self._lock:
             embedder = self._open.pop(key, None) or create_embedder(name, config, credential, defaults=self._defaults)
             self._open[key] = embedder
-            if len(self._open) > MAX_OPEN:
-                oldest = next(iter(self._open))
-                await self._open.pop(oldest).aclose()
+            embedder.touch()
+            if name in (LOCAL, MINILM) and not config:
+                self._bundled.add(key)
+            await self._close_idle()
         return embedder
+
+    async def _close_idle(self) -> None:
+        """Close those that nobody wants, as far as there are too many."""
+        idle = [key for key, each in self._open.items() if key not in self._bundled and each.idle > IDLE_SECONDS]
+        idle.sort(key=lambda key: self._open[key].idle, reverse=True)
+        for key in idle[: max(0, len(self._open) - MAX_OPEN)]:
+            await self._open.pop(key).aclose()
 
     @property
     def defaults(self) -> Defaults:
