@@ -56,7 +56,7 @@ UNSCOPED = {
     "service/chatflows/records.py:version": "a cache of flows asks whether its copy is fresh",
     "service/feedback/records.py:message_of": "how a public call learns whose answer it speaks of",
     "service/feedback/records.py:owner_of": "how a public call learns whose feedback it changes",
-    "service/rate_limits/records.py": "calls are counted by chatflow and address; flows are what belongs to a workspace",
+    "service/rate_limits/records.py": "calls are counted by chatflow and address; a chatflow has one workspace",
     "service/api_keys/records.py:find": "how a request learns its workspace",
     "service/api_keys/records.py:touch": "of a key that find has found",
     "service/sealing/records.py": "housekeeping goes through all workspaces; each row says whose keys it needs",
