@@ -326,6 +326,37 @@ async def test_retrievers_compose_and_each_model_call_is_counted(desk: Desk) -> 
     assert len(desk.stub.requests) == 3
 
 
+async def test_a_store_that_the_flow_fills_is_searched_through_a_retriever(
+    empty: Desk,
+    worker: Runner,  # noqa: F811
+) -> None:
+    nodes = [
+        node("p", "plainText", "Document Loaders", {"text": TOPICS["hours.md"]}),
+        node("e", "openAIEmbeddings", "Embeddings", {"basepath": empty.stub.url, "modelName": "m"}),
+        node("m", "memoryVectorStore", "Vector Stores", outputs={"output": "vectorStore"}),
+        node("r", "JinaRerankRetriever", "Retrievers", {"basePath": empty.ranker.base("jina")}),
+        node("f", "embeddingsFilterRetriever", "Retrievers", {"similarityThreshold": "-1"}),
+    ]
+    key = await empty.credential("openAIApi", openAIApiKey="sk-0", allowedHosts="127.0.0.1")
+    nodes[1]["data"]["credential"] = key
+    nodes[3]["data"]["credential"] = await empty.credential("jinaAIApi", jinaAIAPIKey=KEY, allowedHosts="127.0.0.1")
+    edges = [
+        edge("p", "m", "document"),
+        edge("e", "m", "embeddings"),
+        edge("e", "f", "embeddings"),
+        edge("m", "f", "baseRetriever"),
+        edge("f", "r", "baseRetriever"),
+        edge("r", "c", "vectorStoreRetriever"),
+    ]
+    flow = await empty.flow(nodes, edges)
+    empty.stub.reset()
+    upserted = await empty.client.post(f"{API}/vector/upsert/{flow}", json={}, timeout=60)
+    assert upserted.status_code in (200, 201), upserted.text
+    answer = await empty.ask(flow)
+    assert [item["pageContent"] for item in answer["sourceDocuments"]] == [TOPICS["hours.md"]]
+    assert len(empty.ranker.requests) == 1
+
+
 async def test_retrievers_need_a_model_that_writes(empty: Desk) -> None:
     for name in WITH_MODEL:
         retriever = node("r", name, "Retrievers")
