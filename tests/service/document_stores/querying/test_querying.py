@@ -220,12 +220,32 @@ def random_stages(random: Random) -> list[dict[str, Any]]:
     return [random.choice(searches), *random.sample(kinds, random.randint(0, 3))]
 
 
+async def test_earlier_turns_help_to_find_unless_stages_are_named(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await filled(talk)
+    turns = [
+        {"role": "userMessage", "content": "Tell me of Gamma2"},
+        {"role": "apiMessage", "content": "Delta0 stands here."},
+    ]
+    answer = await ask(client, store, "And there?", history=turns, explain=True)
+    first, *_ = answer["trace"]["stages"]
+    assert first["name"] == "rewrite"
+    assert "Gamma2" in first["questions"][0]
+    assert "Gamma2" in heads(answer)
+    plain = await ask(client, store, "And there?", history=turns, strategy="hybrid", explain=True)
+    assert [stage["name"] for stage in plain["trace"]["stages"]] == ["hybrid", "ledger"]
+
+
 async def test_random_stages_never_leave_the_filter_and_tell_what_they_did(
     talk: Talk, client: httpx.AsyncClient, seed: int
 ) -> None:
+    await try_random_stages(talk, client, seed, 40)
+
+
+async def try_random_stages(talk: Talk, client: httpx.AsyncClient, seed: int, rounds: int) -> None:
+    """Ask with random stages, and look at what every answer must hold to."""
     store, random = await filled(talk), Random(seed)
     wheres = [None, {"number": 1}, {"even": True}, {"date": {"$gt": "2026-02-01"}}]
-    for _ in range(40):
+    for _ in range(rounds):
         where, stages, limit = random.choice(wheres), random_stages(random), random.randint(1, 8)
         query = " ".join(random.choices(["Alpha1", "Beta2", "Gamma0", "Delta1", "nothing"], k=2))
         answer = await ask(client, store, query, topK=limit, filter=where, retrieval=stages, explain=True)
