@@ -34,6 +34,26 @@ def test_a_document_store_goes_out_into_a_file_and_in_again(service: Up, tmp_pat
     assert "canteen" in ragstone("search", "When can I eat?", "--store", "Bare", "--data", service.data).stdout
 
 
+def test_vectors_are_made_anew_where_they_are_wanted(service: Up, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("The canteen opens at noon.")
+    assert ragstone("ingest", note, "--store", "Moving", "--data", service.data).returncode == 0
+    done = ragstone("store", "reindex", "Moving", "--vector-store", "faiss", "--data", service.data, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)["result"]
+    assert (result["numIndexed"], result["vectorStore"]) == (1, "faiss")
+    found = ragstone("search", "When can I eat?", "--store", "Moving", "--data", service.data)
+    assert "canteen opens at noon" in found.stdout
+    for options, code, text in (
+        (("--vector-config", '{"chromaURL": "x"}'), 2, "--vector-config needs --vector-store"),
+        (("--vector-store", "chroma", "--vector-config", "no"), 2, "--vector-config is not valid JSON"),
+        (("--vector-store", "chroma", "--vector-config", '{"chromaURL": "x"}'), 1, "must be like http://host:port"),
+        (("--vector-store", "pinecone"), 1, "chroma, qdrant"),
+    ):
+        done = ragstone("store", "reindex", "Moving", *options, "--data", service.data)
+        assert (done.returncode, text in done.stderr, done.stderr.count("\n")) == (code, True, 1), done.stderr
+
+
 def test_what_cannot_be_moved_is_said_in_one_line(service: Up, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.tar"
     damaged.write_bytes(b"no archive at all")
