@@ -36,7 +36,8 @@ class Settings(BaseModel):
     )
     vector_store: SecretStr = Field(
         SecretStr("pgvector://"),
-        description="URL of the vector store: pgvector://, chroma://HOST:PORT, qdrant://HOST:PORT (see stores/vector).",
+        description="URL of the vector store: pgvector://, chroma:///, chroma://HOST:PORT, qdrant://HOST:PORT."
+        " See stores/vector.",
     )
     embedding: str = Field(
         "auto",

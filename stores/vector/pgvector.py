@@ -16,7 +16,7 @@ from urllib.parse import SplitResult
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import AsyncConnection, InterfaceError, OperationalError, errors, sql
+from psycopg import InterfaceError, OperationalError, errors, sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
@@ -131,8 +131,8 @@ class PgVectorStore(VectorStore):
         return cls(database, precision=Precision(options.get("type", Precision.FULL.value)))
 
     def within(self, connection: object) -> "PgVectorStore":
-        if not isinstance(connection, AsyncConnection):
-            raise TypeError(f"a psycopg AsyncConnection is needed, not {type(connection).__name__}")
+        if not isinstance(connection, Connection):
+            raise TypeError(f"a connection of the service's database is needed, not {type(connection).__name__}")
         joined = PgVectorStore(self._database, precision=self._precision)
         joined._connection = connection
         joined._tables = self._tables
@@ -215,8 +215,7 @@ class PgVectorStore(VectorStore):
         async with self._session(collection) as connection:
             table = await self._table(connection, collection)
             packed = pack(unit(vector, table.dimension), table.precision)
-            statement = sql.SQL("SELECT id, 1 - (embedding <=> %s{}) AS score FROM {} WHERE id = ANY(%s)")
-            rows = await _rows(connection, statement.format(table.cast, table.name), (packed, list(ids)))
+            rows = await _rows(connection, _scoring(table), (packed, list(ids)), prepare=True)
             return {row["id"]: bounded(row["score"]) for row in rows}
 
     async def ids(self, collection: str, *, after: str = "", limit: int = 1000) -> list[str]:
@@ -317,6 +316,13 @@ def _matches(rows: Sequence[DictRow]) -> list[Match]:
 def _unfiltered(table: _Table, approximate: bool, limit: int) -> bytes:
     """The statement of most searches, written out once: putting it together costs as much as sending it."""
     return _nearest(table, sql.SQL("true"), approximate, limit).as_bytes()
+
+
+@lru_cache(maxsize=512)
+def _scoring(table: _Table) -> bytes:
+    """The statement that scores points by their ids, which every hybrid search asks too."""
+    statement = sql.SQL("SELECT id, 1 - (embedding <=> %s{}) AS score FROM {} WHERE id = ANY(%s::text[])")
+    return statement.format(table.cast, table.name).as_bytes()
 
 
 def _nearest(table: _Table, condition: sql.Composable, approximate: bool, limit: int) -> sql.Composed:
