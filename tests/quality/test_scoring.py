@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.quality.__main__ import page, rows
 from tests.quality.run import Figure
 from tests.quality.scoring import answered, covered, distinct, ndcg, recall
-from tests.quality.sets import Kind, data_sets
+from tests.quality.sets import RULES, Kind, data_sets
 
 
 def test_gain_is_discounted_by_rank_and_set_against_the_ideal_order() -> None:
@@ -45,3 +46,14 @@ def test_a_figure_passes_near_the_best_one() -> None:
     assert Figure("s", "m", 0.8955, 0.9, 1).passed
     assert Figure("s", "m", 0.8945, 0.9, 1).passed is False
     assert Figure("s", "m", 0.1, None, 1).passed is None
+
+
+def test_the_page_keeps_the_rows_of_sets_that_were_not_measured() -> None:
+    first = page(rows([Figure("b", "nDCG@10", 0.5, None, 9), Figure("a", "recall@5", 0.25, 0.2, 9)]))
+    assert first.index("| a | 9 | recall@5 | 0.2500 | 0.200 | +0.0500 | pass |") < first.index("| b | 9 |")
+    second = page(rows([Figure("b", "nDCG@10", 0.75, None, 9)]), first)
+    assert "| b | 9 | nDCG@10 | 0.7500 |" in second
+    assert "0.5000" not in second
+    assert "| a | 9 | recall@5 | 0.2500 |" in second
+    assert "Mean nDCG@10" not in second
+    assert "(pass)" in page(rows([Figure(name, "nDCG@10", 0.99, None, 1) for name in RULES]))
