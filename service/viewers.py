@@ -6,10 +6,9 @@ to the search; what is given none searches for `ANYBODY`, who finds only what ev
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from urllib.parse import unquote
 
+from service.document_stores.types import Viewer as Viewer
 from service.errors import Forbidden, Unprocessable
 from service.http.access import FULL, Caller
 
@@ -26,24 +25,6 @@ LONGEST = 256
 READS_EVERYTHING = frozenset({"documentStores:view", "documentStores:update", "documentStores:delete"})
 """Who has one of these reads every chunk of the workspace as a list: only they are believed when they say whom they ask
 for, as saying so can show them nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Whom a query is made for: somebody with these principals; none: somebody unknown.
-
-    `everything`: nobody in particular, and nothing is held back but what is in restricted document stores.
-    """
-
-    principals: frozenset[str] = frozenset()
-    everything: bool = False
-
-    @property
-    def name(self) -> str:
-        """Tells conversations of different viewers apart; empty for those who say nothing of themselves."""
-        if not self.principals:
-            return ""
-        return sha256("\n".join(sorted(self.principals)).encode()).hexdigest()[:32]
 
 
 ANYBODY = Viewer()

@@ -1,4 +1,4 @@
-"""`ragstone store principals`: who may find the documents of a document store."""
+"""`ragstone principals`: who may find the documents of a document store."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +12,13 @@ from service.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from service.cli.client import Client
 
+app = typer.Typer(add_completion=False)
+
 PAGE = 500
 """Documents that are asked for at a time."""
 
 
+@app.command()
 def principals(
     store: Annotated[str, typer.Argument(help="Name or id of the document store.")],
     document: Annotated[

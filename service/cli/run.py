@@ -23,6 +23,7 @@ VERBS = {
     "sync": "service.cli.sync:app",
     "search": "service.cli.search:app",
     "store": "service.cli.store:app",
+    "principals": "service.cli.principals:app",
     "ask": "service.cli.ask:app",
     "sample": "service.cli.sample:app",
     "serve": "service.cli.serve:app",

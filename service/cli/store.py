@@ -9,7 +9,6 @@ import typer
 from service.cli.exits import EPILOG, CommandError, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import print_json, print_table, say
-from service.cli.principals import principals
 
 app = typer.Typer(
     add_completion=False,
@@ -17,8 +16,6 @@ app = typer.Typer(
     help="Move document stores, and give them another embedding or vector store.",
     epilog=EPILOG,
 )
-
-app.command("principals", epilog=EPILOG)(principals)
 
 PACKED = (".gz", ".tgz")
 """Names of archives that are packed."""

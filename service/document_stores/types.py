@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -170,6 +171,24 @@ class Upsert:
     record_manager: Component | None = None
     principals: Sequence[str] | None = None
     """Who may find what the call brings, and what comes in through its loader later; None: as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whom a query is made for: somebody with these principals; none: somebody unknown.
+
+    `everything`: nobody in particular, and nothing is held back but what is in restricted document stores.
+    """
+
+    principals: frozenset[str] = frozenset()
+    everything: bool = False
+
+    @property
+    def name(self) -> str:
+        """Tells conversations of different viewers apart; empty for those who say nothing of themselves."""
+        if not self.principals:
+            return ""
+        return sha256("\n".join(sorted(self.principals)).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
-from service.viewers import Viewer
+from service.document_stores.types import Viewer
 from stores.lexical.base import Numbers
 from stores.records.database import Scope
 from stores.vector.filters import EVERYTHING, Filter
@@ -228,10 +228,10 @@ async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int,
     statement: LiteralString = (
         "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited"
         " FROM unnest(%(numbers)s::int[]) WITH ORDINALITY AS wanted (number, place)"
-        " JOIN chunks c ON c.store_id = %(store)s AND c.number = wanted.number AND c.live"
-        " JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL"
+        " JOIN chunks c ON c.workspace_id = %(workspace)s AND c.store_id = %(store)s AND c.number = wanted.number"
+        " AND c.live JOIN document_stores s ON s.id = c.store_id AND s.deleted_at IS NULL"
     )
-    condition: LiteralString = " WHERE c.workspace_id = %(workspace)s"
+    condition: LiteralString = " WHERE true"
     order: LiteralString = " ORDER BY wanted.place LIMIT %(limit)s"
     rows = await scope.all(
         statement + join + condition + seen + order, store=store_id, numbers=list(numbers), limit=limit, **params
