@@ -21,8 +21,8 @@ RESULTS = Path(__file__).parent / "QUALITY.md"
 HEAD = """# Retrieval quality
 
 Written by `make quality DATA=FOLDER`: every set in a document store with nothing configured, over HTTP, as measured
-last, with date and commit. `best` is the best of all single rules known for the set (`sets.py`); a figure passes that is
-at most 0.005 below it.
+last, with date and commit. `best` is the best of all single rules known for the set (`sets.py`); a figure passes that
+is at most 0.005 below it.
 
 | set | questions | metric | value | best | difference | | measured |
 |---|---:|---|---:|---:|---:|---|---|
