@@ -29,7 +29,7 @@ class HybridOptions(StageOptions):
         ge=0,
         le=100,
         allow_inf_nan=False,
-        description="Weight of the words against the vectors' 1; left out, the number of its words and its language decide",
+        description="Weight of the words against the vectors' 1; left out, their number and language decide",
     )
 
 
