@@ -79,7 +79,7 @@ async def change_feedback(
     "/feedback/{chatflowid}",
     VIEW,
     errors=(400, 404, 422),
-    summary="List what is said of a chatflow's answers",
+    summary="List feedback to a chatflow",
     response_model=list[FeedbackShown],
 )
 async def list_feedback(
@@ -115,6 +115,6 @@ list_feedback_without_id = routes.refuse(
     VIEW,
     "list_feedback_without_id",
     "chatflowid",
-    summary="List what is said of a chatflow's answers",
+    summary="List feedback to a chatflow",
     response_model=list[FeedbackShown],
 )

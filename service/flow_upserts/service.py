@@ -11,6 +11,7 @@ from uuid import UUID
 
 from service.chatflows import graph as graphs
 from service.chatflows import service as chatflows
+from service.chatflows.graph import Graph, Node
 from service.chatflows.overrides import Gate
 from service.chatflows.types import BrokenGraph, Chatflow
 from service.document_stores import service as document_stores
@@ -65,6 +66,11 @@ async def flow_for_widget(resources: Resources, flow_id: UUID, origin: str | Non
     if known.flow.api_key_id is not None or not known.allows(origin) or widget_store(graph) is None:
         raise Closed
     return await chatflows.get(resources.database, known.flow.workspace, flow_id)
+
+
+def files_store(graph: Graph) -> Node | None:
+    """The one vector store of a flow that takes files of conversations, if there is exactly one that is filled here."""
+    return widget_store(graph)
 
 
 async def upsert(resources: Resources, flow: Chatflow, asked: FlowUpsert, *, widget: bool = False) -> Started:

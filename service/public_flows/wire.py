@@ -12,7 +12,7 @@ from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
 from service.chatflows.types import BrokenGraph
 from service.chatflows.wire import GRAPH, ChatflowEntity, entity
-from service.flow_upserts.choice import widget_store
+from service.flow_upserts.service import files_store
 from service.http.wire import Wire
 from service.secret_names import REFERENCES, is_confidential
 
@@ -73,7 +73,7 @@ def uploads_of(flow_data: str, *, upserts: bool, most: int) -> UploadsConfig:
         graph = graphs.parse(flow_data)
     except BrokenGraph:
         return UploadsConfig()
-    store = widget_store(graph) if upserts else None
+    store = files_store(graph) if upserts else None
     if store is None:
         return UploadsConfig()
     loaders = {node.id for node in graph.behind(store.id, "document")}

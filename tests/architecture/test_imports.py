@@ -93,7 +93,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # command line, secrets
     "typer": ("service/cli/*.py",),
     "rich": ("service/cli/*.py",),
-    "cryptography": ("service/keyring.py",),
+    "cryptography": ("service/keyring.py", "service/vault.py"),
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
     # the command line calls its own service; a transport for vendors' libraries that are built on it

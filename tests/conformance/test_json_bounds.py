@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from service.resources import Resources
 from service.settings import Settings
 from tests.application import speak
-from tests.conformance.test_routes import JSON, Operation, described, object_of
+from tests.conformance.test_routes import JSON, Operation, described, make_chatflow, object_of
 
 
 def nested(depth: int) -> Iterator[str]:
@@ -56,11 +56,12 @@ async def test_no_json_is_more_than_a_route_can_bear(
 
 
 async def test_what_no_file_is_in_has_a_limit_of_its_own(
-    app: FastAPI, anonymous: httpx.AsyncClient, client: httpx.AsyncClient, settings: Settings
+    anonymous: httpx.AsyncClient, client: httpx.AsyncClient, resources: Resources, settings: Settings
 ) -> None:
     content = b"[" + b"[]," * (settings.max_json // 3) + b"[]]"
+    flow = await make_chatflow(client, resources)  # of an unknown one, not even the size is looked at
     for opened, method, path in (
-        (anonymous, "POST", "/api/v1/prediction/5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"),
+        (anonymous, "POST", f"/api/v1/prediction/{flow}"),
         (client, "POST", "/api/v1/chatflows"),
         (client, "PATCH", "/api/v1/upsert-history"),
     ):
