@@ -10,7 +10,18 @@ import typer
 from service.cli.exits import CommandError
 from service.cli.options import JsonOption
 
-NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval", "engines")
+NAMES = (
+    "parse",
+    "predictions",
+    "concurrency",
+    "ingestion",
+    "during",
+    "deletion",
+    "memory",
+    "footprint",
+    "retrieval",
+    "engines",
+)
 
 app = typer.Typer(add_completion=False)
 

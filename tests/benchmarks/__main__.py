@@ -11,11 +11,33 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import deletion, during, engines, footprint, ingestion, memory, parsing, predictions, retrieval
+from tests.benchmarks import (
+    concurrency,
+    deletion,
+    during,
+    engines,
+    footprint,
+    ingestion,
+    memory,
+    parsing,
+    predictions,
+    retrieval,
+)
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
 
-NAMES = ("parse", "predictions", "ingestion", "during", "deletion", "memory", "footprint", "retrieval", "engines")
+NAMES = (
+    "parse",
+    "predictions",
+    "concurrency",
+    "ingestion",
+    "during",
+    "deletion",
+    "memory",
+    "footprint",
+    "retrieval",
+    "engines",
+)
 
 
 def measures(given: argparse.Namespace) -> Iterator[Measure]:
@@ -32,6 +54,8 @@ def measures(given: argparse.Namespace) -> Iterator[Measure]:
         with Service(data) as service:
             if "predictions" in wanted:
                 yield from predictions.run(service, given.requests)
+            if "concurrency" in wanted:
+                yield from concurrency.run(service, given.requests)
             if "ingestion" in wanted:
                 yield from ingestion.run(service, int(given.size * 1_000_000), given.documents)
             if "during" in wanted:

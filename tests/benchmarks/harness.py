@@ -139,11 +139,18 @@ class Service:
                     found += int(process.memory_full_info().pss)
         return found
 
+    def api(self) -> psutil.Process:
+        """Its API process."""
+        return self._part("serve")
+
     def worker(self) -> psutil.Process:
         """Its worker process."""
+        return self._part("worker")
+
+    def _part(self, verb: str) -> psutil.Process:
         assert self._process is not None
         family = psutil.Process(self._process.pid).children(recursive=True)
-        return next(process for process in family if "worker" in process.cmdline())
+        return next(process for process in family if verb in process.cmdline())
 
     def usage(self) -> Usage:
         """CPU seconds so far of parent, API, worker and Postgres, and the memory of API process and worker."""
@@ -181,9 +188,10 @@ class ModelStub:
 class LeanClient:
     """One keep-alive HTTP/1.1 connection that costs little CPU, so that the load does not starve what is measured."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is the service's root."""
+    def __init__(self, url: str, authorization: str = "") -> None:
+        """`url` is the service's root; `authorization` the value of that header."""
         parts = urlsplit(url)
+        self._more = f"Authorization: {authorization}\r\n" if authorization else ""
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -192,7 +200,8 @@ class LeanClient:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
-        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{self._more}"
+        head += f"Content-Length: {len(body)}"
         writer.write(head.encode() + b"\r\n\r\n" + body)
         raw = await reader.readuntil(b"\r\n\r\n")
         length = 0
@@ -207,7 +216,9 @@ class LeanClient:
             self._streams[1].close()
 
 
-def drive(url: str, path: str, bodies: Sequence[bytes], concurrency: int) -> tuple[float, list[float]]:
+def drive(
+    url: str, path: str, bodies: Sequence[bytes], concurrency: int, authorization: str = ""
+) -> tuple[float, list[float]]:
     """Send every body once over `concurrency` connections: requests a second, and the seconds each one took."""
 
     async def run() -> tuple[float, list[float]]:
@@ -215,7 +226,7 @@ def drive(url: str, path: str, bodies: Sequence[bytes], concurrency: int) -> tup
         seconds: list[float] = []
 
         async def caller() -> None:
-            client = LeanClient(url)
+            client = LeanClient(url, authorization)
             for body in waiting:
                 begun = time.perf_counter()
                 status, answer = await client.post(path, body)
