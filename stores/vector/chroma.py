@@ -356,7 +356,7 @@ def _place(url: SplitResult) -> tuple[str, str, str]:
     if url.hostname is None:
         folder = unquote(url.path) or "folder"
         raise BadUrl(
-            "chroma needs a server, as its embedded engine belongs to one process: start it by"
+            "chroma needs a server, as its engine belongs to one process: `ragstone up` starts it; elsewhere do so by"
             f" `chroma run --path {folder} --port {PORT}` and use chroma://localhost:{PORT}"
         )
     if url.path.strip("/"):
