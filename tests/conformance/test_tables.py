@@ -62,7 +62,9 @@ TABLES = [
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
     Table(
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
-        frozenset({"base", "facts", "filters", "jsonb", "order", "payload", "points", "translation", "wording"}),
+        frozenset(
+            {"base", "engines", "facts", "filters", "jsonb", "order", "payload", "points", "translation", "wording"}
+        ),
     ),
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(
@@ -82,7 +84,7 @@ TABLES = [
     ),
     Table(
         "retrieval stages", STAGES, Stage, "service/retrieval",
-        frozenset({"asking", "base", "fusion", "passages", "pipeline", "prompts", "trace"}),
+        frozenset({"asking", "base", "fusion", "narrowing", "passages", "pipeline", "prompts", "trace"}),
     ),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),

@@ -44,7 +44,7 @@ class QueryBody(Body):
         None, description="A filter of metadata, in MongoDB's operators", examples=[{"page": {"$gte": 2}}]
     )
     strategy: str | None = Field(
-        None, description="One stage with its default options; in place of `retrieval`", examples=["hybrid"]
+        None, description="One stage with its default options, such as `hybrid`; in place of `retrieval`"
     )
     retrieval: list[dict[str, Any]] | None = Field(
         None,

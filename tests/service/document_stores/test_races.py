@@ -99,7 +99,7 @@ async def test_what_is_being_indexed_hides_nothing_of_what_is(talk: Talk, gate: 
     await talk.upsert(store, ("old.txt", passages("Topic1")), ("other.txt", passages("Topic2")))
     gate.open.clear()
     gate.free = 3
-    job = await talk.start(store, ("new.txt", passages(*["Topic1"] * 250)))
+    job = await talk.start(store, ("new.txt", passages(*(f"Topic1 again{number}" for number in range(250)), words=20)))
     await gate.waiting.wait()
     while not (await talk.client.get(job)).json()["done"]:  # noqa: ASYNC110 - as clients do
         await asyncio.sleep(0.02)

@@ -22,7 +22,7 @@ async def test_a_store_is_made_raw_and_read_whole(client: httpx.AsyncClient, tal
     read = await talk.read(made["id"])
     assert (read["loaders"], read["whereUsed"], read["embeddingConfig"]) == ([], [], FAKE)
     assert (read["totalChars"], read["totalChunks"], read["status"]) == (0, 0, "EMPTY")
-    assert set(made) ^ set(read) == {"totalChars", "totalChunks"}
+    assert set(made) ^ set(read) == {"totalChars", "totalChunks", "restricted"}
 
 
 async def test_a_store_is_changed_in_part(client: httpx.AsyncClient, talk: Talk) -> None:
