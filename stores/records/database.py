@@ -1,5 +1,6 @@
 """The one door to Postgres: a pool of connections, transactions, and the workspace that a transaction works for."""
 
+import asyncio
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,7 +22,31 @@ class Connection(AsyncConnection[DictRow]):
     sealer: Sealer = Keyless()
 
 
-Pool = AsyncConnectionPool[Connection]
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool whose line loses no cancellation.
+
+    Who waits for a connection is woken by `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that
+    comes with the connection. That is no rare moment: a task puts its connection back as its last deed, another one
+    waits for it, and is cancelled because the first is done. If it works in a loop, as who renews a lease, it would
+    never end, nor would whoever waits for its end.
+    """
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - the pool's signature
+        """A connection, to be put back. Raises `PoolTimeout`, `PoolClosed`."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        try:
+            connection = await super().getconn(timeout)
+        except OperationalError:
+            if task and task.cancelling() > before:
+                raise asyncio.CancelledError from None
+            raise
+        if task and task.cancelling() > before:
+            await self.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
+
+
 Params = Sequence[Any] | Mapping[str, Any]
 Statement = LiteralString | Composed
 """SQL that was written here, never put together from callers' values."""
@@ -117,7 +142,7 @@ class Database:
         seals configurations: without one they can be neither written nor read in the clear."""
         self.url = url
         self._sealer = sealer or Keyless()
-        self.pool: Pool = AsyncConnectionPool(
+        self.pool = Pool(
             url,
             min_size=1,
             max_size=size,

@@ -1,5 +1,6 @@
 """The pool, transactions and scopes."""
 
+import asyncio
 from uuid import uuid4
 
 import psycopg
@@ -47,3 +48,26 @@ async def test_a_connection_that_the_server_closed_is_replaced(
     async with database.connection() as connection:
         assert connection.info.backend_pid != pid
         assert await (await connection.execute("SELECT 1 AS one")).fetchone() == {"one": 1}
+
+
+async def test_a_task_that_is_cancelled_as_it_gets_a_connection_ends(database_url: str) -> None:
+    async def work() -> None:
+        for take in (database.connection, database.transaction):
+            async with take() as connection:
+                await connection.execute("SELECT 1")
+
+    async with Database(database_url, size=1) as database:
+        ended = []
+        for steps in range(12):  # of the event loop, from the connection's return to the cancellation
+            async with database.connection():
+                task = asyncio.create_task(work())
+                while not database.pool.get_stats()["requests_waiting"]:  # noqa: ASYNC110 - the pool has no event for it
+                    await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            ended.append(task.cancelled())
+            async with database.connection() as connection:  # the only one has come back
+                await connection.execute("SELECT 1")
+    assert all(ended), ended
