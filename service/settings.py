@@ -147,7 +147,9 @@ class Settings(BaseModel):
         description="Folders of this machine, absolute and separated by commas, that folder sources may read;"
         " empty: none.",
     )
-    trust_proxy: bool = Field(False, description="Believe X-Forwarded-For and -Proto of the proxy in front.")
+    trust_proxy: bool = Field(
+        False, description="Believe X-Forwarded-Proto and the last X-Forwarded-For of the proxy in front."
+    )
     cors_origins: str = Field("", description="Origins allowed on all routes, separated by commas; `*`: any.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 

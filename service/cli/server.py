@@ -37,8 +37,7 @@ async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: i
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=settings.trust_proxy,
-                forwarded_allow_ips="*" if settings.trust_proxy else None,
+                proxy_headers=False,  # service/http/proxy.py
                 timeout_keep_alive=keep_alive,
                 timeout_graceful_shutdown=drain,
                 backlog=2048,

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.bodies import SteadyBodies
 from service.http.cors import CorsMiddleware
+from service.http.proxy import BehindProxy
 from service.settings import Settings
 
 SECURITY_HEADERS = [
@@ -77,3 +78,5 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
     app.add_middleware(TrailingSlash)
+    if settings.trust_proxy:
+        app.add_middleware(BehindProxy)
