@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -73,6 +73,26 @@ async def test_a_mistake_in_a_handler_fails_the_job_without_details(resources: R
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert (job.error["status"], job.error["code"], "secret" in job.error["message"]) == (500, "internal", False)
+
+
+async def test_a_job_ends_whose_lease_waits_for_the_connection_that_it_puts_back(
+    resources: Resources, workspace: UUID
+) -> None:
+    pool = resources.database.pool
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        async with AsyncExitStack() as held:
+            for _ in range(pool.max_size):
+                await held.enter_async_context(work.resources.database.connection())
+            while not pool.get_stats()["requests_waiting"]:  # noqa: ASYNC110 - the pool has no event for it
+                await asyncio.sleep(0.01)
+        return {}
+
+    current["test"] = work
+    job = await submit(resources, workspace)
+    async with asyncio.timeout(30):
+        await Runner(resources)._run(str(job.id))
+    assert (await ended(resources, workspace, job)).state is JobState.DONE
 
 
 async def test_a_database_that_is_away_for_a_moment_fails_no_job(
