@@ -19,7 +19,7 @@ LONGEST_QUESTION = 500
 Prompt = Callable[[str], str]
 """What a model is sent, of a question: for prompts of a flow's own."""
 
-_MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|[Qq]\d{1,2}[.:])\s*")
+_MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|[Qq]\d{1,2}[.:])(?!\d)\s*")
 _TAG = re.compile(r"^</?\w+>$")
 _QUOTES = "\"'“”„«»`*_ \t"
 

@@ -22,9 +22,9 @@ MOST_SENTENCES = 400
 SHOWN = 12_000
 """Characters of sentences that a model is shown at once."""
 
-_NUMBER = re.compile(r"\d{1,4}")
-_NUMBERS = re.compile(r"\D*((?:\d{1,4}|[\s,;.&()\[\]-]|and\b)+)")
-"""A list of numbers, whatever stands before it; nothing after it."""
+_NUMBER = re.compile(r"(?<!\d)\d{1,4}(?!\d)")
+_NUMBERS = re.compile(r"\D*+((?:[\d\s,;.&()\[\]-]|and\b)++)")
+"""A list of numbers, whatever stands before it; nothing after it. It never turns back: answers may be of any length."""
 _NONE = re.compile(r"\s*[\"'*]*none\b", re.IGNORECASE)
 
 

@@ -1,13 +1,14 @@
 """Neighbours: what stands before and after a chunk in its document belongs to the answer as well."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
+from uuid import UUID
 
 from pydantic import Field
 
-from service.document_stores.ledger.types import ChunkRow
 from service.retrieval.base import Call, Found, HitStage, Span, StageOptions
-from service.retrieval.passages import passage
+from service.retrieval.passages import Around, passage
 
 SPARE = 2
 """Chunks wanted for each that is to be shown: some lie within the passages of better ones."""
@@ -37,39 +38,40 @@ class Neighbours(HitStage):
         if not found:
             return []
         spans = [self._span(item) for item in found]
-        rows = await call.sources.ledger.near(spans, call.query.where)
+        around = Around(await call.sources.ledger.near(spans, call.query.where))
         beside = self.options.mode == "beside"
-        return _beside(found, spans, rows) if beside else _merged(found, spans, rows, limit, call)
+        return _beside(found, spans, around) if beside else _merged(found, spans, around, limit, call)
 
     def _span(self, item: Found) -> Span:
         place = item.chunk.position
         return Span(item.chunk.document_id, max(0, place - self.options.before), place + self.options.after)
 
 
-def _beside(found: Sequence[Found], spans: Sequence[Span], rows: Sequence[ChunkRow]) -> list[Found]:
+def _beside(found: Sequence[Found], spans: Sequence[Span], around: Around) -> list[Found]:
     """Each chunk, then its neighbours in reading order with its score; one that was found itself stands where it was
     found."""
     taken = {item.chunk.id for item in found}
     shown = []
     for item, span in zip(found, spans, strict=True):
         shown.append(item)
-        for row in rows:
-            if span.holds(row) and row.id not in taken:
+        for row in around.of(span):
+            if row.id not in taken:
                 taken.add(row.id)
                 shown.append(Found(row, item.score, {}))
     return shown
 
 
-def _merged(
-    found: Sequence[Found], spans: Sequence[Span], rows: Sequence[ChunkRow], limit: int, call: Call
-) -> list[Found]:
+def _merged(found: Sequence[Found], spans: Sequence[Span], around: Around, limit: int, call: Call) -> list[Found]:
     """One passage for each chunk, but for those that touch the passage of a better one: it grows by them."""
     taken: dict[int, tuple[Found, Span]] = {}
+    of_document: defaultdict[UUID, list[int]] = defaultdict(list)
     for item, span in zip(found, spans, strict=True):
-        homes = [number for number, (_, other) in taken.items() if _touching(span, other)]
+        near = of_document[span.document_id]
+        homes = [number for number in near if number in taken and _touching(span, taken[number][1])]
         if not homes:
             if len(taken) < limit:
                 taken[item.number] = (item, span)
+                near.append(item.number)
             continue
         best, other = taken[homes[0]]
         if len(taken) < limit:
@@ -80,14 +82,7 @@ def _merged(
         elif not other.holds(item.chunk):
             continue
         call.notes.cut(item.number, f"part of the passage of chunk {best.number}")
-    return [passage(item, rows_of(item, span, rows)) for item, span in taken.values()]
-
-
-def rows_of(item: Found, span: Span, rows: Sequence[ChunkRow]) -> list[ChunkRow]:
-    """The chunks of a span, one for each position: the one that was found where it stands."""
-    here = {row.position: row for row in reversed(rows) if span.holds(row)}
-    here[item.chunk.position] = item.chunk
-    return [here[position] for position in sorted(here)]
+    return [passage(item, list(around.with_own(item, span).values())) for item, span in taken.values()]
 
 
 def _joined(one: Span, other: Span) -> Span:

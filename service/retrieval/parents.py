@@ -9,12 +9,14 @@ from pydantic import Field
 
 from service.document_stores.ledger.types import ChunkRow
 from service.retrieval.base import Call, Found, HitStage, Span, StageOptions
-from service.retrieval.passages import addition, joined, passage
+from service.retrieval.passages import Around, addition, joined, passage
 
 SPARE = 3
 """Chunks wanted for each parent that is to be shown: some have the same one."""
 FARTHEST = 100
 """Chunks to either side that a parent may reach, at most."""
+MOST = 10_000
+"""Chunks that are read for all parents of a query, about: of very many, each reaches less far."""
 
 
 class ParentsOptions(StageOptions):
@@ -39,34 +41,34 @@ class Parents(HitStage):
     async def refine(self, found: Sequence[Found], limit: int, call: Call) -> list[Found]:
         if not found:
             return []
-        rows = await call.sources.ledger.near([self._reach(item) for item in found], call.query.where)
+        farthest = min(FARTHEST, MOST // (2 * len(found)))
+        reaches = [self._reach(item, farthest) for item in found]
+        around = Around(await call.sources.ledger.near(reaches, call.query.where))
         shown: list[Found] = []
         homes: dict[tuple[UUID, int], int] = {}
-        for item in found:
+        for item, reach in zip(found, reaches, strict=True):
             place = (item.chunk.document_id, item.chunk.position)
             if place in homes:
                 call.notes.cut(item.number, f"part of the parent of chunk {homes[place]}")
             elif len(shown) < limit:
-                parts = self._parent(item, rows, homes)
+                parts = self._parent(item, around.with_own(item, reach), homes)
                 homes |= {(part.document_id, part.position): item.number for part in parts}
                 shown.append(passage(item, parts))
         return shown
 
-    def _reach(self, item: Found) -> Span:
+    def _reach(self, item: Found, farthest: int) -> Span:
         """Where the parent must lie, if the chunks there are about as long as this one."""
-        reach = min(FARTHEST, 2 * ceil(self.options.max_characters / max(len(item.text), 1)))
+        reach = min(farthest, 2 * ceil(self.options.max_characters / max(len(item.text), 1)))
         place = item.chunk.position
         return Span(item.chunk.document_id, max(0, place - reach), place + reach)
 
-    def _parent(self, item: Found, rows: Sequence[ChunkRow], taken: Collection[tuple[UUID, int]]) -> list[ChunkRow]:
+    def _parent(self, item: Found, around: dict[int, ChunkRow], taken: Collection[tuple[UUID, int]]) -> list[ChunkRow]:
         """The chunk with those around it, taken in turn from before and after as long as they belong to the parent, no
         other parent shows them, and the text is not too long."""
         own = item.chunk
-        reach = self._reach(item)
-        around = {row.position: row for row in reversed(rows) if reach.holds(row)}
         ways = {
-            -1: iter([around[place] for place in sorted(around, reverse=True) if place < own.position]),
-            1: iter([around[place] for place in sorted(around) if place > own.position]),
+            -1: iter([around[place] for place in reversed(around) if place < own.position]),
+            1: iter([around[place] for place in around if place > own.position]),
         }
         parts, length = [own], len(own.text)
         while ways:

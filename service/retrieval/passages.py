@@ -1,14 +1,39 @@
 """Chunks of one document put together again: what their overlap repeats is said once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 from service.document_stores.ledger.types import ChunkRow
-from service.retrieval.base import Found
+from service.retrieval.base import Found, Span
 
 SHORTEST_OVERLAP = 12
 """Characters that must agree before a repeat is believed in, where nobody knows the chunks' places in their text."""
+
+
+class Around:
+    """Chunks by where they stand: many spans look for theirs among many."""
+
+    def __init__(self, rows: Sequence[ChunkRow]) -> None:
+        """`rows` are of any documents."""
+        self._rows: defaultdict[UUID, defaultdict[int, list[ChunkRow]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            self._rows[row.document_id][row.position].append(row)
+
+    def of(self, span: Span) -> list[ChunkRow]:
+        """Those in a span, by position."""
+        there = self._rows.get(span.document_id)
+        if there is None:
+            return []
+        return [row for position in range(span.first, span.last + 1) for row in there.get(position, ())]
+
+    def with_own(self, item: Found, span: Span) -> dict[int, ChunkRow]:
+        """One for each position in a span, the first of several, and where the chunk that was found stands, it."""
+        here = {row.position: row for row in reversed(self.of(span))}
+        here[item.chunk.position] = item.chunk
+        return {position: here[position] for position in sorted(here)}
 
 
 def passage(best: Found, rows: Sequence[ChunkRow]) -> Found:

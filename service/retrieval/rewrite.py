@@ -11,6 +11,10 @@ from service.retrieval import prompts
 from service.retrieval.asking import AskingOptions, AskingStage, lines
 from service.retrieval.base import Call, Question, QuestionStage
 
+LONGEST_TURN = 500
+"""Characters of an earlier turn that are put before the question: embedders read some hundred words, and of a longer
+turn they would read nothing else."""
+
 
 class RewriteOptions(AskingOptions):
     """Options of the stage."""
@@ -43,7 +47,7 @@ class Rewrite(AskingStage, QuestionStage):
         if ask is None and self.options.by == "model":
             ask = self.ask_of(call)
         if ask is None:
-            before = [turn.text for turn in history if turn.role is Role.USER][-1:]
+            before = [turn.text[:LONGEST_TURN] for turn in history if turn.role is Role.USER][-1:]
             call.notes.fact("by", "turn")
             return [replace(first, text="\n".join([*before, first.text])), *others]
         call.notes.fact("by", "model")

@@ -49,6 +49,13 @@ async def test_an_answer_that_names_no_sentence_leaves_all_as_it_was(answer: str
     assert notes.facts["fallback"]
 
 
+@pytest.mark.parametrize("answer", ["1" * 5000 + " because", "1, " * 5000 + "x", "and " * 5000 + "x", "12345"])
+async def test_a_long_answer_is_read_at_once(answer: str) -> None:
+    kept, _, notes = await compressed(Compress(), answer)
+    assert [item.text for item in kept] == [LEAVE, HOURS]
+    assert notes.facts["fallback"]
+
+
 async def test_none_of_them_is_an_answer() -> None:
     kept, _, notes = await compressed(Compress(), "NONE")
     assert kept == []

@@ -15,7 +15,7 @@ from service.retrieval.decompose import Decompose
 from service.retrieval.hyde import LONGEST, Hyde, HydeOptions
 from service.retrieval.multi_query import MultiQuery, MultiQueryOptions
 from service.retrieval.pipeline import merged, pipeline
-from service.retrieval.rewrite import Rewrite, RewriteOptions
+from service.retrieval.rewrite import LONGEST_TURN, Rewrite, RewriteOptions
 from service.retrieval.trace import StageTrace, Trace
 from tests.service.retrieval.library import Library, chunk
 from tests.service.retrieval.models import Answer, Scripted
@@ -62,6 +62,12 @@ async def test_without_a_model_one_turn_of_the_user_is_put_before() -> None:
         await asked(Rewrite(RewriteOptions(by="model")), history=TALK)
 
 
+async def test_a_long_turn_leaves_room_for_the_question_in_what_embedders_read() -> None:
+    talk = (Turn(Role.USER, "Leave. " * 10_000),)
+    questions, _, _ = await asked(Rewrite(RewriteOptions(by="turn")), history=talk)
+    assert texts(questions) == [f"{talk[0].text[:LONGEST_TURN]}\nAnd in Bergen?"]
+
+
 async def test_a_question_without_a_conversation_stays_and_nobody_is_asked() -> None:
     questions, models, _ = await asked(Rewrite(), "unasked")
     assert texts(questions) == ["And in Bergen?"]
@@ -95,6 +101,12 @@ async def test_other_ways_to_put_it_stand_behind_the_question() -> None:
     assert "3 other ways" in models.asked[0][0].text
     questions, _, _ = await asked(MultiQuery(MultiQueryOptions(count=1)), answer)
     assert texts(questions) == ["And in Bergen?", "Is leave longer in Bergen?"]
+
+
+async def test_numbers_that_belong_to_a_question_are_no_marks_of_a_list() -> None:
+    answer = "3.5 mm or 6.3 mm jack?\n- 10:30 train to Bergen?\n2. -40 degrees: is that cold?"
+    questions, _, _ = await asked(MultiQuery(), answer)
+    assert texts(questions)[1:] == ["3.5 mm or 6.3 mm jack?", "10:30 train to Bergen?", "-40 degrees: is that cold?"]
 
 
 async def test_a_prompt_of_a_flow_takes_the_place_of_ours() -> None:
