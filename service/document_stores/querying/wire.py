@@ -254,7 +254,7 @@ def _turns(history: object) -> tuple[Turn, ...]:
     turns = []
     for place, item in enumerate(history):
         role, content = (item.get("role"), item.get("content")) if isinstance(item, Mapping) else (None, None)
-        if role not in set(Role) or not isinstance(content, str):
+        if not isinstance(role, str) or role not in set(Role) or not isinstance(content, str):
             known = ", ".join(Role)
             raise Unprocessable(f"history[{place}]: must have a role ({known}) and a content, a text")
         turns.append(Turn(Role(role), content))

@@ -84,6 +84,7 @@ async def test_stages_come_with_the_body_or_with_its_inputs(talk: Talk, client: 
         ({"inputs": {"strategy": 7}}, "strategy"),
         ({"inputs": {"explain": "perhaps"}}, "explain"),
         ({"history": [{"role": "stranger", "content": "x"}]}, "history[0]"),
+        ({"history": [{"role": ["userMessage"], "content": "x"}]}, "history[0]"),
         ({"inputs": {"history": "x"}}, "history"),
         ({"inputs": {"filter": "x"}}, "filter"),
         ({"filter": {"number": {"$regex": "1"}}}, "filter.number.$regex"),
