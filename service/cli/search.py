@@ -121,7 +121,11 @@ def _json(option: str, text: str) -> Any:
 
 def _details(stage: Mapping[str, Any]) -> str:
     times = [f"{name} {value:.1f} ms" for name, value in stage["times"].items()]
-    facts = [f"{name} {value}" for name, value in stage["facts"].items() if value not in (None, "")]
+    facts = [
+        f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in stage["facts"].items()
+        if value not in (None, "")
+    ]
     return f" ({', '.join([*times, *facts])})" if times or facts else ""
 
 
