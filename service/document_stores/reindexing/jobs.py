@@ -72,8 +72,10 @@ class _Reindexing:
         self._workspace = work.job.workspace
         self._store = UUID(work.payload["storeId"])
         self._embedding = Component(**work.payload["embedding"])
+        self._named = bool(work.payload.get("embeddingNamed", True))
         vector_store = work.payload.get("vectorStore")
         self._vector_store = Component(**vector_store) if vector_store else None
+        self._configured: Component | None = None
         self._lender: Lender | None = None
         self._collection: str | None = work.payload.get("collection")
         self._done = int((work.job.result or {}).get("numIndexed", 0))
@@ -84,6 +86,7 @@ class _Reindexing:
             store = await records.get(scope, self._store)
         if store is None:
             raise NotFound(f"Document store {self._store} was deleted")
+        self._configured = store.vector_store
         wanted = replace(store, embedding=self._embedding)
         embedder = await filling_embedder(self._resources, self._workspace, wanted)
         fingerprint = await paced(lambda: fingerprint_of(embedder), self._waiting, embedder.pace)
@@ -108,14 +111,14 @@ class _Reindexing:
         """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:
         a document store without vectors just takes the embedding and the vector store."""
         async with changing(self._resources, self._workspace, self._store, alone=True) as shelf:
-            wanted = await backend_of(self._resources, shelf.scope, self._vector_store)
+            wanted = await backend_of(self._resources, shelf.scope, self._vector_store or self._configured)
             await self._borrow(shelf.scope, fingerprint, wanted)
             if self._collection in shelf.building:
                 pass
             elif self._collection is not None and self._collection == shelf.collection:
                 return False  # an earlier attempt switched, and died before it could say so
             elif shelf.collection is None:
-                await records.update(shelf.scope, self._store, self._configs())
+                await self._configure(shelf.scope, fingerprint)
             else:
                 dimension = int(fingerprint["dimension"])
                 self._collection = await make_collection(
@@ -136,9 +139,17 @@ class _Reindexing:
         if dict(store.fingerprint) == dict(fingerprint) and not same_place(store.backend, wanted):
             self._lender = Lender(await vectors_at(self._resources, scope, store.backend), store.collection)
 
-    def _configs(self) -> dict[str, Component]:
-        """What the document store is configured for in the end."""
-        return {"embedding": self._embedding} | ({"vector_store": self._vector_store} if self._vector_store else {})
+    async def _configure(self, scope: Scope, fingerprint: Mapping[str, Any]) -> None:
+        """Configure the document store for what was asked for. What was configured meanwhile stays: nobody asked for
+        another vector store, or for another embedding, and these vectors are from the space of the one that is there.
+        """
+        store = await records.get(scope, self._store)
+        same = store is not None and store.fingerprint is not None and dict(store.fingerprint) == dict(fingerprint)
+        configs = {} if same and not self._named else {"embedding": self._embedding}
+        if self._vector_store is not None:
+            configs["vector_store"] = self._vector_store
+        if configs:
+            await records.update(scope, self._store, configs)
 
     async def _switch(self, space: Space, fingerprint: Mapping[str, Any], most: int | None) -> None:
         """Fill in what is left, `most` chunks of it, and take the new collection, while nobody else writes.
@@ -152,7 +163,7 @@ class _Reindexing:
             async for points in without_chunks(self._resources, self._workspace, space):
                 await shelf.at(space.collection).delete(space.collection, points)
             former = await collections.of_store(shelf.scope, self._store, building=False)
-            await records.update(shelf.scope, self._store, self._configs())
+            await self._configure(shelf.scope, fingerprint)
             await collections.set_space(shelf.scope, self._store, fingerprint, space.collection)
             left = await drop_in(self._resources, shelf.scope, former)
             await self._note(shelf.scope, filled)
@@ -193,5 +204,5 @@ class _Reindexing:
             await self._note(scope, 0, "waiting")
 
     def _result(self) -> dict[str, Any]:
-        where = self._vector_store.name if self._vector_store else DEFAULT_VECTOR_STORE.name
-        return {"numIndexed": self._done, "embedding": self._embedding.name, "vectorStore": where}
+        where = self._vector_store or self._configured or DEFAULT_VECTOR_STORE
+        return {"numIndexed": self._done, "embedding": self._embedding.name, "vectorStore": where.name}

@@ -43,10 +43,9 @@ async def reindex(
         store = await records.get(scope, store_id)
         if store is None:
             raise NotFound(f"Document store {store_id} not found")
-        place = store.vector_store
         if vector_store is not None:
-            place = restored(vector_store, store.vector_store, "vectorStoreConfig")
-        backend = await backend_of(resources, scope, place)
+            vector_store = restored(vector_store, store.vector_store, "vectorStoreConfig")
+        backend = await backend_of(resources, scope, vector_store or store.vector_store)
         vectors = await vectors_at(resources, scope, backend)
     if not same_place(backend, store.backend):
         with suppress(UnknownCollection):
@@ -65,6 +64,7 @@ async def reindex(
         payload = {
             "storeId": str(store_id),
             "embedding": wanted.as_json(),
-            "vectorStore": place.as_json() if place else None,
+            "embeddingNamed": embedding is not None,
+            "vectorStore": vector_store.as_json() if vector_store else None,
         }
         return await jobs.submit(scope, resources.queue, KIND, store_id=store_id, payload=payload)

@@ -1,6 +1,7 @@
 """Another embedding for a document store: the old vectors answer until the new ones are complete."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -121,6 +122,37 @@ async def test_what_is_written_meanwhile_is_there_afterwards_and_what_is_deleted
     assert not any("birch stands" in text for text in await talk.texts(store))
     assert all("birch stands" not in doc["pageContent"] for doc in await talk.query(store, "birch stands", topK=10))
     await talk.holds_together()
+
+
+async def test_what_is_configured_meanwhile_stays(talk: Talk, gate: Gate) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch", "cedar")))
+    job = await begin(talk, store)
+    await gate.reached.wait()
+    vectors = {"name": "pgvector", "config": {"topK": 1, "retrieval": [{"name": "similarity"}]}}
+    saved = await talk.client.put(f"{API}/store/{store}", json={"vectorStoreConfig": json.dumps(vectors)})
+    assert saved.status_code == 200, saved.text
+    gate.open.set()
+    assert (await talk.end(job))["state"] == "done"
+    read = await talk.read(store)
+    assert (read["embeddingConfig"], read["vectorStoreConfig"]) == (OTHER, vectors)
+    assert len(await talk.query(store, "alder birch cedar", topK=None)) == 1
+
+
+async def test_the_configured_embedding_made_anew_stays_as_it_is_configured_meanwhile(talk: Talk, gate: Gate) -> None:
+    store = await talk.store(embeddingConfig=json.dumps(OTHER))
+    gate.open.set()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    gate.open.clear()
+    gate.reached.clear()
+    job = await begin(talk, store, None)
+    await gate.reached.wait()
+    slower = {**OTHER, "config": {**OTHER["config"], "batchSize": 1}}
+    saved = await talk.client.put(f"{API}/store/{store}", json={"embeddingConfig": json.dumps(slower)})
+    assert saved.status_code == 200, saved.text
+    gate.open.set()
+    assert (await talk.end(job))["state"] == "done"
+    assert (await talk.read(store))["embeddingConfig"] == slower
 
 
 async def test_an_upsert_that_began_before_the_switch_ends_in_the_new_space(
