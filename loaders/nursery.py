@@ -56,7 +56,7 @@ class Nursery:
                     elif key.fileobj is self._wake:
                         self._wake.recv(4096)
                         self._reap()
-                    elif isinstance(key.data, int):
+                    elif self._children.get(key.data) is key.fileobj:  # else it has been reaped in this round
                         self._kill(key.data)
         finally:
             for pid in list(self._children):

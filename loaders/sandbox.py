@@ -161,6 +161,12 @@ class Sandbox:
         control.close()
         await asyncio.to_thread(_wait, process)
 
+    async def _drop(self, control: socket.socket) -> None:
+        """Stops the helper behind a socket that it has closed, which it does a moment before it ends."""
+        async with self._starting:
+            if self.helper is not None and self._started is not None and self._started.result()[1] is control:
+                await self._stop()
+
     async def _fork(self, role: bytes = b"+") -> tuple[socket.socket, socket.socket]:
         """Our ends of a new child's sockets: for the job, and to watch it."""
         for attempt in (1, 2):
@@ -173,8 +179,9 @@ class Sandbox:
                 except OSError as error:
                     job.close()
                     watch.close()
-                    if attempt == 2 or not isinstance(error, (BrokenPipeError, ConnectionError)):
+                    if attempt == 2 or not isinstance(error, ConnectionError):
                         raise
+                    await self._drop(control)
                     continue  # the helper has died, the next round starts another
             job.setblocking(False)
             watch.setblocking(False)

@@ -1,11 +1,14 @@
 import asyncio
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -220,6 +223,36 @@ async def test_cancelling_kills_the_child(hostile: Sandbox, tmp_path: Path) -> N
         await task
     await until_gone(child)
     assert int(await do(hostile, tmp_path, "pid")) > 0
+
+
+@LINUX
+async def test_loads_cancelled_as_their_children_end_harm_no_other(hostile: Sandbox, tmp_path: Path, seed: int) -> None:
+    clock, choice = asyncio.get_running_loop().time, random.Random(seed)
+    await do(hostile, tmp_path, "pid")
+    helper, began = hostile.helper, clock()
+    await do(hostile, tmp_path, "pid")
+    usual = clock() - began
+
+    async def cancelled() -> None:
+        await asyncio.sleep(usual * choice.random())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(usual * choice.uniform(0.3, 2)):
+                await do(hostile, tmp_path, "pid")
+
+    for _ in range(70):
+        await asyncio.gather(*(cancelled() for _ in range(4)))
+    assert hostile.helper == helper
+
+
+@LINUX
+async def test_a_helper_that_has_hung_up_but_not_ended_is_replaced(hostile: Sandbox, tmp_path: Path) -> None:
+    await do(hostile, tmp_path, "pid")
+    assert hostile.helper is not None
+    helper = hostile.helper
+    _, control = await hostile._started  # type: ignore[misc]
+    control.shutdown(socket.SHUT_WR)  # as if the other side had closed it
+    assert int(await do(hostile, tmp_path, "pid")) > 0
+    assert hostile.helper != helper
 
 
 @LINUX
