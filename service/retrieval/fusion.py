@@ -27,6 +27,8 @@ FEWEST_CANDIDATES = 100
 """Chunks taken from each half at least."""
 CANDIDATES_PER_HIT = 4
 """Chunks taken from each half for each one that is asked for."""
+MOST_CANDIDATES = 500
+"""Chunks taken from each half at most, unless more are asked for: so many an index gives, for more it looks at all."""
 
 
 def fused(cosine: Scores, lexical: Scores, bound: float, weight: float) -> Scores:
@@ -47,7 +49,7 @@ def best(scores: Scores, limit: int) -> NDArray[np.intp]:
 
 def candidates(limit: int) -> int:
     """How many chunks each half contributes for an answer of `limit` chunks."""
-    return max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * limit)
+    return max(limit, min(max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * limit), MOST_CANDIDATES))
 
 
 def weight_for(language: str, known: Collection[str] | None, words: float) -> float:

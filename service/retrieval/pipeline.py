@@ -43,8 +43,9 @@ MAX_WANTED = 1000
 
 SPARE = 3
 """Hits asked for per chunk that is wanted, as some may not be live: their document is being indexed or went."""
-SPARE_WHEN_SHORT = 300
-"""Further hits asked for when even so too few may be shown: a long document is being indexed."""
+SPARES_WHEN_SHORT = (300, 3_000)
+"""Further hits asked for, one number after the other, while even so too few may be shown: a long document is being
+indexed."""
 
 RANK = 60
 """The constant of reciprocal rank fusion."""
@@ -104,7 +105,8 @@ class Pipeline:
     async def _live(self, questions: list[Question], wanted: int, call: Call, trace: Trace | None) -> list[Found]:
         """The best chunks that may be shown; searches further when too many of the best may not."""
         found: list[Found] = []
-        for limit in (SPARE * wanted, SPARE * wanted + SPARE_WHEN_SHORT):
+        for further in (0, *SPARES_WHEN_SHORT):
+            limit = SPARE * wanted + further
             with _notes(trace, self.search.name) as notes:
                 lists = await self._searched(questions, limit, replace(call, notes=notes))
                 hits = lists[0] if len(lists) == 1 else merged(lists, self._rank_constant)[:limit]

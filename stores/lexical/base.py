@@ -90,6 +90,7 @@ def rank(
     several variants of a word scores the best of them.
     """
     total: Scores = np.zeros(max(statistics.next_number, 1), np.float32)
+    best = np.zeros_like(total)  # zeros between two words
     bound = squares = 0.0
     lists: list[Numbers] = []
     for group in groups:
@@ -106,10 +107,11 @@ def rank(
         if len(parts) == 1:
             total[parts[0][0]] += parts[0][1]
         elif parts:
-            best = np.zeros_like(total)
             for numbers, scores in parts:
                 best[numbers] = np.maximum(best[numbers], scores)
-            total += best
+            for numbers, _ in parts:
+                total[numbers] += best[numbers]
+                best[numbers] = 0
     numbers = _promising(total, lists, limit) if allowed is None else _inside(total, allowed)
     return replace(_best(total, numbers, bound, limit), words=bound * bound / squares if squares else 0.0)
 

@@ -5,6 +5,7 @@ that a search finds what a fresh index of the live chunks would find. `compact` 
 numbers; it is a job's work and changes no result. Writers of one index wait for each other until they commit.
 """
 
+import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +14,17 @@ from uuid import UUID
 import numpy as np
 from psycopg.types.json import Jsonb
 
-from stores.lexical.analysis import Analysed, analyse, analyse_query, query_language
+from stores.lexical.analysis import Analysed, Group, analyse, analyse_query, query_language
 from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, Postings, Statistics, rank
+from stores.lexical.languages import prepare, prepared
 from stores.records.database import Scope
 
 REAL_SHARE = 0.01
 """The part of an index that must be in a language for queries to be read in it."""
 MOST_LANGUAGES = 6
 """Languages that a query is read in at most: the most frequent ones."""
+LONGEST_QUERY = 10_000
+"""Characters of a query that are read: a hundred thousand would bring the lists of nearly all words there are."""
 REMEMBERED = 4096
 """Indexes whose languages a `LexicalIndex` remembers."""
 
@@ -39,6 +43,7 @@ class LexicalIndex:
 
     def __init__(self) -> None:
         """Nothing is opened; the object remembers the languages of the indexes it searched, to save round trips."""
+        self._preparing = asyncio.Lock()
         self._languages: OrderedDict[UUID, tuple[str, ...]] = OrderedDict()
 
     async def add(self, scope: Scope, store_id: UUID, texts: Sequence[str]) -> Numbers:
@@ -81,15 +86,15 @@ class LexicalIndex:
 
         Which chunks are allowed changes no score. An index that does not exist has no hits.
         """
-        languages = self._languages.get(store_id, ())
-        groups = analyse_query(query, languages)
+        query, languages = query[:LONGEST_QUERY], self._languages.get(store_id, ())
+        groups = await self._read(query, languages)
         found = await _fetch(scope, store_id, [term for group in groups for term in group.variants])
         if found is None:
             self._languages.pop(store_id, None)
             return NO_HITS
         if found.languages != languages:
             self._remember(store_id, found.languages)
-            read = analyse_query(query, found.languages)
+            read = await self._read(query, found.languages)
             if read != groups:
                 groups = read
                 found = await _fetch(scope, store_id, [term for group in groups for term in group.variants])
@@ -104,6 +109,13 @@ class LexicalIndex:
         await scope.run(_LOCK, store=store_id)
         await scope.run("DELETE FROM lexical_postings WHERE store_id = %(store)s", store=store_id)
         await scope.run("DELETE FROM lexical_indexes WHERE store_id = %(store)s", store=store_id)
+
+    async def _read(self, query: str, languages: tuple[str, ...]) -> list[Group]:
+        """The words of a query. What tells languages apart takes a second to load, once, and not the event loop's."""
+        if len(languages) > 1 and not prepared():
+            async with self._preparing:
+                await asyncio.to_thread(prepare)
+        return analyse_query(query, languages)
 
     def _remember(self, store_id: UUID, languages: tuple[str, ...]) -> None:
         self._languages[store_id] = languages

@@ -79,6 +79,16 @@ def detect(text: str, *, default: str = DEFAULT) -> str:
     return _classified(sample)
 
 
+def prepared() -> bool:
+    """Whether `detect` has loaded what it needs."""
+    return _identifier.cache_info().currsize > 0
+
+
+def prepare() -> None:
+    """Load what `detect` needs; may be called again."""
+    _identifier()
+
+
 @lru_cache(maxsize=512)
 def _classified(sample: str) -> str:
     return _identifier().classify(sample)[0]
@@ -94,7 +104,7 @@ def stemmer(language: str) -> Stemmer:
 
 @cache
 def _identifier() -> _Identifier:
-    # Imported and unpacked on first use: a tenth of a second that a process without keyword work does not pay.
+    # Imported and unpacked on first use: up to a second that a process without keyword work does not pay.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = cast(_Identifier, LanguageIdentifier.from_model_file(MODEL_FILE))

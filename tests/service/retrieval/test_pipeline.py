@@ -209,6 +209,15 @@ async def test_more_is_searched_for_while_the_best_are_not_live() -> None:
     assert 39 not in trace.chunks, "an explanation does not show what may not be shown"
 
 
+async def test_a_long_document_on_its_way_hides_nothing() -> None:
+    rows = [chunk(number) for number in range(1, 1000)]
+    library = Library.of(*rows, vectors={row.position: [1.0, row.position / 1000] for row in rows})
+    library.embed_as = lambda text: [1.0, 0.0]
+    library.hidden = set(range(1, 900))
+    found = await of_strategy("similarity").run(Query("x", 2), await library.sources())
+    assert [item.number for item in found] == [900, 901]
+
+
 class _Models:
     """No chat model."""
 

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from service.document_stores.ledger.types import ChunkRow
 from service.retrieval import STAGES
 from service.retrieval.base import Call, Hit, Query, Question, SearchStage, Sources, Span, point_id
-from service.retrieval.fusion import MOST_WEIGHT, WEIGHT, WEIGHT_UNKNOWN_LANGUAGE, best, candidates, fused, weight_for
+from service.retrieval.fusion import (
+    MOST_CANDIDATES,
+    MOST_WEIGHT,
+    WEIGHT,
+    WEIGHT_UNKNOWN_LANGUAGE,
+    best,
+    candidates,
+    fused,
+    weight_for,
+)
 from service.retrieval.hybrid import Hybrid
 from service.retrieval.similarity import Similarity
 from stores.lexical.base import Hits, Numbers
@@ -20,7 +29,7 @@ from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
 from stores.vector.base import Point, Unavailable
 from stores.vector.filters import Filter, matches, parse
-from stores.vector.pgvector import PgVectorStore
+from stores.vector.pgvector import MAX_EF_SEARCH, PgVectorStore
 
 WORKSPACE, STORE = UUID(int=1), UUID(int=2)
 TEXTS: dict[str, tuple[str, list[float]]] = {
@@ -117,6 +126,8 @@ def test_fusion_adds_the_share_of_the_bound_that_was_reached() -> None:
 def test_more_candidates_are_taken_for_longer_answers() -> None:
     assert candidates(4) == 100
     assert candidates(50) == 200
+    assert candidates(300) == MOST_CANDIDATES == MAX_EF_SEARCH // 2, "an index answers"
+    assert candidates(3000) == 3000
 
 
 def test_words_weigh_more_where_the_embedder_does_not_know_the_language() -> None:

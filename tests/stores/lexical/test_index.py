@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stores.lexical import compaction
 from stores.lexical.base import K1, B, Hits
-from stores.lexical.index import LexicalIndex
+from stores.lexical.index import LONGEST_QUERY, LexicalIndex
 from stores.records.database import Database
 
 WORKSPACE = UUID(int=1)
@@ -218,3 +218,10 @@ async def test_after_any_history_a_search_finds_what_a_fresh_index_finds(
     assert list(actual.numbers) == [places[int(number)] for number in expected.numbers]
     assert list(actual.scores) == list(expected.scores)
     assert actual.bound == expected.bound or not live
+
+
+async def test_of_a_query_without_end_the_beginning_counts(database: Database) -> None:
+    index, store = LexicalIndex(), uuid4()
+    await add(database, index, store, CATS)
+    hits = await search(database, index, store, "barks " + "word " * LONGEST_QUERY + "cats")
+    assert hits.numbers.tolist() == [3]
