@@ -96,12 +96,20 @@ def of_header(value: str | None) -> tuple[str, ...] | None:
     return principals([part for part in parts if part], field=HEADER)
 
 
+def told(headers: Sequence[str]) -> str | None:
+    """What the one `HEADER` of a call says; None without it. Raises `Unprocessable` for several: a gateway that adds
+    its own to one which its caller has sent must not be believed by chance."""
+    if len(headers) > 1:
+        raise Unprocessable(f"{HEADER}: sent more than once")
+    return headers[0] if headers else None
+
+
 def claimed(field: object, header: str | None) -> tuple[str, ...] | None:
     """What a call says of its end user, in its body or in `HEADER`. Raises `Unprocessable` when both say something."""
-    named, told = principals(field), of_header(header)
-    if named is not None and told is not None and named != told:
+    named, said = principals(field), of_header(header)
+    if named is not None and said is not None and named != said:
         raise Unprocessable(f"principals: the body and the header {HEADER} name different ones; give one of them")
-    return named if named is not None else told
+    return named if named is not None else said
 
 
 def restricting(caller: Caller, value: object) -> tuple[str, ...] | None:

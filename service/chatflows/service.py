@@ -22,7 +22,7 @@ from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
 from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
 from service.http.access import Caller
-from service.viewers import ANYBODY, Viewer
+from service.viewers import Viewer
 from stores.records.database import Database
 
 if TYPE_CHECKING:
@@ -172,14 +172,14 @@ async def enter(
     session_in: Callable[[KnownFlow], str],
     *,
     member: UUID | None = None,
-    viewer: Viewer = ANYBODY,
+    viewer: Viewer | None = None,
 ) -> Entrance:
     """Let a caller into a flow; one round trip once this process knows the flow. The flow is held open until the
     caller gives it to `resources.flows.release`.
 
     `named` is the session that the caller named; `session_in` says which one counts, given the flow. `member`: the
     workspace of a caller who comes in by a key of it, whichever key the flow is bound to. `viewer`: whom the caller
-    says it asks for, which is not checked here; each of them has conversations of its own.
+    says it asks for, None when it says nothing; that is not checked here, and each has conversations of its own.
     Raises `NotFound`, and `Unauthorized` when the flow is bound to another key than `token`.
     """
     with ExitStack() as stack:
@@ -217,8 +217,9 @@ def _caller(row: Mapping[str, Any], token: str | None) -> Caller:
     return Caller(row["workspace_id"], row["key_id"], frozenset(row["key_scopes"]), token, principals)
 
 
-def _suffix(viewer: Viewer) -> str:
-    return f"/{viewer.name}" if viewer.name else ""
+def _suffix(viewer: Viewer | None) -> str:
+    # who asks for nobody has not said nothing: a bound key that says nothing asks for whom it is bound to
+    return "" if viewer is None else f"/{viewer.name or 'nobody'}"
 
 
 def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
@@ -226,7 +227,12 @@ def _current(known: KnownFlow, row: Mapping[str, Any]) -> bool:
 
 
 async def _row(
-    resources: "Resources", flow_id: UUID, token: str | None, session: str, viewer: Viewer, known: KnownFlow | None
+    resources: "Resources",
+    flow_id: UUID,
+    token: str | None,
+    session: str,
+    viewer: Viewer | None,
+    known: KnownFlow | None,
 ) -> Mapping[str, Any]:
     compiled = known.compiled if known else None
     async with resources.database.connection() as connection:

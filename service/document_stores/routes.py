@@ -24,7 +24,7 @@ from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 from service.retrieval.trace import Trace
-from service.viewers import HEADER, READS_EVERYTHING, claimed, restricting, viewer_of
+from service.viewers import HEADER, READS_EVERYTHING, claimed, restricting, told, viewer_of
 
 routes = Routes("Document stores")
 
@@ -263,7 +263,8 @@ async def query_store(
     but nothing of a restricted document store."""
     begun = time.perf_counter()
     asked = body.asked()
-    viewer = viewer_of(caller, claimed(body.principals, request.headers.get(HEADER)), administers=True)
+    header = told(request.headers.getlist(HEADER))
+    viewer = viewer_of(caller, claimed(body.principals, header), administers=True)
     trace = Trace() if asked.explain else None
     found = await search.search(
         resources,

@@ -27,6 +27,7 @@ from service.idempotency.fingerprint import Fingerprint
 from service.idempotency.service import HEADER, Execution, KeyUnusable, key_of
 from service.idempotency.types import MAX_BODY, MAX_KEY, Answer, Asked
 from service.resources import Resources
+from service.viewers import HEADER as PRINCIPALS
 from service.worker.postgres import OUT_OF_REACH
 
 log = logging.getLogger("ragstone.idempotency")
@@ -141,7 +142,8 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
     resources: Resources = request.app.state.resources
     scope = request.scope
     kind = request.headers.get("content-type", "")
-    fingerprint = Fingerprint(request.method, scope["path"], scope["query_string"], kind)
+    asked_for = request.headers.getlist(PRINCIPALS)
+    fingerprint = Fingerprint(request.method, scope["path"], scope["query_string"], kind, asked_for)
     with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
         body = _Body(file, request.receive)
         await body.read(request, fingerprint)

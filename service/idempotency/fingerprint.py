@@ -1,5 +1,6 @@
 """What a request asks for, as a hash that is the same when a client sends it again."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from python_multipart.exceptions import FormParserError
@@ -9,17 +10,19 @@ FORM = b"multipart/form-data"
 
 
 class Fingerprint:
-    """SHA-256 over method, path, query, content type and body; feed the body in pieces.
+    """SHA-256 over method, path, query, content type, whom the call is for, and body; feed the body in pieces.
 
     A multipart body counts by its parts, since clients draw a new boundary for every attempt; one that cannot be read
     counts by its bytes.
     """
 
-    def __init__(self, method: str, path: str, query: bytes, content_type: str) -> None:
-        """`content_type` as in the header, or empty."""
+    def __init__(self, method: str, path: str, query: bytes, content_type: str, principals: Sequence[str] = ()) -> None:
+        """`content_type` as in the header, or empty. `principals`: headers that name an end user, whose answers are no
+        other's."""
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary") if kind == FORM else None
-        self._head = b"\0".join((method.encode(), path.encode(), query, kind if boundary else content_type.encode()))
+        parts = [method.encode(), path.encode(), query, kind if boundary else content_type.encode()]
+        self._head = b"\0".join((*parts, *(text.encode() for text in principals)))
         self._bytes = sha256()
         self._parts = _Parts(boundary) if boundary else None
 

@@ -17,7 +17,7 @@ from service.predictions.runs import Running, Stop
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
 from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
-from service.viewers import HEADER
+from service.viewers import HEADER, told
 
 routes = Routes("Predictions")
 messages = Routes("Chat messages")
@@ -122,15 +122,14 @@ async def _answer(
     id: str, request: Request, resources: Resources, caller: Caller, member: UUID | None = None
 ) -> Response:
     target = flow_id(id)
-    origin, told = request.headers.get("origin"), request.headers.get(HEADER)
+    origin = request.headers.get("origin")
     told_left: Mapping[str, str] = {}
     try:
         if member is None:
             told_left = await rate_limits.spend(resources, target, request.client and request.client.host)
         body = await _body(request)
-        prediction = await service.ask(
-            resources, target, body.asked(told), token=caller.token, origin=origin, member=member
-        )
+        question = body.asked(told(request.headers.getlist(HEADER)))
+        prediction = await service.ask(resources, target, question, token=caller.token, origin=origin, member=member)
     except ServiceError as error:
         return _refused(request, error)
     running = prediction.running

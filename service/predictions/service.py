@@ -88,7 +88,7 @@ async def ask(
         streams = question.streaming and known.streams
         return named or ("" if streams or known.compiled is None else known.compiled.session)
 
-    asker = ANYBODY if question.principals is None else Viewer(frozenset(question.principals))
+    asker = None if question.principals is None else Viewer(frozenset(question.principals))
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
     known, compiled = entrance.known, None
     try:

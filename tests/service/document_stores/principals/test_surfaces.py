@@ -186,6 +186,47 @@ async def test_a_conversation_of_one_viewer_is_not_told_to_another(
     assert seen == [0, 2, 0, 0, 4]
 
 
+async def test_a_bound_key_that_asks_for_nobody_is_not_told_what_it_was_told(
+    app: FastAPI, client: httpx.AsyncClient, resources: Resources, workspace: UUID, store: str
+) -> None:
+    flow_id = await flow(client, store)
+    secret = await key_of(resources, workspace, ["*"], principals=ANNA)
+    async with speak(app, secret) as bound:
+        bodies: list[dict[str, Any]] = [{}, {}, {"principals": []}, {"principals": ["user:anna"]}]
+        for named in bodies:
+            asked = {"question": QUESTION, "chatId": "one", **named}
+            assert (await bound.post(f"/api/v1/prediction/{flow_id}", json=asked)).status_code == 200
+    async with resources.database.read(workspace) as scope:
+        rows = await scope.all("SELECT caller, count(*) AS n FROM chat_messages GROUP BY caller ORDER BY n")
+    assert [row["n"] for row in rows] == [2, 2, 4]
+
+
+async def test_several_headers_name_nobody(client: httpx.AsyncClient, store: str) -> None:
+    twice = [(HEADER, "group:hr"), (HEADER, "user:bert")]
+    query = {"storeId": store, "query": QUESTION}
+    path = f"/api/v1/prediction/{await flow(client, store)}"
+    for refused in (
+        await client.post(f"{API}/vectorstore/query", json=query, headers=twice),
+        await client.post(path, json={"question": QUESTION}, headers=twice),
+    ):
+        assert refused.status_code == 422
+        assert HEADER in refused.text
+
+
+async def test_an_answer_is_replayed_only_for_whom_it_was(client: httpx.AsyncClient, store: str) -> None:
+    path = f"/api/v1/prediction/{await flow(client, store)}"
+    for streaming in (False, True):
+        once = {"Idempotency-Key": f"key {streaming}"}
+        body = {"question": QUESTION, "streaming": streaming}
+        first = await client.post(path, json=body, headers={**once, HEADER: "group:hr"})
+        assert HR in first.text
+        for others in ({HEADER: "user:bert"}, {HEADER: ""}, {}):
+            refused = await client.post(path, json=body, headers={**once, **others})
+            assert (refused.status_code, HR in refused.text) == (422, False)
+        again = await client.post(path, json=body, headers={**once, HEADER: "group:hr"})
+        assert again.headers["Idempotent-Replayed"] == "true"
+
+
 async def test_vector_stores_of_flows_hold_to_it_and_copies_too(
     client: httpx.AsyncClient, talk: Talk, store: str
 ) -> None:
