@@ -216,8 +216,10 @@ def _seen(viewer: Viewer) -> tuple[LiteralString, LiteralString, dict[str, Any]]
     if viewer.everything:
         return "", " AND NOT s.restricted", {}
     join: LiteralString = " JOIN documents d ON d.id = c.document_id"
+    # Of `&&` the planner can tell how many pass, and begins with the documents of a viewer who has few; of CASE it
+    # cannot, and reads all chunks (100 ms in place of 4 where 300 of 300,000 pass).
     condition: LiteralString = (
-        " AND CASE WHEN d.principals IS NULL THEN NOT s.restricted ELSE d.principals && %(viewer)s::text[] END"
+        " AND (d.principals && %(viewer)s::text[] OR (d.principals IS NULL AND NOT s.restricted))"
     )
     return join, condition, {"viewer": sorted(viewer.principals)}
 
