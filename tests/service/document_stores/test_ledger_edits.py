@@ -110,8 +110,8 @@ class Shelves:
         await self.run(await self.accepted("vectorstore/reindex", body))
 
     async def move(self) -> None:
-        """Out into an archive, with vectors or without, and in again as another document store; the old one goes. From
-        an archive without vectors all is indexed, if any of it was."""
+        """Out into an archive, with vectors or without, and in again as another document store; the old one goes. What
+        was indexed is so again, the rest stays as it was."""
         resources, workspace = self.talk.resources, self.talk.workspace
         vectors = self.chance.random() < 0.7
         made = await draft(resources, workspace, self.row.id, vectors=vectors, blobs=True)
@@ -120,11 +120,8 @@ class Shelves:
         result = (await self.run(job)).result or {}
         await service.delete(resources, workspace, self.row.id)
         self.row = await service.get(resources, workspace, UUID(result["storeId"]))
-        pieces = [piece for paper in self.papers.values() for piece in paper.pieces]
         if not vectors:
-            self.space = any(piece.indexed for piece in pieces)
-            for piece in pieces:
-                piece.indexed = self.space
+            self.space = any(piece.indexed for paper in self.papers.values() for piece in paper.pieces)
 
     async def accepted(self, path: str, body: dict[str, Any]) -> Job:
         """The job of a call that nobody waits for."""
