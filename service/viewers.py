@@ -52,8 +52,8 @@ def viewer_of(caller: Caller, claimed: Iterable[str] | None, *, administers: boo
             raise NotBelieved("principals: this key is bound to others; leave them out, or name some of its own")
         return Viewer(asked)
     if claimed is None:
-        return EVERYTHING if administers and _believed(caller) else ANYBODY
-    if not _believed(caller):
+        return EVERYTHING if administers and believed(caller) else ANYBODY
+    if not believed(caller):
         raise NotBelieved(f"principals: only a key with the permission {_ENOUGH} may say for whom it asks")
     return Viewer(frozenset(claimed))
 
@@ -61,7 +61,9 @@ def viewer_of(caller: Caller, claimed: Iterable[str] | None, *, administers: boo
 _ENOUGH = " or ".join(sorted(READS_EVERYTHING))
 
 
-def _believed(caller: Caller) -> bool:
+def believed(caller: Caller) -> bool:
+    """Whether this caller may read every document, and so may say whom it asks for. To others no answer shows what not
+    everybody may find."""
     return caller.principals is None and (FULL in caller.scopes or not READS_EVERYTHING.isdisjoint(caller.scopes))
 
 
@@ -119,6 +121,6 @@ def restricting(caller: Caller, value: object) -> tuple[str, ...] | None:
     show it to them.
     """
     named = principals(value, MOST_OF_DOCUMENT)
-    if named is not None and not _believed(caller):
+    if named is not None and not believed(caller):
         raise NotBelieved(f"principals: only a key with the permission {_ENOUGH} may give documents to somebody")
     return named

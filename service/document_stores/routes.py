@@ -24,7 +24,7 @@ from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 from service.retrieval.trace import Trace
-from service.viewers import HEADER, READS_EVERYTHING, claimed, restricting, told, viewer_of
+from service.viewers import HEADER, READS_EVERYTHING, NotBelieved, believed, claimed, restricting, told, viewer_of
 
 routes = Routes("Document stores")
 
@@ -105,9 +105,10 @@ async def get_store(id: UUID, resources: CurrentResources, workspace: CurrentWor
     "/document-store/store/{id}", WRITE, errors=(404, 422), summary="Change a document store", response_model=wire.Store
 )
 async def update_store(
-    id: UUID, body: wire.StoreBody, resources: CurrentResources, workspace: CurrentWorkspace
+    id: UUID, body: wire.StoreBody, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
 ) -> wire.Store:
-    """Change the name, the description or a configuration; what is left out stays."""
+    """Change the name, the description or a configuration; what is left out stays. `restricted` is for keys that may
+    read every document."""
     changes: dict[str, Any] = dict(body.configs())
     if body.name is not None:
         if not body.name.strip():
@@ -116,6 +117,8 @@ async def update_store(
     if "description" in body.model_fields_set:
         changes["description"] = body.description
     if body.restricted is not None:
+        if not believed(caller):
+            raise NotBelieved("restricted: only a key that may read every document may say who finds what is there")
         changes["restricted"] = body.restricted
     return wire.store_wire(await service.update(resources, workspace, id, changes))
 
@@ -211,7 +214,8 @@ async def upsert(
             job = await _upsert(resources, caller, workspace, id, body, [], own)
 
     async def done(job: Job) -> UpsertResult:
-        return upsert_result(job, await service.added_by(resources, workspace, job))
+        added = await service.added_by(resources, workspace, job, everything=believed(caller))
+        return upsert_result(job, added)
 
     return await answered(resources, job, request.headers.get("prefer"), done)
 

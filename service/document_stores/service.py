@@ -241,10 +241,11 @@ async def _take_possession(scope: Scope, store_id: UUID, owner: Owner) -> None:
         raise Conflict("The document store of this node is being deleted; try again in a few seconds")
 
 
-async def added_by(resources: Resources, workspace: UUID, job: Job) -> list[ChunkRow]:
-    """The chunks that an upsert's job added, the first `MAX_ADDED_DOCS` of them."""
+async def added_by(resources: Resources, workspace: UUID, job: Job, *, everything: bool) -> list[ChunkRow]:
+    """The chunks that an upsert's job added, the first `MAX_ADDED_DOCS` of them; unless `everything`, only of documents
+    that everybody may find."""
     async with resources.database.read(workspace) as scope:
-        return await chunk_rows.added_by(scope, job.id, MAX_ADDED_DOCS)
+        return await chunk_rows.added_by(scope, job.id, MAX_ADDED_DOCS, everything=everything)
 
 
 __all__ = [

@@ -22,7 +22,7 @@ from service.http.routing import Routes
 from service.jobs.types import Job
 from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
-from service.viewers import restricting
+from service.viewers import believed, restricting
 
 routes = Routes("Upserts")
 
@@ -138,7 +138,7 @@ async def _upsert(
         started = await service.upsert(resources, flow, asked, widget=widget)
 
     async def done(job: Job) -> FlowUpsertResult:
-        rows = await document_stores.added_by(resources, flow.workspace, job)
+        rows = await document_stores.added_by(resources, flow.workspace, job, everything=believed(caller))
         return wire.result(started, job, added_docs(rows))
 
     return await answered(resources, started.job, request.headers.get("prefer"), done)

@@ -10,11 +10,12 @@ from service.document_stores.indexing import service as indexing
 from service.document_stores.indexing import wire
 from service.document_stores.types import Component
 from service.document_stores.wire import RawStore, raw_store
-from service.http.access import CurrentWorkspace, needs
+from service.http.access import CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.routing import Routes
 from service.jobs.types import Job
 from service.resources import CurrentResources
+from service.viewers import believed
 
 routes = Routes("Document stores")
 
@@ -48,6 +49,7 @@ async def save_vector_store(
 )
 async def insert_vectors(
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     body: wire.InsertBody | None = None,
     prefer: Annotated[str | None, Header(description=PREFER["description"])] = None,
@@ -63,7 +65,8 @@ async def insert_vectors(
     job = await indexing.insert(resources, workspace, store_id, configs, body.doc_id)
 
     async def done(job: Job) -> wire.InsertResult:
-        return wire.insert_result(store_id, job, await service.added_by(resources, workspace, job))
+        added = await service.added_by(resources, workspace, job, everything=believed(caller))
+        return wire.insert_result(store_id, job, added)
 
     return await answered(resources, job, prefer, done)
 

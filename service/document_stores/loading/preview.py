@@ -19,9 +19,10 @@ from service.document_stores.loading.files import kept_names
 from service.document_stores.loading.service import as_upsert
 from service.document_stores.loading.types import WEB_PAGES_SHOWN, LoaderForm, Preview
 from service.document_stores.recipe import Recipe, plan
-from service.document_stores.types import Upload
+from service.document_stores.types import LoaderRow, StoreRow, Upload
 from service.errors import MissingPart, TooLarge, Unprocessable
 from service.resources import Resources
+from service.viewers import NotBelieved
 
 
 class NotLoadable(Unprocessable):
@@ -38,17 +39,22 @@ class _File:
     mime: str | None
 
 
-async def preview(resources: Resources, workspace: UUID, form: LoaderForm, most: int | None) -> Preview:
+async def preview(
+    resources: Resources, workspace: UUID, form: LoaderForm, most: int | None, *, everything: bool
+) -> Preview:
     """The first `most` chunks (None: all of them) that a loader would bring, and their number in all.
 
-    A loader that asks a place is shown the first few documents of it. Raises errors that name the field, `NotFound`,
-    `NotLoadable` with the reason why a file cannot be read.
+    A loader that asks a place is shown the first few documents of it. `everything`: the caller may read every document.
+    Raises errors that name the field, `NotFound`, `NotLoadable` with the reason why a file cannot be read,
+    `NotBelieved` for a saved loader with documents that not everybody may find.
     """
     if form.component is None:
         raise MissingPart("loaderId: is missing")
     store = await document_stores.get(resources, workspace, form.store_id) if form.store_id else None
     asked = as_upsert(form if store else replace(form, id=None))
     intake = await Intake.check(resources, workspace, form.store_id or uuid4(), store, asked)
+    if not everything and store is not None and intake.base is not None and _restricted(store, intake.base):
+        raise NotBelieved("id: only a key that may read every document sees what this loader has brought")
     recipe = intake.recipe()
     chunks: list[NewChunk] = []
     async with aclosing(_files(intake)) as files:
@@ -57,6 +63,11 @@ async def preview(resources: Resources, workspace: UUID, form: LoaderForm, most:
     if not chunks:
         raise Unprocessable("loaderConfig: there is nothing to load; give a file, a text or an address")
     return Preview(chunks if most is None else chunks[:most], len(chunks))
+
+
+def _restricted(store: StoreRow, loader: LoaderRow) -> bool:
+    marks = [loader.principals, *(file.principals for file in loader.files)]
+    return store.restricted or any(mark is not None for mark in marks)
 
 
 async def _chunks(resources: Resources, store_id: UUID, recipe: Recipe, file: _File) -> list[NewChunk]:

@@ -19,7 +19,7 @@ from service.nodes.service import of_category
 from service.nodes.types import Category
 from service.nodes.wire import NodeDefinition, definition
 from service.resources import CurrentResources
-from service.viewers import restricting
+from service.viewers import believed, restricting
 
 routes = Routes("Document stores")
 
@@ -92,11 +92,13 @@ async def list_record_managers() -> list[NodeDefinition]:
     response_model=wire.PreviewResult,
 )
 async def preview_loader(
-    body: wire.PreviewBody, resources: CurrentResources, workspace: CurrentWorkspace
+    body: wire.PreviewBody, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
 ) -> wire.PreviewResult:
     """The chunks that a loader would bring. Nothing is kept; of a place such as a web site three documents are
     fetched."""
-    return wire.preview_result(await previews.preview(resources, workspace, body.form(), body.most))
+    return wire.preview_result(
+        await previews.preview(resources, workspace, body.form(), body.most, everything=believed(caller))
+    )
 
 
 @routes.post(
@@ -145,8 +147,10 @@ async def process_loader(
 
     async def done(job: Job) -> stores_wire.ChunkPage:
         assert job.store_id is not None
-        page = await document_stores.chunk_page(resources, workspace, job.store_id, loader_id, 1)
-        return stores_wire.chunk_page(*page, loader_id, 1)
+        store, rows, total, size = await document_stores.chunk_page(resources, workspace, job.store_id, loader_id, 1)
+        if not believed(caller):
+            rows = [row for row in rows if row.principals is None and not store.restricted]
+        return stores_wire.chunk_page(store, rows, total, size, loader_id, 1)
 
     job = await service.process(resources, workspace, form)
     return await answered(resources, job, request.headers.get("prefer"), done)
@@ -195,6 +199,7 @@ async def refresh_store(
     store_id: UUID,
     request: Request,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     body: wire.RefreshBody | None = None,
 ) -> Any:
@@ -210,7 +215,7 @@ async def refresh_store(
     results = []
     for job in jobs:
         if job.state is JobState.DONE:
-            added = await document_stores.added_by(resources, workspace, job)
+            added = await document_stores.added_by(resources, workspace, job, everything=believed(caller))
             results.append(upsert_result(job, added))
         else:
             results.append(wire.failed_result(store_id, job))

@@ -332,13 +332,16 @@ async def page(
     return [_chunk(row) for row in rows], int(total["n"]), int(total["characters"])
 
 
-async def added_by(scope: Scope, job_id: UUID, limit: int) -> list[ChunkRow]:
-    """The first live chunks that a job added, in reading order."""
+async def added_by(scope: Scope, job_id: UUID, limit: int, *, everything: bool) -> list[ChunkRow]:
+    """The first live chunks that a job added, in reading order; unless `everything`, of what everybody may find."""
     rows = await scope.all(
         "SELECT c.id, c.document_id, c.loader_id, c.number, c.position, c.head, c.text, c.metadata, c.edited"
-        " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.workspace_id = %(workspace)s"
-        " AND c.job_id = %(job)s AND c.live ORDER BY d.created_at, d.id, c.position LIMIT %(limit)s",
+        " FROM chunks c JOIN documents d ON d.id = c.document_id JOIN document_stores s ON s.id = c.store_id"
+        " WHERE c.workspace_id = %(workspace)s AND c.job_id = %(job)s AND c.live"
+        " AND (%(everything)s OR (d.principals IS NULL AND NOT s.restricted))"
+        " ORDER BY d.created_at, d.id, c.position LIMIT %(limit)s",
         job=job_id,
         limit=limit,
+        everything=everything,
     )
     return [_chunk(row) for row in rows]
