@@ -5,9 +5,9 @@ dropped. An answer that holds none of them leaves the search without a filter.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -30,6 +30,7 @@ of. The fields:
 MOST_VALUES = 50
 """Of a list that the model names."""
 LONGEST_VALUE = 500
+LARGEST = sys.float_info.max
 
 _WANTED = {
     "String": "a text",
@@ -65,7 +66,7 @@ class MetadataField(BaseModel):
         if self.type == "Boolean":
             return value if isinstance(value, bool) else None
         if self.type == "Number":
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
             return value if fits else None
         if self.type == "String Array":
             texts = [item for item in value if _is_text(item)] if isinstance(value, list) else []

@@ -1,9 +1,10 @@
 """What the HTTP rerankers share: one request through the guarded client, and every way in which it can fail."""
 
 import json
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from math import exp
+from math import exp, nan
 from typing import Any, Self
 
 from service.egress.client import Egress, Fetched
@@ -164,7 +165,7 @@ def _read(body: bytes, field: str, count: int) -> list[float]:
             raise Malformed("The reranker's answer has a score that is no number.")
         if place in scores:
             raise Malformed(f"The reranker's answer scores text {place} twice.")
-        scores[place] = float(score)
+        scores[place] = float(score) if abs(score) <= sys.float_info.max else nan
     if len(scores) != count:
         raise Malformed(f"The reranker answered with {len(scores)} scores for {count} texts.")
     return [scores[place] for place in range(count)]

@@ -143,6 +143,7 @@ BROKEN: list[tuple[Script, str]] = [
     (Script(scores=[0.5, None]), "no number"),
     (Script(scores=[0.5, float("nan")]), "not finite"),
     (Script(scores=[0.5, float("inf")]), "not finite"),
+    (Script(scores=[0.5, 10**400]), "not finite"),
     (Script(scores=[0.5, 7.25]), "rawScores"),
 ]
 
