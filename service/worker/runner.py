@@ -176,7 +176,7 @@ class Runner:
     async def _leased(self, job: Job, handler: Handler) -> Mapping[str, Any]:
         """The handler's result; `Stopped` as soon as the lease cannot be renewed."""
         work = asyncio.ensure_future(handler(Work(job, self._resources)))
-        lease = asyncio.create_task(self._renew(job))
+        lease = asyncio.create_task(self._renew(job, work))
         try:
             await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -187,10 +187,11 @@ class Runner:
                 task.cancel()
             await asyncio.gather(work, lease, return_exceptions=True)
 
-    async def _renew(self, job: Job) -> None:
-        """Renew the job's lease until it is no longer this attempt's."""
+    async def _renew(self, job: Job, work: asyncio.Future[Any]) -> None:
+        """Renew the job's lease until it is no longer this attempt's, or the work is done, should a library have lost
+        the cancellation that says so."""
         held = True
-        while held:
+        while held and not work.done():
             await asyncio.sleep(LEASE_SECONDS)
             with suppress(*OUT_OF_REACH):  # the lease runs on for a while
                 async with self._resources.database.connection() as connection:
