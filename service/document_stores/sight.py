@@ -80,6 +80,11 @@ class SeenLedger:
         """Whether the viewer may not find everything."""
         return self.sight.narrow is not None
 
+    @property
+    def frank(self) -> bool:
+        """Whether nothing is kept from the viewer: points may be a moment behind the ledger in what they keep."""
+        return self.sight.viewer.everything
+
     async def allowed(self, where: Filter | None) -> Numbers:
         """The numbers of the chunks that pass a filter and may be found."""
         async with self.database.read(self.workspace) as scope:

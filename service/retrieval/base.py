@@ -121,6 +121,11 @@ class Ledger(Protocol):
         """Whether some chunks may not be found here, whatever the filter."""
         ...
 
+    @property
+    def frank(self) -> bool:
+        """Whether an explanation may say how near chunks are that may not be shown."""
+        ...
+
     async def allowed(self, where: Filter) -> Numbers:
         """The numbers of the chunks that pass a filter."""
         ...

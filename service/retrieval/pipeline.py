@@ -107,17 +107,20 @@ class Pipeline:
         found: list[Found] = []
         for further in (0, *SPARES_WHEN_SHORT):
             limit = SPARE * wanted + further
-            with _notes(trace, self.search.name) as notes:
-                lists = await self._searched(questions, limit, replace(call, notes=notes))
+            with _notes(trace, self.search.name) as searched:
+                lists = await self._searched(questions, limit, replace(call, notes=searched))
                 hits = lists[0] if len(lists) == 1 else merged(lists, self._rank_constant)[:limit]
-                notes.asked(question.text for question in questions)
-                notes.handed((), hits)
+                searched.asked(question.text for question in questions)
+                searched.handed((), hits)
             with _notes(trace, "ledger") as notes:
                 numbers = {hit.number: hit for hit in hits}
                 # An explanation names all candidates, an answer needs only its own.
                 rows = await call.sources.ledger.live(list(numbers), wanted if trace is None else len(numbers))
                 if trace is not None:
                     trace.chunks |= {row.number: row for row in rows if row.number is not None}
+                    if not call.sources.ledger.frank:
+                        hits = [hit for hit in hits if hit.number in trace.chunks]
+                        searched.handed((), hits)
                     for number in numbers.keys() - trace.chunks.keys():
                         notes.cut(number, "not live: its document is being indexed, or it was deleted")
                 found = [_found(row, numbers) for row in rows[:wanted]]

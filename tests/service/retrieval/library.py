@@ -100,6 +100,11 @@ class Library:
         """Nothing is kept from anybody."""
         return False
 
+    @property
+    def frank(self) -> bool:
+        """An explanation may say so."""
+        return True
+
     async def allowed(self, where: Filter) -> Numbers:
         """The live chunks that pass."""
         return np.array([n for n, row in self.rows.items() if self._live(n, where)], np.int32)

@@ -55,6 +55,7 @@ class DictLedger:
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
 
     narrowed = False
+    frank = True
 
     async def allowed(self, where: Filter) -> Numbers:
         return np.array([self.numbers[key] for key, each in self.metadata.items() if matches(where, each)], np.int32)

@@ -252,6 +252,23 @@ async def test_asking_without_a_flow_is_for_nobody_unless_it_says(
     assert HR not in {passage.text for passage in shown}
 
 
+async def test_an_explanation_is_silent_on_what_may_not_be_seen(
+    client: httpx.AsyncClient, store: str, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.retrieval.narrowing.FEW", 0)  # as with very many chunks: points are asked
+    await talk.upsert(store, ("menu.txt", "The canteen serves soup."))
+    (row,) = await talk.rows("SELECT id FROM documents WHERE name = 'open.txt'")
+    await talk.rows(
+        "UPDATE documents SET principals = '{group:hr}', unmarked = true WHERE id = %s RETURNING id", row["id"]
+    )
+    for stage in ("similarity", "hybrid"):
+        asked = {"storeId": store, "query": QUESTION, "principals": ["user:bob"], "explain": True, "strategy": stage}
+        answer = (await client.post(f"{API}/vectorstore/query", json=asked)).json()
+        (found,) = answer["docs"]
+        told = {entry["id"] for each in answer["trace"]["stages"] for entry in (*each["candidates"], *each["cut"])}
+        assert told == {found["id"]}
+
+
 async def test_metadata_neither_claim_nor_show_principals(client: httpx.AsyncClient, talk: Talk) -> None:
     store = await talk.store()
     await talk.upsert(store, ("hr.txt", HR), metadata={"$principals": ["user:eve"]}, principals=["group:hr"])
