@@ -122,7 +122,8 @@ async def abandon(work: Work) -> Mapping[str, Any]:
 
 
 async def purge_store(work: Work) -> Mapping[str, Any]:
-    """Remove what a deleted document store left: vectors, postings, uploads, rows, in an order that can be repeated."""
+    """Remove what a deleted document store left: uploads, postings, rows, vectors, in an order that can be repeated. A
+    vector store that is away keeps nothing here but the names of the collections in it."""
     job, resources = work.job, work.resources
     store_id = UUID(work.payload["storeId"])
     async with resources.database.read(job.workspace) as scope:
@@ -133,9 +134,11 @@ async def purge_store(work: Work) -> Mapping[str, Any]:
         names = await collections.of_store(scope, store_id)
     for key in blobs:
         await resources.blobs.delete(key)
-    await drop_collections(resources, job.workspace, names)
     async with resources.database.write(job.workspace) as scope:
         await resources.lexical.drop(scope, store_id)
+        await records.empty(scope, store_id)
+    await drop_collections(resources, job.workspace, names)
+    async with resources.database.write(job.workspace) as scope:
         await records.purge(scope, store_id)
     return {"purged": True}
 

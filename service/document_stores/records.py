@@ -274,11 +274,20 @@ async def mark_deleted(scope: Scope, store_id: UUID) -> bool:
     return touched == 1
 
 
-async def purge(scope: Scope, store_id: UUID) -> None:
-    """Remove the rows of a deleted document store: loaders, documents, chunks, upsert history."""
+async def empty(scope: Scope, store_id: UUID) -> None:
+    """Remove what a deleted document store holds: loaders, documents, chunks, upsert history."""
     await scope.run(
         "DELETE FROM upsert_history WHERE workspace_id = %(workspace)s AND chatflow_id = %(id)s", id=store_id
     )
+    for statement in (
+        "DELETE FROM documents WHERE workspace_id = %(workspace)s AND store_id = %(id)s",
+        "DELETE FROM loaders WHERE workspace_id = %(workspace)s AND store_id = %(id)s",
+    ):
+        await scope.run(statement, id=store_id)
+
+
+async def purge(scope: Scope, store_id: UUID) -> None:
+    """Remove the row of a deleted document store, and all rows that belong to it."""
     await scope.run(
         "DELETE FROM document_stores WHERE workspace_id = %(workspace)s AND id = %(id)s AND deleted_at IS NOT NULL",
         id=store_id,

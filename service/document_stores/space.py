@@ -209,14 +209,23 @@ async def drop_in(resources: Resources, scope: Scope, names: Sequence[str]) -> l
 
 
 async def drop_collections(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:
-    """Drop collections that no document store searches any more, wherever they are. May be done twice."""
+    """Drop collections that no document store searches any more, wherever they are. May be done twice. Where one cannot
+    be dropped, the others are; then raises what its vector store raised."""
+    problem: Unavailable | ServiceError | None = None
     async with resources.database.read(workspace) as scope:
         places = await collections.placed(scope, names)
-        stores = {name: await vectors_at(resources, scope, backend) for name, backend in places.items()}
-    for name, vectors in stores.items():
-        await vectors.drop(name)
+    for name, backend in places.items():
+        try:
+            async with resources.database.read(workspace) as scope:
+                vectors = await vectors_at(resources, scope, backend)
+            await vectors.drop(name)
+        except (Unavailable, ServiceError) as error:
+            problem = error
+            continue
         async with resources.database.write(workspace) as scope:
             await collections.forget(scope, [name])
+    if problem is not None:
+        raise problem
 
 
 async def drop_soon(resources: Resources, workspace: UUID, names: Sequence[str]) -> None:

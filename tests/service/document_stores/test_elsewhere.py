@@ -417,6 +417,8 @@ async def test_what_a_server_kept_while_it_was_away_for_long_is_removed_when_it_
     await talk.settled()
     failed = await talk.rows("SELECT kind FROM jobs WHERE state = 'failed' ORDER BY kind")
     assert [row["kind"] for row in failed] == ["drop_vectors", "purge_store"]
+    assert await talk.rows("SELECT id FROM chunks WHERE store_id = %s", stores[1]) == [], "its texts are gone"
+    assert await talk.rows("SELECT term FROM lexical_postings WHERE store_id = %s", stores[1]) == []
     await talk.rows(
         "UPDATE document_stores SET deleted_at = now() - interval '1 hour' WHERE id = %s RETURNING id", stores[1]
     )
