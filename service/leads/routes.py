@@ -10,14 +10,17 @@ from service.http.routing import Routes
 from service.http.wire import Page
 from service.leads import service, wire
 from service.leads.wire import LeadBody, LeadShown
+from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources
 
 routes = Routes("Feedback and leads")
 
 
-@routes.post("/leads", PUBLIC, errors=(400, 403, 404), summary="Say who is talking", response_model=LeadShown)
+@routes.post("/leads", PUBLIC, errors=(400, 403, 404, 429), summary="Say who is talking", response_model=LeadShown)
 async def add_lead(body: LeadBody, request: Request, resources: CurrentResources) -> LeadShown:
-    """What the widget sends when it asks people who they are; without `chatId`, a conversation gets a new one."""
+    """What the widget sends when it asks people who they are; without `chatId`, a conversation gets a new one. It
+    counts towards the flow's rate limit, as a question does."""
+    await rate_limits.spend(resources, body.flow(), request.client and request.client.host)
     kept = await service.add(
         resources,
         body.flow(),

@@ -21,6 +21,9 @@ _CHOSEN: LiteralString = """
         AND (%(memory)s::text IS NULL OR m.memory_type = %(memory)s)
         AND (%(start)s::timestamptz IS NULL OR m.created_at >= %(start)s)
         AND (%(end)s::timestamptz IS NULL OR m.created_at <= %(end)s)
+        AND (%(everything)s OR (position('/' IN m.caller) = 0 AND m.caller NOT IN (
+            SELECT 'key:' || k.id FROM api_keys k
+            WHERE k.workspace_id = %(workspace)s AND k.principals IS NOT NULL)))
 """
 """The messages that pass the conditions, each with its feedback and the rating of the next one in its session."""
 
@@ -66,6 +69,7 @@ def _conditions(chatflow: UUID, wanted: Wanted) -> dict[str, Any]:
         "start": wanted.start,
         "end": wanted.end,
         "ratings": [rating.value for rating in wanted.ratings],
+        "everything": wanted.everything,
     }
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 
 from service.chatflows.routes import VIEW, flow_id
-from service.http.access import CurrentWorkspace, needs
+from service.http.access import Caller, CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.http.wire import Deleted, Page, Paging, date_in
 from service.messages import service, wire
@@ -16,6 +16,7 @@ from service.messages.types import Wanted
 from service.messages.wire import ChatMessage, RatedMessage, Stats
 from service.predictions.types import ChatType
 from service.resources import CurrentResources, Resources
+from service.viewers import believed
 
 routes = Routes("Chat messages")
 
@@ -76,6 +77,7 @@ Filters = Annotated[Wanted, Depends(_filters)]
 async def list_chat_messages(
     chatflowid: Flow,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     wanted: Filters,
     page: Page,
@@ -84,8 +86,9 @@ async def list_chat_messages(
     feedback: WithFeedback = None,
 ) -> Sequence[ChatMessage]:
     """Questions and answers in order of time. With `feedback`, `page` and `limit` count sessions, those that were last
-    talked in first; without it they have no effect. Ten thousand messages are listed at most."""
-    return await _page(resources, workspace, chatflowid, wanted, page, order, message, feedback)
+    talked in first; without it they have no effect. Ten thousand messages are listed at most. What was said to somebody
+    with principals is listed only to keys that may read every document."""
+    return await _page(resources, caller, workspace, chatflowid, wanted, page, order, message, feedback)
 
 
 @routes.get(
@@ -98,6 +101,7 @@ async def list_chat_messages(
 async def list_internal_chat_messages(
     chatflowid: Flow,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     wanted: Filters,
     page: Page,
@@ -107,11 +111,12 @@ async def list_internal_chat_messages(
 ) -> Sequence[ChatMessage]:
     """As the messages of a chatflow, but only those of internal predictions."""
     internal = replace(wanted, types=(ChatType.INTERNAL.value,))
-    return await _page(resources, workspace, chatflowid, internal, page, order, message, feedback)
+    return await _page(resources, caller, workspace, chatflowid, internal, page, order, message, feedback)
 
 
 async def _page(
     resources: Resources,
+    caller: Caller,
     workspace: UUID,
     chatflowid: str,
     wanted: Wanted,
@@ -124,7 +129,7 @@ async def _page(
         resources.database,
         workspace,
         flow_id(chatflowid),
-        replace(wanted, message=wire.message_id(message)),
+        replace(wanted, message=wire.message_id(message), everything=believed(caller)),
         newest_first=order == "DESC",
         offset=page.offset if feedback else 0,
         sessions=page.size if feedback and page.on else None,

@@ -49,6 +49,8 @@ class Wanted:
     end: datetime | None = None
     ratings: Sequence[Rating] = ()
     """Only answers with one of these ratings, each with the question before it."""
+    everything: bool = True
+    """Those too that were said to somebody with principals, and may rest on what not everybody may find."""
 
 
 @dataclass(frozen=True, slots=True)

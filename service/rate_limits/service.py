@@ -1,7 +1,7 @@
 """Count the calls of visitors, and refuse those beyond a chatflow's limit (contract 1.5).
 
-One window for each chatflow and address, shared by predictions and upserts and by all processes: it begins with the
-first call and lasts as long as the chatflow says. A chatflow without a limit costs nothing.
+One window for each chatflow and address, shared by predictions, upserts and leads and by all processes: it begins with
+the first call and lasts as long as the chatflow says. A chatflow without a limit costs nothing.
 """
 
 import math

@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api_keys import service as api_keys
 from tests.service.predictions.conftest import House
+from tests.service.predictions.live import DEFAULT_WORKSPACE
 
 FIELDS = [
     "id", "role", "chatflowid", "executionId", "content", "sourceDocuments", "usedTools", "fileAnnotations",
@@ -155,3 +157,23 @@ def test_an_internal_prediction_passes_the_rules_that_are_for_visitors(house: Ho
     assert refused.status_code == 403
     let_in = house.client.post(f"/internal-prediction/{guarded}", json={"question": "Leave?"}, headers=page)
     assert let_in.status_code == 200
+
+
+def test_what_was_said_to_somebody_is_listed_to_those_who_may_read_every_document(house: House, flow: str) -> None:
+    def key(*scopes: str, **more: Any) -> dict[str, str]:
+        database = house.live.resources.database
+        _, secret = house.live.run(api_keys.create(database, DEFAULT_WORKSPACE, "other", scopes, **more))
+        return {"Authorization": f"Bearer {secret}"}
+
+    place = f"{house.live.url}/api/v1"
+    house.ask(flow, "Asked by anybody")
+    house.client.post(f"/prediction/{flow}", json={"question": "Asked by a key"})
+    house.client.post(f"/prediction/{flow}", json={"question": "Asked for Anna", "principals": ["user:anna"]})
+    bound = key("*", principals=["user:bert"])
+    httpx.post(f"{place}/prediction/{flow}", json={"question": "Asked as Bert"}, headers=bound)
+    assert len(said(house, flow)) == 4
+    for scopes, expected in ((["chatflows:view"], 2), (["chatflows:view", "documentStores:view"], 4)):
+        for query in ({}, {"feedback": "true"}):
+            read = httpx.get(f"{place}/chatmessage/{flow}", headers=key(*scopes), params=query)
+            assert len(read.json()) == 2 * expected
+            assert ("Anna" in read.text) is ("Bert" in read.text) is (expected == 4)

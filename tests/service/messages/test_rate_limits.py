@@ -109,3 +109,12 @@ def test_an_address_counts_as_the_one_who_has_it(address: str | None, client: st
 def test_nothing_is_counted_for_an_unknown_chatflow(house: House) -> None:
     unknown = httpx.post(f"{house.live.url}/api/v1/prediction/{UUID(int=1)}", json={"question": "?"})
     assert unknown.status_code == 404
+
+
+def test_leads_count_as_calls_so_that_nobody_floods_them(house: House) -> None:
+    flow = house.quoting()
+    assert house.client.put(f"/chatflows/{flow}", json={"apiConfig": limited(2)}).status_code == 200
+    answers = [httpx.post(f"{house.live.url}/api/v1/leads", json={"chatflowid": flow, "name": "x"}) for _ in range(3)]
+    assert [item.status_code for item in answers] == [200, 200, 429]
+    assert answers[2].text == "Slow down, please."
+    assert len(house.client.get(f"/leads/{flow}").json()) == 2
