@@ -22,6 +22,10 @@ class Elsewhere(VectorStore):
         self._inner = inner
         self._title = title
 
+    @property
+    def narrows(self) -> bool:
+        return self._inner.narrows
+
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """Raises `Unsupported`: there is none without a store behind it."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from service.retrieval.base import Call, point_id
 from stores.lexical.base import Hits, Numbers
-from stores.vector.base import Capability, Match, Vector
+from stores.vector.base import Match, Vector
 
 FEW = 10_000
 """Chunks that are compared one by one: a backend takes as long for them as for a search in a large index."""
@@ -40,7 +40,7 @@ async def nearest(vector: Vector, limit: int, call: Call, few: Numbers | None) -
     if few is not None:
         ids = [point_id(number) for number in few.tolist()]
         return await sources.vectors.among(sources.collection, vector, limit, ids) if ids else []
-    if where is not None and not sources.ledger.narrowed and Capability.NARROW not in sources.vectors.capabilities:
+    if where is not None and not sources.ledger.narrowed and not sources.vectors.narrows:
         around = await sources.vectors.query(sources.collection, vector, SPARE * limit)
         passing = await sources.ledger.among(_numbers(around), where)
         kept = {point_id(number) for number in passing.tolist()}

@@ -108,6 +108,11 @@ class VectorStore(ABC):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it declares NARROW; a view of a store says what that store says."""
+        return Capability.NARROW in self.capabilities
+
     @classmethod
     @abstractmethod
     def open(cls, url: SplitResult, database: object) -> Self:

@@ -9,7 +9,7 @@ from service.document_stores.elsewhere import Elsewhere
 from service.document_stores.pool import VectorPool
 from service.document_stores.types import Backend
 from service.resources import Resources
-from stores.vector.base import Unsupported
+from stores.vector.base import Capability, Unsupported
 from stores.vector.memory import MemoryVectorStore
 
 
@@ -20,6 +20,12 @@ class Closing(MemoryVectorStore):
 
     async def close(self) -> None:
         self.closed = True
+
+
+class Slow(MemoryVectorStore):
+    """Its filters narrow nothing in an index."""
+
+    capabilities = frozenset({Capability.FILTER})
 
 
 @pytest.fixture
@@ -66,3 +72,8 @@ async def test_the_one_not_used_for_longest_goes_first_and_is_closed_after_its_g
 async def test_there_is_none_without_a_store_behind_it() -> None:
     with pytest.raises(Unsupported):
         Elsewhere.open(None, None)  # type: ignore[arg-type]
+
+
+def test_a_store_elsewhere_narrows_as_the_store_behind_it_does() -> None:
+    assert Elsewhere(MemoryVectorStore(), "memory").narrows
+    assert not Elsewhere(Slow(), "slow").narrows
