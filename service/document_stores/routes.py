@@ -13,6 +13,7 @@ from service.document_stores.own_chunks import service as own_chunks
 from service.document_stores.own_chunks.body import read_body, read_form
 from service.document_stores.own_chunks.spool import OwnChunks
 from service.document_stores.querying.wire import QueryBody, QueryResult, query_result
+from service.document_stores.showing import shown_to
 from service.document_stores.types import Upload
 from service.document_stores.upserting.wire import UpsertBody, UpsertResult, upsert_body, upsert_result
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
@@ -120,7 +121,7 @@ async def update_store(
         if not believed(caller):
             raise NotBelieved("restricted: only a key that may read every document may say who finds what is there")
         changes["restricted"] = body.restricted
-    return wire.store_wire(await service.update(resources, workspace, id, changes))
+    return wire.store_wire(shown_to(caller, await service.update(resources, workspace, id, changes)))
 
 
 @routes.delete(

@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import Query
 
 from service.errors import BadRequest
-from service.http.access import SIGNED_IN, CurrentWorkspace
+from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace
 from service.http.routing import Routes
 from service.http.wire import Deleted, Page, date_in
 from service.resources import CurrentResources
 from service.upsert_history import service, wire
 from service.upsert_history.wire import EntryIds, HistoryEntry
+from service.viewers import believed
 
 routes = Routes("Upserts")
 
@@ -30,6 +31,7 @@ End = Annotated[str | None, Query(alias="endDate", description="ISO date; only u
 async def list_upserts(
     id: UUID,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     page: Page,
     order: Order = None,
@@ -48,7 +50,7 @@ async def list_upserts(
         offset=page.offset,
         limit=page.size,
     )
-    return [wire.entry(item) for item in found]
+    return [wire.entry(item, texts=believed(caller)) for item in found]
 
 
 @routes.get(

@@ -1,5 +1,6 @@
 """The JSON shapes of the upsert history (contract 2.2)."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from service.errors import BadRequest
 from service.http.wire import Body, Date, Wire
+from service.secret_names import TEXTS
 from service.upsert_history.types import Entry
 
 MOST_IDS = 1000
@@ -38,12 +40,16 @@ class HistoryEntry(Wire):
     date: Date
 
 
-def entry(found: Entry) -> HistoryEntry:
-    """An entry as callers read it."""
+def entry(found: Entry, *, texts: bool) -> HistoryEntry:
+    """An entry as callers read it; without `texts`, not the documents that lie in a configuration."""
     return HistoryEntry(
         id=found.id,
         chatflowid=found.target,
         result=dict(found.result),
-        flow_data=[dict(item) for item in found.flow_data],
+        flow_data=[dict(item) if texts else _without_texts(item) for item in found.flow_data],
         date=found.created_at,
     )
+
+
+def _without_texts(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {**node, "paramValues": [item for item in node.get("paramValues", ()) if item.get("name") not in TEXTS]}

@@ -8,6 +8,7 @@ from fastapi import Header, Query, Response
 from service.document_stores import service
 from service.document_stores.indexing import service as indexing
 from service.document_stores.indexing import wire
+from service.document_stores.showing import shown_to
 from service.document_stores.types import Component
 from service.document_stores.wire import RawStore, raw_store
 from service.http.access import CurrentCaller, CurrentWorkspace, needs
@@ -30,13 +31,17 @@ CONFIGURE = needs("documentStores:upsert-config")
     response_model=RawStore,
 )
 async def save_vector_store(
-    resources: CurrentResources, workspace: CurrentWorkspace, body: wire.VectorsBody | None = None
+    resources: CurrentResources,
+    caller: CurrentCaller,
+    workspace: CurrentWorkspace,
+    body: wire.VectorsBody | None = None,
 ) -> RawStore:
     """Set embedding, vector store and record manager; what is left out is cleared and takes the service's defaults.
     Another embedding than the one that the vectors were made by is refused."""
     store_id = wire.store_of(body)
     assert body is not None
-    return raw_store(await indexing.configure(resources, workspace, store_id, body.configs(strict=True)))
+    configured = await indexing.configure(resources, workspace, store_id, body.configs(strict=True))
+    return raw_store(shown_to(caller, configured))
 
 
 @routes.post(
@@ -79,7 +84,7 @@ async def insert_vectors(
     response_model=RawStore | wire.Nothing,
 )
 async def update_vector_store(
-    resources: CurrentResources, workspace: CurrentWorkspace, body: wire.UpdateBody | None = None
+    resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace, body: wire.UpdateBody | None = None
 ) -> RawStore | wire.Nothing:
     """Set the vector store's configuration; the others stay. Without a name there is nothing to change."""
     store_id = wire.store_of(body)
@@ -88,7 +93,8 @@ async def update_vector_store(
         await service.get(resources, workspace, store_id)
         return wire.Nothing()
     vector_store = Component(body.vector_store_name, body.vector_store_config or {})
-    return raw_store(await indexing.configure(resources, workspace, store_id, {"vector_store": vector_store}))
+    configured = await indexing.configure(resources, workspace, store_id, {"vector_store": vector_store})
+    return raw_store(shown_to(caller, configured))
 
 
 @routes.delete(

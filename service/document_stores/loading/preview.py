@@ -19,7 +19,8 @@ from service.document_stores.loading.files import kept_names
 from service.document_stores.loading.service import as_upsert
 from service.document_stores.loading.types import WEB_PAGES_SHOWN, LoaderForm, Preview
 from service.document_stores.recipe import Recipe, plan
-from service.document_stores.types import LoaderRow, StoreRow, Upload
+from service.document_stores.showing import is_marked
+from service.document_stores.types import Upload
 from service.errors import MissingPart, TooLarge, Unprocessable
 from service.resources import Resources
 from service.viewers import NotBelieved
@@ -53,7 +54,7 @@ async def preview(
     store = await document_stores.get(resources, workspace, form.store_id) if form.store_id else None
     asked = as_upsert(form if store else replace(form, id=None))
     intake = await Intake.check(resources, workspace, form.store_id or uuid4(), store, asked)
-    if not everything and store is not None and intake.base is not None and _restricted(store, intake.base):
+    if not everything and store and intake.base and (store.restricted or is_marked(intake.base)):
         raise NotBelieved("id: only a key that may read every document sees what this loader has brought")
     recipe = intake.recipe()
     chunks: list[NewChunk] = []
@@ -63,11 +64,6 @@ async def preview(
     if not chunks:
         raise Unprocessable("loaderConfig: there is nothing to load; give a file, a text or an address")
     return Preview(chunks if most is None else chunks[:most], len(chunks))
-
-
-def _restricted(store: StoreRow, loader: LoaderRow) -> bool:
-    marks = [loader.principals, *(file.principals for file in loader.files)]
-    return store.restricted or any(mark is not None for mark in marks)
 
 
 async def _chunks(resources: Resources, store_id: UUID, recipe: Recipe, file: _File) -> list[NewChunk]:

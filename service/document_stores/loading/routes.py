@@ -9,6 +9,7 @@ from service.document_stores import service as document_stores
 from service.document_stores import wire as stores_wire
 from service.document_stores.loading import describing, service, wire
 from service.document_stores.loading import preview as previews
+from service.document_stores.showing import loader_shown_to, shown_to
 from service.document_stores.upserting.wire import UpsertResult, upsert_result
 from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, accepted, answered, ended, failure
@@ -114,7 +115,7 @@ async def save_loader(
     """Keep a loader and its files: a new one, or with `id` one that is there. It brings nothing until it is processed;
     what it brought before stays until then."""
     restricting(caller, body.principals)
-    return stores_wire.loader_wire(await service.save(resources, workspace, body.form()))
+    return stores_wire.loader_wire(loader_shown_to(caller, await service.save(resources, workspace, body.form())))
 
 
 @routes.post(
@@ -150,7 +151,7 @@ async def process_loader(
         store, rows, total, size = await document_stores.chunk_page(resources, workspace, job.store_id, loader_id, 1)
         if not believed(caller):
             rows = [row for row in rows if row.principals is None and not store.restricted]
-        return stores_wire.chunk_page(store, rows, total, size, loader_id, 1)
+        return stores_wire.chunk_page(shown_to(caller, store), rows, total, size, loader_id, 1)
 
     job = await service.process(resources, workspace, form)
     return await answered(resources, job, request.headers.get("prefer"), done)

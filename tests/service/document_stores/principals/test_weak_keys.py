@@ -109,3 +109,22 @@ async def test_a_restricted_store_is_not_opened_by_who_may_not_read_it(
     assert brought.json()["numAdded"] == 1
     assert shows(brought) == (False, False)
     assert json.loads(brought.text)["addedDocs"] == []
+
+
+async def test_texts_in_configurations_are_shown_to_those_who_may_read_them(
+    weak: httpx.AsyncClient, client: httpx.AsyncClient, talk: Talk
+) -> None:
+    made = await talk.store()
+    body = {"principals": ["group:hr"], "loader": {"name": "plainText", "config": {"text": HR}}}
+    loader = (await client.post(f"{API}/upsert/{made}", json=body)).json()["docId"]
+    vectors = {"storeId": made, "vectorStoreName": "pgvector", "vectorStoreConfig": {}}
+    saved = {"storeId": made, "id": loader, "loaderName": "renamed"}
+    for caller, seen in ((weak, False), (client, True)):
+        answers = [
+            await caller.put(f"{API}/store/{made}", json={"name": "renamed"}),
+            await caller.post(f"{API}/vectorstore/update", json=vectors),
+            await caller.post(f"{API}/loader/save", json=saved),
+            await caller.get(f"/api/v1/upsert-history/{made}"),
+        ]
+        assert [item.status_code for item in answers] == [200] * 4
+        assert ["salary" in item.text for item in answers] == [seen] * 4
