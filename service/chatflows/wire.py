@@ -3,17 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from service.chatflows.types import Chatflow, Draft, FlowType
 from service.errors import BadRequest
-from service.http.wire import Body, Date, Wire
+from service.http.wire import BlankIsNone, Body, Date, Wire
 
 GRAPH = '{"nodes":[],"edges":[]}'
-
-
-def _empty_is_none(value: Any) -> Any:
-    return None if value == "" else value
 
 
 class ChatflowBody(Body):
@@ -24,7 +20,7 @@ class ChatflowBody(Body):
     type: str | None = Field(None, description=", ".join(FlowType), examples=["CHATFLOW"])
     deployed: bool | None = None
     is_public: bool | None = None
-    apikeyid: Annotated[UUID | None, BeforeValidator(_empty_is_none)] = Field(
+    apikeyid: Annotated[UUID | None, BlankIsNone] = Field(
         None, alias="apikeyid", description="Id of the API key that predictions must send"
     )
     chatbot_config: str | None = Field(None, description="JSON text (contract 4.2)", examples=["{}"])

@@ -3,28 +3,24 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from service.errors import BadRequest
 from service.feedback.types import Feedback, Rating
-from service.http.wire import Body, Date, Wire
+from service.http.wire import BlankIsNone, Body, Date, Wire
 
 LONGEST_CONTENT = 10_000
 LONGEST_CHAT = 512
 
 
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
 class FeedbackBody(Body):
     """What somebody says of an answer."""
 
-    message_id: Annotated[UUID | None, BeforeValidator(_empty_is_none)] = Field(
+    message_id: Annotated[UUID | None, BlankIsNone] = Field(
         None, description="Id of the answer: `chatMessageId`", examples=["0b0f2a53-93f7-4d0f-8f1b-6d4b8cc0a9d3"]
     )
-    chatflowid: Annotated[UUID | None, BeforeValidator(_empty_is_none)] = Field(None, alias="chatflowid")
-    chat_id: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(None, max_length=LONGEST_CHAT)
+    chatflowid: Annotated[UUID | None, BlankIsNone] = Field(None, alias="chatflowid")
+    chat_id: Annotated[str | None, BlankIsNone] = Field(None, max_length=LONGEST_CHAT)
     rating: Rating | None = Field(None, examples=["THUMBS_UP"])
     content: str | None = Field(None, max_length=LONGEST_CONTENT, examples=["Just what I needed"])
 

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from service.errors import MissingPart, Unprocessable
@@ -83,6 +83,14 @@ def date(value: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SS.mmmZ` (contract 0.2): always UTC, three digits; clients compare it as text."""
     value = value.astimezone(UTC)
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+
+
+def _blank_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+BlankIsNone = BeforeValidator(_blank_is_none)
+"""For fields that forms send as an empty text when nothing was chosen."""
 
 
 def date_in(name: str, value: str | None) -> datetime | None:

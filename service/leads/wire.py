@@ -3,23 +3,19 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from service.errors import BadRequest
-from service.http.wire import Body, Date, Wire
+from service.http.wire import BlankIsNone, Body, Date, Wire
 from service.leads.types import Lead
 
 LONGEST = 500
 
 
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
 class LeadBody(Body):
     """Who somebody says that they are."""
 
-    chatflowid: Annotated[UUID | None, BeforeValidator(_empty_is_none)] = Field(
+    chatflowid: Annotated[UUID | None, BlankIsNone] = Field(
         None, alias="chatflowid", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]
     )
     chat_id: str | None = Field(None, max_length=LONGEST, examples=["c1"])

@@ -1,7 +1,7 @@
 """The messages of chatflows over HTTP (contract 6.5)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
@@ -67,6 +67,26 @@ def _filters(
 Filters = Annotated[Wanted, Depends(_filters)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Which messages are listed, in which order, with their feedback or without."""
+
+    wanted: Wanted
+    page: Paging
+    newest_first: bool
+    feedback: bool
+
+
+def _listing(
+    wanted: Filters, page: Page, order: Order = None, message: OnlyId = None, feedback: WithFeedback = None
+) -> _Listing:
+    only = replace(wanted, message=wire.message_id(message))
+    return _Listing(only, page, order == "DESC", bool(feedback))
+
+
+Listing = Annotated[_Listing, Depends(_listing)]
+
+
 @routes.get(
     "/chatmessage/{chatflowid}",
     VIEW,
@@ -79,16 +99,12 @@ async def list_chat_messages(
     resources: CurrentResources,
     caller: CurrentCaller,
     workspace: CurrentWorkspace,
-    wanted: Filters,
-    page: Page,
-    order: Order = None,
-    message: OnlyId = None,
-    feedback: WithFeedback = None,
+    listing: Listing,
 ) -> Sequence[ChatMessage]:
     """Questions and answers in order of time. With `feedback`, `page` and `limit` count sessions, those that were last
     talked in first; without it they have no effect. Ten thousand messages are listed at most. What was said to somebody
     with principals is listed only to keys that may read every document."""
-    return await _page(resources, caller, workspace, chatflowid, wanted, page, order, message, feedback)
+    return await _page(resources, caller, workspace, chatflowid, listing)
 
 
 @routes.get(
@@ -103,39 +119,28 @@ async def list_internal_chat_messages(
     resources: CurrentResources,
     caller: CurrentCaller,
     workspace: CurrentWorkspace,
-    wanted: Filters,
-    page: Page,
-    order: Order = None,
-    message: OnlyId = None,
-    feedback: WithFeedback = None,
+    listing: Listing,
 ) -> Sequence[ChatMessage]:
     """As the messages of a chatflow, but only those of internal predictions."""
-    internal = replace(wanted, types=(ChatType.INTERNAL.value,))
-    return await _page(resources, caller, workspace, chatflowid, internal, page, order, message, feedback)
+    internal = replace(listing.wanted, types=(ChatType.INTERNAL.value,))
+    return await _page(resources, caller, workspace, chatflowid, replace(listing, wanted=internal))
 
 
 async def _page(
-    resources: Resources,
-    caller: Caller,
-    workspace: UUID,
-    chatflowid: str,
-    wanted: Wanted,
-    page: Paging,
-    order: str | None,
-    message: str | None,
-    feedback: str | None,
+    resources: Resources, caller: Caller, workspace: UUID, chatflowid: str, listing: _Listing
 ) -> Sequence[ChatMessage]:
+    page = listing.page
     found = await service.page(
         resources.database,
         workspace,
         flow_id(chatflowid),
-        replace(wanted, message=wire.message_id(message), everything=believed(caller)),
-        newest_first=order == "DESC",
-        offset=page.offset if feedback else 0,
-        sessions=page.size if feedback and page.on else None,
+        replace(listing.wanted, everything=believed(caller)),
+        newest_first=listing.newest_first,
+        offset=page.offset if listing.feedback else 0,
+        sessions=page.size if listing.feedback and page.on else None,
         most=page.most,
     )
-    return [wire.message(item, rated=bool(feedback)) for item in found]
+    return [wire.message(item, rated=listing.feedback) for item in found]
 
 
 @routes.delete(

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from service.cli.bench import NAMES
 from tests.benchmarks import (
     concurrency,
     deletion,
@@ -25,19 +26,6 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
-
-NAMES = (
-    "parse",
-    "predictions",
-    "concurrency",
-    "ingestion",
-    "during",
-    "deletion",
-    "memory",
-    "footprint",
-    "retrieval",
-    "engines",
-)
 
 
 def measures(given: argparse.Namespace) -> Iterator[Measure]:
