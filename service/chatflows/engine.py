@@ -7,8 +7,9 @@ from uuid import UUID
 
 from service.chatflows import graph as graphs
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
+from service.chatflows.run import Backing, Run
 from service.chatflows.steps import ELSEWHERE, RETRIEVERS_ELSEWHERE, STEPS
-from service.chatflows.steps.base import Anchor, Backing, BadOption, EndingStep, ModelStep, RetrieverStep, Run, Step
+from service.chatflows.steps.base import Anchor, BadOption, EndingStep, ModelStep, RetrieverStep, Step
 from service.chatflows.types import FlowNotRunnable, Problem, StepEvent
 from service.plugins import resolve
 

@@ -118,5 +118,155 @@ class Usage:
     output_tokens: int
 
 
-StepEvent = Token | Sources | Usage
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A piece of what a reasoning model thinks aloud before it answers; no part of the answer. The last piece is empty
+    and says how many `seconds` it took."""
+
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """The answer is no text but this JSON value, which an output parser read out of the model's words. A flow that says
+    it says no `Token`."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalls:
+    """An agent is about to use tools: name and input of each."""
+
+    calls: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """An agent used a tool, which answered `output`, or failed with `error`."""
+
+    tool: str
+    input: Mapping[str, Any]
+    output: str
+    sources: tuple[Passage, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsUsed:
+    """Every use of a tool in this run, in their order; said once, behind the answer's text."""
+
+    uses: tuple[ToolUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """What tools made besides text: `type` and `data` of each (contract 1.2)."""
+
+    items: tuple[Mapping[str, Any], ...]
+
+
+class RunStatus(StrEnum):
+    """How an agentflow, or one of its nodes, is (contract 1.3)."""
+
+    INPROGRESS = "INPROGRESS"
+    FINISHED = "FINISHED"
+    ERROR = "ERROR"
+    TERMINATED = "TERMINATED"
+    TIMEOUT = "TIMEOUT"
+    STOPPED = "STOPPED"
+    """It waits for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """An agentflow began, ended or stopped."""
+
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node of an agentflow began or ended; `error` says why it failed."""
+
+    node: str
+    label: str
+    status: RunStatus
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a node of an agentflow did. `data` is JSON: `id`, `name`, `input`, `output`, `state` and more (contract
+    1.2), without credentials."""
+
+    node: str
+    label: str
+    data: Mapping[str, Any]
+    previous: tuple[str, ...]
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodesExecuted:
+    """Every node that ran so far, in their order."""
+
+    nodes: tuple[Executed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionWanted:
+    """The run waits for a person: the contract's `action` (1.2), with what may be answered."""
+
+    action: Mapping[str, Any]
+
+
+StepEvent = (
+    Token
+    | Sources
+    | Usage
+    | Thinking
+    | Structured
+    | ToolCalls
+    | ToolsUsed
+    | Artifacts
+    | FlowStatus
+    | NodeStatus
+    | NodesExecuted
+    | ActionWanted
+)
 """What a running flow says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image that came with the question. `url` is a data URI, or the http(s) address that the caller gave."""
+
+    name: str
+    mime: str
+    url: str
+
+
+class Decision(StrEnum):
+    """What a person says to a run that waits."""
+
+    PROCEED = "proceed"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class HumanInput:
+    """The answer to a run that waits at the node `node` (contract 1.1, `humanInput`)."""
+
+    decision: Decision
+    node: str
+    feedback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What a run that waits for a person had done: enough to go on from there."""
+
+    executed: tuple[Executed, ...]
+    state: Mapping[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from service.chatflows.steps.base import Backing, Quoted
+from service.chatflows.run import Backing, Quoted
 from service.chatflows.types import Passage, Turn
 from service.credentials import service as credentials
 from service.providers.defaults import defaults_from

@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass
 
-from service.chatflows.types import Sources, Token
+from service.chatflows.types import (
+    ActionWanted,
+    Artifacts,
+    FlowStatus,
+    NodesExecuted,
+    NodeStatus,
+    Sources,
+    Structured,
+    Thinking,
+    Token,
+    ToolCalls,
+    ToolsUsed,
+)
 from service.errors import ServiceError
 
 
@@ -35,4 +47,19 @@ class End:
     """Nothing follows."""
 
 
-Event = Token | Sources | Metadata | Failure | Abort | End
+Said = (
+    Token
+    | Sources
+    | Thinking
+    | Structured
+    | ToolCalls
+    | ToolsUsed
+    | Artifacts
+    | FlowStatus
+    | NodeStatus
+    | NodesExecuted
+    | ActionWanted
+)
+"""What of a flow's own events callers may see: all but what its models took."""
+
+Event = Said | Metadata | Failure | Abort | End

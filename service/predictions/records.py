@@ -15,13 +15,15 @@ CHANNEL = "ragstone_runs"
 
 STORE = """
 INSERT INTO chat_messages (id, workspace_id, chatflow_id, caller, session_id, chat_id, chat_type, role, content, state,
-    source_documents, usage, memory_type, lead_email)
+    source_documents, usage, memory_type, lead_email, used_tools, artifacts, action)
 SELECT said.id, %(workspace)s, %(chatflow)s, %(caller)s, %(session)s, %(chat)s, %(type)s, said.role, said.content,
-    %(state)s, said.sources, said.usage, %(memory)s, said.lead
+    %(state)s, said.sources, said.usage, %(memory)s, said.lead, said.tools, said.artifacts, said.action
 FROM (VALUES
-        (1, %(user_id)s::uuid, 'userMessage', %(question)s::text, NULL::jsonb, NULL::jsonb, %(lead)s::text),
-        (2, %(answer_id)s::uuid, 'apiMessage', %(answer)s::text, %(sources)s::jsonb, %(usage)s::jsonb, NULL)
-    ) AS said (place, id, role, content, sources, usage, lead),
+        (1, %(user_id)s::uuid, 'userMessage', %(question)s::text, NULL::jsonb, NULL::jsonb, %(lead)s::text,
+            NULL::jsonb, NULL::jsonb, NULL::jsonb),
+        (2, %(answer_id)s::uuid, 'apiMessage', %(answer)s::text, %(sources)s::jsonb, %(usage)s::jsonb, NULL,
+            %(tools)s::jsonb, %(artifacts)s::jsonb, %(action)s::jsonb)
+    ) AS said (place, id, role, content, sources, usage, lead, tools, artifacts, action),
     set_config('synchronous_commit', 'off', true) AS mode
 WHERE mode = 'off'
 ORDER BY said.place
@@ -50,6 +52,9 @@ async def store(scope: Scope, exchange: Exchange) -> bool:
             usage=_json(exchange.usage),
             memory=exchange.memory,
             lead=exchange.lead,
+            tools=_json(exchange.tools),
+            artifacts=_json(exchange.artifacts),
+            action=_json(exchange.action),
         )
     except ForeignKeyViolation:
         return False

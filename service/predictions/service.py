@@ -1,6 +1,7 @@
 """What a prediction does: let the caller in, run the flow, say what happens, keep both messages once at the end."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -12,8 +13,20 @@ from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
 from service.chatflows.engine import CompiledFlow, compile_flow
 from service.chatflows.graph import Graph, Link, Node
-from service.chatflows.steps.base import Run
-from service.chatflows.types import Sources, StepEvent, Token, Turn, Usage
+from service.chatflows.run import Run
+from service.chatflows.types import (
+    ActionWanted,
+    Artifacts,
+    Passage,
+    Sources,
+    StepEvent,
+    Structured,
+    Token,
+    ToolsUsed,
+    ToolUse,
+    Turn,
+    Usage,
+)
 from service.errors import ServiceError
 from service.predictions import records
 from service.predictions.backing import backing
@@ -60,8 +73,19 @@ class _Written:
 
     texts: list[str] = field(default_factory=list)
     length: int = 0
-    sources: tuple[Any, ...] | None = None
+    sources: tuple[Passage, ...] | None = None
     usage: list[Usage] = field(default_factory=list)
+    structured: Structured | None = None
+    tools: tuple[ToolUse, ...] | None = None
+    artifacts: tuple[Mapping[str, Any], ...] | None = None
+    action: Mapping[str, Any] | None = None
+
+    @property
+    def answer(self) -> str:
+        """The answer's text; of a structured one its JSON."""
+        if self.structured is not None:
+            return json.dumps(self.structured.value, ensure_ascii=False, default=str)
+        return "".join(self.texts)
 
 
 async def ask(
@@ -170,7 +194,7 @@ class _Work:
             running.complete()
             if running.stopped is Stop.ABORTED:
                 running.say(Abort())
-            if failure is None or written.texts:
+            if failure is None or written.answer:
                 failure = await self._keep(running, written, failure) or failure
             if failure is not None:
                 running.say(Failure(failure))
@@ -212,10 +236,13 @@ class _Work:
             chat=self.run.chat,
             type=self.type,
             question=self.run.question,
-            answer="".join(written.texts),
+            answer=written.answer,
             state=state,
             sources=None if written.sources is None else [source_document(item) for item in written.sources],
             usage=_total(written.usage),
+            tools=None if written.tools is None else [used_tool(item) for item in written.tools],
+            artifacts=written.artifacts,
+            action=written.action,
             memory=self.compiled.memory_label,
             lead=self.lead,
         )
@@ -234,19 +261,30 @@ class _Work:
 
 
 def _note(event: StepEvent, written: _Written, running: Running) -> None:
-    if isinstance(event, Token):
-        text = clean(event.text)
-        written.length += len(text)
-        if written.length > MAX_ANSWER:
-            raise EndlessAnswer
-        if text:
-            written.texts.append(text)
-            running.say(Token(text))
-    elif isinstance(event, Sources):
-        written.sources = event.passages
-        running.say(event)
-    else:
-        written.usage.append(event)
+    match event:
+        case Token():
+            text = clean(event.text)
+            written.length += len(text)
+            if written.length > MAX_ANSWER:
+                raise EndlessAnswer
+            if text:
+                written.texts.append(text)
+                running.say(Token(text))
+            return
+        case Usage():
+            written.usage.append(event)
+            return
+        case Sources():
+            written.sources = event.passages
+        case Structured():
+            written.structured = event
+        case ToolsUsed():
+            written.tools = event.uses
+        case Artifacts():
+            written.artifacts = event.items
+        case ActionWanted():
+            written.action = event.action
+    running.say(event)
 
 
 def _total(usage: Sequence[Usage]) -> dict[str, Any] | None:
@@ -261,10 +299,18 @@ def _total(usage: Sequence[Usage]) -> dict[str, Any] | None:
     }
 
 
-def source_document(passage: Any) -> dict[str, Any]:
+def source_document(passage: Passage) -> dict[str, Any]:
     """A source as clients read it (contract 1.2), with the chunk's id and score in its metadata."""
     metadata = {**passage.metadata, "score": round(passage.score, 6), "chunkId": passage.id}
     return {"pageContent": passage.text, "metadata": metadata}
+
+
+def used_tool(use: ToolUse) -> dict[str, Any]:
+    """A use of a tool as clients read it (contract 1.2)."""
+    shown: dict[str, Any] = {"tool": use.tool, "toolInput": use.input, "toolOutput": use.output}
+    if use.sources:
+        shown["sourceDocuments"] = [source_document(item) for item in use.sources]
+    return shown if use.error is None else {**shown, "error": use.error}
 
 
 async def abort(resources: Resources, flow_id: UUID, chat: str) -> None:

@@ -66,3 +66,6 @@ class Exchange:
     usage: Mapping[str, Any] | None
     memory: str | None
     lead: str | None
+    tools: Sequence[Mapping[str, Any]] | None = None
+    artifacts: Sequence[Mapping[str, Any]] | None = None
+    action: Mapping[str, Any] | None = None

@@ -8,11 +8,26 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from service.chatflows.types import Role, Sources, Token, Turn
+from service.chatflows.types import (
+    ActionWanted,
+    Artifacts,
+    Executed,
+    FlowStatus,
+    NodesExecuted,
+    NodeStatus,
+    Role,
+    Sources,
+    Structured,
+    Thinking,
+    Token,
+    ToolCalls,
+    ToolsUsed,
+    Turn,
+)
 from service.errors import BadRequest, MissingPart, Unprocessable, describe_validation
 from service.http.wire import Body, Wire
 from service.predictions.events import Abort, End, Event, Failure, Metadata
-from service.predictions.service import Prediction, source_document
+from service.predictions.service import Prediction, source_document, used_tool
 from service.predictions.text import clean
 from service.predictions.types import Question
 from service.viewers import claimed
@@ -26,6 +41,9 @@ MAX_TURNS = 200
 HEARTBEAT = b":heartbeat\n\n"
 HEADERS = {"Cache-Control": "no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
 DONE = "[DONE]"
+
+WHOLE = frozenset({"sourceDocuments", "usedTools", "artifacts", "agentFlowExecutedData", "action"})
+"""Events whose last one stands in a whole answer too."""
 
 _BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
@@ -196,8 +214,12 @@ def answer(prediction: Prediction) -> bytes:
             raise event.error
     body: dict[str, Any] = {"text": "".join(event.text for event in events if isinstance(event, Token))}
     for event in events:
-        if isinstance(event, Sources):
-            body["sourceDocuments"] = [source_document(passage) for passage in event.passages]
+        if isinstance(event, Structured):
+            body = {"json": event.value}
+    for event in events:
+        name, data = _shown(event)
+        if name in WHOLE:
+            body[name] = data
     body["question"] = prediction.question
     body["chatId"] = prediction.chat
     body["chatMessageId"] = str(prediction.message)
@@ -220,7 +242,9 @@ class Writer:
         return b"".join(frame for event in events for frame in self._frames(event))
 
     def _frames(self, event: Event) -> Iterable[bytes]:
-        if isinstance(event, Token | Sources | Metadata) and not self._started:
+        if isinstance(event, FlowStatus):
+            self._started = True  # it makes the widget's bubble too
+        if isinstance(event, Token | Structured | Sources | Metadata | ToolsUsed) and not self._started:
             # the widget makes its bubble at `start`, which carries the first token; the token itself follows again
             self._started = True
             first = event.text if isinstance(event, Token) else ""
@@ -229,8 +253,6 @@ class Writer:
                 yield frame("token", first)
         if isinstance(event, Token):
             yield frame("token", event.text)
-        elif isinstance(event, Sources):
-            yield frame("sourceDocuments", [source_document(passage) for passage in event.passages])
         elif isinstance(event, Metadata):
             yield frame("metadata", _metadata(event))
         elif isinstance(event, Failure):
@@ -239,6 +261,46 @@ class Writer:
             yield frame("abort", DONE)
         elif isinstance(event, End):
             yield frame("end", DONE)
+        elif isinstance(event, Structured):
+            yield frame("token", _json(event.value))
+        elif isinstance(event, Thinking):
+            more = {} if event.seconds is None else {"duration": event.seconds}
+            yield frame("thinking", event.text, **more)
+        else:
+            yield frame(*_shown(event))
+
+
+def _shown(event: Event) -> tuple[str, Any]:
+    """The name and the data of an event that stands under the same name in streams and in whole answers."""
+    match event:
+        case Sources():
+            return "sourceDocuments", [source_document(passage) for passage in event.passages]
+        case ToolCalls():
+            return "calledTools", [{"tool": name, "toolInput": given} for name, given in event.calls]
+        case ToolsUsed():
+            return "usedTools", [used_tool(use) for use in event.uses]
+        case Artifacts():
+            return "artifacts", list(event.items)
+        case FlowStatus():
+            return "agentFlowEvent", event.status.value
+        case NodeStatus():
+            about = {"nodeId": event.node, "nodeLabel": event.label, "status": event.status.value}
+            return "nextAgentFlow", about if event.error is None else {**about, "error": event.error}
+        case NodesExecuted():
+            return "agentFlowExecutedData", [_executed(node) for node in event.nodes]
+        case ActionWanted():
+            return "action", event.action
+    return "", None
+
+
+def _executed(node: Executed) -> dict[str, Any]:
+    return {
+        "nodeId": node.node,
+        "nodeLabel": node.label,
+        "data": node.data,
+        "previousNodeIds": list(node.previous),
+        "status": node.status.value,
+    }
 
 
 def _metadata(event: Metadata) -> dict[str, Any]:
@@ -253,13 +315,13 @@ def _metadata(event: Metadata) -> dict[str, Any]:
     return data
 
 
-def frame(name: str, data: Any) -> bytes:
-    """One event, byte for byte as the contract has it (1.3).
+def frame(name: str, data: Any, **beside: Any) -> bytes:
+    """One event, byte for byte as the contract has it (1.3); `beside` are further keys of its object.
 
     Two texts are written as escapes, which leaves the JSON's meaning alone: the colon after the word data, which the
     Python SDK would take out together with the word, and line separators, at which other clients would cut the line.
     """
-    line = _json({"event": name, "data": data}).replace("data:", "data\\u003a")
+    line = _json({"event": name, "data": data, **beside}).replace("data:", "data\\u003a")
     if not line.isascii():
         line = line.translate(_BREAKS)
     return b"message:\ndata:" + line.encode("utf-8", "replace") + b"\n\n"

@@ -21,6 +21,7 @@ PYDANTIC = (
     "service/settings.py",
     "service/cli/config.py",  # describes the settings
     "service/chatflows/steps/*.py",  # options of steps
+    "service/agentflows/nodes/*.py",  # options of nodes
     "service/providers/**/*.py",  # LangChain's ports are pydantic models
     "service/retrieval/*.py",  # options of strategies
     "service/connectors/*.py",  # options of connectors

@@ -10,8 +10,9 @@ from pydantic_core import PydanticUndefined
 
 from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Node, parse
+from service.chatflows.run import Backing, Quoted, Run
 from service.chatflows.steps import STEPS
-from service.chatflows.steps.base import Backing, BadOption, EndingStep, MemoryStep, ModelStep, Quoted, Run, Step
+from service.chatflows.steps.base import BadOption, EndingStep, MemoryStep, ModelStep, Step
 from service.chatflows.steps.embeddings import EmbeddingsStep
 from service.chatflows.steps.prompt_template import PromptStep
 from service.chatflows.steps.retriever_filters import EmbeddingsFilterRetriever

@@ -5,10 +5,10 @@ that stands in the `Run`. Steps reach the rest of the service only through `Back
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -16,88 +16,15 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from service.chatflows.graph import Node
+from service.chatflows.run import Backing, Run
 from service.chatflows.types import Passage, StepEvent, Token, Turn, Usage
-from service.providers.defaults import Defaults
-from service.retrieval.base import Ask, HitStage, Message, Models, QuestionStage, Stage
-from service.retrieval.pipeline import Pipeline
+from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
 
 if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk, BaseMessage
     from langchain_core.messages.ai import UsageMetadata
-
-
-class Search(Protocol):
-    """Finds the `k` passages of a document store that fit a question, best first, of those whose metadata pass the
-    filter `where` (stores/vector/filters.py). Raises `NotFound`, `Unprocessable` for a filter that is none.
-
-    `retrieval` takes the place of the document store's own pipeline, `more` stages are added to either
-    (`Pipeline.plus`); `models` are those that stages ask, `history` the turns that they may look at.
-    """
-
-    async def __call__(
-        self,
-        workspace: UUID,
-        store: UUID,
-        question: str,
-        *,
-        k: int,
-        where: Mapping[str, Any] | None = None,
-        retrieval: Pipeline | None = None,
-        more: Sequence[Stage] = (),
-        models: Models | None = None,
-        history: Sequence[Turn] = (),
-    ) -> Sequence[Passage]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Quoted:
-    """An answer made of sentences of passages: in pieces, with the passages it quotes in order of their numbers."""
-
-    pieces: tuple[str, ...]
-    passages: tuple[Passage, ...]
-    found: bool
-    """False: the passages do not answer the question; the pieces say so."""
-
-
-class Quote(Protocol):
-    """Answers a question with sentences of the passages that were found for it."""
-
-    async def __call__(self, question: str, passages: Sequence[Passage]) -> Quoted: ...
-
-
-Reveal = Callable[[UUID, UUID, str | None], Awaitable[Mapping[str, str]]]
-"""Gives the values of a credential: workspace, credential, host it will be sent to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backing:
-    """What steps may use of the service: an allow-list, built by hand."""
-
-    search: Search
-    quote: Quote
-    reveal: Reveal
-    defaults: Defaults = field(default_factory=Defaults)
-    chat_model: str = ""
-    """The service's own model, `openai:NAME` or `local:FILE`; empty: it quotes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One prediction: everything a step may know of it."""
-
-    workspace: UUID
-    chatflow: UUID | None
-    chat: str
-    session: str
-    question: str
-    history: Sequence[Turn]
-    backing: Backing
-    whole: bool = False
-    """The caller reads the answer when it is complete: models need not stream, which costs twice the work."""
-    spent: list[Usage] = field(default_factory=list)
-    """What the models of retrievers took; the running flow says it among its events."""
 
 
 class StepOptions(BaseModel):

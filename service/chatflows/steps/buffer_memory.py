@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, MemoryStep, Run, StepOptions
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Links, MemoryStep, StepOptions
 from service.chatflows.types import Turn
 
 

@@ -9,7 +9,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import Field, Json, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Backing, Links, ModelStep, StepOptions
+from service.chatflows.run import Backing
+from service.chatflows.steps.base import Links, ModelStep, StepOptions
 from service.chatflows.steps.keys import missing, revealed
 from service.chatflows.types import FlowNotRunnable
 from service.providers.chat import create_chat_model

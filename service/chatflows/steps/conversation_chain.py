@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, Run, StepOptions
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, StepOptions
 from service.chatflows.steps.llm_chain import writing
 from service.chatflows.steps.prompt_template import ChatPromptTemplate
 from service.chatflows.types import StepEvent

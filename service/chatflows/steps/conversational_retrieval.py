@@ -8,16 +8,8 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import (
-    Anchor,
-    EndingStep,
-    Links,
-    MemoryStep,
-    ModelStep,
-    RetrieverStep,
-    Run,
-    StepOptions,
-)
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, RetrieverStep, StepOptions
 from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, messages, numbered, transcript
 from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Turn, Usage
 from service.untrusted import Fence

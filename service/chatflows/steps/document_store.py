@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Links, RetrieverStep, StepOptions, Wanted
 from service.chatflows.types import Passage
 from service.errors import Unprocessable
 from service.json_text import parsed

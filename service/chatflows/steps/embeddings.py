@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field, Json
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Backing, Links, Step, StepOptions
+from service.chatflows.run import Backing
+from service.chatflows.steps.base import Links, Step, StepOptions
 from service.chatflows.steps.keys import missing, revealed
 from service.chatflows.types import FlowNotRunnable
 from service.providers.embedding import create_embedder, destination

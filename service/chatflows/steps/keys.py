@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from service.chatflows.steps.base import Backing, Step
+from service.chatflows.run import Backing
+from service.chatflows.steps.base import Step
 from service.chatflows.types import FlowNotRunnable
 from service.errors import NotFound
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Anchor, BadOption, EndingStep, Links, ModelStep, Run, StepOptions
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Anchor, BadOption, EndingStep, Links, ModelStep, StepOptions
 from service.chatflows.steps.prompt_template import PromptStep
 from service.chatflows.types import StepEvent
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import BadOption, Links, Run, Step, StepOptions
+from service.chatflows.run import Run
+from service.chatflows.steps.base import BadOption, Links, Step, StepOptions
 from service.chatflows.steps.prompts import transcript
 from service.chatflows.types import FlowNotRunnable, Turn
 from service.json_text import parsed

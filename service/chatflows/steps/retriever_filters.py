@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Anchor, Links, Run
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Anchor, Links
 from service.chatflows.steps.document_store import MAX_TOP_K
 from service.chatflows.steps.embeddings import EmbeddingsStep, cosines
 from service.chatflows.steps.retrievers import BASE, MODEL, STORE, OverRetriever, QueryOptions

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import BadOption, Links, Run, Wanted
+from service.chatflows.run import Run
+from service.chatflows.steps.base import BadOption, Links, Wanted
 from service.chatflows.steps.document_store import both
 from service.chatflows.steps.retrievers import MODEL, STORE, OverRetriever, TopKOptions
 from service.chatflows.types import Passage

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.chatflows.steps.base import Run, StepOptions
+from service.chatflows.run import Run
+from service.chatflows.steps.base import StepOptions
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.steps.prompts import Template
 from service.chatflows.steps.retrievers import BASE, MODEL, STORE, OverRetriever, QueryOptions, TopKOptions

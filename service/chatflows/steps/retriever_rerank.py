@@ -8,7 +8,8 @@ from uuid import UUID
 from pydantic import Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Backing, Links, Run
+from service.chatflows.run import Backing, Run
+from service.chatflows.steps.base import Links
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K
 from service.chatflows.steps.keys import missing, revealed
 from service.chatflows.steps.retrievers import BASE, OverRetriever, QueryOptions, TopKOptions

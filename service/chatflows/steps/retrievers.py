@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Anchor, BadOption, Links, ModelStep, RetrieverStep, Run, StepOptions, Wanted
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Anchor, BadOption, Links, ModelStep, RetrieverStep, StepOptions, Wanted
 from service.chatflows.steps.document_store import MAX_TOP_K
 from service.chatflows.types import Passage
 from service.retrieval.base import HitStage, QuestionStage

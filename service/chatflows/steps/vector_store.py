@@ -12,7 +12,8 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, RetrieverStep, Run, StepOptions, Wanted
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Links, RetrieverStep, StepOptions, Wanted
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K, MetadataFilter, both
 from service.chatflows.types import Passage
 from service.document_stores.types import Component, Owner

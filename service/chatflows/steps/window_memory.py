@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Links, Run
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Links
 from service.chatflows.steps.buffer_memory import BufferMemory, BufferMemoryOptions
 from service.chatflows.types import Role, Turn
 

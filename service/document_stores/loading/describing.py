@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from service.chatflows.graph import Node
+from service.chatflows.run import Backing, Quoted
 from service.chatflows.steps import STEPS
-from service.chatflows.steps.base import Backing, ModelStep, Quoted
+from service.chatflows.steps.base import ModelStep
 from service.chatflows.types import Passage
 from service.credentials.service import reveal
 from service.document_stores import service as document_stores

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from service.chatflows.engine import CompiledFlow, compile_flow
 from service.chatflows.graph import parse
-from service.chatflows.steps.base import Backing, Quoted, Run, Wanted
+from service.chatflows.run import Backing, Quoted, Run
+from service.chatflows.steps.base import Wanted
 from service.chatflows.steps.retriever_formats import written
 from service.chatflows.steps.retriever_metadata import LONGEST_VALUE, MetadataField, conditions
 from service.chatflows.steps.retrievers import OverRetriever

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from service.api_keys import service as api_keys
-from service.chatflows.steps.base import Quoted
+from service.chatflows.run import Quoted
 from service.chatflows.types import Passage, Sources
 from service.predictions.service import ask_store
 from service.resources import Resources

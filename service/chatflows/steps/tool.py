@@ -1,0 +1,51 @@
+"""The port of tools: what an agent may call, whatever node offers it."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from service.chatflows.run import Run
+from service.chatflows.steps.base import Step
+from service.chatflows.types import Passage
+
+
+class ToolFailed(Exception):
+    """A tool could not do what it was asked. The message is told to the model, so that it can try something else; it
+    holds nothing that the model's user may not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tool answers: a text for the model, and what goes to the user as it stands."""
+
+    text: str
+    sources: tuple[Passage, ...] = ()
+    artifacts: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model can call by its name."""
+
+    name: str
+    """Letters, digits, `_` and `-`, 64 characters at most: what providers accept."""
+    description: str
+    schema: Mapping[str, Any]
+    """JSON Schema of the input, an object."""
+    call: Callable[[Run, Mapping[str, Any]], Awaitable[Outcome]] = field(repr=False)
+    """Does it. The input is what a model wrote: not yet checked. Raises `ToolFailed`; any `ServiceError` ends the
+    run."""
+    returns_direct: bool = False
+    """Whether its text is the agent's answer."""
+
+
+class ToolStep(Step):
+    """A node that gives tools to agents; a toolkit gives several."""
+
+    category = "Tools"
+    base_classes: ClassVar[tuple[str, ...]] = ("Tool",)
+
+    @abstractmethod
+    async def tools(self, run: Run) -> Sequence[Tool]:
+        """The tools for a run. `prepare` has succeeded. Raises `ServiceError`."""
