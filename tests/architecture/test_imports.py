@@ -117,7 +117,15 @@ EDGE_DOORS = {"wire", "routes"}
 
 WIDE_DOORS = {
     "connectors": {"base", "CONNECTORS", "open_connector", "canonical"},  # the port, and how one is made
-    "chatflows": {"cache", "engine", "graph", "overrides", "steps"},  # the compiler: predictions run what it compiles
+    "chatflows": {
+        "cache",
+        "engine",
+        "flow",
+        "graph",
+        "overrides",
+        "run",
+        "steps",
+    },  # the compiler: predictions run what it compiles
     "document_stores": {"search", "gathering", "secrets"},  # what answers queries, the ledger's side of sync, masks
 }
 """Features whose service is more than one module, and which ones they are."""
