@@ -5,6 +5,8 @@ PYTHON ?= $(or $(shell for each in python3 python3.14 python3.13 python3.12 pyth
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# A process a core, each with a Postgres of its own; the tests of a file stay together.
+SUITE := -n logical --maxprocesses 4 --dist loadfile
 NICE := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ run: setup ## Start the service with the sample handbook, ask it a question, kee
 setup: $(VENV)/.base ## Install into .venv what the service needs
 
 test: $(VENV)/.dev ## Run the test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SUITE)
 
 check: static test ## What a change must pass: formatting, lint, types, tests
 
