@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from service.chatflows.types import HumanInput, Passage, Paused, Picture, StepEvent, Turn, Usage
+from service.chatflows.types import Attached, HumanInput, Passage, Paused, Picture, StepEvent, Turn, Usage
 from service.providers.defaults import Defaults
 from service.retrieval.base import Models, Stage
 from service.retrieval.pipeline import Pipeline
@@ -123,6 +123,8 @@ class Run:
     """What the models of retrievers took; the running flow says it among its events."""
     pictures: Sequence[Picture] = ()
     """Images that came with the question, for models that read images."""
+    documents: Sequence[Attached] = ()
+    """Documents that came with the question; `steps.prompts.human` puts them before it."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """`$vars` by name: the workspace's variables, as the call may change them."""
     form: Mapping[str, Any] | None = None

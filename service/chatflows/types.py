@@ -248,6 +248,14 @@ class Picture:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A document that came with the question, as text: what others wrote, so it goes to models between markers only."""
+
+    name: str
+    text: str
+
+
 class Decision(StrEnum):
     """What a person says to a run that waits."""
 

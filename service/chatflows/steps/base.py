@@ -152,11 +152,17 @@ class ModelStep(Step):
 
     category = "Chat Models"
     base_classes: ClassVar[tuple[str, ...]] = ("BaseChatModel", "BaseLanguageModel")
+    options: StepOptions
 
     @property
     def quotes(self) -> bool:
         """Whether the model cannot write: chains then answer with `quote`, and never ask it to rephrase."""
         return False
+
+    @property
+    def sees(self) -> bool:
+        """Whether the node lets pictures through to its model (`allowImageUploads`)."""
+        return getattr(self.options, "allow_image_uploads", False) is True
 
     @property
     @abstractmethod

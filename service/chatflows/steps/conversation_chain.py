@@ -61,13 +61,17 @@ class ConversationChain(EndingStep):
         """System message, the session, the question; a prompt says the first and the last of them in its own words."""
         from langchain_core.messages import HumanMessage, SystemMessage
 
-        from service.chatflows.steps.prompts import messages
+        from service.chatflows.steps.prompts import human, messages, with_uploads
 
         assert self.memory is not None
         history = await self.memory.recall(run)
+        sees = self._model.sees
         if self._prompt is None:
-            return [SystemMessage(self._options.system_message_prompt), *messages(history), HumanMessage(run.question)]
+            said = human(run, sees=sees)
+            return [SystemMessage(self._options.system_message_prompt), *messages(history), said]
         *before, last = self._prompt.messages(run, history) or [HumanMessage(run.question)]
         if isinstance(last, SystemMessage):
-            before, last = [*before, last], HumanMessage(run.question)
+            before, last = [*before, last], human(run, sees=sees)
+        else:
+            (last,) = with_uploads(run, [last], sees=sees)
         return [*before, *messages(history), last]

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, RetrieverStep, StepOptions
-from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, messages, numbered, transcript
+from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, human, messages, numbered, transcript
 from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Turn, Usage
 from service.untrusted import Fence
 
@@ -93,7 +93,8 @@ class ConversationalRetrieval(EndingStep):
         values = {"context": numbered(passages, fence), "question": run.question, "chat_history": ""}
         if self._response.holds("chat_history"):
             values["chat_history"] = transcript(history, fence)
-        prompt = [SystemMessage(self._response.fill(values)), *messages(history), HumanMessage(run.question)]
+        said = human(run, sees=self._model.sees)
+        prompt = [SystemMessage(self._response.fill(values)), *messages(history), said]
         pieces = self._model.write(prompt, whole=run.whole)
         async with aclosing(pieces):
             async for piece in pieces:

@@ -39,7 +39,10 @@ class LlmChain(EndingStep):
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The model's words, then what they took."""
-        pieces = self._model.write(self._prompt.messages(run, run.history), whole=run.whole)
+        from service.chatflows.steps.prompts import with_uploads
+
+        said = with_uploads(run, self._prompt.messages(run, run.history), sees=self._model.sees)
+        pieces = self._model.write(said, whole=run.whole)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece

@@ -5,9 +5,11 @@ between the markers of a `Fence`, a new one for every prompt (service/untrusted.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from service.chatflows.run import Run
 from service.chatflows.types import Passage, Role, Turn
 from service.untrusted import Fence
 
@@ -28,6 +30,9 @@ put the number of the document it comes from in square brackets, such as [1]. If
 say that you do not know. Answer in the language of the question.
 
 {context}"""
+
+
+ATTACHED = "These documents came with the message that follows them; the answer may rest on them too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +82,32 @@ def transcript(turns: Sequence[Turn], fence: Fence) -> str:
 def messages(turns: Sequence[Turn]) -> list[BaseMessage]:
     """The turns as messages."""
     return [HumanMessage(turn.text) if turn.role is Role.USER else AIMessage(turn.text) for turn in turns]
+
+
+def human(run: Run, text: str | None = None, *, sees: bool) -> HumanMessage:
+    """What the user says now: `text`, else the question, after the documents that came with it, and with its pictures
+    where the model `sees` them (`ModelStep.sees`). A message without either is plain text.
+
+    The one place where uploads enter a prompt: every chain, agent and agentflow node says its last message by it.
+    """
+    said = run.question if text is None else text
+    if run.documents:
+        fence = Fence()
+        rows = [fence.put(item.text, "document", title=item.name) for item in run.documents]
+        said = "\n".join([ATTACHED, fence.note, *rows, "", said])
+    if not (sees and run.pictures):
+        return HumanMessage(said)
+    shown: list[str | dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": picture.url}} for picture in run.pictures
+    ]
+    return HumanMessage([{"type": "text", "text": said}, *shown] if said else shown)
+
+
+def with_uploads(run: Run, said: Sequence[BaseMessage], *, sees: bool) -> list[BaseMessage]:
+    """Messages of a prompt template with what came with the question: in the last one of the user, else behind them."""
+    if not run.documents and not (sees and run.pictures):
+        return list(said)
+    place = next((at for at in reversed(range(len(said))) if isinstance(said[at], HumanMessage)), None)
+    if place is None:
+        return [*said, human(run, sees=sees)]
+    return [*said[:place], human(run, str(said[place].text), sees=sees), *said[place + 1 :]]
