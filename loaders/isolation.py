@@ -28,6 +28,24 @@ _DENIED = {
     "x86_64": (0xC000003E, (41, 42, 49, 43, 288, 50, 59, 322, 101, 310, 311, 425, 62, 438, 424)),
     "aarch64": (0xC00000B7, (198, 203, 200, 202, 242, 201, 221, 281, 117, 270, 271, 425, 129, 438, 424)),
 }
+# The number of seccomp, and of what a process that only computes needs: read, write, close, readv, writev, lseek, mmap,
+# mprotect, munmap, mremap, madvise, brk, rt_sigaction, rt_sigprocmask, rt_sigreturn, sigaltstack, sched_yield,
+# sched_getaffinity, nanosleep, clock_nanosleep, clock_gettime, clock_getres, gettimeofday, getpid, gettid, getrusage,
+# sysinfo, futex, sendto, recvfrom, fcntl, poll or ppoll, epoll_wait, epoll_pwait, epoll_ctl, set_robust_list, rseq,
+# restart_syscall, getrandom, membarrier, exit, exit_group
+_COMPUTING = {
+    "x86_64": (
+        317,
+        (0, 1, 3, 19, 20, 8, 9, 10, 11, 25, 28, 12, 13, 14, 15, 131, 24, 204, 35, 230, 228, 229, 96, 39, 186, 98, 99,
+         202, 44, 45, 72, 7, 271, 232, 281, 233, 273, 334, 219, 318, 324, 60, 231),
+    ),
+    "aarch64": (
+        277,
+        (63, 64, 57, 65, 66, 62, 222, 226, 215, 216, 233, 214, 134, 135, 139, 132, 124, 123, 101, 115, 113, 114, 169,
+         172, 178, 165, 179, 98, 206, 207, 25, 73, 22, 21, 99, 293, 128, 278, 283, 93, 94),
+    ),
+}  # fmt: skip
+_SET_FILTER, _ALL_THREADS = 1, 1
 _EXEC = {"x86_64": (59, 322), "aarch64": (221, 281)}
 _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -108,6 +126,25 @@ def cut_network(*, programs: bool = False) -> NetworkCut:
     return NetworkCut.PYTHON
 
 
+def only_compute() -> bool:
+    """Leaves to this process, all of its threads, its memory, clocks and the sockets that it has, and nothing else: no
+    file, program, process, thread, socket or signal to others can be made or reached. False where the kernel cannot
+    (not Linux, or not x86-64 or ARM64). Nothing can be imported afterwards.
+    """
+    known = _COMPUTING.get(platform.machine()) if sys.platform == "linux" else None
+    if known is None:
+        return False
+    number, calls = known
+    libc = ctypes.CDLL(None, use_errno=True)
+    head = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, _DENIED[platform.machine()][0]), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
+    # Each test jumps to the allowance that stands after the refusal at the end.
+    tests = [(_EQUAL, len(calls) - index, 0, call) for index, call in enumerate(calls)]
+    program = _compiled([*head, *tests, (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)])
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    return bool(libc.syscall(number, _SET_FILTER, _ALL_THREADS, ctypes.byref(program)) == 0)
+
+
 def _no_socket(*_: object, **__: object) -> None:
     raise PermissionError("parsers have no network")
 
@@ -123,7 +160,11 @@ def _filter(libc: ctypes.CDLL, programs: bool = False) -> bool:
     tests = [(_AT_LEAST, _X32), *((_EQUAL, call) for call in calls if call not in allowed)]
     lines += [(code, len(tests) - index, 0, number) for index, (code, number) in enumerate(tests)]
     lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
-    program = _Program(len(lines), (_Instruction * len(lines))(*(_Instruction(*line) for line in lines)))
+    program = _compiled(lines)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
     return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, ctypes.byref(program), 0, 0) == 0)
+
+
+def _compiled(lines: list[tuple[int, int, int, int]]) -> _Program:
+    return _Program(len(lines), (_Instruction * len(lines))(*(_Instruction(*line) for line in lines)))

@@ -1,10 +1,10 @@
-"""The process that single-use parser children are forked from: `python -m loaders.nursery SOCKET_FD`.
+"""The process that single-use parser children are forked from: `python -m loaders.nursery SOCKET_FD MODULES ROLES`.
 
-It imports the loaders once, then forks a child for each pair of sockets it is handed (`loaders.sandbox` is the other
-side), which reads a file or becomes a program. One thread, no work of its own: a fork from it is quick and safe. A
-child's `watch` socket gets its exit status
-and its peak memory; when the other side closes it first, the child and all of its process group are killed. When the
-control socket closes, or this process ends in any way, all children are killed.
+It imports the modules once, then forks a child for each pair of sockets it is handed (`loaders.forks` is the other
+side), which runs `main` of the module that its role names. One thread, no work of its own: a fork from it is quick and
+safe. A child's `watch` socket gets its exit status and its peak memory; when the other side closes it first, the child
+and all of its process group are killed. When the control socket closes, or this process ends in any way, all children
+are killed.
 """
 
 import gc
@@ -15,7 +15,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 
@@ -24,17 +24,16 @@ REPORT = struct.Struct("!iQ")
 
 JOB, WATCH = 0, 1
 
-_ROLES = {b"+": "loaders.child", b"x": "loaders.program"}
-"""What a child is for, by the byte that asks for it."""
-
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Nursery:
     """Forks a child for each job and reports how it ended."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, roles: Mapping[bytes, str]) -> None:
+        """`roles`: what a child is for, by the byte that asks for it."""
         self._control = control
+        self._roles = roles
         self._children: dict[int, socket.socket | None] = {}
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
@@ -64,12 +63,12 @@ class Nursery:
 
     def _accept(self) -> bool:
         message, fds, _, _ = socket.recv_fds(self._control, 1, 2)
-        if message not in _ROLES or len(fds) != 2:
+        if message not in self._roles or len(fds) != 2:
             return False
         job, watch = socket.socket(fileno=fds[JOB]), socket.socket(fileno=fds[WATCH])
         pid = os.fork()
         if pid == 0:
-            self._child(job.detach(), _ROLES[message])
+            self._child(job.detach(), self._roles[message])
         job.close()
         self._children[pid] = watch
         self._selector.register(watch, selectors.EVENT_READ, pid)
@@ -130,7 +129,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     control.send(b"!")
-    Nursery(control).run()
+    Nursery(control, {sign.encode(): name for sign, name in json.loads(sys.argv[3]).items()}).run()
 
 
 if __name__ == "__main__":

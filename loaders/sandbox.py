@@ -18,11 +18,8 @@ import math
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,7 +29,8 @@ from loaders import LOADERS
 from loaders.base import Failure, LoaderError, Source
 from loaders.channels import Channel, report
 from loaders.child import LENGTH, PICTURE, PICTURE_MARK
-from loaders.tesseract import Ocr, Tesseract, Turn
+from loaders.forks import Forks, HelperFailed
+from loaders.tesseract import PROGRAM, Ocr, Tesseract, Turn
 from loaders.unicode import clean
 
 _PRELOADED = (
@@ -40,10 +38,11 @@ _PRELOADED = (
     "PIL.ImageFont", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin", "PIL.WebPImagePlugin",
     "PIL.GifImagePlugin", "PIL.BmpImagePlugin",
 )  # fmt: skip
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TESSDATA_PREFIX")
+PARSER = "+"
+"""The role of a child that reads a file."""
+
 _SCALARS = (str, int, float, bool, type(None))
 _SMALL_ANSWER = 1 << 20
-_START_SECONDS = 60.0
 _NEAR_LIMIT = 0.8
 _LONGEST_MESSAGE = 1000
 
@@ -78,8 +77,8 @@ class Sandbox:
         """Without `ocr` no picture is read."""
         self._limits = limits or Limits()
         self._tesseract = None if ocr is None else Tesseract(ocr, self._fork)
-        self._starting = asyncio.Lock()
-        self._started: asyncio.Task[tuple[subprocess.Popen[bytes], socket.socket]] | None = None
+        modules = {row.target.partition(":")[0] for row in LOADERS.values()}
+        self._forks = Forks([*_PRELOADED, *sorted(modules)], {PARSER: "loaders.child", PROGRAM: "loaders.program"})
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,104 +139,19 @@ class Sandbox:
 
     async def close(self) -> None:
         """Ends the helper and every child. Safe to call twice; a later `load` starts anew."""
-        async with self._starting:
-            await self._stop()
+        await self._forks.close()
 
     @property
     def helper(self) -> int | None:
         """The helper's process id; None while it is not up."""
-        if self._started is None or not self._started.done() or self._started.exception() is not None:
-            return None
-        return self._started.result()[0].pid
+        return self._forks.helper
 
-    async def _stop(self) -> None:
-        started, self._started = self._started, None
-        if started is None:
-            return
-        try:
-            process, control = await started
-        except (LoaderError, OSError):
-            return  # it never came up
-        control.close()
-        await asyncio.to_thread(_wait, process)
-
-    async def _drop(self, control: socket.socket) -> None:
-        """Stops the helper behind a socket that it has closed, which it does a moment before it ends."""
-        async with self._starting:
-            if self.helper is not None and self._started is not None and self._started.result()[1] is control:
-                await self._stop()
-
-    async def _fork(self, role: bytes = b"+") -> tuple[socket.socket, socket.socket]:
+    async def _fork(self, role: str = PARSER) -> tuple[socket.socket, socket.socket]:
         """Our ends of a new child's sockets: for the job, and to watch it."""
-        for attempt in (1, 2):
-            control = await self._control()
-            job, child_job = socket.socketpair()
-            watch, child_watch = socket.socketpair()
-            with child_job, child_watch:
-                try:
-                    socket.send_fds(control, [role], [child_job.fileno(), child_watch.fileno()])
-                except OSError as error:
-                    job.close()
-                    watch.close()
-                    if attempt == 2 or not isinstance(error, ConnectionError):
-                        raise
-                    await self._drop(control)
-                    continue  # the helper has died, the next round starts another
-            job.setblocking(False)
-            watch.setblocking(False)
-            return job, watch
-        raise AssertionError("unreachable")
-
-    async def _control(self) -> socket.socket:
-        """The socket to a running helper."""
-        async with self._starting:
-            if self._started is not None and self._started.done():
-                failed = self._started.exception() is not None
-                if failed or self._started.result()[0].poll() is not None:
-                    await self._stop()
-            if self._started is None:
-                self._started = asyncio.create_task(asyncio.to_thread(_start))
-            # A cancelled load leaves the start to the next one, or to `close`.
-            return (await asyncio.shield(self._started))[1]
-
-
-def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Starts the helper and waits until it has imported the loaders."""
-    ours, theirs = socket.socketpair()
-    modules = [*_PRELOADED, *sorted({row.target.partition(":")[0] for row in LOADERS.values()})]
-    room = str(Path(__file__).resolve().parent.parent)
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (room, os.environ.get("PYTHONPATH", ""))))
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loaders.nursery", str(theirs.fileno()), json.dumps(modules)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            env=environment,
-            pass_fds=(theirs.fileno(),),
-        )
-    ours.settimeout(_START_SECONDS)
-    try:
-        ready = ours.recv(1)
-    except OSError:  # a timeout among them
-        ready = b""
-    if ready != b"!":
-        ours.close()
-        process.kill()
-        process.wait()
-        raise LoaderError(Failure.CRASHED, "The helper that starts parsers did not come up.")
-    ours.settimeout(None)
-    return process, ours
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Waits for a helper whose control socket is closed; it ends at once or is killed."""
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        try:
+            return await self._forks.fork(role)
+        except HelperFailed:
+            raise LoaderError(Failure.CRASHED, "The helper that starts parsers did not come up.") from None
 
 
 def _languages(options: Mapping[str, Any] | None) -> str:

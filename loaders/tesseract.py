@@ -29,10 +29,10 @@ _LIST_SECONDS = 20
 _WALL_PER_CPU = 3
 """Wall seconds for each CPU second that tesseract may take, as other processes run too."""
 
-Fork = Callable[[bytes], Awaitable[tuple[socket.socket, socket.socket]]]
+Fork = Callable[[str], Awaitable[tuple[socket.socket, socket.socket]]]
 """Starts a child of the helper: our ends of its sockets, for the job and to watch it."""
 
-PROGRAM = b"x"
+PROGRAM = "x"
 """Asks the helper for a child that becomes a program."""
 
 

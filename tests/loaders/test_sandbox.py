@@ -249,7 +249,7 @@ async def test_a_helper_that_has_hung_up_but_not_ended_is_replaced(hostile: Sand
     await do(hostile, tmp_path, "pid")
     assert hostile.helper is not None
     helper = hostile.helper
-    _, control = await hostile._started  # type: ignore[misc]
+    _, control = await hostile._forks._started  # type: ignore[misc]
     control.shutdown(socket.SHUT_WR)  # as if the other side had closed it
     assert int(await do(hostile, tmp_path, "pid")) > 0
     assert hostile.helper != helper
