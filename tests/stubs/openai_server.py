@@ -74,11 +74,30 @@ class Lie(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A call of a tool in an answer."""
+
+    name: str
+    input: Mapping[str, Any] | str = ""
+    """An object, or the text that stands in its place, however broken."""
+    id: str | None = ""
+    """Empty: one is made; None: it has none, as with some servers."""
+
+    def written(self, number: int) -> dict[str, Any]:
+        """As the protocol has it."""
+        text = self.input if isinstance(self.input, str) else json.dumps(self.input)
+        shown = {"type": "function", "function": {"name": self.name, "arguments": text}}
+        return shown if self.id is None else {"id": self.id or f"call_stub_{number}", **shown}
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """How to answer a request. The default answers well and at once."""
 
     reply: str | Callable[[Sequence[Mapping[str, Any]]], str] = REPLY
     """The chat answer, or a function from the messages to it; streamed word by word."""
+    calls: Sequence[Called] = ()
+    """Tools that the answer calls; it says nothing else then, unless `reply` is given."""
     status: int = 200
     """Another status answers with an error body of OpenAI's shape."""
     error_code: str = "stub_error"
@@ -240,13 +259,19 @@ class OpenAIStub:
     async def _chat(self, recorded: Recorded, script: Script, send: Send) -> None:
         messages = recorded.body["messages"]
         reply = script.reply if isinstance(script.reply, str) else script.reply(messages)
+        calls = [call.written(number) for number, call in enumerate(script.calls, 1)]
+        if calls:
+            reply = "" if reply == REPLY else reply
+            script = replace(script, finish_reason="tool_calls")
         usage = {"prompt_tokens": _count(messages), "completion_tokens": len(_tokens(reply))}
         usage["total_tokens"] = sum(usage.values())
         if recorded.body.get("stream"):
             counted = script.usage and (recorded.body.get("stream_options") or {}).get("include_usage")
-            await _stream(recorded, script, reply, usage if counted else None, send)
+            await _stream(recorded, script, reply, calls, usage if counted else None, send)
             return
-        message = {"role": "assistant", "content": reply}
+        message: dict[str, Any] = {"role": "assistant", "content": reply or None if calls else reply}
+        if calls:
+            message["tool_calls"] = calls
         body = _chat_body("chat.completion", recorded.body["model"])
         body["choices"] = [{"index": 0, "message": message, "finish_reason": script.finish_reason}]
         if script.usage:
@@ -271,7 +296,14 @@ class OpenAIStub:
         await _send(send, 200, content[:-20] if script.lie is Lie.NOT_JSON else content)
 
 
-async def _stream(recorded: Recorded, script: Script, reply: str, usage: Mapping[str, int] | None, send: Send) -> None:
+async def _stream(
+    recorded: Recorded,
+    script: Script,
+    reply: str,
+    calls: Sequence[Mapping[str, Any]],
+    usage: Mapping[str, int] | None,
+    send: Send,
+) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
 
     async def event(choices: list[dict[str, Any]], **more: Any) -> None:
@@ -281,7 +313,7 @@ async def _stream(recorded: Recorded, script: Script, reply: str, usage: Mapping
     if script.stop_after == 0:
         return
     await event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
-    for number, token in enumerate(_tokens(reply)):
+    for number, token in enumerate(_tokens(reply) if reply or not calls else []):
         if script.stop_after == number:
             return
         if script.lie is Lie.NOT_JSON and number == 1:
@@ -290,10 +322,24 @@ async def _stream(recorded: Recorded, script: Script, reply: str, usage: Mapping
             await asyncio.sleep(script.token_delay)
         await event([{"index": 0, "delta": {"content": token}, "finish_reason": None}])
         recorded.tokens_sent += 1
+    for place, call in enumerate(calls):
+        for piece in _call_pieces(place, call):
+            if script.stop_after is not None and script.stop_after <= recorded.tokens_sent:
+                return
+            await event([{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}])
+            recorded.tokens_sent += 1
     await event([{"index": 0, "delta": {}, "finish_reason": script.finish_reason}])
     if usage:
         await event([], usage=usage)
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+
+
+def _call_pieces(place: int, call: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The head of a call, then its input in pieces of eight characters."""
+    text = call["function"]["arguments"]
+    head = {**call, "index": place, "function": {"name": call["function"]["name"], "arguments": ""}}
+    rest = [{"index": place, "function": {"arguments": text[at : at + 8]}} for at in range(0, len(text), 8)]
+    return [head, *rest]
 
 
 def _chat_body(kind: str, model: str) -> dict[str, Any]:

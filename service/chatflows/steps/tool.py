@@ -1,5 +1,6 @@
 """The port of tools: what an agent may call, whatever node offers it."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,9 @@ from typing import Any, ClassVar
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Step
 from service.chatflows.types import Passage
+
+MAX_NAME = 64
+"""Characters of a tool's name."""
 
 
 class ToolFailed(Exception):
@@ -20,8 +24,11 @@ class Outcome:
     """What a tool answers: a text for the model, and what goes to the user as it stands."""
 
     text: str
+    """A `[2]` in it means the second of the `sources`; the agent gives them numbers of its own."""
     sources: tuple[Passage, ...] = ()
     artifacts: tuple[Mapping[str, Any], ...] = ()
+    quotes: bool = False
+    """Whether the text is just that of the sources: the model then reads these, numbered, so that it can cite them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,16 @@ class Tool:
     run."""
     returns_direct: bool = False
     """Whether its text is the agent's answer."""
+    requires_human: bool = False
+    """Whether a person must agree before it is called."""
+
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def tool_name(text: str, otherwise: str = "tool") -> str:
+    """A text of people as the name of a tool."""
+    return _NO_NAME.sub("_", text.strip()).strip("_")[:MAX_NAME] or otherwise
 
 
 class ToolStep(Step):

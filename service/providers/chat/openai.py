@@ -1,100 +1,62 @@
 """Chats with OpenAI, and with every other service that speaks its protocol."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from service.providers.chat.services import SERVICES, place_of
+from service.providers.chat.translated import TranslatedChat
 from service.providers.defaults import Defaults
-from service.providers.errors import ContentRefused, Malformed, ProviderError, RequestRefused
-from service.providers.openai_errors import FAILURES, retried, translate
+from service.providers.errors import Malformed, ProviderError, RequestRefused
+from service.providers.openai_errors import FAILURES, SILENCE, translate
 from service.providers.options import flag, headers, number, seconds, text, whole
 
 CONNECT_TIMEOUT = 10.0
 
-_SHAPE = (KeyError, TypeError, AttributeError)
+_SHAPE = (KeyError, TypeError, AttributeError, ValidationError)
 """What LangChain and the SDK trip over when an answer has another shape than the protocol's."""
 
 
-class OpenAIChat(ChatOpenAI):
-    """`ChatOpenAI` with our errors, and with retries that end as soon as the first token has come."""
+class OpenAIWords(TranslatedChat):
+    """What is OpenAI's in a model that its library asks."""
 
-    retries: int = 2
+    FAILURES = FAILURES
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for client in (self.http_async_client, self.root_async_client):
+        for client in (getattr(self, "http_async_client", None), getattr(self, "root_async_client", None)):
             if isinstance(client, httpx2.AsyncClient):
                 await client.aclose()
-        if isinstance(self.http_client, httpx2.Client):
-            self.http_client.close()
+        if isinstance(blocking := getattr(self, "http_client", None), httpx2.Client):
+            blocking.close()
 
     @property
     def _key(self) -> str:
-        return self.openai_api_key.get_secret_value() if isinstance(self.openai_api_key, SecretStr) else ""
+        key = getattr(self, "openai_api_key", None)
+        return key.get_secret_value() if isinstance(key, SecretStr) else ""
+
+    def _theirs(self, error: Exception) -> ProviderError:
+        return translate(error, key=self._key)
 
     def _ours(self, error: Exception) -> ProviderError:
-        return Malformed() if isinstance(error, _SHAPE) else translate(error, key=self._key)
+        return self._theirs(error) if isinstance(error, FAILURES) else Malformed()
 
-    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        async def call() -> ChatResult:
-            return await super(OpenAIChat, self)._agenerate(*args, **kwargs)
+    def _silent(self, error: ProviderError) -> bool:
+        return isinstance(error.__cause__, SILENCE)
 
-        try:
-            return _allowed(await retried(call, self.retries, key=self._key))
-        except _SHAPE as error:
-            raise self._ours(error) from error
 
-    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        try:
-            return _allowed(super()._generate(*args, **kwargs))
-        except (*FAILURES, *_SHAPE) as error:
-            raise self._ours(error) from error
-
-    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        async def begin() -> tuple[Any, ChatGenerationChunk]:
-            stream: Any = super(OpenAIChat, self)._astream(*args, **kwargs)
-            try:
-                return stream, await anext(stream)
-            except StopAsyncIteration:
-                raise Malformed("The model provider's answer is empty.") from None
-
-        try:
-            stream, first = await retried(begin, self.retries, key=self._key)
-            async with aclosing(stream):
-                yield first
-                async for chunk in stream:
-                    yield _allowed_chunk(chunk)
-        except (*FAILURES, *_SHAPE) as error:
-            raise self._ours(error) from error
-
-    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        try:
-            for chunk in super()._stream(*args, **kwargs):
-                yield _allowed_chunk(chunk)
-        except (*FAILURES, *_SHAPE) as error:
-            raise self._ours(error) from error
+class OpenAIChat(OpenAIWords, ChatOpenAI):
+    """`ChatOpenAI` with our errors, and with retries that end as soon as the first token has come."""
 
 
 def configured(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
     """Fields of chatOpenAI and chatOpenAICustom; credential openAIApi."""
     return _configured("openai", config, credential, defaults)
-
-
-def groq(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
-    """Fields of groqChat; credential groqApi."""
-    return _configured("groq", config, credential, defaults)
-
-
-def localai(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
-    """Fields of chatLocalAI; credential localAIApi, or none."""
-    return _configured("localai", config, credential, defaults)
 
 
 def mistral(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
@@ -106,9 +68,16 @@ def mistral(config: Mapping[str, Any], credential: Mapping[str, str], defaults: 
     return _configured("mistral", config, credential, defaults, {k: v for k, v in extra.items() if v is not None})
 
 
-def openrouter(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
-    """Fields of chatOpenRouter; credential openRouterApi."""
-    return _configured("openrouter", config, credential, defaults)
+@dataclass(frozen=True, slots=True)
+class Compatible:
+    """Makes the models of a service that takes nothing beyond the protocol."""
+
+    name: str
+    """Its row in `SERVICES`."""
+
+    def __call__(self, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+        """The fields and the credential of the service's nodes."""
+        return _configured(self.name, config, credential, defaults)
 
 
 def _configured(
@@ -158,17 +127,20 @@ def _configured(
         http_client=defaults.egress.blocking_client(timeout=limits),
         **fields,
     )
-
-
-def _allowed(result: ChatResult) -> ChatResult:
-    for generation in result.generations:
-        reason = (generation.generation_info or {}).get("finish_reason")
-        if reason == "content_filter":
-            raise ContentRefused("The model provider's content rules stopped the answer.")
-    return result
-
-
-def _allowed_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-    if (chunk.generation_info or {}).get("finish_reason") == "content_filter":
-        raise ContentRefused("The model provider's content rules stopped the answer.")
-    return chunk
+alibaba = Compatible("alibaba")
+cerebras = Compatible("cerebras")
+cloudflare = Compatible("cloudflare")
+cohere = Compatible("cohere")
+comet = Compatible("comet")
+deepseek = Compatible("deepseek")
+fireworks = Compatible("fireworks")
+groq = Compatible("groq")
+huggingface = Compatible("huggingface")
+litellm = Compatible("litellm")
+localai = Compatible("localai")
+nvidia = Compatible("nvidia")
+openrouter = Compatible("openrouter")
+perplexity = Compatible("perplexity")
+sambanova = Compatible("sambanova")
+together = Compatible("together")
+xai = Compatible("xai")

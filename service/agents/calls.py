@@ -1,0 +1,226 @@
+"""Makes the calls that a model asks for, and keeps what came of them."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from service.agents.base import Call, Limits
+from service.chatflows.run import Run
+from service.chatflows.steps.tool import MAX_NAME, Outcome, Tool, ToolFailed
+from service.chatflows.types import Passage, ToolUse
+from service.untrusted import Fence
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+MOST_SHOWN = 100_000
+"""Characters of a tool's answer that the user sees."""
+MOST_PROBLEMS = 5
+"""What is wrong with an input: so many things are told at once."""
+
+CITE = "Put the number of the document that a statement rests on behind it in square brackets, such as [{first}]."
+CUT = "\n[The rest, {left} characters, was left out.]"
+
+_MARKER = re.compile(r"\[(\d{1,4})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the model is told about one of its calls."""
+
+    call: Call
+    text: str
+    failed: bool
+    direct: str | None = None
+    """The agent's answer, when the tool gives it."""
+
+
+class Desk:
+    """The tools of one run of an agent, and what became of their calls."""
+
+    def __init__(self, tools: Sequence[Tool], run: Run, limits: Limits, fence: Fence) -> None:
+        """Tools of one name get different ones: a provider refuses two of a name."""
+        self.tools = {tool.name: tool for tool in _distinct(tools)}
+        self.uses: list[ToolUse] = []
+        self.sources: list[Passage] = []
+        self.artifacts: list[Mapping[str, Any]] = []
+        self.fence = fence
+        self._run, self._limits = run, limits
+        self._numbers: dict[str, int] = {}
+        self._checks: dict[str, Validator | str] = {}
+
+    def asks_first(self, calls: Sequence[Call]) -> bool:
+        """Whether a person must agree to one of the calls."""
+        return any(call.name in self.tools and self.tools[call.name].requires_human for call in calls)
+
+    async def use(self, calls: Sequence[Call]) -> list[Result]:
+        """Make the calls, all at once; their results in the same order. Cancelling it cancels them.
+
+        Raises the first `ServiceError` of a tool.
+        """
+        tasks = [asyncio.ensure_future(self._made(call)) for call in calls[: self._limits.calls]]
+        try:
+            made = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        left = [ToolFailed("Too many calls at once: this one was not made.")] * (len(calls) - len(made))
+        return [self._noted(call, outcome) for call, outcome in zip(calls, [*made, *left], strict=True)]
+
+    def take(self, passages: Iterable[Passage]) -> None:
+        """Passages that have their numbers already, from 1 on."""
+        for passage in passages:
+            self._number(passage)
+
+    def refused(self, calls: Sequence[Call], feedback: str) -> list[Result]:
+        """The calls that a person did not agree to."""
+        told = f" They say: {feedback}" if feedback else ""
+        return [self._noted(call, ToolFailed(f"The user did not agree to this call.{told}")) for call in calls]
+
+    async def _made(self, call: Call) -> Outcome | ToolFailed:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return ToolFailed(
+                f"There is no tool '{call.name[:MAX_NAME]}'. There are: {', '.join(self.tools) or 'none'}."
+            )
+        try:
+            if wrong := call.broken or self._misfit(tool, call.input):
+                raise ToolFailed(wrong)
+            async with asyncio.timeout(self._limits.seconds):
+                return await tool.call(self._run, call.input)
+        except ToolFailed as error:
+            return error
+        except TimeoutError:
+            return ToolFailed("The tool did not answer in time.")
+
+    def _misfit(self, tool: Tool, given: Mapping[str, Any]) -> str:
+        """What is wrong with an input; empty: nothing."""
+        if tool.name not in self._checks:
+            self._checks[tool.name] = validator(tool.schema)
+        check = self._checks[tool.name]
+        return check if isinstance(check, str) else problems(check, given)
+
+    def _noted(self, call: Call, outcome: Outcome | ToolFailed) -> Result:
+        if isinstance(outcome, ToolFailed):
+            why = str(outcome) or "The tool failed."
+            self.uses.append(ToolUse(call.name, call.input, "", error=why))
+            return Result(call, f"Error: {self.fence.put(self._cut(why), 'error', tool=call.name)}", True)
+        told, shown = self._told(call, outcome)
+        self.uses.append(ToolUse(call.name, call.input, shown[:MOST_SHOWN], outcome.sources))
+        self.artifacts.extend(outcome.artifacts)
+        return Result(call, told, False, shown if self.tools[call.name].returns_direct else None)
+
+    def _told(self, call: Call, outcome: Outcome) -> tuple[str, str]:
+        """What the model reads, and what the user does."""
+        if not outcome.sources:
+            return self.fence.put(self._cut(outcome.text), "answer of a tool", tool=call.name), outcome.text
+        numbers = [self._number(passage) for passage in outcome.sources]
+        if outcome.quotes:
+            room = self._limits.output // len(numbers)
+            rows = [
+                self.fence.put(_shortened(passage.text, room), "document", number=number, title=_title(passage))
+                for number, passage in zip(numbers, outcome.sources, strict=True)
+            ]
+            return "\n".join([CITE.format(first=numbers[0]), *rows]), outcome.text
+        shown = renumbered(outcome.text, numbers)
+        told = self.fence.put(self._cut(shown), "answer of a tool", tool=call.name)
+        return f"{told}\nKeep the numbers in square brackets behind what you take from it.", shown
+
+    def _number(self, passage: Passage) -> int:
+        """The passage's number in this run, a new one for a new passage."""
+        if passage.id not in self._numbers:
+            self.sources.append(passage)
+            self._numbers[passage.id] = len(self.sources)
+        return self._numbers[passage.id]
+
+    def _cut(self, text: str) -> str:
+        return _shortened(text, self._limits.output)
+
+
+def _distinct(tools: Sequence[Tool]) -> list[Tool]:
+    taken: set[str] = set()
+    found = []
+    for tool in tools:
+        name, number = tool.name, 1
+        while name in taken:
+            number += 1
+            name = f"{tool.name[: MAX_NAME - 4]}_{number}"
+        taken.add(name)
+        found.append(tool if name == tool.name else replace(tool, name=name))
+    return found
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + CUT.format(left=len(text) - most)
+
+
+def _title(passage: Passage) -> str | None:
+    return next((str(found) for name in ("title", "source") if (found := passage.metadata.get(name))), None)
+
+
+def renumbered(text: str, numbers: Sequence[int]) -> str:
+    """The text with `[1]`, `[2]`, ... replaced by these numbers; others stay."""
+
+    def number(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return f"[{numbers[place - 1]}]" if 1 <= place <= len(numbers) else found[0]
+
+    return _MARKER.sub(number, text)
+
+
+def validator(schema: Mapping[str, Any]) -> "Validator | str":
+    """What checks inputs against a JSON Schema, or why it cannot: the schema is broken.
+
+    Patterns are not checked: a regular expression of others can take for ever.
+    """
+    from jsonschema import Draft202012Validator, SchemaError
+    from referencing import Registry
+
+    kept = _without_patterns(schema)
+    try:
+        Draft202012Validator.check_schema(kept)
+    except SchemaError as error:
+        return f"The tool cannot be used: its schema is broken: {error.message[:200]}"
+    # an empty registry: references to elsewhere are never followed
+    checks: Validator = Draft202012Validator(kept, registry=Registry())
+    return checks
+
+
+_NAMED = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords that hold schemas by names of their own."""
+
+
+def _without_patterns(schema: Any, *, named: bool = False) -> Any:
+    if isinstance(schema, list):
+        return [_without_patterns(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    gone: set[str] = set()
+    if not named:
+        gone = {"pattern", "patternProperties"}
+        if "patternProperties" in schema:
+            gone |= {"additionalProperties", "unevaluatedProperties"}  # what else there may be is not known then
+    return {
+        name: _without_patterns(item, named=not named and name in _NAMED)
+        for name, item in schema.items()
+        if name not in gone
+    }
+
+
+def problems(check: "Validator", value: Any) -> str:
+    """What is wrong with a value, each thing with its place; empty: nothing."""
+    from referencing.exceptions import Unresolvable
+
+    found = []
+    try:
+        for error in check.iter_errors(value):
+            place = ".".join(map(str, error.absolute_path))
+            found.append(f"{place}: {error.message[:200]}" if place else error.message[:200])
+            if len(found) == MOST_PROBLEMS:
+                break
+    except (Unresolvable, RecursionError):
+        return "The tool cannot be used: its schema refers to what is not in it, or to itself without end."
+    return "" if not found else f"The input does not fit the tool's schema: {'; '.join(found)}"
