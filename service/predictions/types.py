@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from service.chatflows.types import Turn
+from service.chatflows.types import HumanInput, Turn
 
 
 class ChatType(StrEnum):
@@ -28,6 +28,38 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+class UploadKind(StrEnum):
+    """What a file is sent for (contract 1.1)."""
+
+    FILE = "file"
+    """A picture for a model that sees, or a document whose text goes before the question."""
+    RAG = "file:rag"
+    """Kept only: its client has upserted it."""
+    FULL = "file:full"
+    """The text of a document, which its client had read."""
+    AUDIO = "audio"
+    """What somebody said."""
+    URL = "url"
+    """The address of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that comes with a question. `place` is how messages name it: `uploads[0] 'cat.png'`."""
+
+    kind: UploadKind
+    place: str
+    name: str
+    mime: str
+    """As its client says; what it holds decides. Empty: nothing is said."""
+    data: bytes = b""
+    """Of files, and of what somebody said."""
+    text: str = ""
+    """The text of `FULL`, the address of `URL`."""
+    part: bool = False
+    """A part of a form (contract 1.1): for the loader of the flow that takes such files, where it is opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A call to a flow, free of any wire format."""
@@ -46,6 +78,17 @@ class Question:
     """Whom the caller says it asks for; None: it says nothing."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Inputs of nodes that the caller would like to change; the flow's owner says which it may."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """`overrideConfig.vars`: variables that the caller would like to change; the flow's owner says which it may."""
+    uploads: Sequence[Upload] = ()
+    form: Mapping[str, Any] | None = None
+    """The values of the form that starts an agentflow."""
+    human: HumanInput | None = None
+    """A person's answer to a run that waits."""
+    action: Mapping[str, Any] | None = None
+    """The answer to the pending action of an earlier message: `id`, `mapping`, `elements` (contract 1.1)."""
+    evaluation: bool = False
+    """Whether its messages are to be kept apart as those of an evaluation; for callers with a key only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +112,5 @@ class Exchange:
     tools: Sequence[Mapping[str, Any]] | None = None
     artifacts: Sequence[Mapping[str, Any]] | None = None
     action: Mapping[str, Any] | None = None
+    uploads: Sequence[Mapping[str, Any]] | None = None
+    """What came with the question, as the row of its message names it."""
