@@ -134,5 +134,8 @@ class Run:
     human: HumanInput | None = None
     """A person's answer to a run that waited, which goes on from `paused`."""
     paused: Paused | None = None
+    last: Paused | None = None
+    """What the session's last run of this agentflow left, for flows that keep their state or their form from turn to
+    turn (`AgentFlow.remembers`); its `executed` and `state` are enough."""
     depth: int = 0
     """How many flows have called each other to get here."""

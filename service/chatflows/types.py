@@ -1,6 +1,6 @@
 """What a chatflow is, and what a running one says: the events that every surface writes in its own way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -56,10 +56,17 @@ class BrokenGraph(BadRequest):
     code = "broken_graph"
 
 
-class FlowNotRunnable(Unprocessable):
-    """The flow cannot be run."""
+class ProblemKind(StrEnum):
+    """What a flow that cannot run lacks."""
 
-    code = "flow_not_runnable"
+    GRAPH = "graph"
+    """Its nodes are not linked as they would have to be."""
+    UNSUPPORTED = "unsupported"
+    """A node that this service has no step for."""
+    SETTING = "setting"
+    """A field of a node, a library, or something that the operator has switched off."""
+    CREDENTIAL = "credential"
+    """A key that a node needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,20 @@ class Problem:
 
     node: str
     text: str
+    kind: ProblemKind = ProblemKind.GRAPH
+    components: tuple[str, ...] = ()
+    """Of a CREDENTIAL: the kinds of credential that would do."""
+
+
+class FlowNotRunnable(Unprocessable):
+    """The flow cannot be run."""
+
+    code = "flow_not_runnable"
+
+    def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:
+        """`problems` says the same node by node, where that is known."""
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class Role(StrEnum):
@@ -216,10 +237,23 @@ class NodesExecuted:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """What a run had done when it ended or began to wait for a person: enough to go on from there. All of it is JSON;
+    it holds the conversation: keep it as safe as messages."""
+
+    executed: tuple[Executed, ...]
+    state: Mapping[str, Any]
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    """Where it stands, for the engine alone: keep it as it is, and show it to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActionWanted:
-    """The run waits for a person: the contract's `action` (1.2), with what may be answered."""
+    """The run waits for a person: the contract's `action` (1.2), with what may be answered. The last event but
+    `Usage`. `paused` is what `Run.paused` gets back with the answer."""
 
     action: Mapping[str, Any]
+    paused: Paused | None = None
 
 
 StepEvent = (
@@ -270,11 +304,3 @@ class HumanInput:
     decision: Decision
     node: str
     feedback: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Paused:
-    """What a run that waits for a person had done: enough to go on from there."""
-
-    executed: tuple[Executed, ...]
-    state: Mapping[str, Any]
