@@ -3,18 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from service.chatflows import graph as graphs
+from service.chatflows.elsewhere import ELSEWHERE
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
 from service.chatflows.run import Backing, Run
-from service.chatflows.steps import ELSEWHERE, RETRIEVERS_ELSEWHERE, STEPS
+from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Anchor, BadOption, EndingStep, ModelStep, RetrieverStep, Step
-from service.chatflows.types import FlowNotRunnable, Problem, StepEvent
+from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepEvent
+from service.errors import ServiceError
 from service.plugins import resolve
 
 PASSED_ON = frozenset({"document", "text"})
 """Outputs of retrievers that are what was found, and no retriever."""
+
+CACHES = "Cache"
+"""The category of nodes that would keep a model's answers. Answers are written anew here: such nodes are left out."""
+
+AGENTS_OF_OLD = frozenset({"Multi Agents", "Sequential Agents"})
+"""Categories of the agentflows of version 1, none of whose nodes is here."""
 
 UNSUPPORTED = "the node '{name}' is not supported. Supported: {known}"
 
@@ -87,30 +96,75 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
+@dataclass(slots=True)
+class Examined:
+    """A graph, as far as it could be compiled. Without `problems`, `ending` answers."""
+
+    ending: EndingStep | None = None
+    steps: list[Step] = field(default_factory=list)
+    """Each after those that feed it."""
+    problems: list[Problem] = field(default_factory=list)
+
+
 def compile_flow(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | None = None) -> CompiledFlow:
     """The flow of a graph. `chat_model` (RAGSTONE_CHAT_MODEL) answers where a chain is linked to no model. Steps of the
     `lender` whose nodes, and all that feeds them, are the same here are taken from it.
 
     Raises `FlowNotRunnable`, which names every node that stands in the way and why.
     """
-    found = graphs.problems(graph)
-    graph = graph.without([link for link in graph.links if _only_for_upserts(graph, link)])
+    found = examine(graph, chat_model=chat_model, lender=lender)
+    if found.problems or found.ending is None:
+        raise _not_runnable(found.problems)
+    return CompiledFlow(found.ending, tuple(found.steps), lender)
+
+
+def examine(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | None = None) -> Examined:
+    """Compiles what can be compiled, and says what stands in the way of the rest; see `compile_flow`."""
+    examined = Examined(problems=graphs.problems(graph))
+    graph = answering(graph)
     ending, more = _ending(graph)
+    found = examined.problems
+    linked = not found
     found += more
-    if ending is None or any(found):
-        raise _not_runnable(found)
+    if not linked:
+        return examined  # nodes would be judged by links that are not theirs
     built: dict[str, Step] = {}
-    order: list[Step] = []
     kept = {step.node.id: step for step in lender.steps} if lender is not None else {}
-    for node in graph.needed_by(ending.id):
-        step = _build(graph, node, built, found, order, chat_model, kept.get(node.id))
+    roots = [ending] if ending is not None else graph.endings()
+    for node in {node.id: node for root in roots for node in graph.needed_by(root.id)}.values():
+        if node.name not in STEPS:
+            continue  # _ending has said so
+        step = _build(graph, node, built, found, examined.steps, chat_model, kept.get(node.id))
         if step is not None:
             built[node.id] = step
-            order.append(step)
-    last = built.get(ending.id)
-    if found or not isinstance(last, EndingStep):
-        raise _not_runnable(found)
-    return CompiledFlow(last, tuple(order), lender)
+            examined.steps.append(step)
+    last = built.get(ending.id) if ending is not None else None
+    examined.ending = last if isinstance(last, EndingStep) else None
+    return examined
+
+
+def answering(graph: Graph) -> Graph:
+    """The part of a graph that answers: without what only upserts need, and without caches."""
+    return graph.without([link for link in graph.links if _only_for_upserts(graph, link) or _only_keeps(graph, link)])
+
+
+async def lacking(steps: "tuple[Step, ...] | list[Step]", workspace: UUID, backing: Backing) -> list[Problem]:
+    """What a run of these steps would be refused for before it begins. Whatever was opened is closed again."""
+    failures = await asyncio.gather(*(_refusals(step, workspace, backing) for step in steps))
+    return [problem for found in failures for problem in found]
+
+
+async def _refusals(step: Step, workspace: UUID, backing: Backing) -> list[Problem]:
+    try:
+        await step.prepare(workspace, backing)
+    except FlowNotRunnable as error:
+        return list(error.problems) or [Problem(step.node.id, error.message, ProblemKind.SETTING)]
+    except ServiceError as error:
+        kind = ProblemKind.CREDENTIAL if error.code == "host_not_allowed" else ProblemKind.SETTING
+        return [Problem(step.node.id, f"{step.title}: {error.message}", kind, step.credential)]
+    finally:
+        await step.close()
+    return []
 
 
 def unsupported(graph: Graph) -> list[Node]:
@@ -121,19 +175,23 @@ def unsupported(graph: Graph) -> list[Node]:
 def instead_of(node: Node) -> str:
     """Why a node cannot be run here, and what to use instead."""
     if node.name in ELSEWHERE:
-        return f"the vector store '{node.name}' is not available here. {ELSEWHERE[node.name]}"
-    if node.name in RETRIEVERS_ELSEWHERE:
-        return f"the retriever '{node.name}' is not available here. {RETRIEVERS_ELSEWHERE[node.name]}"
+        return f"the node '{node.name}' is not available here. {ELSEWHERE[node.name]}"
     known = ", ".join([*sorted(STEPS), *sorted(graphs.STICKY_NOTES)])
     return UNSUPPORTED.format(name=node.name, known=known)
 
 
 def _not_runnable(found: list[Problem]) -> FlowNotRunnable:
-    return FlowNotRunnable("This flow cannot run. " + "; ".join(problem.text for problem in found))
+    return FlowNotRunnable("This flow cannot run. " + "; ".join(problem.text for problem in found), found)
 
 
 def _unsupported(node: Node) -> Problem:
-    return Problem(node.id, f"{node.title}: {instead_of(node)}")
+    return Problem(node.id, f"{node.title}: {instead_of(node)}", ProblemKind.UNSUPPORTED)
+
+
+def _only_keeps(graph: Graph, link: Link) -> bool:
+    """Whether a link leads from a cache."""
+    source = graph.nodes.get(link.source)
+    return source is not None and source.category == CACHES
 
 
 def _only_for_upserts(graph: Graph, link: Link) -> bool:
@@ -162,6 +220,8 @@ def _ending(graph: Graph) -> tuple[Node | None, list[Problem]]:
     if endings:
         titles = ", ".join(node.title for node in endings)
         return None, [*found, Problem("", f"exactly one chain, agent or engine must end the flow; these do: {titles}")]
+    if any(node.category in AGENTS_OF_OLD for node in graph.endings()):
+        return None, found
     return None, [*found, Problem("", "no chain, agent or engine ends the flow")]
 
 
@@ -179,10 +239,13 @@ def _build(
     kind: type[Step] = resolve(STEPS, node.name, "node")
     before = len(found)
     links: dict[str, tuple[Step, ...]] = {}
+    waits = False
     for anchor in kind.anchors:
-        behind = [
-            built[link.source] for link in graph.into(node.id) if link.input == anchor.name and link.source in built
-        ]
+        sources = [link.source for link in graph.into(node.id) if link.input == anchor.name]
+        if any(source in graph.nodes and source not in built for source in sources):
+            waits = True  # what stands in the way of those is known
+            continue
+        behind = [built[source] for source in sources if source in built]
         if not behind and anchor.accepts is ModelStep:
             behind = [*kept.links[anchor.name]] if kept is not None else [default_model(chat_model)]
             order.extend(behind)
@@ -190,20 +253,30 @@ def _build(
         found += [Problem(node.id, text) for text in _misfits(node, anchor, behind)]
     known = {anchor.name for anchor in kind.anchors}
     for link in graph.into(node.id):
-        if link.input and link.input not in known and link.source in graph.nodes:
-            source = graph.nodes[link.source].title
+        if link.input and link.input not in known and link.source in built:
+            source = built[link.source].title
             found.append(
                 Problem(node.id, f"{node.title}: {source} is linked to '{link.input}', which it does not have")
             )
     if len(found) > before:
         return None
+    if waits:
+        return _read(kind, node, found)
     if kept is not None and kept.node == node and kept.links == links:
         return kept
     try:
         return kind.build(node, links)
     except BadOption as error:
-        found.append(Problem(node.id, f"{node.title}: {error}"))
+        found.append(Problem(node.id, f"{node.title}: {error}", ProblemKind.SETTING))
         return None
+
+
+def _read(kind: type[Step], node: Node, found: list[Problem]) -> None:
+    """Look at the options alone of a node whose feeding nodes cannot be compiled."""
+    try:
+        kind.read(node)
+    except BadOption as error:
+        found.append(Problem(node.id, f"{node.title}: {error}", ProblemKind.SETTING))
 
 
 def _misfits(node: Node, anchor: Anchor, behind: list[Step]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from service.chatflows.elsewhere import VECTOR_STORES
 from service.chatflows.engine import instead_of
 from service.chatflows.graph import Graph, Node
-from service.chatflows.steps import ELSEWHERE, STEPS
+from service.chatflows.steps import STEPS
 from service.chatflows.steps.document_store import DocumentStoreVS
 from service.chatflows.steps.vector_store import VectorStore
 from service.flow_upserts.types import AmbiguousStore, NoStore
@@ -51,7 +52,7 @@ def widget_store(graph: Graph) -> Node | None:
 
 
 def _is_store(node: Node) -> bool:
-    return node.category == CATEGORY or node.name in ELSEWHERE
+    return node.category == CATEGORY or node.name in VECTOR_STORES
 
 
 def _is_document_store(node: Node) -> bool:

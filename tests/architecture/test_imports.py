@@ -119,6 +119,7 @@ WIDE_DOORS = {
     "connectors": {"base", "CONNECTORS", "open_connector", "canonical"},  # the port, and how one is made
     "chatflows": {
         "cache",
+        "elsewhere",
         "engine",
         "flow",
         "graph",

@@ -81,15 +81,19 @@ class Step(ABC):
         self.links = links
 
     @classmethod
-    def build(cls, node: Node, links: Links) -> Self:
-        """The step of a node. Raises `BadOption` naming the field."""
+    def read(cls, node: Node) -> StepOptions:
+        """The options in a node's inputs. Raises `BadOption` naming the field."""
         linked = {anchor.name for anchor in cls.anchors}
         try:
-            options = cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
+            return cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
         except ValidationError as error:
             parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
             raise BadOption("; ".join(parts)) from None
-        return cls(node, options, links)
+
+    @classmethod
+    def build(cls, node: Node, links: Links) -> Self:
+        """The step of a node. Raises `BadOption` naming the field."""
+        return cls(node, cls.read(node), links)
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most steps need nothing
         """Make what the runs share and check what can be checked before the first of them (credentials, libraries).

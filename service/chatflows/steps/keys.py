@@ -5,7 +5,7 @@ from uuid import UUID
 
 from service.chatflows.run import Backing
 from service.chatflows.steps.base import Step
-from service.chatflows.types import FlowNotRunnable
+from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind
 from service.errors import NotFound
 
 
@@ -32,4 +32,5 @@ async def revealed(step: Step, workspace: UUID, backing: Backing, host: str | No
 def missing(step: Step, why: str = "no credential is chosen") -> MissingCredential:
     """The refusal, which says what to do."""
     kinds = " or ".join(step.credential)
-    return MissingCredential(f"{step.title}: {why}; save one of type {kinds} and choose it in the node")
+    text = f"{step.title}: {why}; save one of type {kinds} and choose it in the node"
+    return MissingCredential(text, [Problem(step.node.id, text, ProblemKind.CREDENTIAL, tuple(step.credential))])

@@ -10,8 +10,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from service.chatflows.elsewhere import RETRIEVERS
 from service.chatflows.graph import parse
-from service.chatflows.steps import RETRIEVERS_ELSEWHERE, STEPS
+from service.chatflows.steps import STEPS
 from service.worker.runner import Runner
 from tests.service.chatflows.flows import edge, graph, node, openai
 from tests.service.document_stores.conftest import settings, worker  # noqa: F401  # fixtures
@@ -377,7 +378,7 @@ async def test_bad_fields_and_wrong_outputs_are_named(empty: Desk) -> None:
 
 
 async def test_what_searches_elsewhere_names_what_to_use_here(empty: Desk) -> None:
-    for name in RETRIEVERS_ELSEWHERE:
+    for name in RETRIEVERS:
         retriever = node("r", name, "Retrievers")
         flow = await empty.flow([retriever], [edge("r", "c", "vectorStoreRetriever")])
         assert "documentStoreVS" in (await empty.ask(flow, status=422))["message"]
@@ -389,4 +390,4 @@ def test_every_retriever_of_the_contract_is_a_step_or_named() -> None:
         " extractMetadataRetriever HydeRetriever JinaRerankRetriever llmFilterRetriever multiQueryRetriever"
         " promptRetriever RRFRetriever similarityThresholdRetriever vectorStoreRetriever voyageAIRerankRetriever"
     }.pop()
-    assert set(contract.split()) <= {*STEPS, *RETRIEVERS_ELSEWHERE}
+    assert set(contract.split()) <= {*STEPS, *RETRIEVERS}
