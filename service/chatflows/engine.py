@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from uuid import UUID
 
 from service.chatflows import graph as graphs
-from service.chatflows.elsewhere import ELSEWHERE
+from service.chatflows.elsewhere import ELSEWHERE, VECTOR_STORES
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
 from service.chatflows.run import Backing, Run
 from service.chatflows.steps import STEPS
@@ -25,7 +26,10 @@ CACHES = "Cache"
 AGENTS_OF_OLD = frozenset({"Multi Agents", "Sequential Agents"})
 """Categories of the agentflows of version 1, none of whose nodes is here."""
 
-UNSUPPORTED = "the node '{name}' is not supported. Supported: {known}"
+FILLED_BY = frozenset({"document", "embeddings", "recordManager", "model"})
+"""Inputs of vector stores of other products that only upserts need."""
+
+UNSUPPORTED = "the node '{name}' is not supported{near}. GET /api/v1/nodes lists those that are"
 
 
 class CompiledFlow:
@@ -70,7 +74,7 @@ class CompiledFlow:
     async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's events, what retrievers' models took as soon as it is known. `prepare` has succeeded. Closing it
         stops every call that it made."""
-        async with aclosing(self.ending.answer(run)) as events:
+        async with aclosing(self.ending.reply(run)) as events:
             async for event in events:
                 while run.spent:
                     yield run.spent.pop(0)
@@ -176,8 +180,8 @@ def instead_of(node: Node) -> str:
     """Why a node cannot be run here, and what to use instead."""
     if node.name in ELSEWHERE:
         return f"the node '{node.name}' is not available here. {ELSEWHERE[node.name]}"
-    known = ", ".join([*sorted(STEPS), *sorted(graphs.STICKY_NOTES)])
-    return UNSUPPORTED.format(name=node.name, known=known)
+    near = ", ".join(get_close_matches(node.name, STEPS, 4, 0.5))
+    return UNSUPPORTED.format(name=node.name, near=f"; similar ones: {near}" if near else "")
 
 
 def _not_runnable(found: list[Problem]) -> FlowNotRunnable:
@@ -197,10 +201,17 @@ def _only_keeps(graph: Graph, link: Link) -> bool:
 def _only_for_upserts(graph: Graph, link: Link) -> bool:
     """Whether a link brings documents into a vector store: answers need nothing of it."""
     target = graph.nodes.get(link.target)
-    if target is None or target.name not in STEPS:
+    if target is None:
         return False
+    if target.name not in STEPS:
+        return target.name in VECTOR_STORES and link.input in FILLED_BY
     kind: type[Step] = resolve(STEPS, target.name, "node")
     return link.input in kind.upserts
+
+
+def ends(node: Node) -> bool:
+    """Whether a node is of a kind that can end a flow."""
+    return _category(node) in ENDINGS
 
 
 def _category(node: Node) -> str:
@@ -212,7 +223,7 @@ def _category(node: Node) -> str:
 
 def _ending(graph: Graph) -> tuple[Node | None, list[Problem]]:
     """The one node that answers, else what is wrong."""
-    endings = [node for node in graph.endings() if _category(node) in ENDINGS]
+    endings = [node for node in graph.endings() if ends(node)]
     if len(endings) == 1:
         unknown = [node for node in graph.needed_by(endings[0].id) if node.name not in STEPS]
         return endings[0], [_unsupported(node) for node in unknown]

@@ -16,8 +16,9 @@ from service.chatflows.overrides import Gate
 from service.chatflows.types import BrokenGraph, Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Component, LoaderRow, Upload
-from service.errors import BadRequest, NotFound, Unauthorized, Unprocessable
-from service.flow_upserts.choice import widget_store
+from service.errors import BadRequest, NotFound, ServiceError, Unauthorized, Unprocessable
+from service.flow_upserts.choice import stores_of, widget_store
+from service.flow_upserts.files import FIELDS, loader_for
 from service.flow_upserts.plan import plan
 from service.flow_upserts.types import Copy, FlowUpsert, Part, Plan, Started
 from service.nodes import service as nodes
@@ -71,6 +72,29 @@ async def flow_for_widget(resources: Resources, flow_id: UUID, origin: str | Non
 def files_store(graph: Graph) -> Node | None:
     """The one vector store of a flow that takes files of conversations, if there is exactly one that is filled here."""
     return widget_store(graph)
+
+
+def upserts_of(flow_id: UUID, flow_data: str, graph: Graph) -> dict[str, list[str]]:
+    """What an upsert into each vector store of a flow would say, by node id: what has no effect, what brings nothing,
+    or why it would be refused."""
+    said: dict[str, list[str]] = {}
+    for store in stores_of(graph):
+        try:
+            made = plan(flow_id, flow_data, graph, Gate(), FlowUpsert(stop_node=store.id))
+        except ServiceError as error:
+            said[store.id] = [error.message]
+        else:
+            said[store.id] = [*made.notes, *made.lacking]
+    return said
+
+
+def file_loader(graph: Graph, gate: Gate, name: str) -> Node:
+    """The loader of a flow that takes a file of this name from callers who only ask (contract 1.1, Annex 2 no. 9).
+
+    Raises `FilesRefused`, which says what takes the file or what opens the flow for it.
+    """
+    loaders = [node for node in graph.nodes.values() if node.name in FIELDS]
+    return loader_for(Upload(name, io.BytesIO()), loaders, gate, opened=False)
 
 
 async def upsert(resources: Resources, flow: Chatflow, asked: FlowUpsert, *, widget: bool = False) -> Started:

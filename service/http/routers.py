@@ -19,6 +19,7 @@ ROUTERS = {
     "loading": "service.document_stores.loading.routes:routes",
     "nodes": "service.nodes.routes:routes",
     "chatflows": "service.chatflows.routes:routes",
+    "flow_checks": "service.flow_checks.routes:routes",
     "public_flows": "service.public_flows.routes:routes",
     "flow_upserts": "service.flow_upserts.routes:routes",
     "upsert_history": "service.upsert_history.routes:routes",

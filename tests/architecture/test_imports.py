@@ -124,9 +124,12 @@ WIDE_DOORS = {
         "flow",
         "graph",
         "overrides",
+        "pictures",
         "run",
         "steps",
     },  # the compiler: predictions run what it compiles
+    "predictions": {"backing"},  # what steps are lent, for whoever prepares or runs them
+    "attachments": {"kinds"},  # what a file is
     "document_stores": {"search", "gathering", "secrets"},  # what answers queries, the ledger's side of sync, masks
 }
 """Features whose service is more than one module, and which ones they are."""

@@ -152,6 +152,8 @@ async def made(client: httpx.AsyncClient, path: str, body: Json) -> str:
 OBJECTS: dict[str, Make] = {
     "/api/v1/credentials/": make_credential,
     "/api/v1/chatflows/": make_chatflow,
+    "/api/v1/validation/": make_chatflow,
+    "/api/v1/flow-config/": make_chatflow,
     "/api/v1/chatflows-uploads/": make_chatflow,
     "/api/v1/public-chatflows/": make_chatflow,
     "/api/v1/chatflows-streaming/": make_chatflow,

@@ -4,10 +4,12 @@ A step is made once per version of its flow and then shared by all predictions, 
 that stands in the `Run`. Steps reach the rest of the service only through `Backing`, which tests replace.
 """
 
+import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 from uuid import UUID
 
@@ -17,7 +19,8 @@ from pydantic.fields import FieldInfo
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
-from service.chatflows.types import Passage, StepEvent, Token, Turn, Usage
+from service.chatflows.types import Passage, StepEvent, Structured, Token, Turn, Usage
+from service.concurrency import together
 from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ class Anchor:
     label: str = ""
     optional: bool = False
     many: bool = False
+    named: bool = False
+    """The input is a text of the node's own, which names the steps behind it: `{{id.data.instance}}`."""
 
 
 Links = Mapping[str, tuple["Step", ...]]
@@ -83,7 +88,7 @@ class Step(ABC):
     @classmethod
     def read(cls, node: Node) -> StepOptions:
         """The options in a node's inputs. Raises `BadOption` naming the field."""
-        linked = {anchor.name for anchor in cls.anchors}
+        linked = {anchor.name for anchor in cls.anchors if not anchor.named}
         try:
             return cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
         except ValidationError as error:
@@ -94,6 +99,11 @@ class Step(ABC):
     def build(cls, node: Node, links: Links) -> Self:
         """The step of a node. Raises `BadOption` naming the field."""
         return cls(node, cls.read(node), links)
+
+    @property
+    def document_stores(self) -> frozenset[UUID]:
+        """The document stores that its node names."""
+        return frozenset()
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most steps need nothing
         """Make what the runs share and check what can be checked before the first of them (credentials, libraries).
@@ -116,6 +126,7 @@ class Step(ABC):
                 **({"optional": True} if anchor.optional else {}),
             }
             for anchor in cls.anchors
+            if not anchor.named
         ]
         inputs += [_field(name, item) for name, item in cls.Options.model_fields.items()]
         return {
@@ -279,7 +290,37 @@ class MemoryStep(Step):
         """The turns that the model sees, oldest first."""
 
 
-class EndingStep(Step):
+class TextStep(Step):
+    """A step that gives a text to the nodes that name it in one of theirs."""
+
+    @abstractmethod
+    async def text(self, run: Run) -> str:
+        """The text. Raises `ServiceError`. What it took of models is added to `run.spent`."""
+
+
+async def spoken(step: TextStep, run: Run) -> str:
+    """The text of a step, made once in a run however many nodes name it. Cancelling it stops the work."""
+    if step.node.id not in run.texts:
+        run.texts[step.node.id] = asyncio.ensure_future(step.text(run))
+    return await run.texts[step.node.id]
+
+
+class ModerationStep(Step):
+    """Looks at questions before anybody answers them."""
+
+    category = "Moderation"
+    base_classes: ClassVar[tuple[str, ...]] = ("Moderation",)
+
+    @abstractmethod
+    async def refusal(self, run: Run) -> str | None:
+        """What is said in place of an answer; None lets the question through. Raises `ProviderError`."""
+
+
+MODERATION = Anchor("inputModeration", ModerationStep, "Input Moderation", optional=True, many=True)
+"""Every chain and agent has it."""
+
+
+class EndingStep(TextStep):
     """A node that can end a flow and answer."""
 
     memory: MemoryStep | None = None
@@ -290,3 +331,27 @@ class EndingStep(Step):
 
         Closing or cancelling it stops every call that it made.
         """
+
+    async def reply(self, run: Run) -> AsyncGenerator[StepEvent, None]:
+        """The answer, or the words of the first moderation that refuses the question: no model is asked then."""
+        guards = [step for step in self.links.get(MODERATION.name, ()) if isinstance(step, ModerationStep)]
+        for refusal in await together(*(guard.refusal(run) for guard in guards)):
+            if refusal is not None:
+                yield Token(refusal)
+                return
+        async with aclosing(self.answer(run)) as events:
+            async for event in events:
+                yield event
+
+    async def text(self, run: Run) -> str:
+        """The answer's text, the JSON of a structured one, for nodes that name this one."""
+        parts: list[str] = []
+        async with aclosing(self.reply(replace(run, whole=True))) as events:
+            async for event in events:
+                if isinstance(event, Token):
+                    parts.append(event.text)
+                elif isinstance(event, Structured):
+                    parts.append(json.dumps(event.value, ensure_ascii=False))
+                elif isinstance(event, Usage):
+                    run.spent.append(event)
+        return "".join(parts)

@@ -67,6 +67,11 @@ class DocumentStoreVS(RetrieverStep):
         self._retrieval = None if options.retrieval is None else pipeline(options.retrieval)
 
     @property
+    def document_stores(self) -> frozenset[UUID]:
+        """The one that is chosen."""
+        return frozenset({self._options.selected_store})
+
+    @property
     def k(self) -> int:
         """The node's own number."""
         return self._options.top_k

@@ -9,7 +9,7 @@ from service.chatflows.engine import compile_flow, default_model
 from service.chatflows.graph import parse
 from service.chatflows.steps.chat_local import ChatLocal
 from service.chatflows.steps.chat_openai import ChatOpenAI
-from service.chatflows.types import FlowNotRunnable
+from service.chatflows.types import FlowNotRunnable, ProblemKind
 from tests.service.chatflows.flows import edge, graph, node, openai, rag
 
 
@@ -35,7 +35,38 @@ def test_a_rag_flow_compiles_into_typed_steps() -> None:
 def test_an_unknown_node_is_named_with_what_is_supported() -> None:
     text = refused(rag(uuid4(), model=node("m", "chatMystery", "Chat Models")))
     assert "'chatMystery' is not supported" in text
-    assert "chatOpenAI" in text
+    assert "chatMistralAI" in text
+
+
+def test_everything_that_is_wrong_is_named_at_once_and_nothing_that_only_follows_from_it() -> None:
+    nodes = [
+        node("m", "chatOpenAI", "Chat Models", {"temperature": "hot"}),
+        node("s", "pinecone", "Vector Stores", {"pineconeIndex": "kb"}),
+        node("f", "pdfFile", "Document Loaders"),
+        node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "perhaps"}),
+        node("n", "inMemoryCache", "Cache"),
+    ]
+    links = [edge("f", "s", "document"), edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model")]
+    with pytest.raises(FlowNotRunnable) as caught:
+        compile_flow(parse(graph(nodes, [*links, edge("n", "m", "cache")])))
+    kinds = {problem.node: problem.kind for problem in caught.value.problems}
+    assert kinds == {"m": ProblemKind.SETTING, "s": ProblemKind.UNSUPPORTED, "c": ProblemKind.SETTING}
+    assert "documentStoreVS" in caught.value.message
+    assert "nothing is linked" not in caught.value.message
+
+
+def test_a_cache_is_left_out() -> None:
+    model = openai("http://127.0.0.1:1/v1")
+    chain = node("c", "conversationChain", "Chains")
+    nodes = [model, chain, node("b", "bufferMemory", "Memory"), node("n", "redisCache", "Cache")]
+    links = [edge("chatOpenAI_0", "c", "model"), edge("b", "c", "memory"), edge("n", "chatOpenAI_0", "cache")]
+    assert len(compile_flow(parse(graph(nodes, links))).steps) == 3
+
+
+def test_agentflows_of_version_1_are_refused_with_what_to_build_instead() -> None:
+    text = refused(graph([node("s", "supervisor", "Multi Agents"), node("w", "worker", "Multi Agents")], []))
+    assert "version 2" in text
+    assert "no chain" not in text
 
 
 def test_an_unknown_ending_is_named() -> None:

@@ -1,0 +1,173 @@
+"""Checks flows by the compiler that runs them: in a service, with its workspace's credentials, or apart from any."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
+
+from service.chatflows import engine
+from service.chatflows import graph as graphs
+from service.chatflows.graph import Graph, Node
+from service.chatflows.run import Backing
+from service.chatflows.steps import STEPS
+from service.chatflows.steps.base import BadOption, Step
+from service.chatflows.types import FlowType, Problem, ProblemKind
+from service.errors import NotFound
+from service.flow_checks.files import kind_of
+from service.flow_checks.types import Fitting, NodeReport, Part, Report
+from service.flow_upserts.service import upserts_of
+from service.nodes import service as nodes
+from service.plugins import resolve
+
+if TYPE_CHECKING:
+    from service.resources import Resources
+    from service.settings import Settings
+
+Credentials = Callable[[Sequence[str]], Awaitable[Sequence[Fitting]]]
+"""The credentials of these components that could be chosen."""
+
+NOWHERE = UUID(int=0)
+"""Stands for the workspace, and for the flow, where there is none."""
+
+COPIES = "documentStore"
+"""The loader that brings the documents of a document store: an upsert knows it, the table of loaders does not."""
+
+
+async def check_in(resources: "Resources", workspace: UUID, flow_data: str, kind: FlowType | None = None) -> Report:
+    """What a flow needs to run in a workspace. Raises `BrokenGraph`."""
+    from service.credentials import service as credentials
+    from service.document_stores import service as document_stores
+    from service.predictions.backing import backing
+
+    async def fitting(components: Sequence[str]) -> Sequence[Fitting]:
+        found = await credentials.everything(resources.database, workspace, components)
+        return [Fitting(item.id, item.name, item.component) for item in found]
+
+    async def there(store: UUID) -> bool:
+        try:
+            await document_stores.get(resources, workspace, store)
+        except NotFound:
+            return False
+        return True
+
+    check = _Check(workspace, backing(resources), resources.settings.chat_model, fitting, there)
+    return await check.report(flow_data, kind)
+
+
+async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | None = None) -> Report:
+    """What a flow needs, as far as it can be told without a service: nothing of a workspace is known. Raises
+    `BrokenGraph`."""
+    from service.egress.client import open_egress
+    from service.providers.defaults import defaults_from
+
+    async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
+        raise NotFound(f"Credential {credential} not found")
+
+    async def never(*_given: Any, **_options: Any) -> NoReturn:
+        raise AssertionError("a check runs nothing")
+
+    async def none(components: Sequence[str]) -> Sequence[Fitting]:
+        return ()
+
+    egress = open_egress(settings)
+    try:
+        lent = Backing(never, never, reveal, defaults_from(settings, egress), settings.chat_model)
+        return await _Check(NOWHERE, lent, settings.chat_model, none, None).report(flow_data, kind)
+    finally:
+        await egress.close()
+
+
+class _Check:
+    """One check. `there` says whether a document store exists; None: that cannot be told."""
+
+    def __init__(
+        self,
+        workspace: UUID,
+        backing: Backing,
+        chat_model: str,
+        fitting: Credentials,
+        there: Callable[[UUID], Awaitable[bool]] | None,
+    ) -> None:
+        self._workspace = workspace
+        self._backing = backing
+        self._chat_model = chat_model
+        self._fitting = fitting
+        self._there = there
+
+    async def report(self, flow_data: str, kind: FlowType | None) -> Report:
+        graph = await asyncio.to_thread(graphs.parse, flow_data)
+        kind = kind or kind_of(flow_data)
+        examined = await asyncio.to_thread(engine.examine, graph, chat_model=self._chat_model)
+        problems = list(examined.problems)
+        problems += await engine.lacking(examined.steps, self._workspace, self._backing)
+        problems += await self._missing_stores(examined.steps)
+        parts = _parts(graph)
+        remarks = _remarks(graph)
+        fed = {name: node for name, node in graph.nodes.items() if parts[name] is Part.UPSERT}
+        if fed:
+            problems += await self._of_upserts(fed)
+            for said in upserts_of(NOWHERE, flow_data, graph).values():
+                remarks += [f"To fill it: {text}" for text in said]
+        known = set(graph.nodes)
+        reports = [await self._node(node, parts[node.id], problems) for node in graph.nodes.values()]
+        whole = tuple(problem for problem in problems if problem.node not in known)
+        return Report(kind, tuple(reports), whole, tuple(dict.fromkeys(remarks)))
+
+    async def _node(self, node: Node, part: Part, problems: Sequence[Problem]) -> NodeReport:
+        own = tuple(dict.fromkeys(problem for problem in problems if problem.node == node.id))
+        found = NodeReport(node.id, node.name, node.label, part, own)
+        if not found.components:
+            return found
+        fitting = tuple(await self._fitting(found.components))
+        return NodeReport(node.id, node.name, node.label, part, own, fitting)
+
+    async def _missing_stores(self, steps: Sequence[Step]) -> list[Problem]:
+        found = []
+        for step in steps:
+            for store in step.document_stores:
+                if self._there is not None and not await self._there(store):
+                    text = f"{step.title}: there is no document store {store} here; choose one of this workspace"
+                    found.append(Problem(step.node.id, text, ProblemKind.SETTING))
+        return found
+
+    async def _of_upserts(self, fed: Mapping[str, Node]) -> list[Problem]:
+        """What nodes lack that bring documents into vector stores."""
+        found: list[Problem] = []
+        steps: list[Step] = []
+        for node in fed.values():
+            if node.name in STEPS:
+                _add_embedding(node, steps, found)
+            elif nodes.find(node.name) is None and node.name != COPIES:
+                found.append(Problem(node.id, f"{node.title}: {engine.instead_of(node)}", ProblemKind.UNSUPPORTED))
+        return found + await engine.lacking(steps, self._workspace, self._backing)
+
+
+def _add_embedding(node: Node, steps: list[Step], found: list[Problem]) -> None:
+    """The step of a node that nothing feeds, as embeddings are."""
+    kind: type[Step] = resolve(STEPS, node.name, "node")
+    if kind.anchors:
+        return
+    try:
+        steps.append(kind.build(node, {}))
+    except BadOption as error:
+        found.append(Problem(node.id, f"{node.title}: {error}", ProblemKind.SETTING))
+
+
+def _parts(graph: Graph) -> dict[str, Part]:
+    """What each node is there for."""
+    answers = engine.answering(graph)
+    ending = [node for node in answers.endings() if engine.ends(node)]
+    roots = ending or answers.endings()
+    used = {node.id for root in roots for node in answers.needed_by(root.id)}
+    feeding = {node.id for name in used for node in graph.needed_by(name)} - used
+    return {
+        name: Part.ANSWER if name in used else Part.UPSERT if name in feeding else Part.NONE for name in graph.nodes
+    }
+
+
+def _remarks(graph: Graph) -> list[str]:
+    return [
+        f"{node.title}: answers are written anew each time; the cache is left out"
+        for node in graph.nodes.values()
+        if node.category == engine.CACHES
+    ]
