@@ -25,8 +25,9 @@ class Forks:
     """Starts the helper with the first child, and again should it have died. One event loop only; close it."""
 
     def __init__(self, preloaded: Sequence[str], roles: Mapping[str, str]) -> None:
-        """`preloaded`: modules that the helper imports, once; `roles`: by one ASCII character, the modules that
-        children may be for: `main(socket)` of it runs in the child, and gives its exit code."""
+        """`preloaded`: modules that the helper imports, once, and functions (`module:function`) that it calls; `roles`:
+        by one ASCII character, the modules that children may be for: its `main` is given the job socket's file
+        descriptor in the child, and gives its exit code."""
         self._preloaded = list(preloaded)
         self._roles = dict(roles)
         self._starting = asyncio.Lock()

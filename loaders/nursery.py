@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
+from pkgutil import resolve_name
 
 REPORT = struct.Struct("!iQ")
 """What `watch` carries once: wait status, peak resident bytes of the child."""
@@ -125,7 +126,9 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     for name in json.loads(sys.argv[2]):
-        import_module(name)
+        found = resolve_name(name)
+        if ":" in name:
+            found()
     gc.collect()
     gc.freeze()
     control.send(b"!")

@@ -12,6 +12,7 @@ from service.chatflows.cache import FlowCache
 from service.document_stores.cache import StoreCache
 from service.document_stores.pool import VectorPool
 from service.egress.client import Egress, open_egress
+from service.javascript.service import JavaScript, open_javascript
 from service.jobs.records import CHANNEL
 from service.jobs.watch import JobWatch
 from service.keyring import Keyring, open_keyring
@@ -59,6 +60,8 @@ class Resources:
     runs: Runs
     sandbox: Parsers
     egress: Egress
+    javascript: JavaScript | None
+    """None: the operator has not switched it on."""
 
 
 async def check_keyring(database: Database, keyring: Keyring) -> None:
@@ -84,6 +87,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         raise SettingsError(f"The database lacks the migrations {', '.join(missing)}; run `ragstone migrate`")
     keyring = open_keyring(settings)
     egress = open_egress(settings)
+    javascript = open_javascript(settings, egress)
     async with Database(url, size=settings.database_pool, sealer=Vault(keyring)) as database:
         await check_keyring(database, keyring)
         watch = JobWatch(database)
@@ -123,11 +127,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     runs=runs,
                     sandbox=sandbox,
                     egress=egress,
+                    javascript=javascript,
                 )
             finally:
                 await runs.close()
                 await flows.close()
                 await sandbox.close()
+                if javascript is not None:
+                    await javascript.close()
                 await pool.close()
                 await vectors.close()
                 await embedders.close()

@@ -1,11 +1,14 @@
 """Every setting of the service, described once: name, default, help. The README's table is generated from here."""
 
+import json
+import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "RAGSTONE_"
 MIB = 1024 * 1024
@@ -13,6 +16,40 @@ MIB = 1024 * 1024
 
 class SettingsError(Exception):
     """A setting is unknown or has a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens of a model cost, in whatever currency the operator reckons."""
+
+    input: float
+    output: float
+
+
+def _prices(value: Any) -> dict[str, Price]:
+    """Prices by model: of a mapping, a JSON text, or the JSON file that a text names. Raises `ValueError`."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text and not text.startswith("{"):
+            try:
+                text = Path(text).read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"'{value}' is neither a JSON object nor a file that can be read: {error}") from None
+        try:
+            value = json.loads(text) if text else {}
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not valid JSON: {error}") from None
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a JSON object of models")
+    return {model: price if isinstance(price, Price) else _price(model, price) for model, price in value.items()}
+
+
+def _price(model: str, price: Any) -> Price:
+    parts = price if isinstance(price, Mapping) and price and price.keys() <= {"input", "output"} else {"input": None}
+    numbers = {name: part for name, part in parts.items() if isinstance(part, int | float) and math.isfinite(part)}
+    if not model or len(numbers) < len(parts) or any(isinstance(part, bool) or part < 0 for part in numbers.values()):
+        raise ValueError(f"'{model}': must be numbers of at least 0, `input` and `output`, not {price!r}")
+    return Price(numbers.get("input", 0.0), numbers.get("output", 0.0))
 
 
 class Settings(BaseModel):
@@ -58,12 +95,28 @@ class Settings(BaseModel):
     rerank_model_path: Path | None = Field(
         None, description="Folder of a sentence-transformers cross-encoder that reranks (extra `torch`)."
     )
+    prices: Annotated[dict[str, Price], BeforeValidator(_prices)] = Field(
+        {},
+        description='What models cost, as a JSON object or the path of a JSON file: `{"gpt-4o-mini": {"input": 0.15,'
+        ' "output": 0.6}}` by the million of tokens, for each model whose name begins so; empty: no cost is reckoned.',
+    )
+    store_messages: bool = Field(
+        True, description="Keep conversations of flows that do not say (`conversations.store` in their apiConfig)."
+    )
+    message_days: float = Field(
+        0.0, ge=0, description="Days that messages are kept where a flow does not say (`conversations.days`); 0: for ever."
+    )
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
     max_request: int = Field(256 * MIB, ge=1, description="Largest request body, in bytes.")
     max_json: int = Field(
         16 * MIB, ge=1, description="Largest request body that is no form, where JSON carries no files, in bytes."
     )
+    max_prediction: int = Field(
+        50 * MIB, ge=1, description="Largest question with its uploads, in bytes; without them it is bound by `max_json`."
+    )
+    max_picture: int = Field(5 * MIB, ge=1, description="Largest picture that comes with a question, in bytes.")
+    max_audio: int = Field(25 * MIB, ge=1, description="Largest sound that comes with a question, in bytes.")
     max_files: int = Field(1000, ge=1, description="Most files in one request.")
     max_metadata: int = Field(16 * 1024, ge=1, description="Largest metadata object of a document, in bytes of JSON.")
     max_request_chunks: int = Field(100_000, ge=1, description="Most chunks that one request brings in place of files.")
@@ -146,6 +199,21 @@ class Settings(BaseModel):
         "",
         description="Folders of this machine, absolute and separated by commas, that folder sources may read;"
         " empty: none.",
+    )
+    javascript: bool = Field(
+        False,
+        description="Run JavaScript of tools and functions (extra `javascript`), apart from the service: in a process"
+        " without files, programs and network, which calls other hosts only by the service.",
+    )
+    javascript_seconds: float = Field(30.0, gt=0, le=600, description="Seconds that a script may take.")
+    javascript_memory: int = Field(
+        128 * MIB, ge=16 * MIB, le=2048 * MIB, description="Memory that a script may take, in bytes."
+    )
+    javascript_processes: int = Field(2, ge=1, le=64, description="Scripts that one process runs at the same time.")
+    variables_prefix: str = Field(
+        "RAGSTONE_VAR_",
+        description="What the names of environment variables begin with whose values runtime variables may have;"
+        " the variable's name follows. Empty: none.",
     )
     trust_proxy: bool = Field(
         False, description="Believe X-Forwarded-Proto and the last X-Forwarded-For of the proxy in front."

@@ -31,6 +31,7 @@ DESCRIPTIONS = {
     422: "A field cannot be used; the message names it",
     429: "Too many requests",
     500: "A bug; the log has the details",
+    501: "The operator has not switched this on",
     502: "A provider failed",
     503: "A part of the service is out of reach",
     504: "A provider did not answer in time",
@@ -46,6 +47,7 @@ CODES = HTTP_CODES | {
     422: "invalid_field",
     429: "too_many_requests",
     500: "internal",
+    501: "switched_off",
     502: "upstream_failed",
     503: "unavailable",
     504: "provider_timeout",
@@ -64,6 +66,8 @@ TAGS = {
     "Upserts": "Documents into the knowledge base of a chatflow or document store, and what each upsert did.",
     "Attachments": "Files that a conversation brings along, read and kept for a while.",
     "Chat messages": "The messages of conversations, and stopping an answer while it is written.",
+    "Tools": "Functions that agents can call, kept for a workspace, and JavaScript tried out.",
+    "Variables": "Values that flows find as `$vars`.",
     "Feedback and leads": "What people say of answers, and who they say that they are.",
 }
 """What the tags of routes stand for; a test holds that every tag is described."""

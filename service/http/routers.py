@@ -29,4 +29,7 @@ ROUTERS = {
     "messages": "service.messages.routes:routes",
     "feedback": "service.feedback.routes:routes",
     "leads": "service.leads.routes:routes",
+    "javascript": "service.javascript.routes:routes",
+    "tools": "service.tools.routes:routes",
+    "variables": "service.variables.routes:routes",
 }

@@ -1,15 +1,17 @@
 """What the rest of the service lends to the steps of a flow."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from service.chatflows.run import Backing, Quoted
+from service.chatflows.run import Backing, Quoted, StoredTool
 from service.chatflows.types import Passage, Turn
 from service.credentials import service as credentials
 from service.providers.defaults import defaults_from
 from service.retrieval.base import Models, Stage
 from service.retrieval.pipeline import Pipeline
+from service.tools import service as tools
 from service.viewers import ANYBODY, Viewer
 
 if TYPE_CHECKING:
@@ -58,12 +60,17 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
         return await credentials.reveal(resources, workspace, credential, host=host)
 
+    async def stored_tool(workspace: UUID, tool: UUID) -> StoredTool:
+        return await tools.stored(resources.database, workspace, tool)
+
     defaults = defaults_from(resources.settings, resources.egress)
-    return Backing(search, quote, reveal, defaults, resources.settings.chat_model)
+    model = resources.settings.chat_model
+    return Backing(search, quote, reveal, defaults, model, script=resources.javascript, stored_tool=stored_tool)
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:
-    """The extractive answer, its sources numbered from 1 in the order in which they are quoted."""
+    """The extractive answer, its sources numbered from 1 in the order in which they are quoted; their metadata say, as
+    `quotes`, where in their text the quoted sentences stand (characters)."""
     from service.answers import extractive
 
     embedder = await resources.embedders.get()
@@ -77,7 +84,14 @@ async def quoted(resources: "Resources", question: str, passages: Sequence[Passa
     pieces = answer.pieces
     if answer.found:
         pieces = tuple(_renumbered(item.piece, item.passage + 1, places[item.passage + 1]) for item in answer.quotes)
-    return Quoted(pieces, tuple(passages[number - 1] for number in answer.used), answer.found)
+    quotes: dict[int, list[dict[str, int]]] = {number: [] for number in answer.used}
+    for item in answer.quotes:
+        quotes[item.passage + 1].append({"start": item.start, "end": item.end})
+    used = [
+        replace(passages[number - 1], metadata={**passages[number - 1].metadata, "quotes": places})
+        for number, places in quotes.items()
+    ]
+    return Quoted(pieces, tuple(used), answer.found)
 
 
 def _renumbered(piece: str, number: int, place: int) -> str:

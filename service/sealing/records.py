@@ -33,6 +33,8 @@ PLACES = (
             "follow_up_prompts", "mcp_server_config",
         ),
     ),
+    Place("tools", texts=("schema", "func")),
+    Place("variables", texts=("value",)),
 )  # fmt: skip
 """Every place. Answers kept for an Idempotency-Key are not among them: they go after a day."""
 

@@ -143,6 +143,14 @@ async def make_source(client: httpx.AsyncClient, resources: Resources) -> str:
     return await made(client, f"/api/v1/document-store/store/{store}/sources", body)
 
 
+async def make_tool(client: httpx.AsyncClient, _resources: Resources) -> str:
+    return await made(client, "/api/v1/tools", {"name": "mine", "description": "canary"})
+
+
+async def make_variable(client: httpx.AsyncClient, _resources: Resources) -> str:
+    return await made(client, "/api/v1/variables", {"name": "mine", "value": "canary", "type": "static"})
+
+
 async def made(client: httpx.AsyncClient, path: str, body: Json) -> str:
     response = await client.post(path, json=body)
     assert response.status_code == 200, response.text
@@ -172,6 +180,8 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/document-store/sources/": make_source,
     "/api/v1/document-store/": make_document_store,
     "/api/v1/jobs/": make_job,
+    "/api/v1/tools/": make_tool,
+    "/api/v1/variables/": make_variable,
 }
 """Who makes the object whose id stands in a path: a route with an id belongs to one of these, or to NO_OBJECTS."""
 

@@ -1,0 +1,1 @@
+"""Variables that a workspace keeps for its flows, which find them as `$vars`."""
