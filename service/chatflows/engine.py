@@ -1,7 +1,7 @@
 """Compiles graphs into typed steps, once per version of a flow, and runs them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -152,7 +152,7 @@ def answering(graph: Graph) -> Graph:
     return graph.without([link for link in graph.links if _only_for_upserts(graph, link) or _only_keeps(graph, link)])
 
 
-async def lacking(steps: "tuple[Step, ...] | list[Step]", workspace: UUID, backing: Backing) -> list[Problem]:
+async def lacking(steps: Sequence[Step], workspace: UUID, backing: Backing) -> list[Problem]:
     """What a run of these steps would be refused for before it begins. Whatever was opened is closed again."""
     failures = await asyncio.gather(*(_refusals(step, workspace, backing) for step in steps))
     return [problem for found in failures for problem in found]
@@ -161,14 +161,20 @@ async def lacking(steps: "tuple[Step, ...] | list[Step]", workspace: UUID, backi
 async def _refusals(step: Step, workspace: UUID, backing: Backing) -> list[Problem]:
     try:
         await step.prepare(workspace, backing)
-    except FlowNotRunnable as error:
-        return list(error.problems) or [Problem(step.node.id, error.message, ProblemKind.SETTING)]
     except ServiceError as error:
-        kind = ProblemKind.CREDENTIAL if error.code == "host_not_allowed" else ProblemKind.SETTING
-        return [Problem(step.node.id, f"{step.title}: {error.message}", kind, step.credential)]
+        return problems_in(error, step.node, step.title, step.credential)
     finally:
         await step.close()
     return []
+
+
+def problems_in(error: ServiceError, node: Node, title: str, components: tuple[str, ...] = ()) -> list[Problem]:
+    """Why a node could not be prepared; `components` are the kinds of credential that it takes."""
+    if isinstance(error, FlowNotRunnable):
+        return list(error.problems) or [Problem(node.id, error.message, ProblemKind.SETTING)]
+    if error.code == "host_not_allowed":
+        return [Problem(node.id, f"{title}: {error.message}", ProblemKind.CREDENTIAL, components)]
+    return [Problem(node.id, f"{title}: {error.message}", ProblemKind.SETTING)]
 
 
 def unsupported(graph: Graph) -> list[Node]:

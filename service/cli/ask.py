@@ -1,5 +1,6 @@
 """`ragstone ask`: a question to a chatflow, the answer as it is written, and its sources."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,10 @@ def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Non
             print(payload, end="", flush=True)
         elif event == "sourceDocuments":
             sources = payload or ()
+        elif event == "answer":  # of a flow that cannot stream
+            written = json.dumps(payload.get("json"), ensure_ascii=False, indent=2)
+            print(payload.get("text", written), end="")
+            sources = payload.get("sourceDocuments") or ()
     print()
     if sources:
         print("\nSources")

@@ -110,12 +110,16 @@ class Client:
         return str(response.headers["location"]).removeprefix("/api/v1")
 
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """The events of a streamed answer, as (name, data). Raises `CommandError` for the event `error`."""
+        """The events of a streamed answer, as (name, data); an answer that came whole is one event `answer`. Raises
+        `CommandError` for the event `error`."""
         try:
             with self._http.stream("POST", path, json=body) as response:
                 if response.status_code >= 400:
                     response.read()
                     _raise_for(response)
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    yield "answer", json.loads(response.read())
+                    return
                 for line in response.iter_lines():
                     if line.startswith("data:"):
                         event = json.loads(line.removeprefix("data:"))

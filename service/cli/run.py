@@ -24,6 +24,7 @@ VERBS = {
     "search": "service.cli.search:app",
     "store": "service.cli.store:app",
     "principals": "service.cli.principals:app",
+    "flow": "service.cli.flow:app",
     "ask": "service.cli.ask:app",
     "sample": "service.cli.sample:app",
     "serve": "service.cli.serve:app",

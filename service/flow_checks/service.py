@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
+from service.agentflows.flow import examine, is_agentflow
 from service.chatflows import engine
 from service.chatflows import graph as graphs
 from service.chatflows.graph import Graph, Node
@@ -12,7 +14,7 @@ from service.chatflows.run import Backing
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import BadOption, Step
 from service.chatflows.types import FlowType, Problem, ProblemKind
-from service.errors import NotFound
+from service.errors import NotFound, ServiceError
 from service.flow_checks.files import kind_of
 from service.flow_checks.types import Fitting, NodeReport, Part, Report
 from service.flow_upserts.service import upserts_of
@@ -97,21 +99,38 @@ class _Check:
     async def report(self, flow_data: str, kind: FlowType | None) -> Report:
         graph = await asyncio.to_thread(graphs.parse, flow_data)
         kind = kind or kind_of(flow_data)
-        examined = await asyncio.to_thread(engine.examine, graph, chat_model=self._chat_model)
-        problems = list(examined.problems)
-        problems += await engine.lacking(examined.steps, self._workspace, self._backing)
-        problems += await self._missing_stores(examined.steps)
-        parts = _parts(graph)
-        remarks = _remarks(graph)
-        fed = {name: node for name, node in graph.nodes.items() if parts[name] is Part.UPSERT}
-        if fed:
-            problems += await self._of_upserts(fed)
-            for said in upserts_of(NOWHERE, flow_data, graph).values():
-                remarks += [f"To fill it: {text}" for text in said]
-        known = set(graph.nodes)
+        if is_agentflow(graph, kind):
+            problems, remarks = await self._of_agentflow(graph), []
+            parts = dict.fromkeys(graph.nodes, Part.ANSWER)
+        else:
+            problems = await self._of_chatflow(graph)
+            parts, remarks = _parts(graph), _remarks(graph)
+            fed = {name: node for name, node in graph.nodes.items() if parts[name] is Part.UPSERT}
+            if fed:
+                problems += await self._of_upserts(fed)
+                for said in upserts_of(NOWHERE, flow_data, graph).values():
+                    remarks += [f"To fill it: {text}" for text in said]
         reports = [await self._node(node, parts[node.id], problems) for node in graph.nodes.values()]
-        whole = tuple(problem for problem in problems if problem.node not in known)
+        whole = tuple(problem for problem in problems if problem.node not in graph.nodes)
         return Report(kind, tuple(reports), whole, tuple(dict.fromkeys(remarks)))
+
+    async def _of_chatflow(self, graph: Graph) -> list[Problem]:
+        examined = await asyncio.to_thread(engine.examine, graph, chat_model=self._chat_model)
+        lacking = await engine.lacking(examined.steps, self._workspace, self._backing)
+        return [*examined.problems, *lacking, *await self._missing_stores(examined.steps)]
+
+    async def _of_agentflow(self, graph: Graph) -> list[Problem]:
+        examined = await asyncio.to_thread(examine, graph, chat_model=self._chat_model)
+        found = list(examined.problems)
+        for node in examined.nodes.values():
+            try:
+                await node.prepare(self._workspace, self._backing)
+            except ServiceError as error:
+                found += engine.problems_in(error, node.node, node.title)
+            lacking = await engine.lacking(node.steps, self._workspace, self._backing)
+            lacking += await self._missing_stores(node.steps)
+            found += [replace(problem, node=node.node.id) for problem in lacking]
+        return found
 
     async def _node(self, node: Node, part: Part, problems: Sequence[Problem]) -> NodeReport:
         own = tuple(dict.fromkeys(problem for problem in problems if problem.node == node.id))

@@ -1,0 +1,261 @@
+"""`ragstone flow`: chatflows and agentflows by the command line: what there is, what exports need, in, out, asked."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.exits import EPILOG, CommandError, Exit, UsageProblem
+from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.output import moment, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from service.cli.client import Client
+    from service.flow_checks.types import Exported
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Check, import, export and ask chatflows and agentflows.",
+    epilog=EPILOG,
+)
+
+FlowArgument = Annotated[str, typer.Argument(help="Name or id of the chatflow.", metavar="FLOW")]
+
+OFFLINE = "No service is asked: which credentials and document stores a workspace has is not known."
+
+NONE_NEEDED = "runs"
+
+
+@app.command("ls", epilog=EPILOG)
+def list_flows(
+    data: DataOption = None, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False
+) -> None:
+    """List the chatflows and agentflows, last changed first."""
+    from service.cli.client import connect
+
+    with connect(data, url, key) as client:
+        flows = client.get("/chatflows")
+    fields = ("id", "name", "type", "isPublic", "category", "updatedDate")
+    if as_json:
+        print_json([{field: flow[field] for field in fields} for flow in flows])
+    else:
+        rows = [(flow["id"], flow["name"], flow["type"].lower(), moment(flow["updatedDate"])) for flow in flows]
+        print_table(("id", "name", "type", "changed"), rows)
+
+
+@app.command("check", epilog=EPILOG)
+def check_flows(
+    files: Annotated[list[Path], typer.Argument(help="Exported flows, or a workspace's export.", metavar="FILE...")],
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no service, even where one runs.")] = False,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what exported flows need before they run: a credential, a setting, another node. Nothing is stored. Exit code
+    1 unless all of them run now. Without a running service the check is made in this process."""
+    read = [(file, flow) for file in files for flow in _read(file)]
+    checked: list[dict[str, Any]] = []
+    asked: AbstractContextManager[Client | None] = nullcontext() if offline else _service(data, url, key)
+    with asked as client:
+        if client is None:
+            say(OFFLINE)
+        for file, flow in read:
+            report = _reported(flow, client, data)
+            checked.append({"file": str(file), "name": flow.name, **report})
+    if as_json:
+        print_json(checked)
+    else:
+        _print_reports(checked)
+    if any(item["verdict"] != NONE_NEEDED for item in checked):
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command("import", epilog=EPILOG)
+def import_flows(
+    file: Annotated[Path, typer.Argument(help="An exported flow, or a workspace's export.", metavar="FILE")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new chatflow.", show_default="as in the file, else the file's")
+    ] = None,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create the flows of a file, also those that cannot run yet, and say what each of them needs."""
+    from service.cli.client import connect
+
+    flows = _read(file)
+    if name is not None and len(flows) > 1:
+        raise UsageProblem(f"{file} holds {len(flows)} flows: --name names one")
+    made: list[dict[str, Any]] = []
+    with connect(data, url, key) as client:
+        for flow in flows:
+            body = {**flow.columns, "name": name or flow.name, "type": flow.type.value, "flowData": flow.flow_data}
+            entity = client.post("/chatflows", body)
+            report = client.get(f"/chatflows/{entity['id']}/check")
+            made.append({"id": entity["id"], "name": entity["name"], **report})
+    if as_json:
+        print_json(made)
+        return
+    print_table(("id", "name", "type"), [(item["id"], item["name"], item["type"].lower()) for item in made])
+    print()
+    _print_reports(made)
+
+
+@app.command("export", epilog=EPILOG)
+def export_flow(
+    flow: FlowArgument,
+    file: Annotated[
+        Path | None, typer.Argument(help="File to write.", metavar="FILE", show_default="standard output")
+    ] = None,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a flow's nodes and edges as the editor exports them: without credentials, secrets and files."""
+    from service.cli.client import connect, need
+    from service.flow_checks.files import exported
+
+    with connect(data, url, key) as client:
+        found = need(client.chatflow(flow), "chatflow", flow)
+    text = exported(found["flowData"]) + "\n"
+    if file is None:
+        print(text, end="")
+        return
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error}") from None
+    size = len(text.encode())
+    if as_json:
+        print_json({"id": found["id"], "name": found["name"], "file": str(file), "bytes": size})
+    else:
+        print_table(("chatflow", "file", "bytes"), [(found["name"], file, f"{size:,}")])
+
+
+@app.command("run", epilog=EPILOG)
+@app.command("ask", hidden=True, epilog=EPILOG)
+def run_flow(
+    flow: FlowArgument,
+    question: Annotated[str, typer.Argument(help="What to ask; nothing for a flow that starts with a form.")] = "",
+    session: Annotated[str | None, typer.Option(help="Conversation to go on with; any text.")] = None,
+    form: Annotated[str, typer.Option(help="Values of the form that starts an agentflow, as JSON.")] = "{}",
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a flow; prints the answer as it is written, then its numbered sources."""
+    from service.cli.ask import print_answer
+    from service.cli.client import connect, need
+
+    values = _form(form)
+    if not question and not values:
+        raise UsageProblem("give a question, or --form for a flow that starts with one")
+    with connect(data, url, key) as client:
+        found = need(client.chatflow(flow), "chatflow", flow)
+        body: dict[str, Any] = {"form": values} if values else {"question": question}
+        if session:
+            body |= {"overrideConfig": {"sessionId": session}, "chatId": session}
+        if as_json:
+            print_json(client.post(f"/prediction/{found['id']}", body))
+        else:
+            print_answer(client, str(found["id"]), body)
+
+
+@app.command("rm", epilog=EPILOG)
+def remove_flow(
+    flow: FlowArgument,
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a flow with its messages, its upserts and the files of its conversations."""
+    from service.cli.client import connect, need
+
+    with connect(data, url, key) as client:
+        found = need(client.chatflow(flow), "chatflow", flow)
+        client.send("DELETE", f"/chatflows/{found['id']}")
+    if as_json:
+        print_json({"id": found["id"], "name": found["name"], "removed": True})
+    else:
+        say(f"{found['name']} is removed.")
+
+
+def _read(file: Path) -> "Sequence[Exported]":
+    from service.flow_checks.files import read
+
+    try:
+        return read(file.read_text("utf-8"), file.stem)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{file} cannot be read: {error}") from None
+
+
+def _service(data: Path | None, url: str | None, key: str | None) -> "AbstractContextManager[Client | None]":
+    """The service to ask, else nothing: none runs and none is named."""
+    from service.cli.client import URL_VARIABLE, connect
+    from service.cli.folder import running
+    from service.cli.options import environment, settings_for
+
+    named = url or environment().get(URL_VARIABLE)
+    return connect(data, url, key) if named or running(settings_for(data).data) else nullcontext()
+
+
+def _reported(flow: "Exported", client: "Client | None", data: Path | None) -> dict[str, Any]:
+    if client is not None:
+        report: dict[str, Any] = client.post("/flow-checks", {"flowData": flow.flow_data, "type": flow.type.value})
+        return report
+    from service.cli.options import settings_for
+    from service.flow_checks import wire
+    from service.flow_checks.service import check_apart
+
+    found = asyncio.run(check_apart(settings_for(data), flow.flow_data, flow.type))
+    return wire.report(found).model_dump(mode="json", by_alias=True)
+
+
+def _print_reports(checked: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each flow, and one for each thing that it needs; on stderr how many there are of each kind."""
+    rows: list[tuple[str, str, str]] = []
+    for item in checked:
+        first = (item["name"], item["message"])
+        for text in _needs(item) or [""]:
+            rows.append((*first, text))
+            first = ("", "")
+    print_table(("flow", "verdict", "what it needs"), rows)
+    if len(checked) > 1:
+        counts = Counter(item["message"] for item in checked)
+        say(f"{len(checked)} flows: " + ", ".join(f"{count} {message}" for message, count in counts.most_common()))
+
+
+def _needs(item: Mapping[str, Any]) -> list[str]:
+    texts = [problem["text"] for problem in item["problems"]]
+    for node in item["nodes"]:
+        fitting = " or ".join(f"'{one['name']}'" for one in node["fitting"])
+        upserts = " (only to fill the vector store)" if node["part"] == "upsert" else ""
+        for problem in node["problems"]:
+            would = f". {fitting} would do" if fitting and problem["kind"] == "credential" else ""
+            texts.append(f"{problem['text']}{would}{upserts}")
+    return [*texts, *_noted(item["remarks"])]
+
+
+def _noted(remarks: Iterable[str]) -> list[str]:
+    return [f"Note: {text}" for text in remarks]
+
+
+def _form(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UsageProblem(f"--form is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageProblem("--form must be a JSON object")
+    return values
