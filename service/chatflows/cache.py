@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from service.chatflows.engine import CompiledFlow
+from service.chatflows.flow import Flow
 from service.chatflows.rates import RateLimit
 from service.chatflows.types import Chatflow
 from service.errors import ServiceError
@@ -36,7 +36,7 @@ class KnownFlow:
     config: Mapping[str, Any]
     """chatbotConfig, parsed."""
     streams: bool
-    compiled: CompiledFlow | None
+    compiled: Flow | None
     failure: ServiceError | None
     rate_limit: RateLimit | None = None
     """How often visitors may call."""

@@ -33,6 +33,8 @@ class Node:
     inputs: Mapping[str, Any]
     output: str
     credential: str
+    parent: str = ""
+    """The node that this one stands in: iterations of agentflows hold others."""
 
     @property
     def title(self) -> str:
@@ -171,6 +173,7 @@ def _node(raw: Any, position: int) -> Node:
         inputs=inputs if isinstance(inputs, dict) else {},
         output=_text(outputs.get("output")) if isinstance(outputs, dict) else "",
         credential=_text(data.get("credential")),
+        parent=_text(raw.get("parentNode")),
     )
 
 

@@ -12,11 +12,14 @@ from uuid import UUID, uuid4
 
 from pydantic.alias_generators import to_camel
 
+from service.agentflows.flow import AgentFlow, compile_agentflow, is_agentflow
 from service.api_keys import service as api_keys
 from service.chatflows import graph as graphs
-from service.chatflows import records
+from service.chatflows import keeping, records
 from service.chatflows.cache import BELIEVED_SECONDS, KnownFlow
-from service.chatflows.engine import compile_flow
+from service.chatflows.engine import CompiledFlow, compile_flow
+from service.chatflows.flow import Flow
+from service.chatflows.graph import Graph
 from service.chatflows.rates import rate_limit_of
 from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
@@ -135,6 +138,7 @@ async def _check(
             parsed = parse_config(to_camel(column), getattr(draft, column))
             if column == "api_config":
                 rate_limit_of(parsed)
+                keeping.read(parsed)
     key = draft.api_key_id
     if key is not None and (before is None or before.api_key_id != key):
         living = await api_keys.everything(database, workspace)
@@ -304,9 +308,21 @@ def read(flow: Chatflow, *, chat_model: str = "") -> KnownFlow:
         return KnownFlow(flow, config, False, None, error, rates)
     streams = can_stream(graph, flow.type, config)
     try:
-        return KnownFlow(flow, config, streams, compile_flow(graph, chat_model=chat_model), None, rates)
+        compiled = compile_any(graph, flow.type, chat_model=chat_model)
+        return KnownFlow(flow, config, streams, compiled, None, rates)
     except ServiceError as error:
         return KnownFlow(flow, config, streams, None, error, rates)
+
+
+def compile_any(graph: Graph, kind: FlowType, *, chat_model: str = "", lender: Flow | None = None) -> Flow:
+    """What runs the graph, whatever kind of flow it is. `chat_model` and `lender` as `compile_flow` has them.
+
+    Raises `FlowNotRunnable`, which names every node that stands in the way and why.
+    """
+    if is_agentflow(graph, kind):
+        lent = lender if isinstance(lender, AgentFlow) else None
+        return compile_agentflow(graph, chat_model=chat_model, lender=lent)
+    return compile_flow(graph, chat_model=chat_model, lender=lender if isinstance(lender, CompiledFlow) else None)
 
 
 def _kept(name: str, text: str | None) -> Mapping[str, Any]:

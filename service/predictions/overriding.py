@@ -6,13 +6,13 @@ from typing import Any
 
 from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
-from service.chatflows.engine import CompiledFlow, compile_flow
+from service.chatflows.flow import Flow
 from service.chatflows.overrides import Gate
-from service.chatflows.service import parse_config
+from service.chatflows.service import compile_any, parse_config
 from service.errors import BadRequest
 
 
-def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str) -> CompiledFlow | None:
+def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str) -> Flow | None:
     """The flow with the inputs that this call may change; None when it changes nothing.
 
     Steps that stay as they are are lent by the known flow, so that models which are open are not opened again; the
@@ -26,7 +26,8 @@ def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str) 
     nodes = {name: gate.applied(graph, node, overrides) for name, node in graph.nodes.items()}
     if nodes == graph.nodes:
         return None
-    return compile_flow(replace(graph, nodes=nodes), chat_model=chat_model, lender=known.compiled)
+    changed = replace(graph, nodes=nodes)
+    return compile_any(changed, known.flow.type, chat_model=chat_model, lender=known.compiled)
 
 
 def _gate(known: KnownFlow) -> Gate:

@@ -1,0 +1,63 @@
+"""What a run of an agentflow has done, on all of its levels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.agentflows.state import Output
+from service.agentflows.types import Message
+from service.agentflows.voice import Voice
+from service.chatflows.run import Run
+from service.chatflows.types import Artifacts, Executed, NodesExecuted, Passage, Sources, StepEvent, ToolsUsed, ToolUse
+
+
+@dataclass(slots=True)
+class Journal:
+    """The record of one run; the passes through its levels share it."""
+
+    run: Run
+    question: str
+    form: Mapping[str, Any] | None
+    webhook: Mapping[str, Any] | None
+    past: tuple[Message, ...]
+    state: dict[str, Any] = field(default_factory=dict)
+    executed: list[Executed] = field(default_factory=list)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    uses: tuple[ToolUse, ...] = ()
+    artifacts: tuple[Mapping[str, Any], ...] = ()
+    voice: Voice = field(default_factory=Voice)
+    steps: int = 0
+    _passages: dict[str, Passage] = field(default_factory=dict)
+
+    def step(self) -> int:
+        """One more node runs: its number."""
+        self.steps += 1
+        return self.steps
+
+    def add(self, executed: Executed) -> NodesExecuted:
+        """A node has ended; what there is to tell of all."""
+        self.executed.append(executed)
+        return NodesExecuted(tuple(self.executed))
+
+    def found(self, passages: Sequence[Passage]) -> None:
+        """The answer rests on these too."""
+        for passage in passages:
+            self._passages.setdefault(passage.id, passage)
+
+    def unsaid(self) -> str:
+        """What is said when no node that answers has: the words of the node that ran last and had any."""
+        if self.voice.spoken:
+            return ""
+        texts = (self.outputs[item.node].text for item in reversed(self.executed) if item.node in self.outputs)
+        return next((text for text in texts if text.strip()), "")
+
+    def outcome(self) -> list[StepEvent]:
+        """What the answer rests on, said behind it."""
+        events: list[StepEvent] = []
+        if self._passages:
+            events.append(Sources(tuple(self._passages.values())))
+        if self.uses:
+            events.append(ToolsUsed(self.uses))
+        if self.artifacts:
+            events.append(Artifacts(self.artifacts))
+        return events

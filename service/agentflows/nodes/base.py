@@ -1,0 +1,188 @@
+"""The port of nodes: what a node of an agentflow becomes when the flow is compiled.
+
+A node is made once per version of its flow and then shared by all runs: what belongs to a run stands in the `Moment`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from service.agentflows.graph import Level
+from service.agentflows.state import Moment
+from service.agentflows.templates import Update, plain_within
+from service.agentflows.types import Done, Waits
+from service.chatflows.engine import default_model, instead_of
+from service.chatflows.graph import Node
+from service.chatflows.run import Backing
+from service.chatflows.steps import STEPS
+from service.chatflows.steps.base import BadOption, Links, ModelStep, RetrieverStep, Step
+from service.chatflows.steps.tool import ToolStep
+from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepEvent
+from service.plugins import resolve
+
+CREDENTIAL_FIELDS = ("credential", "FLOWISE_CREDENTIAL_ID")
+
+
+class FlowNode(ABC):
+    """A node, compiled."""
+
+    label: ClassVar[str]
+    """What people call it, where the node has no label of its own."""
+    foreign: ClassVar[str] = ""
+    """What kind of data of others it leaves (`templates.Found`); empty: words of the conversation."""
+
+    def __init__(self, node: Node, maker: "Maker") -> None:
+        """Read the node's fields; opens and asks nothing. Raises `BadOption` naming the field; what else is wrong goes
+        to the `maker`."""
+        self.node = node
+        self.title = f"{node.label or self.label} ({node.id})"
+        self.steps: tuple[Step, ...] = ()
+        """What it works with: prepared before the first run, closed with the flow."""
+        self.updates: tuple[Update, ...] = ()
+        """What it makes of the flow's state."""
+        self.read(maker)
+        self.steps = tuple(maker.made)
+
+    @classmethod
+    def build(cls, node: Node, maker: "Maker") -> Self:
+        """The node of a graph's node. Raises `BadOption`."""
+        return cls(node, maker)
+
+    @abstractmethod
+    def read(self, maker: "Maker") -> None:
+        """Take from the node's inputs what `act` needs. Raises `BadOption`."""
+
+    @abstractmethod
+    def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done | Waits, None]:
+        """Do the node's work: events as they come, and last `Done` or `Waits`. Raises `ServiceError`.
+
+        `Token`s reach the user only when the moment `answers`. Closing or cancelling it stops every call that it made.
+        """
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most nodes need nothing
+        """Check what can be checked before the first run. Raises a `ServiceError` that names the node."""
+
+    def text(self, name: str) -> str:
+        """A text among the inputs; empty where it is none."""
+        value = self.node.inputs.get(name)
+        return value if isinstance(value, str) else ""
+
+    def rows(self, name: str) -> list[Mapping[str, Any]]:
+        """The rows of an input that is a list."""
+        value = self.node.inputs.get(name)
+        return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+    def flag(self, name: str, *, otherwise: bool = False) -> bool:
+        """A yes or no among the inputs."""
+        value = self.node.inputs.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip().lower() == "true"
+        return value if isinstance(value, bool) else otherwise
+
+    def number(self, name: str, otherwise: int, *, least: int = 1, most: int) -> int:
+        """A whole number among the inputs, within these bounds. Raises `BadOption`."""
+        value = self.node.inputs.get(name)
+        if value is None or value == "":
+            return otherwise
+        try:
+            found = int(float(value))
+        except (TypeError, ValueError, OverflowError):
+            raise BadOption(f"{name}: must be a number") from None
+        if not least <= found <= most:
+            raise BadOption(f"{name}: must be between {least} and {most}")
+        return found
+
+    def choice(self, name: str, known: Sequence[str]) -> str:
+        """One of `known`, the first where nothing is chosen. Raises `BadOption`."""
+        value = self.text(name) or known[0]
+        if value not in known:
+            raise BadOption(f"{name}: '{value}' is none of {', '.join(known)}")
+        return value
+
+
+@dataclass(slots=True)
+class Maker:
+    """Makes what a node works with: models, tools and retrievers, from the names and configurations in its fields."""
+
+    node: Node
+    level: Level
+    chat_model: str = ""
+    made: list[Step] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
+
+    def problem(self, text: str, kind: ProblemKind = ProblemKind.SETTING) -> None:
+        """Something stands in the way of the node."""
+        self.found.append(Problem(self.node.id, f"{self.node.title}: {text}", kind))
+
+    def model(self, name: str) -> ModelStep | None:
+        """The chat model that the field names, set by its `...Config`; without a name the service's own. None after
+        naming the problem."""
+        chosen = self.node.inputs.get(name)
+        if chosen:
+            step = self.step(str(chosen), self.node.inputs.get(f"{name}Config"), ModelStep, "model")
+        else:
+            try:
+                step = default_model(self.chat_model)
+            except FlowNotRunnable as error:
+                self.problem(error.message)
+                return None
+            self.made.append(step)
+        if not isinstance(step, ModelStep):
+            return None
+        if step.quotes:
+            self.problem(f"{name}: choose a model that writes, or set RAGSTONE_CHAT_MODEL")
+            return None
+        return step
+
+    def tool(self, name: str, config: Any) -> ToolStep | None:
+        """A tool with its configuration. None after naming the problem."""
+        step = self.step(name, config, ToolStep, "tool")
+        return step if isinstance(step, ToolStep) else None
+
+    def retriever(self, name: str, config: Any, links: Links | None = None) -> RetrieverStep | None:
+        """A retriever with its configuration. None after naming the problem."""
+        step = self.step(name, config, RetrieverStep, "vector store", links)
+        return step if isinstance(step, RetrieverStep) else None
+
+    def document_store(self, chosen: Any, **fields: Any) -> RetrieverStep | None:
+        """What searches the document store that a field names as `id:name`. None after naming the problem."""
+        identifier = str(chosen or "").partition(":")[0].strip()
+        if not identifier:
+            self.problem("no document store is chosen")
+            return None
+        return self.retriever("documentStoreVS", {"selectedStore": identifier, **fields})
+
+    def step(self, name: str, config: Any, kind: type[Step], word: str, links: Links | None = None) -> Step | None:
+        """The step of a name. What is in its configuration as rich text becomes plain. None after naming the problem.
+
+        Its id is the node's, with a number from the second on: titles and vector stores are told apart by it.
+        """
+        fields = plain_within(dict(config)) if isinstance(config, Mapping) else {}
+        credential = next((str(fields[key]) for key in CREDENTIAL_FIELDS if fields.get(key)), "")
+        inputs = {key: value for key, value in fields.items() if key not in CREDENTIAL_FIELDS}
+        node = Node(self._id(), name, self.node.label, "", inputs, "", credential)
+        if name not in STEPS:
+            self.problem(instead_of(node), ProblemKind.UNSUPPORTED)
+            return None
+        maker: type[Step] = resolve(STEPS, name, "node")
+        if not issubclass(maker, kind):
+            self.problem(f"'{name}' is no {word}")
+            return None
+        given = links or {}
+        missing = [anchor.name for anchor in maker.anchors if not anchor.optional and not given.get(anchor.name)]
+        if missing:
+            self.problem(f"'{name}' cannot stand alone: it needs {', '.join(missing)}")
+            return None
+        every: dict[str, tuple[Step, ...]] = {anchor.name: () for anchor in maker.anchors}
+        try:
+            step = maker.build(node, {**every, **given})
+        except BadOption as error:
+            self.problem(f"{name}: {error}")
+            return None
+        self.made.append(step)
+        return step
+
+    def _id(self) -> str:
+        return self.node.id if not self.made else f"{self.node.id}_{len(self.made) + 1}"

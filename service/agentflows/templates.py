@@ -1,0 +1,212 @@
+"""Texts of nodes: what the editor writes as rich text, and the variables in it.
+
+A text is parsed once, when its flow is compiled, and filled literally, once: what is put in is never looked at again,
+so an answer, a document or a question that holds `{{ question }}` stays as it is. What no variable is called stays as
+it is written.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from service.agentflows.types import Part
+from service.untrusted import Fence, defused
+
+_RICH = re.compile(r"\s*<(?:p|div|h[1-6]|ul|ol|blockquote|pre|table)\b", re.IGNORECASE)
+"""Rich text begins with a block: tags elsewhere are part of somebody's prompt."""
+
+_VARIABLE = re.compile(r"\{\{\s*([^{}]{1,500}?)\s*\}\}")
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a variable stands for: a JSON value. `foreign` says what kind of data it is that others wrote (a document,
+    a tool's answer), so that prompts mark it; empty: words of the conversation."""
+
+    value: Any
+    foreign: str = ""
+
+
+class Values(Protocol):
+    """What variables stand for at one moment of a run."""
+
+    def find(self, name: str) -> Found | None:
+        """None: nothing is called so."""
+        ...
+
+
+def plain(value: Any) -> str:
+    """The text that somebody meant who wrote it in the editor: rich text becomes Markdown, all else stays."""
+    if not isinstance(value, str):
+        return shown(value)
+    if not _RICH.match(value):
+        return value
+    from loaders.html import markdown_of
+
+    return markdown_of(value)[1]
+
+
+def plain_within(value: Any) -> Any:
+    """A value with `plain` done to every text in it."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: plain_within(item) for name, item in value.items()}
+    return [plain_within(item) for item in value] if isinstance(value, list) else value
+
+
+def shown(value: Any) -> str:
+    """A JSON value as it stands in texts."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def within(value: Any, path: str) -> Any:
+    """What a path like `items[0].name` leads to in a JSON value; None where it leads nowhere."""
+    for step in _STEP.findall(path):
+        name = step.strip("\"'")
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdigit():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            return None
+    return value
+
+
+@dataclass(slots=True)
+class Marked:
+    """Marks what others wrote, in the texts of one prompt. `note` belongs before the first of them."""
+
+    fence: Fence = field(default_factory=Fence)
+    used: bool = False
+
+    @property
+    def note(self) -> str:
+        """What the prompt says about the marks; empty while there are none."""
+        return self.fence.note if self.used else ""
+
+    def put(self, found: Found, part: Part) -> str:
+        """The value as it may stand in a message of this part: the user's own words stay as they are where the user
+        speaks."""
+        text = shown(found.value)
+        if found.foreign and text.strip():
+            self.used = True
+            return f"\n{self.fence.put(text, found.foreign)}\n"
+        return text if part is Part.USER else defused(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with places for variables."""
+
+    parts: tuple[str, ...] = ("",)
+    """Texts and variables in turn, a text first and last; variables as they are written."""
+
+    @classmethod
+    def parse(cls, value: Any) -> "Template":
+        """Every value is a template; none, if it is no text, holds variables."""
+        text = plain(value)
+        parts: list[str] = []
+        last = 0
+        for found in _VARIABLE.finditer(text):
+            parts += [text[last : found.start()], found.group()]
+            last = found.end()
+        return cls((*parts, text[last:]))
+
+    def __bool__(self) -> bool:
+        """Whether there is anything in it."""
+        return any(part.strip() for part in self.parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables in it."""
+        return tuple(_name(part) for part in self.parts[1::2])
+
+    def text(self, values: Values) -> str:
+        """The text with the values in place."""
+        return "".join(
+            self._found(part, values, lambda found: shown(found.value)) if at % 2 else part
+            for at, part in enumerate(self.parts)
+        )
+
+    def value(self, values: Values) -> Any:
+        """As `text`; of a template that is one variable and nothing else its value as it is."""
+        if len(self.parts) == 3 and not self.parts[0].strip() and not self.parts[2].strip():
+            found = values.find(_name(self.parts[1]))
+            if found is not None:
+                return found.value
+        return self.text(values)
+
+    def prompt(self, values: Values, part: Part, marked: Marked) -> str:
+        """The text as a message of a prompt, with what others wrote marked as such."""
+        return "".join(
+            self._found(text, values, lambda found: marked.put(found, part)) if at % 2 else text
+            for at, text in enumerate(self.parts)
+        ).strip()
+
+    @staticmethod
+    def _found(written: str, values: Values, write: "Write") -> str:
+        found = values.find(_name(written))
+        return written if found is None else write(found)
+
+
+class Write(Protocol):
+    """Writes a value."""
+
+    def __call__(self, found: Found, /) -> str: ...
+
+
+def _name(written: str) -> str:
+    # older editors wrote a backslash before underscores
+    return written[2:-2].strip().replace("\\", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A field of the flow's state, and what it becomes."""
+
+    key: str
+    value: Template
+
+    @classmethod
+    def read(cls, items: Any) -> "tuple[Update, ...]":
+        """The rows of a node's `...UpdateState`, or of the start's `startState`."""
+        rows = items if isinstance(items, list) else []
+        return tuple(
+            cls(row["key"], Template.parse(row.get("value")))
+            for row in rows
+            if isinstance(row, Mapping) and isinstance(row.get("key"), str) and row["key"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WithOutput:
+    """Values, and what a node has just made: `{{ output }}` and `{{ output.path }}`."""
+
+    values: Values
+    output: Any
+
+    def find(self, name: str) -> Found | None:
+        """The output, else what it is otherwise."""
+        if name == "output":
+            return Found(self.output)
+        if name.startswith("output."):
+            return Found(within(self.output, name.removeprefix("output.")))
+        return self.values.find(name)
+
+
+def changes(updates: tuple[Update, ...], values: Values, output: Any) -> dict[str, Any]:
+    """What becomes of the flow's state when a node has made `output`."""
+    known = WithOutput(values, output)
+    return {update.key: update.value.value(known) for update in updates}
