@@ -14,8 +14,8 @@ from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job
 from service.resources import Resources
 from service.sync import records
-from service.sync.schedule import next_after
 from service.sync.types import Asked, Every, Schedule, Shown, SyncSource
+from service.timetable import next_after
 from service.worker.queue import Queue
 from stores.records.database import Scope
 

@@ -8,28 +8,9 @@ from uuid import UUID
 
 from service.document_stores.types import Component
 from service.jobs.types import Job
-
-
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """Five fields (minute, hour, day of month, month, day of week) read as the clocks of a time zone show them.
-
-    As with Debian's cron, an hour that a summer-time change leaves out counts as the first minute after it, and one
-    that comes twice counts once.
-    """
-
-    expression: str
-    timezone: str = "UTC"
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    """A fixed interval in seconds, whatever the clocks show."""
-
-    seconds: int
-
-
-Schedule = Cron | Every
+from service.timetable import Cron as Cron
+from service.timetable import Every as Every
+from service.timetable import Schedule as Schedule
 
 
 @dataclass(frozen=True, slots=True)

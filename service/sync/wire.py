@@ -5,13 +5,13 @@ from uuid import UUID
 
 from pydantic import Field
 
+from service import timetable
 from service.document_stores.secrets import masked
 from service.document_stores.types import Component
 from service.errors import Unprocessable
 from service.http.wire import Body, Date, Wire
 from service.jobs.types import JobState
 from service.jobs.wire import JobError, url
-from service.sync import schedule as schedules
 from service.sync.types import Asked, Cron, Schedule, Shown
 from service.viewers import MOST_OF_DOCUMENT, principals
 
@@ -37,8 +37,8 @@ class ScheduleBody(Body):
         if self.cron and self.every:
             raise Unprocessable("schedule: give either cron or every")
         if self.cron:
-            return schedules.cron(self.cron, self.timezone)
-        return schedules.every(self.every) if self.every else None
+            return timetable.cron(self.cron, self.timezone)
+        return timetable.every(self.every) if self.every else None
 
 
 class SplitterBody(Body):
@@ -201,4 +201,4 @@ def _schedule(value: Schedule | None) -> ScheduleShown | None:
         return None
     if isinstance(value, Cron):
         return ScheduleShown(cron=value.expression, timezone=value.timezone)
-    return ScheduleShown(every=schedules.spelled(value.seconds))
+    return ScheduleShown(every=timetable.spelled(value.seconds))

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Unprocessable
-from service.sync.schedule import cron, every, next_after, spelled
-from service.sync.types import Cron, Every
+from service.timetable import Cron, Every, cron, every, next_after, spelled
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -107,3 +106,11 @@ def test_what_is_no_interval_is_refused(text: str) -> None:
 def test_what_is_no_cron_schedule_is_refused(expression: str, zone: str | None, field: str) -> None:
     with pytest.raises(Unprocessable, match=rf"schedule\.{field}"):
         cron(expression, zone)
+
+
+def test_a_sixth_field_is_the_second_where_it_is_taken() -> None:
+    checked = cron("30 15 9 * * 1-5", "UTC", with_second=True)
+    assert next_after(checked, datetime(2026, 1, 2, 10, tzinfo=UTC)) == datetime(2026, 1, 5, 9, 15, 30, tzinfo=UTC)
+    for expression in ("30 15 9 * * 1-5", "*/5 15 9 * * *"):
+        with pytest.raises(Unprocessable):
+            cron(expression, "UTC", with_second=expression.startswith("*"))

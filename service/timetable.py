@@ -1,23 +1,47 @@
-"""When a sync source is due: a cron expression in a time zone, or an interval.
+"""When something is due by a clock: a cron expression in a time zone, or an interval.
 
 Both are pure: given a moment they name the next one, so that a schedule that was missed is due once and not once for
 every time it was missed.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from service.errors import Unprocessable
-from service.sync.types import Cron, Every, Schedule
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 LONGEST = 366 * 86400
 _EVERY = re.compile(r"([0-9]{1,9})\s*([mhdw])")
 
 
-def cron(expression: str, timezone: str | None) -> Cron:
-    """A checked cron schedule. Raises `Unprocessable` naming the field."""
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """Five fields (minute, hour, day of month, month, day of week) read as the clocks of a time zone show them; a sixth
+    one in front of them is the second.
+
+    As with Debian's cron, an hour that a summer-time change leaves out counts as the first minute after it, and one
+    that comes twice counts once.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A fixed interval in seconds, whatever the clocks show."""
+
+    seconds: int
+
+
+Schedule = Cron | Every
+
+
+def cron(expression: str, timezone: str | None, *, with_second: bool = False) -> Cron:
+    """A checked cron schedule; `with_second`: it may have a sixth field, one number in front of the others. Raises
+    `Unprocessable` naming the field."""
     checked = Cron(" ".join(expression.split()), timezone or "UTC")
     try:
         ZoneInfo(checked.timezone)
@@ -25,7 +49,10 @@ def cron(expression: str, timezone: str | None) -> Cron:
         raise Unprocessable(
             f"schedule.timezone: {checked.timezone[:60]!r} is unknown; use a name such as Europe/Berlin"
         ) from None
-    if len(checked.expression.split()) != 5:
+    parts = checked.expression.split()
+    if with_second and len(parts) == 6 and parts[0].isascii() and parts[0].isdecimal():
+        del parts[0]
+    if len(parts) != 5:
         raise Unprocessable("schedule.cron: give five fields: minute hour day month weekday, such as `0 3 * * *`")
     next_after(checked, datetime(2024, 1, 1, tzinfo=UTC))
     return checked
