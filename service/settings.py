@@ -87,10 +87,18 @@ class Settings(BaseModel):
     )
     embedding_threads: int = Field(0, ge=0, le=256, description="Threads that embed; 0: one for each core.")
     chat_model: str = Field(
-        "", description="Model that answers where a flow names none: openai:NAME or local:FILE.gguf; empty: extractive."
+        "",
+        description="Model that answers where a flow names none: PROVIDER:NAME, of anthropic, google, groq, mistral, ollama,"
+        " openai or openrouter, or local:FILE.gguf; empty: extractive.",
     )
     openai_api_key: SecretStr | None = Field(None, description="Key for the chat model openai:NAME.")
     openai_base_url: str = Field("", description="Base URL of an OpenAI-compatible server for openai:NAME.")
+    anthropic_api_key: SecretStr | None = Field(None, description="Key for the chat model anthropic:NAME.")
+    google_api_key: SecretStr | None = Field(None, description="Key for the chat model google:NAME.")
+    groq_api_key: SecretStr | None = Field(None, description="Key for the chat model groq:NAME.")
+    mistral_api_key: SecretStr | None = Field(None, description="Key for the chat model mistral:NAME.")
+    openrouter_api_key: SecretStr | None = Field(None, description="Key for the chat model openrouter:NAME.")
+    ollama_base_url: str = Field("", description="Base URL of the Ollama server for ollama:NAME.")
     local_model: Path | None = Field(None, description="GGUF file for local models (extra `llm`).")
     rerank_model_path: Path | None = Field(
         None, description="Folder of a sentence-transformers cross-encoder that reranks (extra `torch`)."

@@ -18,6 +18,7 @@ from service.attachments.kinds import allowed, types_of
 from service.attachments.types import Attachment, ReadAttachment, Rules, Upload
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
+from service.chatflows.keeping import keeping_of
 from service.chatflows.service import OriginRefused
 from service.errors import BadRequest, Forbidden, NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
@@ -62,6 +63,8 @@ class Guest:
     rules: Rules
     visitor: str = ""
     """Tells visitors without a key apart."""
+    keeps: bool = True
+    """Whether the flow keeps anything of its conversations; else files are read and go at once."""
 
 
 async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origin: str | None, address: str) -> Guest:
@@ -78,7 +81,9 @@ async def admit(resources: Resources, flow_id: UUID, *, token: str | None, origi
         rules = rules_of(known)
         if not rules.on:
             raise UploadsOff
-        return Guest(known.flow.workspace, known.flow.id, entrance.name, rules, visitor_of(entrance.name, address))
+        visitor = visitor_of(entrance.name, address)
+        keeps = keeping_of(known.flow.api_config).stores(resources.settings)
+        return Guest(known.flow.workspace, known.flow.id, entrance.name, rules, visitor, keeps)
     finally:
         resources.flows.release(known)
 
@@ -110,7 +115,7 @@ def rules_of(known: KnownFlow) -> Rules:
 async def bring(
     resources: Resources, guest: Guest, chat: str, uploads: Sequence[Upload], *, as_base64: bool
 ) -> list[ReadAttachment]:
-    """Read and keep the files of a conversation, all of them or none.
+    """Read and keep the files of a conversation, all of them or none; keep none where the flow keeps nothing.
 
     Raises `BadRequest` without files, `TooLarge` naming the limit, `TypeRefused`, `Unprocessable` for a file that
     cannot be read, `NotFound` when the flow went meanwhile.
@@ -145,12 +150,24 @@ async def bring(
                 raise TooLarge(
                     f"max_attachment_text: the files hold more than {settings.max_attachment_text} characters of text"
                 )
+        if not guest.keeps:
+            return read
         async with resources.database.write(guest.workspace) as scope:
-            displaced = await _note(scope, guest, [item.attachment for item in read], settings)
+            displaced = await note(scope, guest, [item.attachment for item in read], settings)
             held.referred()
     for blob_key in displaced:
         await resources.blobs.delete(blob_key)
     return read
+
+
+async def check_share(resources: Resources, guest: Guest, size: int) -> None:
+    """Raises `TooLarge` where `note` would refuse a guest's files of `size` bytes: before anything is kept of them."""
+    async with resources.database.read(guest.workspace) as scope:
+        holders = await records.holders(scope, guest.flow)
+    mine = holders.get(guest.visitor, 0) + size if guest.visitor else 0
+    _check_own(mine, resources.settings)
+    if resources.settings.attachment_space < sum(holders.values()) + size and not _others(holders, guest, mine):
+        raise _no_space(resources.settings)
 
 
 def shown(name: str) -> str:
@@ -190,26 +207,30 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-async def _note(scope: Scope, guest: Guest, rows: Sequence[Attachment], settings: Settings) -> list[str]:
+async def note(
+    scope: Scope, guest: Guest, rows: Sequence[Attachment], settings: Settings, *, strict: bool = True
+) -> list[str]:
     """Keep the files of a guest; returns the blobs of those that had to go for them.
 
     Where a chatflow has no room left, the oldest files of the visitor go who holds most of it, so that nobody keeps
-    the others out: a visitor who would then hold most himself is refused. Files of callers with a key stay.
+    the others out: a visitor who would then hold most himself is refused. Files of callers with a key stay. Not
+    `strict`: the files passed `check_share` when they came and are kept whatever came meanwhile.
     """
     if not await records.hold_flow(scope, guest.flow):
         raise NotFound(f"Chatflow {guest.flow} not found")
-    space, share = settings.attachment_space, settings.attachment_share
     size = sum(row.size for row in rows)
     holders = await records.holders(scope, guest.flow)
     mine = holders.get(guest.visitor, 0) + size if guest.visitor else 0
-    if mine > share:
-        raise TooLarge(f"attachment_share: your files for this chatflow would take more than {share} bytes")
+    if strict:
+        _check_own(mine, settings)
     displaced: list[str] = []
-    room = space - sum(holders.values()) - size
+    room = settings.attachment_space - sum(holders.values()) - size
     while room < 0:
-        others = {who: held for who, held in holders.items() if who and who != guest.visitor and held > mine}
+        others = _others(holders, guest, mine)
+        if not others and strict:
+            raise _no_space(settings)
         if not others:
-            raise TooLarge(f"attachment_space: the files of this chatflow would take more than {space} bytes")
+            break
         largest = max(others, key=lambda who: others[who])
         blob, freed = await records.displace(scope, guest.flow, largest)
         holders[largest] -= freed
@@ -217,6 +238,23 @@ async def _note(scope: Scope, guest: Guest, rows: Sequence[Attachment], settings
         displaced.append(blob)
     await records.insert(scope, rows)
     return displaced
+
+
+def _check_own(mine: int, settings: Settings) -> None:
+    if mine > settings.attachment_share:
+        share = settings.attachment_share
+        raise TooLarge(f"attachment_share: your files for this chatflow would take more than {share} bytes")
+
+
+def _others(holders: Mapping[str, int], guest: Guest, mine: int) -> dict[str, int]:
+    """The visitors who hold more than this one would."""
+    return {who: held for who, held in holders.items() if who and who != guest.visitor and held > mine}
+
+
+def _no_space(settings: Settings) -> TooLarge:
+    return TooLarge(
+        f"attachment_space: the files of this chatflow would take more than {settings.attachment_space} bytes"
+    )
 
 
 async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: str, limit: int) -> list[Attachment]:

@@ -21,6 +21,9 @@ WITH_FILES = (
 )
 """Paths that take files inside of JSON too. All others take them in forms only."""
 
+PREDICTIONS = ("/api/v1/prediction/", "/api/v1/internal-prediction/")
+"""Paths that take files with a question, in JSON too; they read no more JSON than others besides (`max_json`)."""
+
 FORMS = (*WITH_FILES, "/api/v1/attachments/")
 """Paths that take files in forms. The forms of all others hold what their JSON does."""
 
@@ -82,6 +85,8 @@ def _limit_of(scope: Scope) -> str:
     path: str = scope["path"]
     if path in LARGER:
         return LARGER[path]
+    if path.startswith(PREDICTIONS):
+        return "max_prediction"
     form = Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
     return "max_request" if path.startswith(FORMS if form else WITH_FILES) else "max_json"
 

@@ -36,7 +36,7 @@ async def get_public_chatbot_config(id: Id, resources: CurrentResources) -> Publ
     response_model=UploadsConfig,
 )
 async def get_uploads_config(id: Id, resources: CurrentResources) -> UploadsConfig:
-    """Which files a widget may send to the flow's vector store, and how large."""
+    """Whether a widget may send speech and pictures, and which files to the flow's vector store, and how large."""
     return _uploads(resources, await chatflows.know(resources, flow_id(id)))
 
 
@@ -58,7 +58,13 @@ async def get_public_chatflow(id: Id, resources: CurrentResources) -> ChatflowEn
 
 def _uploads(resources: Resources, known: KnownFlow) -> UploadsConfig:
     settings = resources.settings
-    return wire.uploads_of(known.flow.flow_data, upserts=settings.widget_upserts, most=settings.max_upload)
+    return wire.uploads_of(
+        known.flow.flow_data,
+        upserts=settings.widget_upserts,
+        most=settings.max_upload,
+        most_picture=settings.max_picture,
+        speech_to_text=known.flow.speech_to_text,
+    )
 
 
 get_public_chatbot_config_without_id = routes.refuse(

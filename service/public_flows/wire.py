@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
+from service.chatflows.graph import Graph
+from service.chatflows.pictures import offers_pictures
 from service.chatflows.types import BrokenGraph
 from service.chatflows.wire import GRAPH, ChatflowEntity, entity
 from service.flow_upserts.service import files_store
@@ -66,16 +68,47 @@ def public_entity(known: KnownFlow) -> ChatflowEntity:
     return entity(known.flow).model_copy(update=shown)
 
 
-def uploads_of(flow_data: str, *, upserts: bool, most: int) -> UploadsConfig:
-    """What a widget may upload: files for the one vector store that takes them from conversations, where the operator
-    lets widgets upsert (`upserts`), by the names that its loader's file field takes. `most` bytes each."""
+PICTURES = ["image/gif", "image/jpeg", "image/png", "image/webp", ""]
+"""What widgets offer to send as pictures; Flowise names the empty one too."""
+
+
+def uploads_of(
+    flow_data: str, *, upserts: bool, most: int, most_picture: int, speech_to_text: str | None = None
+) -> UploadsConfig:
+    """What a widget may upload (contract 4.3): speech where a service that writes it down is on, pictures where a model
+    reads them, files for the one vector store that takes them from conversations, where the operator lets widgets
+    upsert (`upserts`), by the names that its loader's file field takes. `most` and `most_picture` bytes each."""
+    listens = _listens(speech_to_text)
     try:
         graph = graphs.parse(flow_data)
     except BrokenGraph:
-        return UploadsConfig()
-    store = files_store(graph) if upserts else None
+        return UploadsConfig(is_speech_to_text_enabled=listens)
+    files = _file_rules(graph, flow_data, most) if upserts else []
+    shows = offers_pictures(graph)
+    pictures = UploadRule(file_types=PICTURES, max_upload_size=max(1, most_picture // MEGABYTE))
+    return UploadsConfig(
+        is_speech_to_text_enabled=listens,
+        is_image_upload_allowed=shows,
+        is_r_a_g_file_upload_allowed=bool(files),
+        img_upload_size_and_types=[pictures] if shows else [],
+        file_upload_size_and_types=files,
+    )
+
+
+def _listens(speech_to_text: str | None) -> bool:
+    """Whether an entry of the flow's `speechToText` other than `none` is on."""
+    try:
+        config = json.loads(speech_to_text) if speech_to_text else {}
+    except (ValueError, RecursionError):
+        return False
+    entries = config.items() if isinstance(config, dict) else ()
+    return any(name != "none" and isinstance(entry, dict) and bool(entry.get("status")) for name, entry in entries)
+
+
+def _file_rules(graph: Graph, flow_data: str, most: int) -> list[UploadRule]:
+    store = files_store(graph)
     if store is None:
-        return UploadsConfig()
+        return []
     loaders = {node.id for node in graph.behind(store.id, "document")}
     suffixes: dict[str, None] = {}
     for raw in json.loads(flow_data)["nodes"]:
@@ -83,10 +116,7 @@ def uploads_of(flow_data: str, *, upserts: bool, most: int) -> UploadsConfig:
             for field in _objects(raw["data"].get("inputParams")):
                 if field.get("type") == "file" and isinstance(field.get("fileType"), str):
                     suffixes |= dict.fromkeys(part.strip() for part in field["fileType"].split(",") if part.strip())
-    if not suffixes:
-        return UploadsConfig()
-    rule = UploadRule(file_types=list(suffixes), max_upload_size=max(1, most // MEGABYTE))
-    return UploadsConfig(is_r_a_g_file_upload_allowed=True, file_upload_size_and_types=[rule])
+    return [UploadRule(file_types=list(suffixes), max_upload_size=max(1, most // MEGABYTE))] if suffixes else []
 
 
 def public_graph(flow_data: str) -> str:

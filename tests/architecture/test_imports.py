@@ -103,7 +103,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py", "stores/vector/chroma.py"),
     "httpcore2": ("service/egress/*.py",),
     "awscrt": ("service/connectors/s3.py",),
-    "cronsim": ("service/sync/schedule.py",),
+    "cronsim": ("service/timetable.py",),
     "protego": ("service/connectors/visits.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }

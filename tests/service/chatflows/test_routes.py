@@ -219,11 +219,12 @@ async def test_a_widget_is_told_of_uploads_only_where_the_operator_lets_it_upser
         "imgUploadSizeAndTypes",
         "fileUploadSizeAndTypes",
     }
-    told = uploads_of(uploading(), upserts=True, most=52_428_800)
+    told = uploads_of(uploading(), upserts=True, most=52_428_800, most_picture=5_242_880)
     assert told.is_r_a_g_file_upload_allowed is True
     (rule,) = told.file_upload_size_and_types
     assert (rule.file_types, rule.max_upload_size) == ([".txt", ".md"], 52)
-    assert uploads_of("{", upserts=True, most=1) == uploads_of('{"nodes":[],"edges":[]}', upserts=True, most=1)
+    least: dict[str, Any] = {"upserts": True, "most": 1, "most_picture": 1}
+    assert uploads_of("{", **least) == uploads_of('{"nodes":[],"edges":[]}', **least)
 
 
 def uploading() -> str:
