@@ -1,7 +1,8 @@
 """Hybrid: nearness of vectors and shared words together, by the calibrated fusion of `fusion`.
 
 Both halves search at once. Every candidate of either half is then scored by both, exactly: the keyword index knows the
-score of every chunk after one search, the vector store is asked once for the cosines that are missing.
+score of every chunk after one search, and as the words are found sooner, the vector store is asked for the cosines of
+what they found while it still searches.
 """
 
 import asyncio
@@ -16,9 +17,6 @@ from service.retrieval.fusion import best, candidates, fused, weight_for
 from service.retrieval.narrowing import few_of, nearest, worded
 from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Vector
-
-MARGIN = 0.02
-"""Added to that bound, in cosines: an approximate index may have passed over a chunk that is a little nearer."""
 
 
 class HybridOptions(StageOptions):
@@ -37,11 +35,9 @@ class HybridOptions(StageOptions):
 class _Halves:
     """What both halves found for one question."""
 
-    vector: Vector
     cosines: dict[int, float]
     hits: Hits
     weight: float
-    margin: float
 
     def fused(self, numbers: list[int], limit: int) -> list[Hit]:
         # A chunk whose vector is not there yet is judged by its words alone.
@@ -56,17 +52,6 @@ class _Halves:
 
     def lexical(self, numbers: list[int]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         return self.hits.of(np.array(numbers, np.int32)).astype(np.float64)
-
-    def promising(self, found: list[Hit], limit: int) -> list[int]:
-        """Chunks that only the words found, and that could still be among the best: a chunk that the vectors did not
-        find is no nearer than the last one they did find, which bounds its score."""
-        missing = [int(number) for number in self.hits.numbers if int(number) not in self.cosines]
-        if len(found) < limit or not missing:
-            return missing
-        farthest = np.full(len(missing), min(self.cosines.values()))
-        most = fused(farthest, self.lexical(missing), self.hits.bound, self.weight)
-        worst = found[-1].score - self.margin
-        return [number for number, score in zip(missing, most, strict=True) if score >= worst]
 
 
 class Hybrid(SearchStage):
@@ -85,50 +70,56 @@ class Hybrid(SearchStage):
         try:
             async with asyncio.TaskGroup() as group:
                 few = group.create_task(few_of(call))
-                first = group.create_task(self._dense(question, limit, call, few))
+                asked = group.create_task(self._embedded(question, call))
+                first = group.create_task(self._dense(asked, limit, call, few))
                 second = group.create_task(self._lexical(question, limit, call, few))
+                third = group.create_task(self._compare(asked, second, limit, call))
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
-        (vector, cosines), hits = first.result(), second.result()
+        near, compared, hits = first.result(), third.result(), second.result()
         weight = self.options.weight
         if weight is None:
             weight = weight_for(hits.language, call.sources.languages, hits.words)
-        halves = _Halves(vector, cosines, hits, weight, MARGIN / (1 - call.sources.unrelated))
-        self._tell(halves, call)
-        return await self._fused(halves, limit, call)
+        _tell(len(near), hits, weight, call)
+        halves = _Halves({**compared, **near}, hits, weight)
+        return halves.fused(sorted({*near, *hits.numbers.tolist()}), limit)
 
-    async def _fused(self, halves: _Halves, limit: int, call: Call) -> list[Hit]:
-        cosines = halves.cosines
-        found = halves.fused(sorted(cosines), limit)
-        if missing := halves.promising(found, limit):
-            ids = [point_id(number) for number in missing]
-            with call.notes.timed("missing vectors"):
-                scores = await call.sources.vectors.score(call.sources.collection, halves.vector, ids)
-            cosines.update((int(key), call.sources.nearness(score)) for key, score in scores.items())
-            found = halves.fused(sorted({*cosines, *missing}), limit)
-        return found
+    async def _embedded(self, question: Question, call: Call) -> Vector:
+        with call.notes.timed("embedding"):
+            return await call.sources.vector_of(question)
 
     async def _dense(
-        self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]
-    ) -> tuple[Vector, dict[int, float]]:
-        """The question's vector, and the cosines of the nearest chunks by number."""
-        sources, notes = call.sources, call.notes
-        with notes.timed("embedding"):
-            vector = await sources.vector_of(question)
-        among = await few
-        with notes.timed("vectors"):
+        self, asked: Awaitable[Vector], limit: int, call: Call, few: Awaitable[Numbers | None]
+    ) -> dict[int, float]:
+        """The cosines of the nearest chunks by number."""
+        vector, among = await asked, await few
+        with call.notes.timed("vectors"):
             matches = await nearest(vector, candidates(limit), call, among)
-        return vector, {int(match.id): sources.nearness(match.score) for match in matches}
+        return {int(match.id): call.sources.nearness(match.score) for match in matches}
+
+    async def _compare(
+        self, asked: Awaitable[Vector], words: Awaitable[Hits], limit: int, call: Call
+    ) -> dict[int, float]:
+        """The cosines of the chunks that the words found, of those that have a vector."""
+        hits, sources = await words, call.sources
+        if len(hits.all_scores) <= candidates(limit) or not len(hits.numbers):
+            return {}  # the vectors find them all
+        ids = [point_id(number) for number in hits.numbers.tolist()]
+        vector = await asked
+        with call.notes.timed("vectors of words"):
+            scores = await sources.vectors.score(sources.collection, vector, ids)
+        return {int(key): sources.nearness(score) for key, score in scores.items()}
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
         among = await few
         with call.notes.timed("words"):
             return await worded(question.text, candidates(limit), call, among)
 
-    def _tell(self, halves: _Halves, call: Call) -> None:
-        notes, hits = call.notes, halves.hits
-        notes.fact("language", hits.language)
-        notes.fact("weight", halves.weight)
-        notes.fact("foundByVectors", len(halves.cosines))
-        notes.fact("foundByWords", len(hits.numbers))
+
+def _tell(near: int, hits: Hits, weight: float, call: Call) -> None:
+    notes = call.notes
+    notes.fact("language", hits.language)
+    notes.fact("weight", weight)
+    notes.fact("foundByVectors", near)
+    notes.fact("foundByWords", len(hits.numbers))

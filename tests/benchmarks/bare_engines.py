@@ -62,7 +62,8 @@ async def opened(settings: Settings, store: StoreRow) -> AsyncIterator[Bare]:
         settings.database_url.get_secret_value(),
         min_size=2,
         open=False,
-        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={BREADTH}"},
+        # the index itself is the floor: over a small table, the planner may find a scan as cheap
+        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={BREADTH} -c enable_seqscan=off"},
     )
     await pool.open(wait=True)
     async with pool, httpx2.AsyncClient(base_url=f"http://{url.netloc}/api/v2", trust_env=False) as client:
