@@ -20,6 +20,13 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/get-upload-file",  # what visitors brought, for those who know the conversation's id
         "GET /api/v1/public-chatflows",  # answers 412: the id is missing
         "GET /api/v1/public-chatflows/{id}",  # flows that their owners made public
+        "GET /api/v1/public-executions",  # answers 412: the id is missing
+        "GET /api/v1/public-executions/{id}",  # runs that their owners made public, without secrets and prompts
+        "GET /api/v1/webhook/{id}",  # agentflows that their owners start by webhook; signed where there is a secret
+        "POST /api/v1/webhook/{id}",
+        "PUT /api/v1/webhook/{id}",
+        "PATCH /api/v1/webhook/{id}",
+        "DELETE /api/v1/webhook/{id}",
         "GET /api/v1/chatflows-uploads",  # answers 412: the id is missing
         "GET /api/v1/chatflows-uploads/{id}",
         "GET /api/v1/chatflows/apikey/{apikey}",  # the key in the path opens it

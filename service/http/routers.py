@@ -27,6 +27,7 @@ ROUTERS = {
     "predictions": "service.predictions.routes:routes",
     "aborts": "service.predictions.routes:messages",
     "messages": "service.messages.routes:routes",
+    "executions": "service.executions.routes:routes",
     "feedback": "service.feedback.routes:routes",
     "leads": "service.leads.routes:routes",
     "javascript": "service.javascript.routes:routes",

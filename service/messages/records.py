@@ -54,7 +54,7 @@ _COUNT = sql.SQL("""
 _DELETE = sql.SQL("""
     WITH chosen AS ({chosen})
     DELETE FROM chat_messages WHERE workspace_id = %(workspace)s
-        AND id IN (SELECT id FROM chosen WHERE {rated}) RETURNING id, chat_id
+        AND id IN (SELECT id FROM chosen WHERE {rated}) RETURNING id, chat_id, execution_id
 """).format(**_PARTS)
 
 
@@ -133,8 +133,9 @@ async def count(scope: Scope, chatflow: UUID, wanted: Wanted) -> Totals:
     return Totals(row["messages"], row["sessions"], row["feedback"], row["positive"])
 
 
-async def delete(scope: Scope, chatflow: UUID, wanted: Wanted) -> tuple[int, list[str]]:
-    """Remove messages, their feedback with them; how many, and the conversations that have none any more."""
+async def delete(scope: Scope, chatflow: UUID, wanted: Wanted) -> tuple[int, list[str], list[UUID]]:
+    """Remove messages, their feedback with them; how many, the conversations that have none any more, and the
+    executions that wrote them."""
     rows = await scope.all(_DELETE, **_conditions(chatflow, wanted))
     chats = sorted({row["chat_id"] for row in rows})
     left = await scope.all(
@@ -143,4 +144,5 @@ async def delete(scope: Scope, chatflow: UUID, wanted: Wanted) -> tuple[int, lis
         chatflow=chatflow,
         chats=chats,
     )
-    return len(rows), sorted(set(chats) - {row["chat_id"] for row in left})
+    ran = {row["execution_id"] for row in rows if row["execution_id"] is not None}
+    return len(rows), sorted(set(chats) - {row["chat_id"] for row in left}), sorted(ran)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from service.executions.types import Execution
 from service.feedback.types import Feedback, Rating
 
 
@@ -34,6 +35,8 @@ class Message:
     action: Any
     created_at: datetime
     feedback: Feedback | None
+    ran: Execution | None = None
+    """What the run did that wrote it, where it was one of an agentflow."""
 
 
 @dataclass(frozen=True, slots=True)

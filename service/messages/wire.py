@@ -8,6 +8,8 @@ from uuid import UUID
 from pydantic import Field
 
 from service.errors import Unprocessable
+from service.executions.wire import ExecutionEntity
+from service.executions.wire import entity as execution_entity
 from service.feedback.types import Rating
 from service.feedback.wire import FeedbackShown, shown
 from service.http.wire import Date, Wire
@@ -37,7 +39,9 @@ class ChatMessage(Wire):
     created_date: Date
     lead_email: str | None = None
     follow_up_prompts: str | None = Field(None, description="JSON text")
-    execution: dict[str, Any] | None = None
+    execution: ExecutionEntity | None = Field(
+        None, description="The run that wrote it; of long lists only the newest ones with what their nodes did"
+    )
 
 
 class RatedMessage(ChatMessage):
@@ -78,6 +82,7 @@ def message(found: Message, *, rated: bool) -> ChatMessage:
         "created_date": found.created_at,
         "lead_email": found.lead_email,
         "follow_up_prompts": found.follow_up_prompts,
+        "execution": execution_entity(found.ran) if found.ran else None,
     }
     if rated:
         return RatedMessage(**values, feedback=shown(found.feedback) if found.feedback else None)

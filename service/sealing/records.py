@@ -26,6 +26,7 @@ PLACES = (
     Place("loaders", ("loader_config", "splitter_config")),
     Place("documents", ("recipe", "origin")),
     Place("jobs", ("payload",)),
+    Place("executions", ("data", "pause", "context", "action")),
     Place(
         "chatflows",
         texts=(

@@ -46,7 +46,9 @@ HOUSEKEEPING = {
     "attachments": "service.attachments.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",
     "jobs": "service.worker.housekeeping:forget_jobs",
+    "messages": "service.predictions.keeping:forget_old",
     "windows of rate limits": "service.rate_limits.service:forget_ended",
+    "executions": "service.executions.service:end_lost",
     "sealing": "service.sealing.service:seal_rest",
 }
 """What workers do every few minutes: takes the resources, returns how many rows went or were put in order."""

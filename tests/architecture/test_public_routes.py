@@ -18,6 +18,7 @@ from service.resources import Resources
 from service.settings import load
 
 GOLDEN = """
+DELETE /api/v1/webhook/{id}
 GET /api/v1/chatflows-streaming
 GET /api/v1/chatflows-streaming/{id}
 GET /api/v1/chatflows-uploads
@@ -30,12 +31,16 @@ GET /api/v1/public-chatbotConfig
 GET /api/v1/public-chatbotConfig/{id}
 GET /api/v1/public-chatflows
 GET /api/v1/public-chatflows/{id}
+GET /api/v1/public-executions
+GET /api/v1/public-executions/{id}
 GET /api/v1/version
+GET /api/v1/webhook/{id}
 GET /docs
 GET /docs/{asset}
 GET /healthz
 GET /openapi.json
 GET /readyz
+PATCH /api/v1/webhook/{id}
 POST /api/v1/attachments/{chatflowId}
 POST /api/v1/attachments/{chatflowId}/{chatId}
 POST /api/v1/feedback
@@ -43,9 +48,11 @@ POST /api/v1/feedback/{id}
 POST /api/v1/leads
 POST /api/v1/prediction
 POST /api/v1/prediction/{id}
+POST /api/v1/webhook/{id}
 PUT /api/v1/chatmessage/abort/{chatflowid}
 PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}
 PUT /api/v1/feedback/{id}
+PUT /api/v1/webhook/{id}
 """
 """The reviewed list, a second time: a route becomes public in two places or not at all."""
 

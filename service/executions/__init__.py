@@ -1,0 +1,1 @@
+"""What runs of agentflows did: kept, listed, shared, and gone on with after a person has answered."""

@@ -1,0 +1,196 @@
+"""Begin, resume and keep the runs of agentflows, and show them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from service.chatflows import service as chatflows
+from service.chatflows.run import Run
+from service.chatflows.types import Chatflow, Decision, HumanInput, Paused, RunStatus
+from service.errors import NotFound
+from service.executions import records
+from service.executions.recording import LEASE_SECONDS, Recording, executed, storable
+from service.executions.recording import state_of as state_of_nodes
+from service.executions.types import (
+    AlreadyAnswered,
+    AnotherNodeWaits,
+    Answer,
+    Execution,
+    Filter,
+    NothingWaits,
+    Owner,
+    Waiting,
+)
+from stores.records.database import Database, Scope
+
+if TYPE_CHECKING:
+    from service.resources import Resources
+
+
+class BegunBefore(AlreadyAnswered):
+    """This run has begun before."""
+
+    code = "begun_before"
+
+
+# Runs
+
+
+async def begin(
+    database: Database,
+    run: Run,
+    *,
+    caller: str,
+    kind: str,
+    answer: Answer | None = None,
+    execution: UUID | None = None,
+    kept: bool = True,
+    remembers: bool = False,
+) -> tuple[Run, Recording]:
+    """Note that a run of an agentflow begins, or take up the one that `answer` is for; the run as it is to be run.
+
+    `caller` and `kind` are what its messages are stored under; `execution` is the id of a new one, where it was chosen
+    before; `kept`: False where nothing of the flow's conversations is to be kept; `remembers`: the flow goes on from
+    what the session's last run left.
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `NotFound` when the flow is gone, and `BegunBefore`
+    for an id whose run has begun.
+    """
+    assert run.chatflow is not None
+    owner = Owner(run.chatflow, caller, run.session, run.chat, kind)
+    if answer is not None:
+        return await _resume(database, run, owner, answer, kept=kept)
+    context = storable({"question": run.question, "form": run.form, "webhook": run.webhook})
+    chosen = execution or uuid4()
+    async with database.read(run.workspace) as scope:
+        hold = await records.insert(scope, chosen, owner, context, LEASE_SECONDS)
+        if hold is None:
+            if await records.state_of(scope, chosen) is not None:
+                raise BegunBefore
+            raise chatflows.missing(run.chatflow)
+        if remembers and (nodes := await records.last(scope, owner)) is not None:
+            run = replace(run, last=Paused(executed(nodes), state_of_nodes(nodes)))
+    recording = Recording(database, run.workspace, hold, {}, kept=kept)
+    recording.begin()
+    return run, recording
+
+
+async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *, kept: bool) -> tuple[Run, Recording]:
+    async with database.write(run.workspace) as scope:
+        waiting = await records.claim(scope, owner, answer, LEASE_SECONDS)
+        if waiting is None:
+            await _refuse(scope, owner, answer)
+    assert waiting is not None
+    recording = Recording(database, run.workspace, waiting.hold, waiting.usage, kept=kept)
+    recording.begin()
+    return _continued(run, waiting, answer), recording
+
+
+async def _refuse(scope: Scope, owner: Owner, answer: Answer) -> None:
+    """Why nothing waits for an answer, raised."""
+    answered, waits_at = await records.unclaimed(scope, owner, answer)
+    if answered:
+        raise AlreadyAnswered
+    if waits_at is not None:
+        raise AnotherNodeWaits(f"humanInput.startNodeId: the run waits at the node '{waits_at}'")
+    raise NothingWaits
+
+
+def _continued(run: Run, waiting: Waiting, answer: Answer) -> Run:
+    """The run with what it had done and what was answered. Question, form and webhook are those that it began with."""
+    context, pause = waiting.context, waiting.pause
+    return replace(
+        run,
+        question=str(context.get("question") or ""),
+        form=context.get("form"),
+        webhook=context.get("webhook"),
+        human=HumanInput(Decision.PROCEED if answer.proceed else Decision.REJECT, waiting.node, answer.feedback),
+        paused=Paused(executed(pause.get("executed") or ()), pause.get("state") or {}, pause.get("progress") or {}),
+    )
+
+
+async def state_of(database: Database, workspace: UUID, execution: UUID) -> tuple[RunStatus, str | None, bool] | None:
+    """How a run is, its error, and whether a process still runs it; None for an unknown one."""
+    async with database.read(workspace) as scope:
+        return await records.state_of(scope, execution)
+
+
+# What people see
+
+
+async def get(database: Database, workspace: UUID, execution: UUID, *, everything: bool = True) -> Execution:
+    """An execution, else `NotFound`. `everything`: also one that was made for somebody with principals."""
+    async with database.read(workspace) as scope:
+        found = await records.get(scope, execution)
+        if found is None or not (everything or not await records.bound(scope, execution)):
+            raise missing(execution)
+    return found
+
+
+async def public(database: Database, execution: UUID) -> Execution:
+    """An execution that its owner made public, else `NotFound`."""
+    async with database.connection() as connection:
+        found = await records.public(connection, execution)
+    if found is None:
+        raise missing(execution)
+    return found
+
+
+async def page(
+    database: Database, workspace: UUID, wanted: Filter, offset: int, size: int
+) -> tuple[list[tuple[Execution, Chatflow]], int]:
+    """Executions with their flows, last changed first, and how many there are in all."""
+    async with database.read(workspace) as scope:
+        found, total = await records.page(scope, wanted, offset, size)
+    flows = {}
+    for flow_id in {item.chatflow for item in found}:
+        try:
+            flows[flow_id] = await chatflows.get(database, workspace, flow_id)
+        except NotFound:
+            continue  # deleted since, and its executions with it
+    return [(item, flows[item.chatflow]) for item in found if item.chatflow in flows], total
+
+
+async def of_messages(scope: Scope, ids: Sequence[UUID], room: int) -> Mapping[UUID, Execution]:
+    """Executions by their ids, the newest with their nodes as far as these fit into `room` bytes."""
+    return await records.of_ids(scope, ids, room) if ids else {}
+
+
+async def publish(
+    database: Database, workspace: UUID, execution: UUID, changes: Mapping[str, bool | None], *, everything: bool = True
+) -> Execution:
+    """Change what `changes` names: `is_public`. Raises `NotFound`."""
+    await get(database, workspace, execution, everything=everything)
+    if "is_public" in changes:
+        async with database.write(workspace) as scope:
+            if not await records.publish(scope, execution, changes["is_public"]):
+                raise missing(execution)
+    return await get(database, workspace, execution, everything=everything)
+
+
+async def delete(database: Database, workspace: UUID, ids: Sequence[UUID]) -> int:
+    """Remove executions; their messages stay. Says how many went."""
+    async with database.write(workspace) as scope:
+        return await records.delete(scope, ids)
+
+
+async def delete_in(scope: Scope, ids: Sequence[UUID]) -> int:
+    """`delete` in the caller's transaction."""
+    return await records.delete(scope, ids)
+
+
+async def drop(scope: Scope, chatflow: UUID, chats: Sequence[str] | None, ids: Sequence[UUID] = ()) -> int:
+    """Remove, in the caller's transaction, the executions of conversations of which nothing is left (None: of all of
+    the flow's), and those of `ids` of which no message tells any more; says how many went."""
+    return await records.drop(scope, chatflow, chats, ids)
+
+
+def missing(execution: object) -> NotFound:
+    """There is no such execution: the message names it."""
+    return NotFound(f"Execution {execution} not found")
+
+
+async def end_lost(resources: "Resources") -> int:
+    """Note of every run whose process has died that it failed; says how many there were."""
+    async with resources.database.connection() as connection:
+        return await records.end_lost(connection)
