@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
+from service.chatflows.keeping import keeping_of
 from service.chatflows.types import Chatflow, Draft, FlowType
 from stores.records.database import Connection, Scope
 
@@ -28,7 +29,8 @@ def _flow(connection: Connection, row: DictRow) -> Chatflow:
             values[column] = connection.sealer.open_text(values[column], row["workspace_id"])
     values["workspace"] = values.pop("workspace_id")
     values["type"] = FlowType(values["type"])
-    values.pop("total", None)
+    for column in ("total", "message_days"):
+        values.pop(column, None)
     return Chatflow(**values)
 
 
@@ -38,6 +40,7 @@ def _columns(scope: Scope, draft: Draft) -> dict[str, Any]:
         if columns[column]:
             columns[column] = scope.connection.sealer.seal_text(columns[column], scope.workspace)
     columns["type"] = draft.type.value
+    columns["message_days"] = keeping_of(draft.api_config).days
     return columns
 
 
@@ -46,10 +49,11 @@ async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
     row = await scope.one(
         "INSERT INTO chatflows (id, workspace_id, name, type, flow_data, deployed, is_public, api_key_id,"
         " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category,"
-        " mcp_server_config)"
+        " mcp_server_config, message_days)"
         " VALUES (%(id)s, %(workspace)s, %(name)s, %(type)s, %(flow_data)s, %(deployed)s, %(is_public)s,"
         " %(api_key_id)s, %(chatbot_config)s, %(api_config)s, %(analytic)s, %(speech_to_text)s, %(text_to_speech)s,"
-        " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s) RETURNING *",
+        " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s,"
+        " %(message_days)s) RETURNING *",
         id=flow_id,
         **_columns(scope, draft),
     )
@@ -65,7 +69,7 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
         " chatbot_config = %(chatbot_config)s, api_config = %(api_config)s, analytic = %(analytic)s,"
         " speech_to_text = %(speech_to_text)s, text_to_speech = %(text_to_speech)s,"
         " follow_up_prompts = %(follow_up_prompts)s, category = %(category)s,"
-        " mcp_server_config = %(mcp_server_config)s,"
+        " mcp_server_config = %(mcp_server_config)s, message_days = %(message_days)s,"
         # clients compare the date as text of milliseconds: two changes within one must still differ
         " version = version + 1, updated_at = greatest(now(), updated_at + interval '1 millisecond')"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *),"

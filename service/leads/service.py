@@ -1,9 +1,10 @@
 """Take leads from widgets; show them to those who own the chatflow."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from service.chatflows import service as chatflows
+from service.chatflows.keeping import keeping_of
 from service.errors import NotFound
 from service.leads import records
 from service.leads.types import Lead
@@ -21,12 +22,15 @@ async def add(
     phone: str | None,
     origin: str | None,
 ) -> Lead:
-    """Keep who somebody says that they are; without a conversation's id, they get one.
+    """Keep who somebody says that they are, unless the flow keeps nothing of conversations; without a conversation's
+    id, they get one.
 
     Raises `NotFound` for an unknown chatflow, `OriginRefused`.
     """
     known = await chatflows.check_origin(resources, chatflow, origin)
-    asked = Lead(uuid4(), chatflow, chat or str(uuid4()), name, email, phone, datetime.min)
+    asked = Lead(uuid4(), chatflow, chat or str(uuid4()), name, email, phone, datetime.now(UTC))
+    if not keeping_of(known.flow.api_config).stores(resources.settings):
+        return asked
     async with resources.database.write(known.flow.workspace) as scope:
         kept = await records.insert(scope, asked)
     if kept is None:

@@ -1,6 +1,8 @@
 """What a prediction says, whatever surface writes it: the flow's own events, and how it ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from service.chatflows.types import (
     ActionWanted,
@@ -16,11 +18,12 @@ from service.chatflows.types import (
     ToolsUsed,
 )
 from service.errors import ServiceError
+from service.predictions.usage import Spent
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The answer is complete and stored under `message`."""
+    """The answer is complete, and stored under `message` unless its flow keeps nothing."""
 
     chat: str
     message: str
@@ -28,6 +31,13 @@ class Metadata:
     session: str
     memory: str | None
     """Label of the memory node."""
+    usage: Spent | None = None
+    follow_ups: tuple[str, ...] | None = None
+    """Questions that the caller may like to ask next; None: the flow proposes none."""
+    action: Mapping[str, Any] | None = None
+    """What the run waits for."""
+    execution: str | None = None
+    """Id of the stored execution of an agentflow."""
 
 
 @dataclass(frozen=True, slots=True)

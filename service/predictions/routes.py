@@ -1,6 +1,8 @@
 """Predictions over HTTP (contract 1)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,12 +11,16 @@ from fastapi import Path, Request, Response
 from service.chatflows.routes import Id, flow_id
 from service.errors import BadRequest, ServiceError
 from service.http.access import PUBLIC, SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace
+from service.http.forms import upload_form
 from service.http.routing import Routes
 from service.http.streams import EventStream, while_connected
-from service.predictions import service, wire
+from service.json_text import AT_ONCE
+from service.predictions import service, wire, writing
 from service.predictions.events import End, Failure
-from service.predictions.runs import Running, Stop
+from service.predictions.runs import Running
+from service.predictions.types import Question, Upload
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
+from service.predictions.writing import Writer
 from service.rate_limits import service as rate_limits
 from service.resources import CurrentResources, Resources
 from service.viewers import HEADER, told
@@ -23,7 +29,11 @@ routes = Routes("Predictions")
 messages = Routes("Chat messages")
 
 HEARTBEAT_SECONDS = 15.0
+LAST = "last-event-id"
+"""The header by which a client says what of a resumable stream it has read."""
 JSON = "application/json"
+FORM = "multipart/form-data"
+FILE_PARTS = ("files", "files[]")
 STREAM = "text/event-stream"
 WITH_STATUS = frozenset({400, 404, 412})
 """Failures that a caller who reads streams alone is told by their status: it has named no chatflow, and the widget,
@@ -35,36 +45,67 @@ BODY = PredictionBody.model_json_schema()
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}
 }
+FILES = {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}
 BODIES = {
     "requestBody": {
         "required": True,
-        "content": {JSON: {"schema": BODY}, "multipart/form-data": {"schema": BODY}},
+        "content": {
+            JSON: {"schema": BODY},
+            FORM: {"schema": {**BODY, "properties": {**BODY["properties"], **FILES}}},
+        },
     }
 }
 
 
-async def _body(request: Request) -> PredictionBody:
+async def _asked(request: Request, resources: Resources) -> Question:
+    """What a call asks, from JSON or a form. What came from a tool of another server's flow is never streamed."""
+    header = told(request.headers.getlist(HEADER))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        async with request.form() as form:
-            return wire.parse_form(form.multi_items())
-    content = await request.body()
-    if kind == "application/x-www-form-urlencoded":
-        return wire.parse_urlencoded(content)
-    return wire.parse_json(content)
+    if kind == FORM:
+        question = await _of_form(request, resources, header)
+    else:
+        content = await request.body()
+        most, is_form = resources.settings.max_json, kind == "application/x-www-form-urlencoded"
+
+        def read() -> Question:
+            body = wire.parse_urlencoded(content, most) if is_form else wire.parse_json(content, most)
+            return body.asked(header)
+
+        question = read() if len(content) <= AT_ONCE else await asyncio.to_thread(read)
+    if request.headers.get("flowise-tool", "").lower() == "true":
+        question = replace(question, streaming=False)
+    return question
 
 
-async def _frames(running: Running) -> AsyncIterator[bytes]:
-    """The run as frames, with a heartbeat where it is silent."""
-    writer = wire.Writer()
-    read = 0
+async def _of_form(request: Request, resources: Resources, header: str | None) -> Question:
+    async with upload_form(request, resources) as form:
+        fields: dict[str, str] = {}
+        files: list[Upload] = []
+        for name, part in form.multi_items():
+            if isinstance(part, str):
+                fields[name] = part
+            elif name in FILE_PARTS:
+                content = await asyncio.to_thread(part.file.read)
+                files.append(wire.part(len(files), part.filename, part.content_type, content))
+            else:
+                raise BadRequest(f"{name[:100]}: files must come in parts named 'files'")
+
+    def read() -> Question:
+        return wire.parse_form(fields, files=bool(files)).asked(header, files)
+
+    return await asyncio.to_thread(read)
+
+
+async def _frames(running: Running, writer: Writer, read: int = 0) -> AsyncIterator[bytes]:
+    """The run from the event `read` on as frames, with a heartbeat where it is silent. A reader that takes none holds
+    up nothing but itself: what comes next is written when it has taken what came before."""
     while not running.done or read < len(running.events):
         events = await running.read(read, HEARTBEAT_SECONDS)
         read += len(events)
         if events:
             yield writer.write(events)
         elif not running.done:
-            yield wire.HEARTBEAT
+            yield writing.HEARTBEAT
 
 
 def _refused(request: Request, error: ServiceError) -> Response:
@@ -79,7 +120,8 @@ def _refused(request: Request, error: ServiceError) -> Response:
     if error.status in SHOWN:
         error.plain = True
         raise error
-    return Response(wire.Writer().write((Failure(error), End())), headers={"Content-Type": STREAM, **wire.HEADERS})
+    frames = Writer().write((Failure(error), End()))
+    return Response(frames, headers={"Content-Type": STREAM, **writing.HEADERS})
 
 
 @routes.post(
@@ -124,23 +166,39 @@ async def _answer(
     target = flow_id(id)
     origin = request.headers.get("origin")
     told_left: Mapping[str, str] = {}
+    if last := request.headers.get(LAST):
+        return await _continued(target, last, request, resources, caller, member)
     try:
         if member is None:
             told_left = await rate_limits.spend(resources, target, request.client and request.client.host)
-        body = await _body(request)
-        question = body.asked(told(request.headers.getlist(HEADER)))
-        prediction = await service.ask(resources, target, question, token=caller.token, origin=origin, member=member)
+        question = await _asked(request, resources)
+        address = request.client.host if request.client else ""
+        prediction = await service.ask(
+            resources, target, question, token=caller.token, origin=origin, member=member, address=address
+        )
     except ServiceError as error:
         return _refused(request, error)
     running = prediction.running
-
-    def leave() -> None:
-        running.stop(Stop.GONE)
-
+    leave = running.attend()
     if prediction.streams:
-        return EventStream(_frames(running), leave, {**wire.HEADERS, **told_left})
+        writer = Writer(full=prediction.full, run=running.id if running.resumable else "")
+        return EventStream(_frames(running, writer), leave, {**writing.HEADERS, **told_left})
     await while_connected(request.receive, running.wait(), leave)
-    return Response(wire.answer(prediction), media_type=JSON, headers=dict(told_left))
+    return Response(writing.answer(prediction), media_type=JSON, headers=dict(told_left))
+
+
+async def _continued(
+    target: UUID, last: str, request: Request, resources: Resources, caller: Caller, member: UUID | None
+) -> Response:
+    """The rest of a resumable stream. The body, which clients send again, says no more than whom the caller asks for."""
+    header = told(request.headers.getlist(HEADER))
+    asked = await _asked(request, resources) if await request.body() else PredictionBody().asked(header)
+    principals, token = asked.principals, caller.token
+    found = await service.resume(resources, target, last, token=token, member=member, principals=principals)
+    running = found.running
+    before = running.events[: found.start]
+    writer = Writer(full=found.full, run=running.id, start=found.start, skip=found.skip, before=before)
+    return EventStream(_frames(running, writer, found.start), running.attend(), writing.HEADERS)
 
 
 predict_without_id = routes.refuse(

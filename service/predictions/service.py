@@ -1,62 +1,44 @@
-"""What a prediction does: let the caller in, run the flow, say what happens, keep both messages once at the end."""
+"""Begin predictions: let the caller in, find the flow as this call wants it, start its run; stop runs, and find them
+again."""
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
-from service.chatflows.engine import CompiledFlow, compile_flow
+from service.chatflows.engine import compile_flow
+from service.chatflows.flow import Flow
 from service.chatflows.graph import Graph, Link, Node
+from service.chatflows.keeping import keeping_of
 from service.chatflows.run import Run
-from service.chatflows.types import (
-    ActionWanted,
-    Artifacts,
-    Passage,
-    Sources,
-    StepEvent,
-    Structured,
-    Token,
-    ToolsUsed,
-    ToolUse,
-    Turn,
-    Usage,
-)
+from service.chatflows.types import FlowType, StepEvent, Turn
 from service.errors import ServiceError
-from service.predictions import records
+from service.http.access import Caller
+from service.predictions import post_processing, records, uploads
 from service.predictions.backing import backing
-from service.predictions.events import Abort, End, Failure, Metadata
 from service.predictions.overriding import overridden
-from service.predictions.runs import Running, Stop, signal
+from service.predictions.runs import Running, signal
 from service.predictions.text import clean
-from service.predictions.types import ChatType, Exchange, Question, State
+from service.predictions.types import ChatType, Question
+from service.predictions.work import Work, leave
 from service.resources import Resources
 from service.viewers import ANYBODY, Viewer, viewer_of
 
-log = logging.getLogger("ragstone.predictions")
 
-MAX_ANSWER = 1_000_000
-"""Characters after which a model is stopped: it will not end by itself."""
+class StreamGone(ServiceError):
+    """This stream cannot be gone on with here: it ended too long ago, or runs in another process of the service."""
 
-
-class EndlessAnswer(ServiceError):
-    """The model's answer does not end."""
-
-    status, code = 502, "endless_answer"
-
-
-class InternalFailure(ServiceError):
-    """Internal error. The log of the service has the details."""
+    status, code = 410, "stream_gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A run that has begun. `streams`: it is to be written as a stream."""
+    """A run that has begun. `streams`: it is to be written as a stream; `full`: for somebody with a key of the
+    workspace, who is shown all of it (showing.py)."""
 
     running: Running
     chat: str
@@ -65,27 +47,19 @@ class Prediction:
     memory: str | None
     message: UUID
     streams: bool
+    full: bool = False
+    kind: FlowType = FlowType.CHATFLOW
+    form: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class _Written:
-    """What a run has produced."""
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that is read on from: the event `start`, behind `skip` of its frames."""
 
-    texts: list[str] = field(default_factory=list)
-    length: int = 0
-    sources: tuple[Passage, ...] | None = None
-    usage: list[Usage] = field(default_factory=list)
-    structured: Structured | None = None
-    tools: tuple[ToolUse, ...] | None = None
-    artifacts: tuple[Mapping[str, Any], ...] | None = None
-    action: Mapping[str, Any] | None = None
-
-    @property
-    def answer(self) -> str:
-        """The answer's text; of a structured one its JSON."""
-        if self.structured is not None:
-            return json.dumps(self.structured.value, ensure_ascii=False, default=str)
-        return "".join(self.texts)
+    running: Running
+    start: int
+    skip: int
+    full: bool
 
 
 async def ask(
@@ -96,13 +70,15 @@ async def ask(
     token: str | None,
     origin: str | None,
     member: UUID | None = None,
+    address: str = "",
 ) -> Prediction:
-    """Begin to answer. What can be refused before the model is asked is refused here.
+    """Begin to answer. What can be refused before the model is asked is refused here. `address` is where the request
+    came from.
 
     `member`: the caller's workspace, when it is an internal prediction (contract 1.10): the rules for visitors, the
     flow's own key and its origins, do not count.
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `NotBelieved` (whom it asks for),
-    `FlowNotRunnable`.
+    `FlowNotRunnable`, and what `uploads.bring` raises.
     """
     named = question.session or question.chat
 
@@ -114,36 +90,49 @@ async def ask(
 
     asker = None if question.principals is None else Viewer(frozenset(question.principals))
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
-    known, compiled = entrance.known, None
+    known, compiled, brought = entrance.known, None, None
     try:
         viewer = viewer_of(entrance.caller, question.principals)
         if origin and member is None and not known.allows(origin):
             raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
+        function = post_processing.function_of(known.config)
+        lent = backing(resources, viewer)
+        post_processing.check(function, lent.script)
         compiled = await _ready(resources, known, question.overrides)
         streams = question.streaming and known.streams
         chat = question.chat or question.session or str(uuid4())
         session = session_in(known) or chat
+        brought = await uploads.bring(resources, known, entrance.caller, question, chat=chat, address=address)
+        keeps = keeping_of(known.flow.api_config).stores(resources.settings)
         run = Run(
             workspace=known.flow.workspace,
             chatflow=known.flow.id,
             chat=chat,
             session=session,
-            question=question.text,
-            history=(*question.history, *entrance.history),
-            backing=backing(resources, viewer),
+            question=brought.question,
+            history=(*question.history, *(entrance.history if keeps else ())),
+            backing=lent,
             whole=not streams,
+            pictures=brought.pictures,
+            documents=brought.documents,
+            form=question.form,
+            human=question.human,
+            caller=entrance.name,
         )
         message = uuid4()
-        kind = ChatType.EXTERNAL if member is None else ChatType.INTERNAL
-        work = _Work(resources, known, compiled, run, entrance.name, message, question.lead, kind)
-        running = resources.runs.start(known.flow.id, chat, work)
+        kind = _kind(entrance.caller, member, question)
+        work = Work(resources, known, compiled, run, entrance.name, message, question, kind, keeps, function, brought)
+        resumable = question.resumable and streams
+        running = resources.runs.start(known.flow.id, chat, work, caller=entrance.name, resumable=resumable)
     except BaseException:
-        await _leave(resources, known, compiled)
+        await leave(resources, known, compiled, brought)
         raise
-    return Prediction(running, chat, session, question.text, compiled.memory_label, message, streams)
+    full = _sees_all(entrance.caller, member)
+    label, form = compiled.memory_label, question.form
+    return Prediction(running, chat, session, run.question, label, message, streams, full, known.flow.type, form)
 
 
-async def _ready(resources: Resources, known: KnownFlow, overrides: Mapping[str, Any]) -> CompiledFlow:
+async def _ready(resources: Resources, known: KnownFlow, overrides: Mapping[str, Any]) -> Flow:
     """The compiled flow with its models open, as the call changes it, else the reason why it cannot run."""
     own = None
     if overrides:
@@ -164,153 +153,40 @@ async def _ready(resources: Resources, known: KnownFlow, overrides: Mapping[str,
     return own
 
 
-async def _leave(resources: Resources, known: KnownFlow, compiled: CompiledFlow | None) -> None:
-    """Let go of a flow, and close what was made for one call of it."""
-    try:
-        if compiled is not None and compiled is not known.compiled:
-            await compiled.close()
-    finally:
-        resources.flows.release(known)
+def _kind(caller: Caller, member: UUID | None, question: Question) -> ChatType:
+    if question.evaluation and (member is not None or caller.key is not None):
+        return ChatType.EVALUATION
+    return ChatType.EXTERNAL if member is None else ChatType.INTERNAL
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Runs a flow to its end, whatever that is. Owns the hold on the flow that `enter` took."""
-
-    resources: Resources
-    known: KnownFlow
-    compiled: CompiledFlow
-    run: Run
-    caller: str
-    message: UUID
-    lead: str | None
-    type: ChatType
-
-    async def __call__(self, running: Running) -> None:
-        """Say the flow's events, store the exchange, say how it ended."""
-        try:
-            written = _Written()
-            failure = await self._follow(running, written)
-            running.complete()
-            if running.stopped is Stop.ABORTED:
-                running.say(Abort())
-            if failure is None or written.answer:
-                failure = await self._keep(running, written, failure) or failure
-            if failure is not None:
-                running.say(Failure(failure))
-            elif running.stopped is None:
-                running.say(self._metadata())
-        finally:
-            running.say(End())
-            await _leave(self.resources, self.known, self.compiled)
-
-    async def _follow(self, running: Running, written: _Written) -> ServiceError | None:
-        """Pass the flow's events on until it ends, fails or is stopped; the failure, if so."""
-        try:
-            async with aclosing(self.compiled.run(self.run)) as events:
-                async for event in events:
-                    if running.stopped:
-                        break
-                    _note(event, written, running)
-        except asyncio.CancelledError:
-            if running.stopped is None:
-                raise
-            if task := asyncio.current_task():
-                task.uncancel()
-        except ServiceError as error:
-            return None if running.stopped else error
-        except Exception:
-            log.exception("Unexpected failure of chatflow %s", self.run.chatflow)
-            return InternalFailure()
-        return None
-
-    async def _keep(self, running: Running, written: _Written, failure: ServiceError | None) -> ServiceError | None:
-        """Store the exchange. The failure to do so, if any: an answer that is not kept is not reported as complete."""
-        state = State.FAILED if failure else State.ABORTED if running.stopped else State.COMPLETE
-        exchange = Exchange(
-            user_id=uuid4(),
-            answer_id=self.message,
-            chatflow=self.known.flow.id,
-            caller=self.caller,
-            session=self.run.session,
-            chat=self.run.chat,
-            type=self.type,
-            question=self.run.question,
-            answer=written.answer,
-            state=state,
-            sources=None if written.sources is None else [source_document(item) for item in written.sources],
-            usage=_total(written.usage),
-            tools=None if written.tools is None else [used_tool(item) for item in written.tools],
-            artifacts=written.artifacts,
-            action=written.action,
-            memory=self.compiled.memory_label,
-            lead=self.lead,
-        )
-        try:
-            async with self.resources.database.read(self.run.workspace) as scope:
-                if not await records.store(scope, exchange):
-                    log.warning("Chatflow %s was deleted while it answered", exchange.chatflow)
-        except Exception:
-            log.exception("The messages of chatflow %s could not be stored", exchange.chatflow)
-            return InternalFailure()
-        return None
-
-    def _metadata(self) -> Metadata:
-        run = self.run
-        return Metadata(run.chat, str(self.message), run.question, run.session, self.compiled.memory_label)
+def _sees_all(caller: Caller, member: UUID | None) -> bool:
+    """Whether a caller is shown everything: one with a key of the workspace that speaks for itself."""
+    return member is not None or (caller.key is not None and caller.principals is None)
 
 
-def _note(event: StepEvent, written: _Written, running: Running) -> None:
-    match event:
-        case Token():
-            text = clean(event.text)
-            written.length += len(text)
-            if written.length > MAX_ANSWER:
-                raise EndlessAnswer
-            if text:
-                written.texts.append(text)
-                running.say(Token(text))
-            return
-        case Usage():
-            written.usage.append(event)
-            return
-        case Sources():
-            written.sources = event.passages
-        case Structured():
-            written.structured = event
-        case ToolsUsed():
-            written.tools = event.uses
-        case Artifacts():
-            written.artifacts = event.items
-        case ActionWanted():
-            written.action = event.action
-    running.say(event)
+async def resume(
+    resources: Resources,
+    flow_id: UUID,
+    last: str,
+    *,
+    token: str | None,
+    member: UUID | None = None,
+    principals: Sequence[str] | None = None,
+) -> Resumed:
+    """Go on with a resumable stream behind the frame of the id `last` (`Writer`), for whom it was begun.
 
-
-def _total(usage: Sequence[Usage]) -> dict[str, Any] | None:
-    """What all model calls of a run took."""
-    if not usage:
-        return None
-    return {
-        "inputTokens": sum(item.input_tokens for item in usage),
-        "outputTokens": sum(item.output_tokens for item in usage),
-        "calls": len(usage),
-        "model": usage[-1].model,
-    }
-
-
-def source_document(passage: Passage) -> dict[str, Any]:
-    """A source as clients read it (contract 1.2), with the chunk's id and score in its metadata."""
-    metadata = {**passage.metadata, "score": round(passage.score, 6), "chunkId": passage.id}
-    return {"pageContent": passage.text, "metadata": metadata}
-
-
-def used_tool(use: ToolUse) -> dict[str, Any]:
-    """A use of a tool as clients read it (contract 1.2)."""
-    shown: dict[str, Any] = {"tool": use.tool, "toolInput": use.input, "toolOutput": use.output}
-    if use.sources:
-        shown["sourceDocuments"] = [source_document(item) for item in use.sources]
-    return shown if use.error is None else {**shown, "error": use.error}
+    Raises `NotFound`, `Unauthorized`, `StreamGone`."""
+    asker = None if principals is None else Viewer(frozenset(principals))
+    entrance = await chatflows.enter(resources, flow_id, token, "", lambda _: "", member=member, viewer=asker)
+    resources.flows.release(entrance.known)
+    run, _, place = last.partition(".")
+    start, _, skip = place.partition(".")
+    running = resources.runs.find(run)
+    if running is None or running.flow != flow_id or running.caller != entrance.name:
+        raise StreamGone
+    if not (start.isdecimal() and skip.isdecimal()) or not int(start) + bool(int(skip)) <= len(running.events):
+        raise StreamGone
+    return Resumed(running, int(start), int(skip), _sees_all(entrance.caller, member))
 
 
 async def abort(resources: Resources, flow_id: UUID, chat: str) -> None:

@@ -73,6 +73,8 @@ class Question:
     """Earlier turns that the caller sends along."""
     streaming: bool = False
     """Whether the caller would like the answer piece by piece."""
+    resumable: bool = False
+    """Whether a stream that breaks is to be gone on with: the model is not stopped at once then."""
     lead: str | None = None
     principals: Sequence[str] | None = None
     """Whom the caller says it asks for; None: it says nothing."""
@@ -114,3 +116,9 @@ class Exchange:
     action: Mapping[str, Any] | None = None
     uploads: Sequence[Mapping[str, Any]] | None = None
     """What came with the question, as the row of its message names it."""
+    reasoning: Mapping[str, Any] | None = None
+    """What the model thought aloud: `thinking`, `thinkingDuration` (seconds)."""
+    follow_ups: Sequence[str] | None = None
+    """Questions that were proposed."""
+    execution: UUID | None = None
+    """The stored execution of an agentflow."""

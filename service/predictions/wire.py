@@ -1,35 +1,21 @@
-"""Predictions as Flowise's clients send and read them (contract 1.1 to 1.3, clients.md)."""
+"""Predictions as Flowise's clients send them, and the shapes of what they read (contract 1.1, 1.2)."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from service.chatflows.types import (
-    ActionWanted,
-    Artifacts,
-    Executed,
-    FlowStatus,
-    NodesExecuted,
-    NodeStatus,
-    Role,
-    Sources,
-    Structured,
-    Thinking,
-    Token,
-    ToolCalls,
-    ToolsUsed,
-    Turn,
-)
-from service.errors import BadRequest, MissingPart, Unprocessable, describe_validation
+from service.chatflows.types import Role, Turn
+from service.errors import BadRequest, MissingPart, TooLarge, describe_validation
 from service.http.wire import Body, Wire
-from service.predictions.events import Abort, End, Event, Failure, Metadata
-from service.predictions.service import Prediction, source_document, used_tool
+from service.json_text import read
+from service.predictions import asking
+from service.predictions.asking import InvalidField
 from service.predictions.text import clean
-from service.predictions.types import Question
+from service.predictions.types import Question, Upload, UploadKind
 from service.viewers import claimed
 
 MAX_ID = 512
@@ -38,20 +24,12 @@ MAX_QUESTION = 100_000
 MAX_TURNS = 200
 """Turns of `history` that are read, from the newest."""
 
-HEARTBEAT = b":heartbeat\n\n"
-HEADERS = {"Cache-Control": "no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
-DONE = "[DONE]"
-
-WHOLE = frozenset({"sourceDocuments", "usedTools", "artifacts", "agentFlowExecutedData", "action"})
-"""Events whose last one stands in a whole answer too."""
-
-_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-
-
-class InvalidField(Unprocessable):
-    """A field cannot be used."""
-
-    code = "invalid_field"
+JSON_PARTS = frozenset({"action", "form", "history", "humanInput", "overrideConfig", "principals", "uploads", "vars"})
+"""Parts of forms that are JSON text."""
+TOLERATED = frozenset({"history", "overrideConfig"})
+"""Of these, such as are left out where they are no JSON: Flowise reads neither in forms."""
+OWN_PARTS = JSON_PARTS | {"chatId", "evaluation", "leadEmail", "question", "resumable", "stopNodeId", "streaming"}
+"""Parts of forms that are no overrides."""
 
 
 def _cleaned(value: Any) -> Any:
@@ -70,6 +48,10 @@ Line = Annotated[str, BeforeValidator(_cleaned)]
 Config = Annotated[dict[str, Any] | None, BeforeValidator(_object_or_none)]
 
 
+_BULK = re.compile(rb"[A-Za-z0-9+/=]{1024,}")
+"""What the bytes of a file look like in JSON."""
+
+
 class PredictionBody(BaseModel):
     """A question to a chatflow. Every field but the question may be null or left out; unknown ones are ignored.
 
@@ -83,6 +65,12 @@ class PredictionBody(BaseModel):
     streaming: Annotated[bool, BeforeValidator(_is_true)] = Field(
         False, description='true or "true": answer as a stream of events, where the flow can stream', examples=[False]
     )
+    resumable: Annotated[bool, BeforeValidator(_is_true)] = Field(
+        False,
+        description="With `streaming`: frames carry ids, and a client that loses the stream goes on with it by sending"
+        " the call again with the header Last-Event-ID; until it does, the model is not stopped",
+        examples=[False],
+    )
     override_config: Config = Field(
         None,
         description="`sessionId` names the session. Other keys are inputs of the flow's nodes, for this call; what the"
@@ -94,7 +82,23 @@ class PredictionBody(BaseModel):
         description='Earlier turns, `{"role": "userMessage" or "apiMessage", "content": text}`, put before the stored',
         examples=[[{"role": "userMessage", "content": "Hello"}]],
     )
-    uploads: list[Any] | None = Field(None, description="Files; this chatflow takes none", examples=[[]])
+    uploads: Any = Field(
+        None,
+        description='Files: `{"type", "name", "data", "mime"}`. `file`, `file:rag`, `audio`: a data URI; `file:full`:'
+        " the text of a document; `url`: the address of a picture",
+        examples=[[]],
+    )
+    form: Any = Field(None, description="Values of the form that starts an agentflow, by name", examples=[None])
+    human_input: Any = Field(
+        None,
+        description='The answer to a run that waits: `{"type": "proceed" or "reject", "startNodeId", "feedback"}`',
+        examples=[None],
+    )
+    action: Any = Field(None, description="The answer to the pending action of a message", examples=[None])
+    evaluation: Annotated[bool, BeforeValidator(_is_true)] = Field(
+        False, description="Keep the messages apart as those of an evaluation; with a key only", examples=[False]
+    )
+    vars: Any = Field(None, description="As `overrideConfig.vars`, in forms", examples=[None])
     lead_email: Line | None = Field(None, max_length=320, description="Kept with the question")
     principals: Any = Field(
         None,
@@ -103,24 +107,29 @@ class PredictionBody(BaseModel):
         examples=[None],
     )
 
-    def asked(self, header: str | None = None) -> Question:
-        """What is asked; `header`: `viewers.HEADER`. Raises `InvalidField`, `Unprocessable` naming the field."""
-        if self.question is None or not self.question.strip():
-            raise InvalidField("question: is missing")
-        if self.uploads:
-            raise InvalidField("uploads: no step of this service takes files with a question; send none")
-        session = (self.override_config or {}).get("sessionId")
+    def asked(self, header: str | None = None, files: Sequence[Upload] = ()) -> Question:
+        """What is asked; `header`: `viewers.HEADER`, `files`: parts of a form. Raises `InvalidField`, `Unprocessable`
+        naming the field."""
+        overrides = self.override_config or {}
+        session = overrides.get("sessionId")
         if session is not None and (not isinstance(session, str) or len(session) > MAX_ID):
             raise InvalidField(f"overrideConfig.sessionId: must be a text of at most {MAX_ID} characters")
         return Question(
-            text=self.question,
+            text=self.question or "",
             chat=self.chat_id or "",
             session=clean(session or ""),
             history=_turns(self.history),
             streaming=self.streaming,
+            resumable=self.resumable,
             lead=self.lead_email or None,
             principals=claimed(self.principals, header),
-            overrides={name: value for name, value in (self.override_config or {}).items() if name != "sessionId"},
+            overrides={name: value for name, value in overrides.items() if name not in ("sessionId", "vars")},
+            variables={**asking.variables_of(overrides.get("vars")), **asking.variables_of(self.vars)},
+            uploads=(*asking.uploads_of(self.uploads), *files),
+            form=asking.object_of(self.form, "form"),
+            human=asking.human_of(self.human_input),
+            action=asking.object_of(self.action, "action"),
+            evaluation=self.evaluation,
         )
 
 
@@ -132,16 +141,30 @@ class SourceDocument(Wire):
 
 
 class PredictionAnswer(Wire):
-    """A whole answer. `sourceDocuments` and `memoryType` are left out where the flow has none."""
+    """A whole answer. What a flow has none of is left out. Callers without a key are shown no inputs of tools, no
+    prompts and models, and of usage the tokens in all."""
 
-    text: str = Field(examples=["You have 30 days of leave a year [1]."])
+    text: str | None = Field(None, examples=["You have 30 days of leave a year [1]."])
+    json_: Any = Field(None, alias="json", description="In place of `text`, where an output parser reads the answer")
     source_documents: list[SourceDocument] | None = None
-    question: str = Field(examples=["How many days of leave do I have?"])
+    used_tools: list[dict[str, Any]] | None = Field(None, description="`tool`, `toolInput`, `toolOutput` of each use")
+    artifacts: list[dict[str, Any]] | None = None
+    action: dict[str, Any] | None = Field(None, description="What the run waits for")
+    question: str | None = Field(None, examples=["How many days of leave do I have?"])
+    form: dict[str, Any] | None = None
     chat_id: str
     chat_message_id: UUID = Field(description="Id of the stored answer")
+    execution_id: str | None = Field(None, description="Of an agentflow")
+    agent_flow_executed_data: list[dict[str, Any]] | None = Field(None, description="What the nodes did")
     is_stream_valid: bool = False
     session_id: str
     memory_type: str | None = Field(None, examples=["Buffer Memory"])
+    follow_up_prompts: str | None = Field(None, description="JSON text of a list of questions to ask next")
+    usage_metadata: dict[str, Any] | None = Field(
+        None,
+        description="What the models took; with a key also their calls, each model's share, and cost",
+        examples=[{"input_tokens": 812, "output_tokens": 64, "total_tokens": 876}],
+    )
 
 
 class Aborted(Wire):
@@ -163,12 +186,16 @@ def _turns(history: Any) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def parse_json(content: bytes) -> PredictionBody:
-    """The body of a JSON call. Raises `MissingPart` without one, `BadRequest`, `InvalidField`."""
+def parse_json(content: bytes, most: int) -> PredictionBody:
+    """The body of a JSON call, which has at most `most` bytes besides the bytes of its files: JSON takes many times its
+    size once it is read, a long text does not. Raises `MissingPart` without one, `BadRequest`, `InvalidField`,
+    `TooLarge`."""
     if not content.strip():
         raise MissingPart("The body is missing")
+    if len(content) > most and len(content) - sum(len(run[0]) for run in _BULK.finditer(content)) > most:
+        raise _too_large(most)
     try:
-        fields = json.loads(content)
+        fields = read(content)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -176,27 +203,44 @@ def parse_json(content: bytes) -> PredictionBody:
     return _validated(fields)
 
 
-def parse_form(parts: Iterable[tuple[str, Any]]) -> PredictionBody:
-    """The body of a multipart call: text parts are fields. Raises `InvalidField` for a file."""
-    fields: dict[str, Any] = {}
-    for name, value in parts:
-        if not isinstance(value, str):
-            raise InvalidField(f"{name}: no step of this service takes files with a question; send none")
-        fields[name] = value
-    fields.pop("uploads", None)
-    if fields.get("principals"):
+def parse_form(fields: Mapping[str, str], *, files: bool = False) -> PredictionBody:
+    """The body of a form from its text parts. Where files came along all of them are overrides too, as the contract
+    has it. Raises `MissingPart`, `InvalidField`."""
+    values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
+    for name in values.keys() & JSON_PARTS:
         try:
-            fields["principals"] = json.loads(fields["principals"])
-        except (ValueError, RecursionError) as error:
-            raise InvalidField(f"principals: not valid JSON: {error}") from None
-    if not fields:
+            values[name] = asking.json_text(values[name], name)
+        except InvalidField:
+            if name not in TOLERATED:
+                raise
+            del values[name]
+    if not fields and not files:
         raise MissingPart("The body is missing")
-    return _validated(fields)
+    if files:
+        given = values.get("overrideConfig")
+        more = {name: value for name, value in values.items() if name not in OWN_PARTS}
+        values["overrideConfig"] = {**more, **(given if isinstance(given, dict) else {})}
+    return _validated(values)
 
 
-def parse_urlencoded(content: bytes) -> PredictionBody:
-    """The body of a call from a plain HTML form."""
-    return parse_form(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"max_json: a request body has at most {most} bytes besides its files")
+
+
+def part(number: int, name: str | None, mime: str | None, content: bytes) -> Upload:
+    """A file in a form. Raises `InvalidField` for an empty one."""
+    shown = clean(name or "file")[: asking.MAX_NAME]
+    place = f"files[{number}] '{shown[:100]}'"
+    if not content:
+        raise InvalidField(f"{place}: the file is empty")
+    return Upload(UploadKind.FILE, place, shown, clean(mime or ""), data=content, part=True)
+
+
+def parse_urlencoded(content: bytes, most: int) -> PredictionBody:
+    """The body of a call from a plain HTML form. Raises `TooLarge` for more than `most` bytes."""
+    if len(content) > most:
+        raise _too_large(most)
+    return parse_form(dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True)))
 
 
 def _validated(fields: Mapping[str, Any]) -> PredictionBody:
@@ -204,128 +248,3 @@ def _validated(fields: Mapping[str, Any]) -> PredictionBody:
         return PredictionBody.model_validate(fields)
     except ValidationError as error:
         raise InvalidField(describe_validation(error.errors())) from None
-
-
-def answer(prediction: Prediction) -> bytes:
-    """The whole answer of a run that has ended, as JSON in the contract's order of keys. Raises the run's failure."""
-    events = prediction.running.events
-    for event in events:
-        if isinstance(event, Failure):
-            raise event.error
-    body: dict[str, Any] = {"text": "".join(event.text for event in events if isinstance(event, Token))}
-    for event in events:
-        if isinstance(event, Structured):
-            body = {"json": event.value}
-    for event in events:
-        name, data = _shown(event)
-        if name in WHOLE:
-            body[name] = data
-    body["question"] = prediction.question
-    body["chatId"] = prediction.chat
-    body["chatMessageId"] = str(prediction.message)
-    body["isStreamValid"] = False
-    body["sessionId"] = prediction.session
-    if prediction.memory is not None:
-        body["memoryType"] = prediction.memory
-    return _json(body).encode("utf-8", "replace")
-
-
-class Writer:
-    """Writes events as Flowise streams them: `message:`, one line of JSON without a space before it, an empty line."""
-
-    def __init__(self) -> None:
-        """Nothing is written yet."""
-        self._started = False
-
-    def write(self, events: Sequence[Event]) -> bytes:
-        """The frames of the events."""
-        return b"".join(frame for event in events for frame in self._frames(event))
-
-    def _frames(self, event: Event) -> Iterable[bytes]:
-        if isinstance(event, FlowStatus):
-            self._started = True  # it makes the widget's bubble too
-        if isinstance(event, Token | Structured | Sources | Metadata | ToolsUsed) and not self._started:
-            # the widget makes its bubble at `start`, which carries the first token; the token itself follows again
-            self._started = True
-            first = event.text if isinstance(event, Token) else ""
-            yield frame("start", first)
-            if not isinstance(event, Token):
-                yield frame("token", first)
-        if isinstance(event, Token):
-            yield frame("token", event.text)
-        elif isinstance(event, Metadata):
-            yield frame("metadata", _metadata(event))
-        elif isinstance(event, Failure):
-            yield frame("error", event.error.message)
-        elif isinstance(event, Abort):
-            yield frame("abort", DONE)
-        elif isinstance(event, End):
-            yield frame("end", DONE)
-        elif isinstance(event, Structured):
-            yield frame("token", _json(event.value))
-        elif isinstance(event, Thinking):
-            more = {} if event.seconds is None else {"duration": event.seconds}
-            yield frame("thinking", event.text, **more)
-        else:
-            yield frame(*_shown(event))
-
-
-def _shown(event: Event) -> tuple[str, Any]:
-    """The name and the data of an event that stands under the same name in streams and in whole answers."""
-    match event:
-        case Sources():
-            return "sourceDocuments", [source_document(passage) for passage in event.passages]
-        case ToolCalls():
-            return "calledTools", [{"tool": name, "toolInput": given} for name, given in event.calls]
-        case ToolsUsed():
-            return "usedTools", [used_tool(use) for use in event.uses]
-        case Artifacts():
-            return "artifacts", list(event.items)
-        case FlowStatus():
-            return "agentFlowEvent", event.status.value
-        case NodeStatus():
-            about = {"nodeId": event.node, "nodeLabel": event.label, "status": event.status.value}
-            return "nextAgentFlow", about if event.error is None else {**about, "error": event.error}
-        case NodesExecuted():
-            return "agentFlowExecutedData", [_executed(node) for node in event.nodes]
-        case ActionWanted():
-            return "action", event.action
-    return "", None
-
-
-def _executed(node: Executed) -> dict[str, Any]:
-    return {
-        "nodeId": node.node,
-        "nodeLabel": node.label,
-        "data": node.data,
-        "previousNodeIds": list(node.previous),
-        "status": node.status.value,
-    }
-
-
-def _metadata(event: Metadata) -> dict[str, Any]:
-    data = {
-        "chatId": event.chat,
-        "chatMessageId": event.message,
-        "question": event.question,
-        "sessionId": event.session,
-    }
-    if event.memory is not None:
-        data["memoryType"] = event.memory
-    return data
-
-
-def frame(name: str, data: Any, **beside: Any) -> bytes:
-    """One event, byte for byte as the contract has it (1.3); `beside` are further keys of its object.
-
-    Two texts are written as escapes, which leaves the JSON's meaning alone: the colon after the word data, which the
-    Python SDK would take out together with the word, and line separators, at which other clients would cut the line.
-    """
-    line = _json({"event": name, "data": data, **beside}).replace("data:", "data\\u003a")
-    if not line.isascii():
-        line = line.translate(_BREAKS)
-    return b"message:\ndata:" + line.encode("utf-8", "replace") + b"\n\n"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -22,7 +22,7 @@ STATEMENT = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|
 SQL_ALLOWED = (*SQL_FILES, "service/worker/records.py")
 
 BROAD = {
-    "service/predictions/service.py": "the end of a stream: the client must learn that it failed",
+    "service/predictions/work.py": "the end of a stream: the client must learn that it failed",
     "service/worker/runner.py": "the worker's loop: a job that fails must not end the worker",
     "service/providers/embedding/lanes.py": "the failure belongs to the callers that wait, not to the lane",
 }
@@ -51,6 +51,7 @@ UNSCOPED = {
     "service/sync/records.py:clock": "one clock for all",
     "service/sync/records.py:due": "workers look for what is due in all workspaces",
     "service/attachments/records.py:expired": "housekeeping goes through all workspaces",
+    "service/predictions/records.py:outlived": "housekeeping goes through all workspaces",
     "service/attachments/records.py:forget": "of attachments that were found in one, or that expired",
     "service/chatflows/records.py:find": "how a public call learns whose flow it asks for",
     "service/chatflows/records.py:version": "a cache of flows asks whether its copy is fresh",

@@ -23,6 +23,7 @@ def test_a_quoting_flow_answers_with_numbered_sources(house: House) -> None:
         "isStreamValid",
         "sessionId",
         "memoryType",
+        "usageMetadata",
     ]
     assert body["text"] == "Every employee has 30 days of paid leave a year. [1]"
     (source,) = body["sourceDocuments"]
@@ -112,7 +113,7 @@ def test_both_messages_are_stored_once_with_what_the_model_took(house: House) ->
     )
     assert (answer["role"], answer["content"], str(answer["id"])) == ("apiMessage", body["text"], body["chatMessageId"])
     assert (answer["chat_type"], answer["state"], answer["caller"]) == ("EXTERNAL", "complete", "public")
-    assert answer["usage"]["outputTokens"] == 10
+    assert answer["usage"]["output_tokens"] == 10
     assert answer["source_documents"] == body["sourceDocuments"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.chatflows.types import Passage, Sources, Token
 from service.predictions.events import Abort, End, Event, Failure, Metadata
-from service.predictions.wire import Writer, frame
+from service.predictions.writing import Writer, frame
 from service.providers.errors import ProviderTimeout
 from tests.service.predictions.conftest import House
 from tests.stubs.openai_server import Lie, Script
@@ -92,7 +92,7 @@ def test_a_stream_has_the_headers_and_the_order_of_the_contract(house: House) ->
     assert names == ["start", *["token"] * 10, "sourceDocuments", "metadata", "end"]
     assert found[0][1] == found[1][1] == "The"
     metadata = dict(found)["metadata"]
-    assert list(metadata) == ["chatId", "chatMessageId", "question", "sessionId", "memoryType"]
+    assert list(metadata) == ["chatId", "chatMessageId", "question", "sessionId", "memoryType", "usageMetadata"]
     assert metadata["chatMessageId"] == str(house.messages(flow)[1]["id"])
     assert dict(found)["end"] == "[DONE]"
 
