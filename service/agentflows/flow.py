@@ -120,7 +120,7 @@ class AgentFlow:
         events: list[StepEvent] = [*journal.run.spent]
         journal.run.spent.clear()
         if standing.waiting:
-            action = next(iter(standing.waiting.values()))["action"]
+            action = [*standing.waiting.values()][-1]["action"]
             paused = Paused(tuple(journal.executed), dict(journal.state), self._progress(journal, standing))
             stopped: list[StepEvent] = [FlowStatus(RunStatus.STOPPED), ActionWanted(action, paused)]
             return [*events, *journal.outcome(), *stopped]

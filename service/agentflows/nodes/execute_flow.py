@@ -1,0 +1,106 @@
+"""Runs another flow of the workspace."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from uuid import UUID
+
+from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.nodes.conversation import RETURN_AS, speaker
+from service.agentflows.state import Moment
+from service.agentflows.templates import Template, Update, changes, plain
+from service.agentflows.types import BadValue, Done, Message, Part
+from service.chatflows.run import Backing
+from service.chatflows.steps.base import BadOption
+from service.chatflows.types import (
+    ActionWanted,
+    Artifacts,
+    FlowNotRunnable,
+    Sources,
+    StepEvent,
+    Structured,
+    Thinking,
+    Token,
+    ToolCalls,
+    ToolsUsed,
+    Usage,
+)
+from service.json_text import parsed
+
+PASSED_ON = Token | Thinking | Sources | ToolCalls | ToolsUsed | Artifacts | Usage
+"""What the other flow says that is a part of this one; how its own nodes are is not."""
+
+
+class ExecuteFlow(FlowNode):
+    """Runs another flow, and has its answer."""
+
+    label = "Execute Flow"
+
+    def read(self, maker: Maker) -> None:
+        """The flow, what it is asked, and how it is changed for that."""
+        self._flow: UUID | None = None
+        chosen = self.text("executeFlowSelectedFlow").strip()
+        try:
+            self._flow = UUID(chosen)
+        except ValueError:
+            maker.problem(f"executeFlowSelectedFlow: '{chosen}' is no flow" if chosen else "no flow is chosen")
+        self._input = Template.parse(self.node.inputs.get("executeFlowInput") or "{{ question }}")
+        self._overrides = _overrides(self.node.inputs.get("executeFlowOverrideConfig"))
+        as_user = self.choice("executeFlowReturnResponseAs", RETURN_AS) == "userMessage"
+        self._part = Part.USER if as_user else Part.ASSISTANT
+        self.updates = Update.read(self.node.inputs.get("executeFlowUpdateState"))
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:
+        """Flows need somebody who runs them."""
+        if backing.predict is None:
+            raise FlowNotRunnable(f"{self.title}: other flows cannot be run from here")
+
+    async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
+        """What the other flow says. Raises as `Backing.predict` does, and `BadValue` when it waits for a person."""
+        assert self._flow is not None
+        predict = moment.run.backing.predict
+        assert predict is not None, "prepare() has checked that"
+        question = self._input.text(moment).strip() or moment.asked
+        parts: list[str] = []
+        events = predict(moment.run, self._flow, question, session=moment.run.session, overrides=self._overrides)
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case ActionWanted():
+                        raise BadValue(f"{self.title}: the flow waits for a person, which it cannot within another")
+                    case Structured():
+                        text = json.dumps(event.value, ensure_ascii=False, default=str)
+                        parts.append(text)
+                        yield Token(text)
+                    case Token():
+                        parts.append(event.text)
+                        yield event
+                    case _ if isinstance(event, PASSED_ON):
+                        yield event
+        text = "".join(parts)
+        opening = () if moment.said else (Message(Part.USER, moment.asked),)
+        yield Done(
+            text=text,
+            output={"content": text},
+            input={"executeFlowSelectedFlow": str(self._flow), "question": question},
+            changes=changes(self.updates, moment, text),
+            opening=opening,
+            said=(Message(self._part, text, speaker(self.node.label or self.node.id)),),
+        )
+
+
+def _overrides(value: object) -> dict[str, object]:
+    """The object in the field, or in its text. Raises `BadOption`."""
+    if isinstance(value, str):
+        text = plain(value).strip()
+        if not text:
+            return {}
+        try:
+            value = parsed(text)
+        except ValueError as error:
+            raise BadOption(f"executeFlowOverrideConfig: no JSON: {error}") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadOption("executeFlowOverrideConfig: must be an object")
+    return value
