@@ -26,6 +26,7 @@ from service.chatflows.graph import Graph
 from service.chatflows.overrides import Gate
 from service.chatflows.pictures import models_fetch, reads_pictures
 from service.chatflows.types import Attached, FlowType, Picture
+from service.egress.addresses import is_local_name
 from service.egress.errors import EgressError
 from service.errors import BadRequest, Forbidden, TooLarge, Unprocessable
 from service.flow_upserts import service as flow_upserts
@@ -144,7 +145,10 @@ class _Desk:
     brought: Brought
     spoken: list[tuple[Upload, SoundKind]] = field(default_factory=list)
     to_keep: list[tuple[Attachment, bytes]] = field(default_factory=list)
-    to_read: list[tuple[Attachment, Upload]] = field(default_factory=list)
+    texts: list[Attached | None] = field(default_factory=list)
+    """Documents in their order; None: not yet read."""
+    to_read: list[tuple[Attachment, Upload, int]] = field(default_factory=list)
+    """With their places in `texts`."""
 
     async def take(self, uploads: Sequence[Upload]) -> None:
         """Everything that can be refused is, before a byte is kept or anybody is asked."""
@@ -167,7 +171,7 @@ class _Desk:
         named = replace(upload, name=attachments.shown(upload.name) if upload.name else "")
         match upload.kind:
             case UploadKind.FULL:
-                self.brought.documents.append(Attached(named.name or "document", upload.text))
+                self.texts.append(Attached(named.name or "document", upload.text))
                 self._name(STORED_FULL, named.name, upload.mime or "text/plain")
             case UploadKind.URL:
                 await self._link(named)
@@ -189,7 +193,8 @@ class _Desk:
         self._check_documents(upload)
         name = upload.name or "document"
         row = self._keep(name, self._type(upload), upload.data)
-        self.to_read.append((row, replace(upload, name=name)))
+        self.to_read.append((row, replace(upload, name=name), len(self.texts)))
+        self.texts.append(None)
 
     def _show(self, upload: Upload, mime: str) -> None:
         contents.checked_picture(upload.place, upload.name, mime)
@@ -217,7 +222,9 @@ class _Desk:
         mime, shown = upload.mime or PICTURE, upload.text
         try:
             egress.check(upload.text)
-            if not models_fetch(self.graph):
+            if models_fetch(self.graph):
+                self._check_public(upload)
+            else:
                 most = self.resources.settings.max_picture
                 fetched = (await egress.fetch(upload.text, max_bytes=most)).good()
                 found = contents.picture_type(fetched.body)
@@ -228,6 +235,14 @@ class _Desk:
             raise UploadRefused(f"{upload.place}: {error.message}") from error
         self.brought.pictures.append(Picture(name, mime, shown))
         self.brought.named.append({"data": upload.text, "type": UploadKind.URL.value, "name": name, "mime": mime})
+
+    def _check_public(self, upload: Upload) -> None:
+        """The address is for a provider, but a model's server may stand in the operator's own network."""
+        parts = urlsplit(upload.text)
+        if is_local_name(parts.hostname or "") and not self.resources.egress.guard.named(
+            parts.hostname or "", parts.port
+        ):
+            raise UploadRefused(f"{upload.place}: the address is no public one")
 
     def _hear(self, upload: Upload) -> None:
         kind = contents.sound_kind(upload.data)
@@ -284,7 +299,7 @@ class _Desk:
 
     def _check_text(self) -> None:
         most = self.resources.settings.max_attachment_text
-        if sum(len(document.text) for document in self.brought.documents) > most:
+        if sum(len(document.text) for document in self.texts if document) > most:
             raise TooLarge(f"max_attachment_text: the files hold more than {most} characters of text")
 
     # Keeping
@@ -325,7 +340,7 @@ class _Desk:
     async def _read(self) -> None:
         """The text of documents, by the parsers apart."""
         blobs = {row.id: row.blob for row in self.brought._rows}
-        for row, upload in self.to_read:
+        for row, upload, at in self.to_read:
             async with self.resources.blobs.path(blobs[row.id]) as path:
                 try:
                     loaded = await self.resources.sandbox.load(Source(path, upload.name, row.mime))
@@ -333,8 +348,9 @@ class _Desk:
                     raise UploadRefused(f"{upload.place}: {error.message}") from None
             self._check_types(upload, types_of(loaded.loader, upload.name))
             text = "\n\n".join(document.page_content for document in loaded.documents)
-            self.brought.documents.append(Attached(upload.name, text))
+            self.texts[at] = Attached(upload.name, text)
             self._check_text()
+        self.brought.documents += [document for document in self.texts if document is not None]
 
     async def _listen(self) -> None:
         """What was said takes the place of what was written."""

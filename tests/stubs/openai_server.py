@@ -9,12 +9,14 @@ In a test::
         stub.requests[-1].body, .disconnected, .ended
 
 As its own process, for benchmarks: `python -m tests.stubs.openai_server --port 8100` (prints its URL).
-Routes: `/v1/chat/completions` (plain and streamed, with usage), `/v1/embeddings` (lists and base64), `/v1/models`.
+Routes: `/v1/chat/completions` (plain and streamed, with usage), `/v1/embeddings` (lists and base64), `/v1/models`,
+`/v1/audio/transcriptions` (the scripted reply as what was said; the form's parts are the recorded body).
 """
 
 import argparse
 import asyncio
 import base64
+import email
 import hashlib
 import json
 import math
@@ -98,6 +100,8 @@ class Script:
     """The chat answer, or a function from the messages to it; streamed word by word."""
     calls: Sequence[Called] = ()
     """Tools that the answer calls; it says nothing else then, unless `reply` is given."""
+    thought: str = ""
+    """What the model thinks aloud before it answers, where the protocol has a place for it (model_servers.py)."""
     status: int = 200
     """Another status answers with an error body of OpenAI's shape."""
     error_code: str = "stub_error"
@@ -222,7 +226,7 @@ class OpenAIStub:
         """The ASGI application."""
         content = await _read(receive)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        recorded = Recorded(scope["path"], headers, json.loads(content) if content else None, time.monotonic())
+        recorded = Recorded(scope["path"], headers, _body(headers, content), time.monotonic())
         self.requests.append(recorded)
         script = self._scripts.next()
         answer = asyncio.ensure_future(self._answer(recorded, script, send))
@@ -250,6 +254,9 @@ class OpenAIStub:
             await self._chat(recorded, script, send)
         elif recorded.path == "/v1/embeddings":
             await self._embeddings(recorded.body, script, send)
+        elif recorded.path == "/v1/audio/transcriptions":
+            words = script.reply if isinstance(script.reply, str) else script.reply([])
+            await _send(send, 200, json.dumps({"text": words}).encode()[: -5 if script.lie is Lie.NOT_JSON else None])
         elif recorded.path == "/v1/models":
             models = {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "stub"}]}
             await _send(send, 200, json.dumps(models).encode())
@@ -378,6 +385,20 @@ def _twist(vectors: list[list[float]], lie: Lie | None) -> None:
 
 def _packed(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _body(headers: Mapping[str, str], content: bytes) -> Any:
+    """JSON, or the parts of a form by name: texts, and files as (name, type, bytes)."""
+    kind = headers.get("content-type", "")
+    if not kind.startswith("multipart/form-data"):
+        return json.loads(content) if content else None
+    form = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content)
+    parts: dict[str, Any] = {}
+    for part in form.get_payload():
+        name, held = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        file = part.get_filename()
+        parts[str(name)] = held.decode() if file is None else (file, part.get_content_type(), held)
+    return parts
 
 
 async def _read(receive: Receive) -> bytes:

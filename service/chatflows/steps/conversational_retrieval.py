@@ -10,7 +10,16 @@ from pydantic import Field
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, RetrieverStep, StepOptions
-from service.chatflows.steps.prompts import REPHRASE, RESPOND, Template, human, messages, numbered, transcript
+from service.chatflows.steps.prompts import (
+    REPHRASE,
+    RESPOND,
+    Template,
+    attached,
+    human,
+    messages,
+    numbered,
+    transcript,
+)
 from service.chatflows.types import Passage, Role, Sources, StepEvent, Token, Turn, Usage
 from service.untrusted import Fence
 
@@ -73,7 +82,8 @@ class ConversationalRetrieval(EndingStep):
         """Sentences of the passages. One earlier user turn makes a follow-up question easier to find; more harm."""
         before = [turn.text for turn in history if turn.role is Role.USER][-1:]
         asked = "\n".join([*before, run.question])
-        passages = await self._retriever.retrieve(run, asked)
+        found = await self._retriever.retrieve(run, asked) if asked.strip() else ()
+        passages = [*attached(run), *found]
         quoted = await run.backing.quote(run.question, passages)
         if before and not quoted.found:
             with_turn = await run.backing.quote(asked, passages)
@@ -88,7 +98,7 @@ class ConversationalRetrieval(EndingStep):
             asked, usage = await self._standalone(run, history)
             if usage:
                 yield usage
-        passages: Sequence[Passage] = await self._retriever.retrieve(run, asked)
+        passages: Sequence[Passage] = await self._retriever.retrieve(run, asked) if asked.strip() else ()
         fence = Fence()
         values = {"context": numbered(passages, fence), "question": run.question, "chat_history": ""}
         if self._response.holds("chat_history"):

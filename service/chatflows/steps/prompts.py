@@ -4,7 +4,7 @@ between the markers of a `Fence`, a new one for every prompt (service/untrusted.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -31,6 +31,11 @@ say that you do not know. Answer in the language of the question.
 
 {context}"""
 
+
+MAX_PIECES = 12
+PIECE = 1_200
+"""Characters of a piece of a document that came with the question."""
+_WORD = re.compile(r"\w+")
 
 ATTACHED = "These documents came with the message that follows them; the answer may rest on them too."
 
@@ -101,6 +106,34 @@ def human(run: Run, text: str | None = None, *, sees: bool) -> HumanMessage:
         {"type": "image_url", "image_url": {"url": picture.url}} for picture in run.pictures
     ]
     return HumanMessage([{"type": "text", "text": said}, *shown] if said else shown)
+
+
+def attached(run: Run) -> list[Passage]:
+    """The documents that came with the question as passages, for models that only quote: the pieces that share most
+    words with the question, best first, `MAX_PIECES` at most."""
+    words = set(_WORD.findall(run.question.lower()))
+    pieces = [
+        Passage(f"upload-{number}-{place}", piece, {"source": item.name, "title": item.name}, 0.0)
+        for number, item in enumerate(run.documents)
+        for place, piece in enumerate(_pieces(item.text))
+    ]
+    if not words or not pieces:
+        return pieces[:MAX_PIECES]
+    scored = [replace(each, score=len(words & set(_WORD.findall(each.text.lower()))) / len(words)) for each in pieces]
+    return sorted(scored, key=lambda each: -each.score)[:MAX_PIECES]
+
+
+def _pieces(text: str) -> list[str]:
+    """A text in paragraphs, small ones together, large ones cut."""
+    pieces: list[str] = []
+    for paragraph in filter(str.strip, text.split("\n\n")):
+        for start in range(0, len(paragraph), PIECE):
+            part = paragraph[start : start + PIECE]
+            if pieces and len(pieces[-1]) + len(part) < PIECE:
+                pieces[-1] += "\n\n" + part
+            else:
+                pieces.append(part)
+    return pieces
 
 
 def with_uploads(run: Run, said: Sequence[BaseMessage], *, sees: bool) -> list[BaseMessage]:
