@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Response
 
 from service.credentials import service, wire
 from service.credentials.wire import (
@@ -15,7 +15,8 @@ from service.credentials.wire import (
     RevealedCredential,
     SavedCredential,
 )
-from service.http.access import SIGNED_IN, CurrentWorkspace, needs
+from service.http import icons
+from service.http.access import PUBLIC, SIGNED_IN, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.http.wire import Deleted
 from service.resources import CurrentResources
@@ -123,3 +124,17 @@ async def get_credential_component(name: str) -> ComponentDefinition | list[Comp
     """One kind of credential; several names joined with `&amp;` are answered with a list."""
     found = [wire.definition(item) for item in service.components(name.split("&amp;"))]
     return found if "&amp;" in name else found[0]
+
+
+@routes.get(
+    "/components-credentials-icon/{name}",
+    PUBLIC,
+    errors=(404,),
+    summary="The picture of a kind of credential",
+    responses=icons.described("openAIApi", "OpenAI API"),
+    response_class=Response,
+)
+async def get_credential_icon(name: str) -> Response:
+    """A neutral picture with the component's letters, as forms show it."""
+    (found,) = service.components([name])
+    return icons.answer(found.name, found.label)

@@ -11,6 +11,8 @@ from service.http.wire import Body, Date, Wire
 
 SHOWN = {"openAIApiKey": BLANK}
 
+ICONS = "/api/v1/components-credentials-icon/"
+
 
 class NewCredential(Body):
     """A credential to save."""
@@ -87,7 +89,7 @@ class ComponentDefinition(BaseModel):
     version: float = Field(examples=[1.0])
     description: str | None = None
     inputs: list[ComponentInput]
-    icon: str = Field("", description="Empty: this service draws no icons")
+    icon: str = Field(examples=["/api/v1/components-credentials-icon/openAIApi"])
     optional: bool | None = None
 
 
@@ -139,5 +141,6 @@ def definition(component: Component) -> ComponentDefinition:
             )
             for item in component.inputs
         ],
+        icon=ICONS + component.name,
         optional=component.optional or None,
     )

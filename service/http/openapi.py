@@ -57,6 +57,7 @@ CODES = HTTP_CODES | {
 TAGS = {
     "Service": "Whether the service answers, and which version of it.",
     "Jobs": "Background work: how far it got, how fast, and how it ended.",
+    "API keys": "What callers of this service show to be let in.",
     "Credentials": "Keys of providers and servers. They are sealed when saved and never returned.",
     "Document stores": "Knowledge bases: documents are loaded, split into chunks, embedded and searched.",
     "Sync sources": "Loaders that are kept in step with a folder, pages, a bucket or a repository, by a schedule.",

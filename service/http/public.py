@@ -30,6 +30,8 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/chatflows-uploads",  # answers 412: the id is missing
         "GET /api/v1/chatflows-uploads/{id}",
         "GET /api/v1/chatflows/apikey/{apikey}",  # the key in the path opens it
+        "GET /api/v1/verify/apikey/{apikey}",  # the key in the path opens it
+        "GET /api/v1/components-credentials-icon/{name}",  # drawn from the component's name alone
         "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",

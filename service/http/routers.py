@@ -6,6 +6,7 @@ ROUTERS = {
     "docs": "service.http.docs:routes",
     "limits": "service.limits.routes:routes",
     "jobs": "service.jobs.routes:routes",
+    "api_keys": "service.api_keys.routes:routes",
     "credentials": "service.credentials.routes:routes",
     "document_stores": "service.document_stores.routes:routes",
     "archives": "service.document_stores.archive.routes:routes",

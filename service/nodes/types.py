@@ -14,6 +14,8 @@ class Category(StrEnum):
     EMBEDDINGS = "Embeddings"
     VECTOR_STORES = "Vector Stores"
     RECORD_MANAGERS = "Record Manager"
+    AGENT_FLOWS = "Agent Flows"
+    UTILITIES = "Utilities"
 
 
 class FieldType(StrEnum):
@@ -27,6 +29,8 @@ class FieldType(StrEnum):
     OPTIONS = "options"
     MULTI_OPTIONS = "multiOptions"
     ASYNC_OPTIONS = "asyncOptions"
+    ARRAY = "array"
+    CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Field:
     """The file names that a FILE takes, as a form shows them: `.pdf`."""
     rows: int = 0
     """Lines of the input of a long text."""
+    items: "tuple[Field, ...]" = ()
+    """The fields of each row of an ARRAY."""
+    method: str = ""
+    """What lists the values of ASYNC_OPTIONS (`choices.METHODS`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """Node definitions in Flowise's shape (contract 3.8)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.http.wire import Body, Wire
 from service.nodes import types
 from service.nodes.types import Category, FieldType, Node
 
@@ -34,6 +37,8 @@ class Input(BaseModel):
     rows: int | None = None
     additional_params: bool | None = Field(None, alias="additionalParams")
     credential_names: list[str] | None = Field(None, alias="credentialNames")
+    array: "list[Input] | None" = None
+    load_method: str | None = Field(None, alias="loadMethod")
 
 
 class Output(BaseModel):
@@ -71,6 +76,24 @@ DOCUMENTS = [
 ]
 
 
+OUTPUTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "retriever": ("Retriever", "Finds passages", ()),
+    "vectorStore": ("Vector Store", "The store itself", ("VectorStore",)),
+    "document": ("Document", "What is found", ("Document", "json")),
+    "text": ("Text", "The texts of what is found", ("string", "json")),
+}
+"""Outputs of steps by name: label, description, classes (none: those of the step)."""
+
+METHODS: Mapping[tuple[str, str], str] = {
+    ("", "modelName"): "listModels",
+    ("", "selectedStore"): "listStores",
+    ("customTool", "selectedTool"): "listTools",
+    ("ChatflowTool", "selectedChatflow"): "listChatflows",
+    ("agentAsTool", "selectedAgentflow"): "listAgentflows",
+}
+"""Node (empty: every one) and field -> what lists the field's values (`choices`)."""
+
+
 def definition(node: Node) -> NodeDefinition:
     """A component as forms read it."""
     return NodeDefinition(
@@ -83,9 +106,49 @@ def definition(node: Node) -> NodeDefinition:
         description=node.description,
         base_classes=list(node.base_classes),
         inputs=[*map(_field, node.fields), *map(_anchor, node.anchors)],
-        outputs=DOCUMENTS if node.category is Category.LOADERS else None,
+        outputs=_outputs(node),
         credential=_credential(node),
     )
+
+
+def _outputs(node: Node) -> list[Output] | None:
+    if node.category is Category.LOADERS:
+        return DOCUMENTS
+    if node.category is Category.VECTOR_STORES:
+        return [_output(name, node.base_classes) for name in ("retriever", "vectorStore")]
+    return None
+
+
+def definition_of(form: Mapping[str, Any]) -> NodeDefinition:
+    """A step as forms read it, from what it says of itself (`Step.form`)."""
+    name: str = form["name"]
+    classes: list[str] = form["baseClasses"]
+    inputs = [_input(name, item) for item in form["inputs"]]
+    names = form.get("credential", {}).get("names")
+    outputs = [_output(item["name"], classes) for item in form.get("outputs", ())]
+    return NodeDefinition(
+        label=form["label"],
+        name=name,
+        version=form["version"],
+        type=form["type"],
+        icon=ICONS + name,
+        category=form["category"],
+        description=form["description"],
+        base_classes=classes,
+        inputs=inputs,
+        outputs=outputs or None,
+        credential=_connect(names, optional=True) if names else None,
+    )
+
+
+def _input(node: str, item: Mapping[str, Any]) -> Input:
+    method = METHODS.get((node, item["name"])) or METHODS.get(("", item["name"]), "")
+    return Input.model_validate(item | ({"type": "asyncOptions", "loadMethod": method} if method else {}))
+
+
+def _output(name: str, classes: Sequence[str]) -> Output:
+    label, said, kinds = OUTPUTS.get(name, (name.capitalize(), "What it gives", ()))
+    return Output(label=label, name=name, description=said, base_classes=list(kinds or classes))
 
 
 def _field(item: types.Field) -> Input:
@@ -99,6 +162,8 @@ def _field(item: types.Field) -> Input:
         options=[Choice(label=label, name=name) for name, label in item.choices.items()] or None,
         file_type=item.suffixes or None if item.type is FieldType.FILE else None,
         rows=item.rows or None,
+        array=[_field(each) for each in item.items] or None,
+        load_method=item.method or None,
         additional_params=(item.optional and item.name in ("metadata", "omitMetadataKeys")) or None,
     )
 
@@ -114,12 +179,67 @@ def _anchor(item: types.Anchor) -> Input:
 
 
 def _credential(node: Node) -> Input | None:
-    if not node.credentials:
-        return None
+    return _connect(node.credentials, optional=node.credential_optional) if node.credentials else None
+
+
+def _connect(names: Sequence[str], *, optional: bool) -> Input:
     return Input(
         label="Connect Credential",
         name="credential",
         type="credential",
-        optional=node.credential_optional or None,
-        credential_names=list(node.credentials),
+        optional=optional or None,
+        credential_names=list(names),
     )
+
+
+class Override(BaseModel):
+    """A field that callers could change for one call, once `apiConfig.overrideConfig` opens it."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    node: str = Field(examples=["ChatOpenAI"])
+    node_id: str = Field(alias="nodeId", examples=["chatOpenAI_0"])
+    label: str = Field(examples=["Temperature"])
+    name: str = Field(examples=["temperature"])
+    type: str = Field(examples=["number"])
+    schema_: dict[str, str] | None = Field(None, alias="schema", description="Fields of each row of an array")
+
+
+class NodeData(Body):
+    """A node as a graph holds it (`data`)."""
+
+    id: str = Field("", examples=["chatOpenAI_0"])
+    name: str = Field("", examples=["chatOpenAI"])
+    label: str = Field("", examples=["ChatOpenAI"])
+    input_params: list[dict[str, Any]] = Field(
+        default_factory=list, description="Its form; absent: the one of this service"
+    )
+
+
+class LoadMethod(Body):
+    """What a field wants listed."""
+
+    load_method: str = Field(description="As the field's definition names it", examples=["listModels"])
+    inputs: dict[str, Any] | None = Field(None, description="The node's inputs so far")
+    previous_nodes: list[dict[str, Any]] | None = Field(None, description="The nodes before it, as `data` of a graph")
+
+
+class Listed(BaseModel):
+    """A value that can be chosen."""
+
+    label: str = Field(examples=["gpt-4o-mini"])
+    name: str = Field(examples=["gpt-4o-mini"])
+    description: str | None = None
+
+
+class Template(Wire):
+    """A flow to begin with."""
+
+    id: UUID
+    template_name: str = Field(examples=["Ask a document store"])
+    flow_data: str = Field(description="The graph, as JSON text", examples=['{"nodes":[],"edges":[]}'])
+    framework: list[str] = Field(examples=[["Ragstone"]])
+    usecases: list[str] = Field(examples=[["Documents QnA"]])
+    categories: list[str] = Field(description="Those of its nodes", examples=[["Chains", "Memory"]])
+    type: str = Field(description="Chatflow or AgentflowV2", examples=["Chatflow"])
+    description: str

@@ -24,6 +24,7 @@ GET /api/v1/chatflows-streaming/{id}
 GET /api/v1/chatflows-uploads
 GET /api/v1/chatflows-uploads/{id}
 GET /api/v1/chatflows/apikey/{apikey}
+GET /api/v1/components-credentials-icon/{name}
 GET /api/v1/get-upload-file
 GET /api/v1/node-icon/{name}
 GET /api/v1/ping
@@ -33,6 +34,7 @@ GET /api/v1/public-chatflows
 GET /api/v1/public-chatflows/{id}
 GET /api/v1/public-executions
 GET /api/v1/public-executions/{id}
+GET /api/v1/verify/apikey/{apikey}
 GET /api/v1/version
 GET /api/v1/webhook/{id}
 GET /docs

@@ -195,13 +195,21 @@ LENIENT = {
 NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}", "/api/v1/attachments/{chatflowId}"}
 """Paths that lack an id by their shape and always answer 412."""
 
-OPENED_BY_KEY = {"/api/v1/chatflows/apikey/{apikey}"}
+OPENED_BY_KEY = {"/api/v1/chatflows/apikey/{apikey}", "/api/v1/verify/apikey/{apikey}"}
 """Paths that hold a key: what is none is not let in, 401."""
 
 ALWAYS_DONE = {"/api/v1/chatmessage/abort/{chatflowid}/{chatid}"}
 """Paths that answer 200 for unknown ids: nothing runs, so nothing is left to stop (contract 1.9)."""
 
-NO_OBJECTS = {"/api/v1/components-credentials/{name}", "/api/v1/node-icon/{name}", *OPENED_BY_KEY}
+NO_OBJECTS = {
+    "/api/v1/components-credentials/{name}",
+    "/api/v1/components-credentials-icon/{name}",
+    "/api/v1/node-icon/{name}",
+    "/api/v1/nodes/{name}",
+    "/api/v1/nodes/category/{name}",
+    "/api/v1/node-load-method/{name}",
+    *OPENED_BY_KEY,
+}
 """Paths whose parameter names something that is the same for everyone."""
 
 

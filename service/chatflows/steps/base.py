@@ -7,10 +7,12 @@ that stands in the `Run`. Steps reach the rest of the service only through `Back
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
+from enum import Enum
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -19,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
-from service.chatflows.types import Passage, StepEvent, Structured, Token, Turn, Usage
+from service.chatflows.types import Passage, StepEvent, Structured, Thinking, Token, Turn, Usage
 from service.concurrency import together
 from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
 
@@ -143,12 +145,12 @@ class Step(ABC):
         }
 
 
-_TYPES = {bool: "boolean", int: "number", float: "number", str: "string"}
+_TYPES = {bool: "boolean", int: "number", float: "number", str: "string", dict: "json", list: "json"}
 
 
 def _field(name: str, info: FieldInfo) -> dict[str, Any]:
-    kinds = [info.annotation, *get_args(info.annotation)]
-    kind = next((_TYPES[item] for item in kinds if isinstance(item, type) and item in _TYPES), "string")
+    choices = _choices(info.annotation)
+    kind = "options" if choices else _kind(info.annotation)
     required = info.is_required()
     value = None if required else info.get_default(call_default_factory=True)
     default = {} if value in (None, "", {}, []) else {"default": value}
@@ -159,7 +161,36 @@ def _field(name: str, info: FieldInfo) -> dict[str, Any]:
         **({} if required else {"optional": True}),
         **default,
         **({"description": info.description} if info.description else {}),
+        **({"options": [{"label": choice, "name": choice} for choice in choices]} if choices else {}),
     }
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """The types in an annotation, without what wraps them."""
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType, Annotated):
+        for part in get_args(annotation)[: 1 if origin is Annotated else None]:
+            yield from _parts(part)
+    else:
+        yield annotation
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The values of a field that has a fixed list."""
+    for part in _parts(annotation):
+        if get_origin(part) is Literal:
+            return [str(value) for value in get_args(part)]
+        if isinstance(part, type) and issubclass(part, Enum):
+            return [str(member.value) for member in part]
+    return []
+
+
+def _kind(annotation: Any) -> str:
+    for part in _parts(annotation):
+        kind = get_origin(part) or part
+        if isinstance(kind, type) and kind in _TYPES:
+            return _TYPES[kind]
+    return "string"
 
 
 class ModelStep(Step):
@@ -186,25 +217,42 @@ class ModelStep(Step):
 
     async def write(
         self, messages: "Sequence[BaseMessage]", *, whole: bool = False
-    ) -> AsyncGenerator[Token | Usage, None]:
-        """The model's answer, piece by piece or `whole`, then what it took. Raises `ProviderError`."""
+    ) -> AsyncGenerator[Token | Thinking | Usage, None]:
+        """The model's answer, piece by piece or `whole`, what it thinks aloud before, then what both took.
+
+        Raises `ProviderError`.
+        """
+        from service.providers.chat.reading import Timed, thoughts, total
+
         if whole:
             message = await self.chat.ainvoke(list(messages))
+            for thought in thoughts(message):
+                yield Thinking(thought)
             if text := message.text:
                 yield Token(str(text))
             if message.usage_metadata:
                 yield self._usage(message.response_metadata, message.usage_metadata)
             return
-        usage: Usage | None = None
+        usage: UsageMetadata | None = None
+        about: dict[str, Any] = {}
+        timed = Timed()
         chunks = self.chat.astream(list(messages))
         async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as opened:
             async for chunk in opened:
                 if chunk.usage_metadata:
-                    usage = self._usage(chunk.response_metadata, chunk.usage_metadata)
+                    usage = total(usage, chunk.usage_metadata)
+                about.update(chunk.response_metadata)
+                for thought in thoughts(chunk):
+                    timed.began()
+                    yield Thinking(thought)
                 if text := chunk.text:
+                    if (seconds := timed.ended()) is not None:
+                        yield Thinking("", seconds)
                     yield Token(str(text))
+        if (seconds := timed.ended()) is not None:
+            yield Thinking("", seconds)
         if usage:
-            yield usage
+            yield self._usage(about, usage)
 
     def ask(self, run: Run) -> Ask:
         """Has the model write for a stage of retrieval; what it took is added to `run.spent`."""
@@ -223,14 +271,14 @@ class ModelStep(Step):
                 async for piece in pieces:
                     if isinstance(piece, Usage):
                         run.spent.append(piece)
-                    else:
+                    elif isinstance(piece, Token):
                         parts.append(piece.text)
             return "".join(parts)
 
         return ask
 
     def _usage(self, about: Mapping[str, Any], taken: "UsageMetadata") -> Usage:
-        name = str(about.get("model_name") or getattr(self.chat, "model_name", ""))
+        name = str(about.get("model_name") or getattr(self.chat, "model_name", "") or getattr(self.chat, "model", ""))
         return Usage(name, taken["input_tokens"], taken["output_tokens"])
 
 
@@ -292,6 +340,9 @@ class MemoryStep(Step):
 
 class TextStep(Step):
     """A step that gives a text to the nodes that name it in one of theirs."""
+
+    foreign: ClassVar[bool] = False
+    """Whether the text is what others wrote: a prompt marks it as data then."""
 
     @abstractmethod
     async def text(self, run: Run) -> str:

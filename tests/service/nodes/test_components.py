@@ -9,8 +9,8 @@ from loaders import FLOWISE_LOADERS
 from loaders.splitters import FLOWISE_SPLITTERS, splitter
 from service.connectors import CONNECTORS
 from service.errors import Unprocessable
+from service.http.icons import icon
 from service.nodes import loaders as loader_rows
-from service.nodes.icons import icon
 from service.nodes.service import NODES, check, find, json_object, of_category, switched
 from service.nodes.types import Category, Node
 from service.providers.embedding import NODES as EMBEDDING_NODES
@@ -127,7 +127,7 @@ async def test_every_component_has_a_picture_that_anybody_may_see(anonymous: htt
         assert response.headers["content-type"].startswith("image/svg+xml")
         assert response.headers["x-content-type-options"] == "nosniff"
         assert ElementTree.fromstring(response.text).tag.endswith("svg")  # noqa: S314  # drawn here
-    assert len({icon(item) for item in NODES.values()}) == len(NODES)
+    assert len({icon(item.name, item.label) for item in NODES.values()}) == len(NODES)
 
 
 async def test_a_picture_of_nothing_is_not_found(anonymous: httpx.AsyncClient) -> None:
