@@ -58,34 +58,15 @@ _GATEWAY = (
 
 MODELS = {
     "awsChatBedrock": f"Amazon signs calls in a way of its own. {_GATEWAY}",
-    "chatAlibabaTongyi": _compatible("https://dashscope.aliyuncs.com/compatible-mode/v1"),
     "chatBaiduWenxin": _compatible("https://qianfan.baidubce.com/v2"),
-    "chatCerebras": _compatible("https://api.cerebras.ai/v1"),
-    "chatCloudflareWorkersAI": _compatible("https://api.cloudflare.com/client/v4/accounts/{account}/ai/v1"),
-    "chatCohere": _compatible("https://api.cohere.ai/compatibility/v1"),
-    "chatCometAPI": _compatible("https://api.cometapi.com/v1"),
-    "chatDeepseek": _compatible("https://api.deepseek.com"),
-    "chatFireworks": _compatible("https://api.fireworks.ai/inference/v1"),
     "chatGoogleVertexAI": "It signs in with a service account. Use chatGoogleGenerativeAI, which takes an API key.",
-    "chatHuggingFace": _compatible("https://router.huggingface.co/v1"),
     "chatIBMWatsonx": f"IBM gives out tokens of an hour in exchange for a key. {_GATEWAY}",
-    "chatLitellm": _compatible("the address of the LiteLLM proxy"),
     "chatNemoGuardrails": (
         "Use the model behind the guardrails, and inputModerationSimple or inputModerationOpenAI at the chain's"
         " inputModeration."
     ),
-    "chatNvidiaNIM": _compatible("the address of the NIM server, which ends in /v1,"),
-    "chatPerplexity": _compatible("https://api.perplexity.ai"),
-    "chatSambanova": _compatible("https://api.sambanova.ai/v1"),
-    "chatTogetherAI": _compatible("https://api.together.xyz/v1"),
-    "chatTogetherAI_LlamaIndex": _compatible("https://api.together.xyz/v1"),
-    "chatXAI": _compatible("https://api.x.ai/v1"),
-    "cohere": _compatible("https://api.cohere.ai/compatibility/v1"),
-    "fireworks": _compatible("https://api.fireworks.ai/inference/v1"),
     "googlevertexai": "It signs in with a service account. Use chatGoogleGenerativeAI, which takes an API key.",
     "ibmWatsonx": f"IBM gives out tokens of an hour in exchange for a key. {_GATEWAY}",
-    "sambanova": _compatible("https://api.sambanova.ai/v1"),
-    "togetherAI": _compatible("https://api.together.xyz/v1"),
 }
 
 _EMBED = (
@@ -102,7 +83,6 @@ EMBEDDINGS = dict.fromkeys(
     ),
 }
 
-_AGENT = "Use toolAgent with the same tools, memory and model."
 _TABLE = (
     " has a model write Python, which would run in the server: that is never done here. Load the table into a document"
     " store (csvFile, microsoftExcel) and ask it by a conversationalRetrievalQAChain or a toolAgent with a"
@@ -111,23 +91,13 @@ _TABLE = (
 
 AGENTS = {
     "airtableAgent": f"It{_TABLE}",
-    "anthropicAgentLlamaIndex": _AGENT,
     "autoGPT": "Use an agentflow: an agentAgentflow with a loopAgentflow, which has an end that you set.",
     "babyAGI": "Use an agentflow: an llmAgentflow that plans, and an iterationAgentflow over the plan.",
-    "conversationalRetrievalAgent": "Use toolAgent with a retrieverTool over the same retriever.",
-    "conversationalRetrievalToolAgent": "Use toolAgent with a retrieverTool over the same retriever.",
     "csvAgent": f"It{_TABLE}",
-    "mistralAIToolAgent": _AGENT,
     "openAIAssistant": (
         "An assistant and its files are kept by OpenAI. Use toolAgent with chatOpenAI, the same tools and instructions,"
         " and a retrieverTool over a document store that holds the files."
     ),
-    "openAIFunctionAgent": _AGENT,
-    "openAIToolAgent": _AGENT,
-    "openAIToolAgentLlamaIndex": _AGENT,
-    "reactAgentChat": _AGENT,
-    "reactAgentLLM": _AGENT,
-    "xmlAgent": _AGENT,
 }
 
 _CALLS = "Use toolAgent with"
@@ -153,12 +123,9 @@ _MEMORY = "Conversations are kept by this service. Use bufferMemory, bufferWindo
 MEMORIES = dict.fromkeys(
     (
         "agentMemory",
-        "DynamoDBChatMemory",
-        "mem0",
         "mySQLAgentMemory",
         "postgresAgentMemory",
         "sqliteAgentMemory",
-        "ZepMemoryCloud",
     ),
     _MEMORY,
 )
@@ -216,7 +183,6 @@ _MCP = (
 )
 
 TOOLS = {
-    "arxiv": "Use a requestsGet tool with the address https://export.arxiv.org/api/query.",
     "awsDynamoDBKVStorage": "Use a customTool over an API of yours that reads and writes the table.",
     "awsSNS": "Use a requestsPost tool over an API of yours that publishes the message.",
     "codeInterpreterE2B": "It has a model write programs that run at another provider. Use calculator for sums, or a"
@@ -233,7 +199,9 @@ TOOLS = {
     "microsoftTeams": _GRANT,
     "stripeAgentTool": _API,
     "webBrowser": "Use webScraperTool, which fetches a page's text.",
-    "wolframAlpha": "Use calculator for sums, or a requestsGet tool over https://api.wolframalpha.com/v1/result.",
+    "readFile": "Tools do not read the server's files. Put the file into a document store and use a retrieverTool.",
+    "writeFile": "Tools do not write files on the server. Use a requestsPost or requestsPut tool over a service that"
+    " keeps files.",
     **dict.fromkeys(
         (
             "braveSearchMCP",

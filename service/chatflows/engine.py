@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 from uuid import UUID
 
 from service.chatflows import graph as graphs
@@ -16,12 +17,16 @@ from service.chatflows.steps.base import Anchor, BadOption, EndingStep, ModelSte
 from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepEvent
 from service.errors import ServiceError
 from service.plugins import resolve
+from service.providers.chat.services import own_model
 
 PASSED_ON = frozenset({"document", "text"})
 """Outputs of retrievers that are what was found, and no retriever."""
 
 CACHES = "Cache"
 """The category of nodes that would keep a model's answers. Answers are written anew here: such nodes are left out."""
+
+ENDING_OUTPUT = "EndingNode"
+"""The output by which a function ends a flow."""
 
 AGENTS_OF_OLD = frozenset({"Multi Agents", "Sequential Agents"})
 """Categories of the agentflows of version 1, none of whose nodes is here."""
@@ -217,7 +222,7 @@ def _only_for_upserts(graph: Graph, link: Link) -> bool:
 
 def ends(node: Node) -> bool:
     """Whether a node is of a kind that can end a flow."""
-    return _category(node) in ENDINGS
+    return _category(node) in ENDINGS or node.output == ENDING_OUTPUT
 
 
 def _category(node: Node) -> str:
@@ -263,7 +268,7 @@ def _build(
             waits = True  # what stands in the way of those is known
             continue
         behind = [built[source] for source in sources if source in built]
-        if not behind and anchor.accepts is ModelStep:
+        if not behind and anchor.accepts is ModelStep and not anchor.optional:
             behind = [*kept.links[anchor.name]] if kept is not None else [default_model(chat_model)]
             order.extend(behind)
         links[anchor.name] = tuple(behind)
@@ -312,19 +317,22 @@ def _misfits(node: Node, anchor: Anchor, behind: list[Step]) -> list[str]:
 
 
 def default_model(chat_model: str) -> Step:
-    """The model step of RAGSTONE_CHAT_MODEL: `openai:NAME`, `local:FILE.gguf`, or empty for quoted answers.
+    """The model step of RAGSTONE_CHAT_MODEL: `openai:NAME`, `anthropic:NAME` ..., `local:FILE.gguf`, or empty for
+    quoted answers.
 
     Raises `FlowNotRunnable` for any other text.
     """
-    provider, _, name = chat_model.partition(":")
-    if provider == "openai" and name:
-        node_name, inputs = "chatOpenAI", {"modelName": name}
-    elif provider == "local" and name:
-        node_name, inputs = "chatLocal", {"mode": "gguf", "modelPath": name}
-    elif not chat_model:
-        node_name, inputs = "chatLocal", {}
-    else:
-        raise FlowNotRunnable(f"RAGSTONE_CHAT_MODEL: '{chat_model}' is neither openai:NAME nor local:FILE.gguf")
+    inputs: dict[str, Any] = {}
+    node_name = "chatLocal"
+    if chat_model:
+        try:
+            node_name, inputs = own_model(chat_model)
+        except ValueError as error:
+            raise FlowNotRunnable(f"RAGSTONE_CHAT_MODEL: {error}") from None
+        if node_name == "chatLocal":
+            inputs = {"mode": "gguf", **inputs}
+        elif node_name == "chatOllama":
+            inputs = {**inputs, "baseUrl": ""}
     kind: type[Step] = resolve(STEPS, node_name, "node")
     node = Node("default model", node_name, "RAGSTONE_CHAT_MODEL", kind.category, inputs, "", "")
     return kind.build(node, {})

@@ -1,5 +1,6 @@
 """What a step may know of one prediction, and what it may use of the service: an allow-list, built by hand."""
 
+from asyncio import Task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -73,6 +74,27 @@ class StoredTool:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the web, or a file there, as text."""
+
+    url: str
+    title: str
+    text: str
+
+
+class ReadPages(Protocol):
+    """Reads what is at an address, apart from the service: the page itself, or by `method` those that it leads to
+    (`webCrawl`, `depth` links away at most) or those of a sitemap (`scrapeXMLSitemap`); `limit` pages at most.
+
+    Pages that cannot be read are left out; raises `ServiceError` when there is none.
+    """
+
+    async def __call__(
+        self, url: str, *, method: str | None = None, limit: int = 1, depth: int = 1
+    ) -> Sequence[Page]: ...
+
+
 class Predict(Protocol):
     """Runs another flow of the workspace as a part of `run`, and says its events. Raises `NotFound`, `FlowNotRunnable`,
     `Unprocessable` when flows call each other too deeply."""
@@ -104,6 +126,7 @@ class Backing:
     stored_tool: Callable[[UUID, UUID], Awaitable[StoredTool]] | None = None
     """A tool of a workspace by its id. Raises `NotFound`."""
     predict: Predict | None = None
+    pages: ReadPages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +143,11 @@ class Run:
     whole: bool = False
     """The caller reads the answer when it is complete: models need not stream, which costs twice the work."""
     spent: list[Usage] = field(default_factory=list)
-    """What the models of retrievers took; the running flow says it among its events."""
+    """What the models of retrievers and tools took; the running flow says it among its events."""
+    texts: dict[str, Task[str]] = field(default_factory=dict)
+    """What nodes said whose text other nodes name, by node: made once in a run."""
+    caller: str = ""
+    """Whose conversations these are, as messages are kept under it."""
     pictures: Sequence[Picture] = ()
     """Images that came with the question, for models that read images."""
     documents: Sequence[Attached] = ()

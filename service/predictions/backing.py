@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from service.chatflows.run import Backing, Quoted, StoredTool
+from service.chatflows.run import Backing, Page, Quoted, StoredTool
 from service.chatflows.types import Passage, Turn
 from service.credentials import service as credentials
+from service.predictions.pages import read_pages
 from service.providers.defaults import defaults_from
 from service.retrieval.base import Models, Stage
 from service.retrieval.pipeline import Pipeline
@@ -63,9 +64,15 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     async def stored_tool(workspace: UUID, tool: UUID) -> StoredTool:
         return await tools.stored(resources.database, workspace, tool)
 
+    async def pages(url: str, *, method: str | None = None, limit: int = 1, depth: int = 1) -> Sequence[Page]:
+        return await read_pages(resources, url, method=method, limit=limit, depth=depth)
+
     defaults = defaults_from(resources.settings, resources.egress)
     model = resources.settings.chat_model
-    return Backing(search, quote, reveal, defaults, model, script=resources.javascript, stored_tool=stored_tool)
+    script = resources.javascript
+    return Backing(
+        search, quote, reveal, defaults, model, script=script, stored_tool=stored_tool, pages=pages
+    )
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:

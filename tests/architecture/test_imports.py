@@ -75,6 +75,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
         "service/connectors/links.py",
         "service/connectors/sitemaps.py",
         "service/connectors/s3.py",
+        "service/chatflows/steps/tool_arxiv.py",
         "loaders/html.py",
         "loaders/docx.py",
         "loaders/xml.py",
@@ -91,6 +92,10 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "charset_normalizer": ("loaders/*.py",),
     "puremagic": ("loaders/*.py",),
     "langchain_text_splitters": ("loaders/splitters/*.py",),
+    # tools
+    "py_mini_racer": ("service/javascript/child.py",),
+    "simpleeval": ("service/chatflows/steps/tool_calculator.py",),
+    "yaml": ("service/chatflows/steps/openapi_document.py",),
     # command line, secrets
     "typer": ("service/cli/*.py",),
     "rich": ("service/cli/*.py",),

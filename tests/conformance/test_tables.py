@@ -75,7 +75,10 @@ TABLES = [
     Table(
         "rerankers", rerank.RERANKERS, Reranker, "service/providers/rerank", frozenset({"base", "endpoint", "pool"})
     ),
-    Table("steps", STEPS, Step, "service/chatflows/steps", frozenset({"base", "keys", "prompts", "retrievers"})),
+    Table(
+        "steps", STEPS, Step, "service/chatflows/steps",
+        frozenset({"base", "keys", "openapi_document", "prompts", "retrievers", "scripts", "tool", "tool_http"}),
+    ),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",
         frozenset(
