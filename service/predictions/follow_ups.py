@@ -1,5 +1,5 @@
-"""Questions that the caller may like to ask next (the column `followUpPrompts`, contract 4.1): a model proposes them when
-the answer is complete. An answer never suffers from it: what fails, or takes too long, proposes nothing."""
+"""Questions that the caller may like to ask next (the column `followUpPrompts`, contract 4.1): a model proposes them
+when the answer is complete. An answer never suffers from it: what fails, or takes too long, proposes nothing."""
 
 import json
 import re

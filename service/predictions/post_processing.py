@@ -1,6 +1,6 @@
-"""A function of the flow's owner that works on every answer: `chatbotConfig.postProcessing = {enabled, customFunction}`
-(contract 4.2). It is JavaScript, and runs where all JavaScript of users runs: apart from the service (`Backing.script`).
-A flow that has one is not streamed, as nobody may see what it has not worked on."""
+"""A function of the flow's owner that works on every answer: `chatbotConfig.postProcessing = {enabled,
+customFunction}` (contract 4.2). It is JavaScript, and runs where all JavaScript of users runs: apart from the service
+(`Backing.script`). A flow that has one is not streamed, as nobody may see what it has not worked on."""
 
 import json
 from collections.abc import Mapping

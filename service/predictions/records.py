@@ -34,7 +34,8 @@ FROM (VALUES
         (2, %(answer_id)s::uuid, 'apiMessage', %(answer)s::text, %(sources)s::jsonb, %(usage)s::jsonb, NULL,
             %(tools)s::jsonb, %(artifacts)s::jsonb, %(action)s::jsonb, NULL, %(reasoning)s::jsonb,
             %(follow_ups)s::text)
-    ) AS said (place, id, role, content, sources, usage, lead, tools, artifacts, action, uploads, reasoning, follow_ups),
+    ) AS said (place, id, role, content, sources, usage, lead, tools, artifacts, action, uploads, reasoning,
+        follow_ups),
     set_config('synchronous_commit', 'off', true) AS mode
 WHERE mode = 'off'
 ORDER BY said.place
@@ -90,10 +91,12 @@ async def outlived(connection: Connection, days: float, limit: int) -> list[tupl
     return [(row["workspace_id"], row["chatflow_id"], row["ids"]) for row in await cursor.fetchall()]
 
 
-async def forget(scope: Scope, chatflow: UUID, messages: Sequence[UUID]) -> tuple[int, list[str]]:
-    """Remove messages, their feedback with them; how many, and the conversations that have none any more."""
+async def forget(scope: Scope, chatflow: UUID, messages: Sequence[UUID]) -> tuple[int, list[str], list[UUID]]:
+    """Remove messages, their feedback with them; how many, the conversations that have none any more, and the
+    executions that wrote them."""
     rows = await scope.all(
-        "DELETE FROM chat_messages WHERE workspace_id = %(workspace)s AND id = ANY(%(messages)s) RETURNING chat_id",
+        "DELETE FROM chat_messages WHERE workspace_id = %(workspace)s AND id = ANY(%(messages)s)"
+        " RETURNING chat_id, execution_id",
         messages=list(messages),
     )
     chats = sorted({row["chat_id"] for row in rows})
@@ -103,7 +106,8 @@ async def forget(scope: Scope, chatflow: UUID, messages: Sequence[UUID]) -> tupl
         chatflow=chatflow,
         chats=chats,
     )
-    return len(rows), sorted(set(chats) - {row["chat_id"] for row in left})
+    ran = {row["execution_id"] for row in rows if row["execution_id"] is not None}
+    return len(rows), sorted(set(chats) - {row["chat_id"] for row in left}), sorted(ran)
 
 
 async def signal_abort(connection: Connection, payload: str) -> None:

@@ -190,7 +190,7 @@ async def _answer(
 async def _continued(
     target: UUID, last: str, request: Request, resources: Resources, caller: Caller, member: UUID | None
 ) -> Response:
-    """The rest of a resumable stream. The body, which clients send again, says no more than whom the caller asks for."""
+    """The rest of a resumable stream. The body, which clients send again, says only whom the caller asks for."""
     header = told(request.headers.getlist(HEADER))
     asked = await _asked(request, resources) if await request.body() else PredictionBody().asked(header)
     principals, token = asked.principals, caller.token

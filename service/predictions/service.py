@@ -1,7 +1,6 @@
 """Begin predictions: let the caller in, find the flow as this call wants it, start its run; stop runs, and find them
 again."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from service.errors import ServiceError
 from service.http.access import Caller
 from service.predictions import post_processing, records, uploads
 from service.predictions.backing import backing
-from service.predictions.overriding import overridden
+from service.predictions.executing import recorded
+from service.predictions.opening import ready
 from service.predictions.runs import Running, signal
 from service.predictions.text import clean
-from service.predictions.types import ChatType, Question
+from service.predictions.types import ChatType, Occasion, Question
 from service.predictions.work import Work, leave
 from service.resources import Resources
 from service.viewers import ANYBODY, Viewer, viewer_of
@@ -71,14 +71,15 @@ async def ask(
     origin: str | None,
     member: UUID | None = None,
     address: str = "",
+    occasion: Occasion | None = None,
 ) -> Prediction:
     """Begin to answer. What can be refused before the model is asked is refused here. `address` is where the request
-    came from.
+    came from, `occasion` what starts the flow where it is no such request.
 
     `member`: the caller's workspace, when it is an internal prediction (contract 1.10): the rules for visitors, the
     flow's own key and its origins, do not count.
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `NotBelieved` (whom it asks for),
-    `FlowNotRunnable`, and what `uploads.bring` raises.
+    `FlowNotRunnable`, what `uploads.bring` raises, and what `executing.recorded` does.
     """
     named = question.session or question.chat
 
@@ -90,7 +91,8 @@ async def ask(
 
     asker = None if question.principals is None else Viewer(frozenset(question.principals))
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
-    known, compiled, brought = entrance.known, None, None
+    known, compiled, brought, recording = entrance.known, None, None, None
+    name = (occasion.caller if occasion else "") or entrance.name
     try:
         viewer = viewer_of(entrance.caller, question.principals)
         if origin and member is None and not known.allows(origin):
@@ -98,7 +100,7 @@ async def ask(
         function = post_processing.function_of(known.config)
         lent = backing(resources, viewer)
         post_processing.check(function, lent.script)
-        compiled = await _ready(resources, known, question.overrides)
+        compiled = await ready(resources, known, question.overrides)
         streams = question.streaming and known.streams
         chat = question.chat or question.session or str(uuid4())
         session = session_in(known) or chat
@@ -117,40 +119,25 @@ async def ask(
             documents=brought.documents,
             form=question.form,
             human=question.human,
-            caller=entrance.name,
+            webhook=occasion.webhook if occasion else None,
+            caller=name,
         )
         message = uuid4()
-        kind = _kind(entrance.caller, member, question)
-        work = Work(resources, known, compiled, run, entrance.name, message, question, kind, keeps, function, brought)
+        kind = occasion.type if occasion else _kind(entrance.caller, member, question)
+        run, recording = await recorded(
+            resources, known.flow, compiled, run, question, kind, keeps=keeps, member=member, occasion=occasion
+        )
+        work = Work(resources, known, compiled, run, name, message, question, kind, keeps, function, brought, recording)
         resumable = question.resumable and streams
-        running = resources.runs.start(known.flow.id, chat, work, caller=entrance.name, resumable=resumable)
+        running = resources.runs.start(known.flow.id, chat, work, caller=name, resumable=resumable)
     except BaseException:
+        if recording is not None:
+            await recording.close()
         await leave(resources, known, compiled, brought)
         raise
     full = _sees_all(entrance.caller, member)
     label, form = compiled.memory_label, question.form
-    return Prediction(running, chat, session, run.question, label, message, streams, full, known.flow.type, form)
-
-
-async def _ready(resources: Resources, known: KnownFlow, overrides: Mapping[str, Any]) -> Flow:
-    """The compiled flow with its models open, as the call changes it, else the reason why it cannot run."""
-    own = None
-    if overrides:
-        own = await asyncio.to_thread(overridden, known, overrides, resources.settings.chat_model)
-    if known.compiled is not None:
-        await known.compiled.prepare(known.flow.workspace, backing(resources))
-    elif own is None:
-        assert known.failure is not None
-        raise known.failure
-    if own is None:
-        assert known.compiled is not None
-        return known.compiled
-    try:
-        await own.prepare(known.flow.workspace, backing(resources))
-    except BaseException:
-        await own.close()
-        raise
-    return own
+    return Prediction(running, chat, session, brought.question, label, message, streams, full, known.flow.type, form)
 
 
 def _kind(caller: Caller, member: UUID | None, question: Question) -> ChatType:

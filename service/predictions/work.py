@@ -12,9 +12,12 @@ from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
 from service.chatflows.run import Run
 from service.errors import ServiceError
+from service.executions.service import Recording
 from service.predictions import follow_ups, keeping, post_processing
 from service.predictions.events import Abort, End, Failure, Metadata
+from service.predictions.executing import said
 from service.predictions.follow_ups import Proposed, Wish
+from service.predictions.keeping import Ending
 from service.predictions.runs import Running, Stop
 from service.predictions.types import ChatType, Exchange, Question, State
 from service.predictions.uploads import Brought
@@ -48,11 +51,13 @@ class Work:
     """JavaScript that works on the answer."""
     brought: Brought | None = None
     """The uploads: kept with the exchange, or gone."""
+    recording: Recording | None = None
+    """What writes the run of an agentflow down."""
 
     async def __call__(self, running: Running) -> None:
         """Say the flow's events, store the exchange, say how it ended."""
         try:
-            written = Written(holds=bool(self.function))
+            written = Written(holds=bool(self.function), execution=self.recording and self.recording.id)
             failure = await self._follow(running, written)
             running.complete()
             if failure is None:
@@ -64,11 +69,14 @@ class Work:
             spent = Spent.of(written.usage, self.resources.settings.prices)
             if self.keeps and (failure is None or written.answer):
                 failure = await self._keep(running, written, spent, proposed, failure) or failure
+            await self._record(running, spent, failure)
             if failure is not None:
                 running.say(Failure(failure))
             elif running.stopped is None:
                 running.say(self._metadata(written, spent, proposed))
         finally:
+            if self.recording is not None:
+                await self.recording.close()
             running.say(End())
             await leave(self.resources, self.known, self.compiled, self.brought)
 
@@ -80,8 +88,10 @@ class Work:
                 async for event in events:
                     if running.stopped:
                         break
-                    for said in written.take(event):
-                        running.say(said)
+                    if self.recording is not None:
+                        self.recording.note(event)
+                    for part in written.take(event):
+                        running.say(part)
             if self.function and not running.stopped:
                 running.say(*written.replace(await post_processing.process(self.function, self.run, written)))
                 return None
@@ -137,7 +147,7 @@ class Work:
             session=self.run.session,
             chat=self.run.chat,
             type=self.type,
-            question=self.run.question,
+            question=said(self.run, self.asked_text),
             state=State.FAILED if failure else State.ABORTED if running.stopped else State.COMPLETE,
             memory=self.compiled.memory_label,
             lead=self.asked.lead,
@@ -146,18 +156,48 @@ class Work:
             **made,
         )
         try:
-            await keeping.keep(self.resources, self.run.workspace, exchange, self.brought)
+            await keeping.keep(
+                self.resources, self.run.workspace, exchange, self.brought, self._ending(running, spent, failure)
+            )
         except Exception:
             log.exception("The messages of chatflow %s could not be stored", exchange.chatflow)
             return InternalFailure()
         return None
+
+    @property
+    def asked_text(self) -> str:
+        """The question as it was asked now: a run that goes on has the one that it began with."""
+        return self.run.question if self.run.human is None else self.asked.text
+
+    def _ending(self, running: Running, spent: Spent, failure: ServiceError | None) -> Ending | None:
+        """What writes down how the run of an agentflow ended; None where that has been done, or there is none."""
+        if self.recording is None or self.recording.ended:
+            return None
+        return partial(
+            self.recording.end,
+            error=failure and failure.message,
+            stopped=running.stopped is not None,
+            usage=spent.shown(full=True) if spent.models else None,
+            answer=self.message,
+        )
+
+    async def _record(self, running: Running, spent: Spent, failure: ServiceError | None) -> None:
+        """Write down how the run of an agentflow ended that left no messages."""
+        ending = self._ending(running, spent, failure)
+        if ending is None:
+            return
+        try:
+            async with self.resources.database.read(self.run.workspace) as scope:
+                await ending(scope)
+        except Exception:
+            log.exception("The execution of chatflow %s could not be written", self.run.chatflow)
 
     def _metadata(self, written: Written, spent: Spent, proposed: Proposed | None) -> Metadata:
         run = self.run
         return Metadata(
             run.chat,
             str(self.message),
-            run.question,
+            self.asked_text,
             run.session,
             self.compiled.memory_label,
             usage=spent,
@@ -167,9 +207,7 @@ class Work:
         )
 
 
-async def leave(
-    resources: Resources, known: KnownFlow, compiled: Flow | None, brought: Brought | None = None
-) -> None:
+async def leave(resources: Resources, known: KnownFlow, compiled: Flow | None, brought: Brought | None = None) -> None:
     """Let go of a flow, close what was made for one call of it, remove uploads that were not kept."""
     try:
         if brought is not None:

@@ -1,4 +1,4 @@
-"""How predictions are written for Flowise's clients: whole, or as a stream of events (contract 1.2, 1.3, clients.md)."""
+"""Predictions as Flowise's clients read them: whole, or as a stream of events (contract 1.2, 1.3; clients.md)."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def answer(prediction: Prediction) -> bytes:
 class Writer:
     """Writes events as Flowise streams them: `message:`, one line of JSON without a space before it, an empty line.
 
-    `full`: for callers with a key (showing.py). `run`: frames carry ids, by which a client that has lost the stream says
+    `full`: for callers with a key (showing.py). `run`: frames carry ids, by which a client that lost the stream says
     what it has read: `RUN.EVENT.FRAMES`, the first event that it has not read whole, and how many of its frames it has.
     Writing then goes on at the event `start` behind `skip` of its frames; `before` are the earlier events.
     """
