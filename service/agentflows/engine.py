@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from service.agentflows.graph import HUMAN, LOOP, Edge, Level
+from service.agentflows.iterating import Iterating
 from service.agentflows.journal import Journal
 from service.agentflows.nodes.base import FlowNode
 from service.agentflows.state import NO_ITEM, Items, Moment, Output
@@ -354,59 +355,13 @@ class Pass:
         all of them do: then the first failure is raised."""
         level = self._inside[home]
         at_once = 1 if any(self._nodes[node].updates for node in level.nodes) else ITEMS_AT_ONCE
-        iteration = Iterating(self, home, items)
+
+        def passing(index: int, item: Any) -> Pass:
+            within = Within(home, index, item)
+            return Pass(level, self._nodes, self._inside, self._journal, within=within)
+
+        iteration = Iterating(passing, items)
         async with aclosing(iteration.go(at_once)) as events:
             async for event in events:
                 yield event
         yield iteration.outcome()
-
-    def item(self, home: str, index: int, item: Any) -> "Pass":
-        """A pass through the inside of an iteration."""
-        within = Within(home, index, item)
-        return Pass(self._inside[home], self._nodes, self._inside, self._journal, within=within)
-
-
-class Iterating:
-    """The items of one iteration, as they run."""
-
-    def __init__(self, outer: Pass, home: str, items: Sequence[Any]) -> None:
-        """Nothing runs yet."""
-        self._outer, self._home, self._items = outer, home, items
-        self._texts: list[str] = [""] * len(items)
-        self._failures: list[ServiceError] = []
-
-    async def go(self, at_once: int) -> AsyncGenerator[StepEvent, None]:
-        """Run the items, so many at once, in their order; their events as they come."""
-        heard: asyncio.Queue[StepEvent | None] = asyncio.Queue()
-        room = asyncio.Semaphore(at_once)
-
-        async def run(index: int, item: Any) -> None:
-            async with room:
-                passing = self._outer.item(self._home, index, item)
-                try:
-                    async with aclosing(passing.go()) as events:
-                        async for event in events:
-                            heard.put_nowait(event)
-                    self._texts[index] = passing.last
-                except ServiceError as error:
-                    self._failures.append(error)
-                    self._texts[index] = f"Error in iteration {index + 1}: {error.message}"
-
-        tasks = [asyncio.create_task(run(index, item)) for index, item in enumerate(self._items)]
-        ended = asyncio.gather(*tasks)
-        ended.add_done_callback(lambda _: heard.put_nowait(None))
-        try:
-            while (event := await heard.get()) is not None:
-                yield event
-            await ended
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(ended, *tasks, return_exceptions=True)
-
-    def outcome(self) -> Items:
-        """What came of the items. Raises the first failure where there is nothing else, and what ends a whole run."""
-        for error in self._failures:
-            if isinstance(error, TooManySteps | FlowTimeout) or len(self._failures) == len(self._items):
-                raise error
-        return Items(tuple(self._texts), len(self._failures))

@@ -12,12 +12,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from service.agents.calls import problems, validator
 from service.agents.speech import speak
 from service.chatflows.run import Run
 from service.chatflows.steps.base import BadOption, ModelStep
 from service.chatflows.types import Thinking, Token, Usage
+from service.json_schema import Check
 from service.json_text import parsed
+from service.model_json import found as json_found
 from service.providers.errors import Malformed
 
 _SIMPLE = {"string": "string", "number": "number", "boolean": "boolean"}
@@ -61,9 +62,7 @@ class Structure:
         if found is None:
             return {}, "it holds no JSON object"
         value = {name: _fitted(found.get(name), schema) for name, schema in self.schema["properties"].items()}
-        check = validator(self.schema)
-        wrong = check if isinstance(check, str) else problems(check, value)
-        return value, wrong.removeprefix("The input does not fit the tool's schema: ")
+        return value, Check(self.schema).problems(value)
 
 
 def _property(row: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -102,8 +101,10 @@ def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
         needed = [name for name, about in named.items() if about.get("required") is not False]
         schema = {"type": "object", "properties": {name: _field(about) for name, about in named.items()}}
         schema |= {"required": needed} if needed else {}
-    if isinstance(wrong := validator(schema), str):
-        raise BadOption(f"{field}: the schema of '{row['key']}' is broken: {wrong.rpartition(': ')[2]}")
+    try:
+        Check(schema)
+    except ValueError as wrong:
+        raise BadOption(f"{field}: the schema of '{row['key']}' is broken: {wrong}") from None
     return schema
 
 
@@ -115,18 +116,12 @@ def _field(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def object_in(text: str) -> dict[str, Any] | None:
-    """The first JSON object in a text, whatever stands around it."""
-    decoder = json.JSONDecoder()
-    at = text.find("{")
-    tries = 0
-    while at >= 0 and tries < 50:
-        try:
-            value, _ = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at, tries = text.find("{", at + 1), tries + 1
-            continue
-        return value if isinstance(value, dict) else None
-    return None
+    """The JSON object in what a model wrote, whatever stands around it."""
+    try:
+        value = json_found(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:

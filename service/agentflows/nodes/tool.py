@@ -1,0 +1,111 @@
+"""Uses one tool, without a model."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from service.agentflows.nodes.agent import used_tool
+from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.state import Moment
+from service.agentflows.templates import Template, Update, changes, shown
+from service.agentflows.types import BadValue, Done
+from service.chatflows.steps.tool import Outcome, Tool, ToolFailed
+from service.chatflows.types import Artifacts, Sources, StepEvent, ToolCalls, ToolsUsed, ToolUse
+from service.json_schema import Check
+from service.json_text import parsed
+
+
+class ToolNode(FlowNode):
+    """Uses a tool with values of the flow."""
+
+    label = "Tool"
+    foreign = "answer of a tool"
+
+    def read(self, maker: Maker) -> None:
+        """The tool and its input."""
+        self._step = None
+        name = self.text("toolAgentflowSelectedTool")
+        if name:
+            self._step = maker.tool(name, self.node.inputs.get("toolAgentflowSelectedToolConfig"))
+        else:
+            maker.problem("no tool is chosen")
+        self._given = {
+            str(row["inputArgName"]): Template.parse(row.get("inputArgValue"))
+            for row in self.rows("toolInputArgs")
+            if row.get("inputArgName")
+        }
+        self.updates = Update.read(self.node.inputs.get("toolUpdateState"))
+
+    async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
+        """What the tool answers. Raises `BadValue` when it cannot do what it is asked."""
+        assert self._step is not None
+        found = await self._step.tools(moment.run)
+        tool = self._chosen(found)
+        given = {name: _typed(template.value(moment), tool, name) for name, template in self._given.items()}
+        if wrong := _misfit(tool, given):
+            raise BadValue(f"{self.title}: the input does not fit the tool: {wrong}")
+        yield ToolCalls(((tool.name, given),))
+        try:
+            outcome = await tool.call(moment.run, given)
+        except ToolFailed as error:
+            raise BadValue(f"{self.title}: {error}") from error
+        use = ToolUse(tool.name, given, outcome.text, outcome.sources)
+        for event in _events(use, outcome):
+            yield event
+        yield Done(
+            text=outcome.text,
+            output={"content": outcome.text, "usedTools": [used_tool(use)], "value": _value(outcome.text)},
+            input={"toolInputArgs": given},
+            changes=changes(self.updates, moment, _value(outcome.text)),
+        )
+
+    def _chosen(self, found: "tuple[Tool, ...] | list[Tool] | Any") -> Tool:
+        """The one tool; of a toolkit the one that takes all that is given."""
+        fitting = [tool for tool in found if set(self._given) <= set(tool.schema.get("properties", {}))]
+        if len(found) == 1:
+            one: Tool = found[0]
+            return one
+        if len(fitting) == 1:
+            return fitting[0]
+        names = ", ".join(tool.name for tool in found)
+        raise BadValue(f"{self.title}: this is several tools ({names}); give them to an agent")
+
+
+def _events(use: ToolUse, outcome: Outcome) -> list[StepEvent]:
+    events: list[StepEvent] = [ToolsUsed((use,))]
+    if outcome.sources:
+        events.append(Sources(outcome.sources))
+    if outcome.artifacts:
+        events.append(Artifacts(outcome.artifacts))
+    return events
+
+
+def _misfit(tool: Tool, given: Mapping[str, Any]) -> str:
+    """What is wrong with the input of a tool; empty: nothing."""
+    try:
+        return Check(tool.schema).problems(given)
+    except ValueError as error:
+        return f"its schema is broken: {error}"
+
+
+def _typed(value: Any, tool: Tool, name: str) -> Any:
+    """A value as the tool's schema has it, where it is only written as text."""
+    about = tool.schema.get("properties", {}).get(name)
+    kind = about.get("type") if isinstance(about, Mapping) else None
+    if kind == "string":
+        return shown(value)
+    if kind is None or not isinstance(value, str):
+        return value
+    try:
+        return parsed(value.strip())
+    except ValueError:
+        return value
+
+
+def _value(text: str) -> Any:
+    """What a tool answered: the value where it is JSON, so that paths lead into it."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        return parsed(text)
+    except ValueError:
+        return text
