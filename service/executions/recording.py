@@ -40,6 +40,8 @@ class Recording:
         """`spent`: the usage of attempts before this one. What is not `kept` goes when the run has ended, as nothing is
         to be known of the flow's conversations; one that waits for a person stays until it is answered."""
         self.id = hold.id
+        self.ended = False
+        """Whether its end has been written."""
         self._database = database
         self._workspace = workspace
         self._hold = hold
@@ -83,6 +85,7 @@ class Recording:
         waits = state is RunStatus.STOPPED
         if not self._kept and not waits:
             await records.delete(scope, [self.id])
+            self.ended = True
             return
         outcome = Outcome(
             state,
@@ -95,6 +98,7 @@ class Recording:
         )
         if not await records.end(scope, self._hold, outcome, answer):
             log.warning("Execution %s was deleted, or taken up by another answer, before it ended", self.id)
+        self.ended = True
 
     async def fail(self, error: str | None, *, stopped: bool = False, usage: Mapping[str, Any] | None = None) -> None:
         """`end` by itself."""

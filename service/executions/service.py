@@ -10,7 +10,8 @@ from service.chatflows.run import Run
 from service.chatflows.types import Chatflow, Decision, HumanInput, Paused, RunStatus
 from service.errors import NotFound
 from service.executions import records
-from service.executions.recording import LEASE_SECONDS, Recording, executed, storable
+from service.executions.recording import LEASE_SECONDS, executed, storable
+from service.executions.recording import Recording as Recording
 from service.executions.recording import state_of as state_of_nodes
 from service.executions.types import (
     AlreadyAnswered,

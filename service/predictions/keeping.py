@@ -1,11 +1,12 @@
 """What is kept of a prediction, and for how long."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from service.attachments import service as attachments
+from service.executions import service as executions
 from service.predictions import records
 from service.predictions.showing import source_document, used_tool
 from service.predictions.types import Exchange
@@ -13,8 +14,11 @@ from service.predictions.uploads import Brought
 from service.predictions.usage import Spent
 from service.predictions.written import Written
 from service.resources import Resources
+from stores.records.database import Scope
 
 log = logging.getLogger("ragstone.predictions")
+
+Ending = Callable[[Scope], Awaitable[None]]
 
 AT_ONCE = 500
 """Messages that housekeeping removes in one go."""
@@ -37,13 +41,25 @@ def columns(written: Written, spent: Spent) -> Mapping[str, Any]:
     }
 
 
-async def keep(resources: Resources, workspace: UUID, exchange: Exchange, brought: Brought | None = None) -> None:
-    """Store both messages of an exchange, and the files that it brought."""
-    async with resources.database.read(workspace) as scope:
+async def keep(
+    resources: Resources,
+    workspace: UUID,
+    exchange: Exchange,
+    brought: Brought | None = None,
+    ending: Ending | None = None,
+) -> None:
+    """Store both messages of an exchange, and the files that it brought; `ending` writes down in the same transaction
+    how the run of an agentflow ended."""
+    database = resources.database
+    alone = ending is None and not (brought and brought.named)  # one statement needs no transaction of ours
+    async with database.read(workspace) if alone else database.write(workspace) as scope:
         if not await records.store(scope, exchange):
             log.warning("Chatflow %s was deleted while it answered", exchange.chatflow)
-        elif brought is not None:
-            await brought.keep(resources, scope)
+        else:
+            if brought is not None:
+                await brought.keep(resources, scope)
+            if ending is not None:
+                await ending(scope)
     if brought is not None:
         await brought.settle(resources.blobs)
 
@@ -57,8 +73,9 @@ async def forget_old(resources: Resources) -> int:
             found = await records.outlived(connection, resources.settings.message_days, AT_ONCE)
         for workspace, flow, messages in found:
             async with resources.database.write(workspace) as scope:
-                count, chats = await records.forget(scope, flow, messages)
+                count, chats, ran = await records.forget(scope, flow, messages)
                 await attachments.expire(scope, flow, chats)
+                await executions.drop(scope, flow, chats, ran)
             gone += count
         if sum(len(messages) for _, _, messages in found) < AT_ONCE:
             return gone

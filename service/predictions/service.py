@@ -1,6 +1,7 @@
 """Begin predictions: let the caller in, find the flow as this call wants it, start its run; stop runs, and find them
 again."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from service.errors import ServiceError
 from service.http.access import Caller
 from service.predictions import post_processing, records, uploads
 from service.predictions.backing import backing
+from service.predictions.events import FRAMES
 from service.predictions.executing import recorded
 from service.predictions.opening import ready
 from service.predictions.runs import Running, signal
@@ -27,6 +29,10 @@ from service.predictions.types import ChatType, Occasion, Question
 from service.predictions.work import Work, leave
 from service.resources import Resources
 from service.viewers import ANYBODY, Viewer, viewer_of
+
+
+_PLACE = re.compile(rf"[0-9]{{1,9}}\.[0-{FRAMES - 1}]")
+"""Of a frame in its stream: the first event that was not read whole, how many of its frames were."""
 
 
 class StreamGone(ServiceError):
@@ -171,7 +177,7 @@ async def resume(
     running = resources.runs.find(run)
     if running is None or running.flow != flow_id or running.caller != entrance.name:
         raise StreamGone
-    if not (start.isdecimal() and skip.isdecimal()) or not int(start) + bool(int(skip)) <= len(running.events):
+    if not (_PLACE.fullmatch(place) and int(start) + (skip != "0") <= len(running.events)):
         raise StreamGone
     return Resumed(running, int(start), int(skip), _sees_all(entrance.caller, member))
 

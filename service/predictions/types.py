@@ -94,6 +94,19 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion:
+    """What starts a flow where nobody asks it over HTTP: the call of another service, or a clock."""
+
+    type: ChatType
+    caller: str = ""
+    """Whose its conversations are; empty: whoever calls."""
+    execution: UUID | None = None
+    """The id of the execution, where it was chosen before: the flow runs for it once."""
+    webhook: Mapping[str, Any] | None = None
+    """`$webhook`: body, headers and query of the call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A question and its answer, as they are stored."""
 

@@ -87,7 +87,7 @@ async def test_a_run_is_in_progress_until_it_says_otherwise(resources: Resources
     assert (found.state, found.nodes, found.stopped_at) == (RunStatus.INPROGRESS, [], None)
     recording.note(NodesExecuted((START,)))
     async with asyncio.timeout(10):
-        while not (await service.get(resources.database, workspace, recording.id)).nodes:
+        while not (await service.get(resources.database, workspace, recording.id)).nodes:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await recording.fail(None)
     found = await service.get(resources.database, workspace, recording.id)

@@ -1,0 +1,69 @@
+"""Runs of agentflows are written down: which call begins an execution, and which one answers one that waits."""
+
+from uuid import UUID
+
+from service.agentflows.flow import AgentFlow
+from service.chatflows.flow import Flow
+from service.chatflows.run import Run
+from service.chatflows.types import Chatflow, Decision, FlowType
+from service.executions import service as executions
+from service.executions.service import Recording
+from service.executions.types import Answer
+from service.predictions.types import ChatType, Occasion, Question
+from service.resources import Resources
+
+SCHEDULE = "schedule"
+"""Whose the runs are that a clock starts: whoever has a key of the workspace may answer them."""
+
+
+async def recorded(
+    resources: Resources,
+    flow: Chatflow,
+    compiled: Flow,
+    run: Run,
+    question: Question,
+    kind: ChatType,
+    *,
+    keeps: bool,
+    member: UUID | None,
+    occasion: Occasion | None,
+) -> tuple[Run, Recording | None]:
+    """The run as it is to be run, and what writes it down; None for what is no agentflow.
+
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, and `BegunBefore` for an occasion that was taken."""
+    if flow.type is not FlowType.AGENTFLOW:
+        return run, None
+    return await executions.begin(
+        resources.database,
+        run,
+        caller=run.caller,
+        kind=kind.value,
+        answer=answer_of(question, member),
+        execution=occasion.execution if occasion else None,
+        kept=keeps,
+        remembers=isinstance(compiled, AgentFlow) and compiled.remembers,
+    )
+
+
+def answer_of(question: Question, member: UUID | None) -> Answer | None:
+    """What the call says to a run that waits, if it does: by `humanInput`, or as the answer to an action, whose label for
+    a yes is the question then (contract 1.1)."""
+    callers = frozenset() if member is None else frozenset({SCHEDULE})
+    if question.human is not None:
+        human = question.human
+        return Answer(human.decision is Decision.PROCEED, human.node, human.feedback, callers=callers)
+    if not question.action or not question.action.get("id"):
+        return None
+    labels = question.action.get("mapping")
+    yes, no = (labels.get("approve"), labels.get("reject")) if isinstance(labels, dict) else (None, None)
+    feedback = "" if question.text in (yes, no) else question.text
+    return Answer(question.text == yes, feedback=feedback, action=str(question.action["id"]), callers=callers)
+
+
+def said(run: Run, question: str) -> str:
+    """What the user said, as messages keep it: the question, else the form, else the answer to a run that waited."""
+    if question:
+        return question
+    if run.human is not None:
+        return run.human.feedback or run.human.decision.value.capitalize()
+    return "\n".join(f"{name}: {value}" for name, value in (run.form or {}).items())
