@@ -65,10 +65,10 @@ def test_whatever_a_flow_says_a_stream_and_a_whole_answer_say_alike(
 ) -> None:
     flow = _flow(house)
 
-    async def ready(*_: object) -> Scripted:
+    async def ready(*_: object, **__: object) -> Scripted:
         return Scripted(said, error=error)
 
-    monkeypatch.setattr("service.predictions.service._ready", ready)
+    monkeypatch.setattr("service.predictions.service.ready", ready)
     before = len(house.messages(flow))
     plain = house.ask(flow)
     found = events(house.ask(flow, streaming=True).content, beside=True)

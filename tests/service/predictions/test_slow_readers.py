@@ -48,10 +48,10 @@ def test_a_socket_that_stops_reading_holds_up_nobody(house: House, monkeypatch: 
     flow = house.quoting()
     scripted = Scripted([Token("word " * 40) for _ in range(4_900)])
 
-    async def ready(*_: object) -> Scripted:
+    async def ready(*_: object, **__: object) -> Scripted:
         return scripted
 
-    monkeypatch.setattr("service.predictions.service._ready", ready)
+    monkeypatch.setattr("service.predictions.service.ready", ready)
     body = json.dumps({"question": "Q?", "streaming": True, "chatId": "slow"}).encode()
     host = house.live.url.removeprefix("http://").split(":")
     with socket.socket() as connection:
