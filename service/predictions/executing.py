@@ -46,8 +46,8 @@ async def recorded(
 
 
 def answer_of(question: Question, member: UUID | None) -> Answer | None:
-    """What the call says to a run that waits, if it does: by `humanInput`, or as the answer to an action, whose label for
-    a yes is the question then (contract 1.1)."""
+    """What the call says to a run that waits, if it does: by `humanInput`, or as the answer to an action, whose label
+    for a yes is the question then (contract 1.1)."""
     callers = frozenset() if member is None else frozenset({SCHEDULE})
     if question.human is not None:
         human = question.human
