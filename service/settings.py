@@ -88,8 +88,8 @@ class Settings(BaseModel):
     embedding_threads: int = Field(0, ge=0, le=256, description="Threads that embed; 0: one for each core.")
     chat_model: str = Field(
         "",
-        description="Model that answers where a flow names none: PROVIDER:NAME, of anthropic, google, groq, mistral, ollama,"
-        " openai or openrouter, or local:FILE.gguf; empty: extractive.",
+        description="Model that answers where a flow names none: PROVIDER:NAME, of anthropic, google, groq, mistral,"
+        " ollama, openai or openrouter, or local:FILE.gguf; empty: extractive.",
     )
     openai_api_key: SecretStr | None = Field(None, description="Key for the chat model openai:NAME.")
     openai_base_url: str = Field("", description="Base URL of an OpenAI-compatible server for openai:NAME.")
@@ -112,7 +112,7 @@ class Settings(BaseModel):
         True, description="Keep conversations of flows that do not say (`conversations.store` in their apiConfig)."
     )
     message_days: float = Field(
-        0.0, ge=0, description="Days that messages are kept where a flow does not say (`conversations.days`); 0: for ever."
+        0.0, ge=0, description="Days that messages are kept where a flow does not say (`conversations.days`); 0: always."
     )
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")

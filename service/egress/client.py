@@ -1,7 +1,7 @@
 """The one client for calls to other hosts: public addresses only, bounded in bytes, time and redirects."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from functools import cached_property
@@ -164,14 +164,7 @@ class Egress:
 
         from service.egress.network import GuardedTransport
 
-        pool = self._open()
-        self._clients += 1
-
-        async def release() -> None:
-            self._clients -= 1
-            if not self._clients and not self._fetches and pool is self._pool:
-                await self.close()
-
+        pool, release = self._lent()
         return httpx2.AsyncClient(
             transport=GuardedTransport(pool, packed=False, release=release),
             timeout=timeout,
@@ -182,11 +175,18 @@ class Egress:
         )
 
     def httpx_transport(self) -> "httpx.AsyncBaseTransport":
-        """As `http_client`, for a library that is built on `httpx`; its connections close with the process."""
+        """As `http_client`, for a library that is built on `httpx`. Close it."""
         from service.egress.foreign import HttpxTransport
 
-        self._fetches = True
-        return HttpxTransport(self._open())
+        pool, release = self._lent()
+        return HttpxTransport(pool, release=release)
+
+    def blocking_httpx_transport(self) -> "httpx.BaseTransport":
+        """As `blocking_client`, for a library that is built on `httpx`. Close it."""
+        from service.egress.foreign import HttpxBlockingTransport
+        from service.egress.network import BlockingTransport
+
+        return HttpxBlockingTransport(BlockingTransport(self.guard, self._tls))
 
     def blocking_client(self, *, timeout: "httpx2.Timeout | float | None" = None) -> "httpx2.Client":
         """As `http_client` for code without an event loop; it has connections of its own: close it."""
@@ -219,6 +219,18 @@ class Egress:
         from service.egress.network import tls
 
         return tls(self._ca_bundle)
+
+    def _lent(self) -> "tuple[httpcore2.AsyncConnectionPool, Callable[[], Awaitable[None]]]":
+        """The pool for one more client, and what that client calls as it closes."""
+        pool = self._open()
+        self._clients += 1
+
+        async def release() -> None:
+            self._clients -= 1
+            if not self._clients and not self._fetches and pool is self._pool:
+                await self.close()
+
+        return pool, release
 
     def _open(self) -> "httpcore2.AsyncConnectionPool":
         if self._pool is None:
@@ -337,11 +349,15 @@ def open_egress(settings: Settings) -> Egress:
         named = parse_allowed(settings.openai_base_url)
     except ValueError as error:
         raise SettingsError(f"{PREFIX}OPENAI_BASE_URL: {error}") from None
+    try:
+        ollama = parse_allowed(settings.ollama_base_url)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}OLLAMA_BASE_URL: {error}") from None
     bundle = settings.ca_bundle
     if bundle is not None and not bundle.is_file():
         raise SettingsError(f"{PREFIX}CA_BUNDLE: there is no file {bundle}")
     return Egress(
-        Allowed(allowed.names + named.names, allowed.networks + named.networks),
+        Allowed(allowed.names + named.names + ollama.names, allowed.networks + named.networks + ollama.networks),
         max_bytes=settings.egress_max_bytes,
         timeout=settings.egress_timeout,
         ca_bundle=bundle,

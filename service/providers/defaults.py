@@ -1,5 +1,6 @@
 """What the service's settings say to providers where a flow does not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,10 @@ class Defaults:
     openai_api_key: str = ""
     openai_base_url: str = ""
     """Of an OpenAI-compatible server; empty: OpenAI itself."""
+    ollama_base_url: str = ""
+    """Of an Ollama server; empty: the one that listens on this machine."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The operator's keys of other services, by the names of their rows; each goes to that service itself alone."""
     chat_model_path: Path | None = None
     """GGUF file of the local chat model."""
     rerank_model_path: Path | None = None
@@ -41,10 +46,23 @@ def defaults_from(settings: Settings, egress: Egress) -> Defaults:
         embedding_threads=settings.embedding_threads,
         openai_api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else "",
         openai_base_url=settings.openai_base_url,
+        ollama_base_url=settings.ollama_base_url,
+        keys=_keys(settings),
         chat_model_path=_local_model(settings),
         rerank_model_path=settings.rerank_model_path,
         egress=egress,
     )
+
+
+def _keys(settings: Settings) -> Mapping[str, str]:
+    given = {
+        "anthropic": settings.anthropic_api_key,
+        "google": settings.google_api_key,
+        "groq": settings.groq_api_key,
+        "mistral": settings.mistral_api_key,
+        "openrouter": settings.openrouter_api_key,
+    }
+    return {name: key.get_secret_value() for name, key in given.items() if key}
 
 
 def _local_model(settings: Settings) -> Path | None:

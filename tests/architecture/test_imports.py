@@ -65,7 +65,13 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "torch": ("service/providers/**/sentence_transformers.py",),
     "xllamacpp": ("service/providers/chat/local.py", "service/providers/chat/llama/*.py"),
     "openai": ("service/providers/**/openai.py", "service/providers/openai_*.py"),
-    "langchain_openai": ("service/providers/**/openai.py",),
+    "langchain_openai": ("service/providers/**/openai.py", "service/providers/chat/azure.py"),
+    "anthropic": ("service/providers/chat/anthropic.py",),
+    "langchain_anthropic": ("service/providers/chat/anthropic.py",),
+    "ollama": ("service/providers/chat/ollama.py",),
+    "langchain_ollama": ("service/providers/chat/ollama.py",),
+    "google": ("service/providers/chat/google.py",),
+    "langchain_google_genai": ("service/providers/chat/google.py",),
     # loaders
     "pypdfium2": ("loaders/pdf.py",),
     "docx": ("loaders/docx.py",),
@@ -103,7 +109,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
     # the command line calls its own service; a transport for vendors' libraries that are built on it
-    "httpx": ("service/cli/*.py", "service/egress/*.py"),
+    "httpx": ("service/cli/*.py", "service/egress/*.py", "service/providers/chat/ollama.py"),
     # the client that other vendors' libraries are built on, and that Chroma is spoken to by
     "httpx2": ("service/providers/**/*.py", "service/egress/*.py", "stores/vector/chroma.py"),
     "httpcore2": ("service/egress/*.py",),

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from service.providers.chat.openai import OpenAIChat
 from service.providers.chat.services import SERVICES
 from service.providers.defaults import Defaults
 from service.providers.errors import RequestRefused, UnknownProvider
-from tests.stubs.openai_server import KEY, OpenAIStub, near
+from tests.stubs.model_servers import ModelStub
+from tests.stubs.models import PLACES, chat_at
+from tests.stubs.openai_server import KEY, near
 from tests.stubs.tiny_models import write_gguf
 
 MESSAGES = [SystemMessage("Be short."), HumanMessage("Say hello to Anna.")]
@@ -30,8 +31,8 @@ MODEL_FILE = "RAGSTONE_TEST_GGUF"
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[OpenAIStub]:
-    with OpenAIStub() as server:
+def stub() -> Iterator[ModelStub]:
+    with ModelStub() as server:
         yield server
 
 
@@ -45,27 +46,20 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
-def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest, **config: Any) -> BaseChatModel:
+def make(name: str, stub: ModelStub, request: pytest.FixtureRequest, **config: Any) -> BaseChatModel:
     if name == "openai":
         fields = {"basepath": stub.url, "modelName": "m"} | config
         return create_chat_model("chatOpenAI", fields, {"openAIApiKey": KEY}, defaults=near())
-    if name in SERVICES:
-        return at_stub(name, stub, config)
+    if name in SERVICES or name in PLACES or name == "azure":
+        return chat_at(name, stub, **config)
     if name == "local":
         defaults = Defaults(chat_model_path=request.getfixturevalue("model_file"))
         return create_chat_model("local", {"maxTokens": 24, "temperature": 0} | config, defaults=defaults)
     return create_chat_model(name, config)
 
 
-def at_stub(name: str, stub: OpenAIStub, config: dict[str, Any]) -> BaseChatModel:
-    """The model of another service that speaks OpenAI's protocol, at the stub's place instead of the service's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SERVICES, name, replace(SERVICES[name], url=stub.url))
-        return create_chat_model(name, {"modelName": "m"} | config, {SERVICES[name].key[0]: KEY}, defaults=near())
-
-
 @pytest.fixture(params=sorted(CHAT_MODELS))
-async def model(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[BaseChatModel]:
+async def model(request: pytest.FixtureRequest, stub: ModelStub) -> AsyncIterator[BaseChatModel]:
     made = make(request.param, stub, request)
     yield made
     await close_chat_model(made)
@@ -132,9 +126,9 @@ def test_a_bad_field_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"openai"}))
-async def test_a_service_is_asked_at_its_own_place_with_its_own_key(name: str, stub: OpenAIStub) -> None:
+async def test_a_service_is_asked_at_its_own_place_with_its_own_key(name: str, stub: ModelStub) -> None:
     fields = {"temperature": 0.5, SERVICES[name].longest: 7, "randomSeed": 3, "safeMode": True}
-    model = at_stub(name, stub, fields)
+    model = chat_at(name, stub, **fields)
     await model.ainvoke(MESSAGES)
     await close_chat_model(model)
     asked = stub.requests[-1]
@@ -147,8 +141,8 @@ async def test_a_service_is_asked_at_its_own_place_with_its_own_key(name: str, s
 
 def test_the_operators_key_is_for_the_operators_server_alone() -> None:
     ours = Defaults(openai_api_key="sk-operator", openai_base_url="http://127.0.0.1:1/v1")
-    for name in SERVICES.keys() - {"openai", "localai"}:
-        made = create_chat_model(name, {"modelName": "m"}, {}, defaults=ours)
+    for name in SERVICES.keys() - {"openai", "localai", "litellm", "cloudflare"}:
+        made = create_chat_model(name, {SERVICES[name].called: "m"}, {}, defaults=ours)
         assert isinstance(made, OpenAIChat)
         assert made.openai_api_base == SERVICES[name].url
         assert isinstance(made.openai_api_key, SecretStr)
@@ -179,7 +173,7 @@ class LangChainSuite(ChatModelIntegrationTests):
         pytest.skip("a timed test")
 
     @pytest.fixture(autouse=True)
-    async def clients(self, stub: OpenAIStub) -> AsyncIterator[None]:
+    async def clients(self, stub: ModelStub) -> AsyncIterator[None]:
         """Connections that the models of a test share."""
         self.stub = stub
         self.blocking, self.waiting = httpx2.Client(), httpx2.AsyncClient()

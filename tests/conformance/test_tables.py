@@ -71,7 +71,10 @@ TABLES = [
         "embedders", embedding.EMBEDDERS, Embedder, "service/providers/embedding",
         frozenset({"base", "lanes", "pool"}),
     ),
-    Table("chat models", chat.CHAT_MODELS, None, "service/providers/chat", frozenset({"base", "own", "services"})),
+    Table(
+        "chat models", chat.CHAT_MODELS, None, "service/providers/chat",
+        frozenset({"base", "own", "reading", "services", "translated"}),
+    ),
     Table(
         "rerankers", rerank.RERANKERS, Reranker, "service/providers/rerank", frozenset({"base", "endpoint", "pool"})
     ),

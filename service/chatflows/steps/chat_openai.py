@@ -1,5 +1,6 @@
-"""OpenAI's chat models, and what the nodes of all services have in common that speak its protocol."""
+"""OpenAI's chat models, and what the nodes of all services have in common."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -13,10 +14,10 @@ from service.chatflows.run import Backing
 from service.chatflows.steps.base import Links, ModelStep, StepOptions
 from service.chatflows.steps.keys import missing, revealed
 from service.chatflows.types import FlowNotRunnable
-from service.providers.chat import create_chat_model
+from service.providers.chat import create_chat_model, load
 from service.providers.chat.base import close_chat_model
 from service.providers.chat.services import place_of
-from service.providers.errors import RequestRefused
+from service.providers.errors import MissingLibrary, RequestRefused
 
 
 class ChatOptions(StepOptions):
@@ -65,8 +66,14 @@ def checked_url(value: str) -> str:
     return value
 
 
-class CompatibleChat(ModelStep):
-    """A chat model of a service that speaks OpenAI's protocol."""
+class MissingExtra(FlowNotRunnable):
+    """A node's model needs a library that is not installed; the message says how to get it."""
+
+    status, code = 501, "missing_library"
+
+
+class ServiceChat(ModelStep):
+    """A chat model of a service."""
 
     service: ClassVar[str]
     """The service's row in `providers.chat.CHAT_MODELS`."""
@@ -74,9 +81,9 @@ class CompatibleChat(ModelStep):
     """Whether the service may have no keys."""
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
-        """`options` are `ChatOptions`."""
+        """`options` are this class's `Options`."""
         super().__init__(node, options, links)
-        self.options: ChatOptions = options
+        self.options: StepOptions = options
         self._chat: BaseChatModel | None = None
 
     @property
@@ -85,34 +92,51 @@ class CompatibleChat(ModelStep):
         assert self._chat is not None, "prepare() makes it"
         return self._chat
 
+    def fields(self) -> dict[str, Any]:
+        """The node's fields by the names that its service's row reads."""
+        return self.options.model_dump(by_alias=True, exclude_none=True)
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
-        """Open the client. Raises `MissingCredential` when the node's credential is gone or none is at hand."""
-        fields = self.options.model_dump(by_alias=True, exclude_none=True)
-        credential = await self._credential(workspace, backing, fields)
+        """Open the client. Raises `MissingCredential` when the node's credential is gone or none is at hand,
+        `MissingExtra`, `FlowNotRunnable` for a field that its service cannot use."""
+        fields = self.fields()
         try:
+            await asyncio.to_thread(load, self.service)  # some libraries take two seconds of CPU to import
+            credential = await self._credential(workspace, backing, fields)
             self._chat = create_chat_model(self.service, fields, credential, defaults=backing.defaults)
+        except MissingLibrary as error:
+            raise MissingExtra(f"{self.title}: {error.message}") from error
         except RequestRefused as error:
             raise FlowNotRunnable(f"{self.title}: {error.message}") from error
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._chat is not None:
-            await close_chat_model(self._chat)
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            await close_chat_model(chat)
 
     async def _credential(self, workspace: UUID, backing: Backing, fields: Mapping[str, Any]) -> Mapping[str, str]:
         """The credential's values; none where the service's own key or a server without keys will do."""
         if self.node.credential:
-            host = urlsplit(place_of(self.service, fields, backing.defaults)).hostname or ""
-            return await revealed(self, workspace, backing, host)
+            told = await self._told_by_credential(workspace, backing)
+            place = place_of(self.service, fields, backing.defaults, told)
+            return await revealed(self, workspace, backing, urlsplit(place).hostname or "")
         if self.keyless or self._does_without(fields, backing):
             return {}
         raise missing(self)
 
+    async def _told_by_credential(self, workspace: UUID, backing: Backing) -> Mapping[str, str]:
+        """What the credential says of where it is for."""
+        return {}
+
     def _does_without(self, fields: Mapping[str, Any], backing: Backing) -> bool:
-        return False
+        """Whether the operator's own key for this service stands in: it is sent to the service itself alone."""
+        defaults = backing.defaults
+        itself = place_of(self.service, fields, defaults) == place_of(self.service, {}, defaults)
+        return itself and bool(defaults.keys.get(self.service))
 
 
-class ChatOpenAI(CompatibleChat):
+class ChatOpenAI(ServiceChat):
     """OpenAI's chat models, or those of any server that speaks the same protocol."""
 
     label = "ChatOpenAI"

@@ -150,7 +150,7 @@ class LocalChat(BaseChatModel):
             stream_usage=True,
             extra_body={"return_progress": True},
             max_retries=0,
-            retries=0,
+            again=0,
             # No proxy of the environment stands between this process and itself.
             http_client=httpx2.Client(timeout=self.timeout, trust_env=False),
             http_async_client=httpx2.AsyncClient(timeout=self.timeout, trust_env=False),

@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
-from service.providers.chat.services import SERVICES, place_of
+from service.providers.chat.services import SERVICES, key_of, place_of
 from service.providers.chat.translated import TranslatedChat
 from service.providers.defaults import Defaults
 from service.providers.errors import Malformed, ProviderError, RequestRefused
@@ -80,28 +80,73 @@ class Compatible:
         return _configured(self.name, config, credential, defaults)
 
 
+def cloudflare(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatCloudflareWorkersAI; credential cloudflareApi, whose account is part of the address."""
+    account = text(credential, "cloudflareAccountId")
+    if not account.isalnum():
+        raise RequestRefused("cloudflareAccountId: the credential must hold the id of the account.")
+    place = f"{place_of('cloudflare', config, defaults).rstrip('/')}/{account}/ai/v1"
+    return _configured("cloudflare", config, credential, defaults, place=place)
+
+
+def deepseek(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatDeepseek; credential deepseekApi."""
+    extra = {"thinking": {"type": "enabled"}} if flag(config, "thinking", False) else None
+    return _configured("deepseek", config, credential, defaults, extra)
+
+
+def huggingface(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatHuggingFace and huggingFaceInference_LLMs; credential huggingFaceApi. An endpoint of one's own
+    serves one model, whatever it is called."""
+    top_k = whole(config, "hfTopK")
+    named = {"model": "tgi", **{k: v for k, v in config.items() if v not in (None, "")}}
+    fields = named if text(config, "endpoint") else config
+    return _configured("huggingface", fields, credential, defaults, {"top_k": top_k} if top_k else None)
+
+
+def together(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
+    """Fields of chatTogetherAI and togetherAI; credential togetherAIApi."""
+    extra = {"top_k": whole(config, "topK"), "repetition_penalty": number(config, "repeatPenalty")}
+    return _configured("together", config, credential, defaults, {k: v for k, v in extra.items() if v is not None})
+
+
 def _configured(
     name: str,
     config: Mapping[str, Any],
     credential: Mapping[str, str],
     defaults: Defaults,
     extra: Mapping[str, Any] | None = None,
+    *,
+    place: str = "",
 ) -> BaseChatModel:
-    """`extra` is added to the body of requests."""
+    """`extra` is added to the body of requests; `place` is the URL where it takes more than the fields to know it."""
     service = SERVICES[name]
-    base_url = place_of(name, config, defaults)
+    base_url = place or place_of(name, config, defaults)
     if not base_url:
         raise RequestRefused(f"The field '{service.place[-1]}' must be the URL of the server.")
-    model = text(config, "modelName") or service.model
+    model = text(config, service.called) or service.model
     if not model:
-        raise RequestRefused("The field 'modelName' must name a model.")
-    key = text(credential, *service.key)
+        raise RequestRefused(f"The field '{service.called}' must name a model.")
+    key = key_of(name, config, credential, defaults)
     if not key and service.ours and text(config, *service.place) in ("", defaults.openai_base_url):
         key = defaults.openai_api_key  # never sent to a server that it was not meant for
-    stop = [part.strip() for part in text(config, "stopSequence").split(",") if part.strip()]
-    optional = {
+    return OpenAIChat(
+        model=model,
+        api_key=SecretStr(key or "none"),
+        base_url=base_url,
+        max_retries=0,
+        again=defaults.max_retries,
+        **asked(config, extra, longest=service.longest),
+        **connected(config, defaults),
+    )
+
+
+def asked(config: Mapping[str, Any], extra: Mapping[str, Any] | None, *, longest: str = "maxTokens") -> dict[str, Any]:
+    """What of a node's fields goes into every request; `longest` names the one that bounds the answer."""
+    stop = [part.strip() for part in text(config, "stopSequence", "stop").split(",") if part.strip()]
+    fields = {
         "temperature": number(config, "temperature", least=0),
-        "max_tokens": whole(config, service.longest),
+        "max_tokens": whole(config, longest),
         "top_p": number(config, "topP", least=0),
         "frequency_penalty": number(config, "frequencyPenalty"),
         "presence_penalty": number(config, "presencePenalty"),
@@ -109,38 +154,34 @@ def _configured(
         "reasoning_effort": text(config, "reasoningEffort") or None if flag(config, "reasoning", False) else None,
         "extra_body": dict(extra) if extra else None,
     }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def connected(config: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
+    """How a model's requests travel: guarded, within the node's timeout, with its headers."""
     timeout = seconds(config, defaults.timeout)
     limits = httpx2.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
-    fields: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
-    return OpenAIChat(
-        model=model,
-        api_key=SecretStr(key or "none"),
-        base_url=base_url,
-        default_headers=headers(config) or None,
-        disable_streaming=not flag(config, "streaming", True),
-        timeout=limits,
-        stream_chunk_timeout=None,  # its wait_for loses a cancellation now and then before Python 3.12
-        stream_usage=True,
-        max_retries=0,
-        retries=defaults.max_retries,
-        http_async_client=defaults.egress.http_client(timeout=limits),
-        http_client=defaults.egress.blocking_client(timeout=limits),
-        **fields,
-    )
+    return {
+        "default_headers": headers(config) or None,
+        "disable_streaming": not flag(config, "streaming", True),
+        "timeout": limits,
+        "stream_chunk_timeout": None,  # its wait_for loses a cancellation now and then before Python 3.12
+        "stream_usage": True,
+        "http_async_client": defaults.egress.http_client(timeout=limits),
+        "http_client": defaults.egress.blocking_client(timeout=limits),
+    }
+
+
 alibaba = Compatible("alibaba")
 cerebras = Compatible("cerebras")
-cloudflare = Compatible("cloudflare")
 cohere = Compatible("cohere")
 comet = Compatible("comet")
-deepseek = Compatible("deepseek")
 fireworks = Compatible("fireworks")
 groq = Compatible("groq")
-huggingface = Compatible("huggingface")
 litellm = Compatible("litellm")
 localai = Compatible("localai")
 nvidia = Compatible("nvidia")
 openrouter = Compatible("openrouter")
 perplexity = Compatible("perplexity")
 sambanova = Compatible("sambanova")
-together = Compatible("together")
 xai = Compatible("xai")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from service.egress.client import Egress
 from service.providers.chat import create_chat_model
+from service.providers.chat.services import own_model
 from service.providers.defaults import defaults_from
 from service.providers.errors import UnknownProvider
 from service.settings import PREFIX, Settings
@@ -11,9 +12,6 @@ from service.settings import PREFIX, Settings
 if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
     from langchain_core.language_models import BaseChatModel
-
-_NODES = {"openai": ("chatOpenAI", "modelName"), "local": ("chatLocal", "modelPath")}
-"""What stands before the colon -> the node whose fields say the same, and its field for what stands behind."""
 
 
 class OwnChat:
@@ -33,11 +31,11 @@ class OwnChat:
     def model(self) -> "BaseChatModel":
         """The model. Raises `UnknownProvider` for a setting that names none, `RequestRefused`, `MissingLibrary`."""
         if self._model is None:
-            provider, _, name = self._name.partition(":")
-            if provider not in _NODES or not name:
-                raise UnknownProvider(f"{PREFIX}CHAT_MODEL: '{self._name}' is neither openai:NAME nor local:FILE.gguf")
-            node, field = _NODES[provider]
-            self._model = create_chat_model(node, {field: name, "temperature": 0}, defaults=self._defaults)
+            try:
+                node, inputs = own_model(self._name)
+            except ValueError as error:
+                raise UnknownProvider(f"{PREFIX}CHAT_MODEL: {error}") from None
+            self._model = create_chat_model(node, {**inputs, "temperature": 0}, defaults=self._defaults)
         return self._model
 
     async def close(self) -> None:
