@@ -4,21 +4,18 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from service.agents.base import Call, Limits
 from service.chatflows.run import Run
 from service.chatflows.steps.tool import MAX_NAME, Outcome, Tool, ToolFailed
 from service.chatflows.types import Passage, ToolUse
+from service.concurrency import together
+from service.json_schema import Check
 from service.untrusted import Fence
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
 
 MOST_SHOWN = 100_000
 """Characters of a tool's answer that the user sees."""
-MOST_PROBLEMS = 5
-"""What is wrong with an input: so many things are told at once."""
 
 CITE = "Put the number of the document that a statement rests on behind it in square brackets, such as [{first}]."
 CUT = "\n[The rest, {left} characters, was left out.]"
@@ -49,7 +46,7 @@ class Desk:
         self.fence = fence
         self._run, self._limits = run, limits
         self._numbers: dict[str, int] = {}
-        self._checks: dict[str, Validator | str] = {}
+        self._checks: dict[str, Check | str] = {}
 
     def asks_first(self, calls: Sequence[Call]) -> bool:
         """Whether a person must agree to one of the calls."""
@@ -60,13 +57,7 @@ class Desk:
 
         Raises the first `ServiceError` of a tool.
         """
-        tasks = [asyncio.ensure_future(self._made(call)) for call in calls[: self._limits.calls]]
-        try:
-            made = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        made = await together(*(self._made(call) for call in calls[: self._limits.calls]))
         left = [ToolFailed("Too many calls at once: this one was not made.")] * (len(calls) - len(made))
         return [self._noted(call, outcome) for call, outcome in zip(calls, [*made, *left], strict=True)]
 
@@ -99,9 +90,10 @@ class Desk:
     def _misfit(self, tool: Tool, given: Mapping[str, Any]) -> str:
         """What is wrong with an input; empty: nothing."""
         if tool.name not in self._checks:
-            self._checks[tool.name] = validator(tool.schema)
+            self._checks[tool.name] = _check(tool)
         check = self._checks[tool.name]
-        return check if isinstance(check, str) else problems(check, given)
+        found = check if isinstance(check, str) else check.problems(given)
+        return f"The input does not fit the tool's schema: {found}" if found and check is not found else found
 
     def _noted(self, call: Call, outcome: Outcome | ToolFailed) -> Result:
         if isinstance(outcome, ToolFailed):
@@ -140,6 +132,13 @@ class Desk:
         return _shortened(text, self._limits.output)
 
 
+def _check(tool: Tool) -> Check | str:
+    try:
+        return Check(tool.schema)
+    except ValueError as error:
+        return f"The tool cannot be used: its schema is broken: {error}"
+
+
 def _distinct(tools: Sequence[Tool]) -> list[Tool]:
     taken: set[str] = set()
     found = []
@@ -169,58 +168,3 @@ def renumbered(text: str, numbers: Sequence[int]) -> str:
         return f"[{numbers[place - 1]}]" if 1 <= place <= len(numbers) else found[0]
 
     return _MARKER.sub(number, text)
-
-
-def validator(schema: Mapping[str, Any]) -> "Validator | str":
-    """What checks inputs against a JSON Schema, or why it cannot: the schema is broken.
-
-    Patterns are not checked: a regular expression of others can take for ever.
-    """
-    from jsonschema import Draft202012Validator, SchemaError
-    from referencing import Registry
-
-    kept = _without_patterns(schema)
-    try:
-        Draft202012Validator.check_schema(kept)
-    except SchemaError as error:
-        return f"The tool cannot be used: its schema is broken: {error.message[:200]}"
-    # an empty registry: references to elsewhere are never followed
-    checks: Validator = Draft202012Validator(kept, registry=Registry())
-    return checks
-
-
-_NAMED = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
-"""Keywords that hold schemas by names of their own."""
-
-
-def _without_patterns(schema: Any, *, named: bool = False) -> Any:
-    if isinstance(schema, list):
-        return [_without_patterns(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    gone: set[str] = set()
-    if not named:
-        gone = {"pattern", "patternProperties"}
-        if "patternProperties" in schema:
-            gone |= {"additionalProperties", "unevaluatedProperties"}  # what else there may be is not known then
-    return {
-        name: _without_patterns(item, named=not named and name in _NAMED)
-        for name, item in schema.items()
-        if name not in gone
-    }
-
-
-def problems(check: "Validator", value: Any) -> str:
-    """What is wrong with a value, each thing with its place; empty: nothing."""
-    from referencing.exceptions import Unresolvable
-
-    found = []
-    try:
-        for error in check.iter_errors(value):
-            place = ".".join(map(str, error.absolute_path))
-            found.append(f"{place}: {error.message[:200]}" if place else error.message[:200])
-            if len(found) == MOST_PROBLEMS:
-                break
-    except (Unresolvable, RecursionError):
-        return "The tool cannot be used: its schema refers to what is not in it, or to itself without end."
-    return "" if not found else f"The input does not fit the tool's schema: {'; '.join(found)}"

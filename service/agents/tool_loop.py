@@ -1,59 +1,18 @@
 """The loop of models that call tools by themselves: ask, make the calls, ask again, until the model only speaks."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    SystemMessage,
-    ToolMessage,
-    messages_from_dict,
-    messages_to_dict,
-)
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, ToolMessage
 
 from service.agents.base import STOPPED, Call, Ended, Job, Waiting
 from service.agents.calls import Desk, Result
 from service.agents.speech import Model, calls_of, said_with, speak
+from service.agents.talks import Talk, begun, waited
 from service.chatflows.run import Run
-from service.chatflows.types import (
-    Artifacts,
-    Decision,
-    Passage,
-    Sources,
-    StepEvent,
-    Token,
-    ToolCalls,
-    ToolsUsed,
-    ToolUse,
-    Usage,
-)
-from service.untrusted import Fence
-
-BREAK = "\n\n"
-"""Between what a model says before it calls tools, and what it says after that."""
-
-
-@dataclass(slots=True)
-class _Talk:
-    """What was said in a job so far."""
-
-    messages: list[BaseMessage]
-    before: int
-    """So many of the messages are the job's own."""
-    rounds: int = 0
-    texts: list[str] = field(default_factory=list)
-    last: list[str] = field(default_factory=list)
-    usage: list[Usage] = field(default_factory=list)
-
-    def say(self, text: str) -> list[Token]:
-        """The tokens that say the text: what follows tools stands apart from what was said before them."""
-        apart = [BREAK] if self.texts and not self.last else []
-        self.texts += [*apart, text]
-        self.last.append(text)
-        return [Token(piece) for piece in (*apart, text)]
+from service.chatflows.types import Decision, StepEvent, Token, ToolCalls, Usage
 
 
 async def use_tools(job: Job, run: Run) -> AsyncGenerator[StepEvent | Ended, None]:
@@ -65,40 +24,42 @@ async def use_tools(job: Job, run: Run) -> AsyncGenerator[StepEvent | Ended, Non
 
     Raises `ProviderError` of the model, any `ServiceError` of a tool. Closing or cancelling it stops every call.
     """
-    fence = Fence() if job.resumed is None else Fence(str(job.resumed.state["fence"]))
-    desk = Desk(job.tools, run, job.limits, fence)
-    talk = _begun(job, desk)
-    model = bound(job, desk)
-    name = str(getattr(job.chat, "model_name", ""))
-    exhausted, waits, direct = False, None, None
-    if job.resumed is not None:
-        direct = await _answered(job, talk, desk)
+    talk = begun(job, run)
+    model = bound(job, talk.desk)
+    exhausted, waits = False, None
+    direct = await _answered(job, talk)
     while direct is None:
         if talk.rounds >= job.limits.rounds:
             exhausted = True
             direct = STOPPED.format(rounds=talk.rounds)
             break
         calls: list[Call] = []
-        async with aclosing(_round(talk, model, run, name, calls)) as events:
+        async with aclosing(_round(talk, model, run, model_name(job.chat), calls)) as events:
             async for event in events:
                 yield event
         if not calls:
             break
         yield ToolCalls(tuple((call.name, call.input) for call in calls))
-        if desk.asks_first(calls):
-            waits = Waiting(tuple(calls), _state(talk, desk, calls, fence))
+        if talk.desk.asks_first(calls):
+            waits = talk.waiting(calls)
             break
-        direct = _told(talk, await desk.use(calls))
+        direct = _told(talk, await talk.desk.use(calls))
+    for last in closing(talk, direct, exhausted=exhausted, waits=waits):
+        yield last
+
+
+def closing(
+    talk: Talk, direct: str | None, *, exhausted: bool = False, waits: Waiting | None = None
+) -> list[StepEvent | Ended]:
+    """The end of a job: an answer that is no model's, what tools brought, and what became of it all."""
+    events: list[StepEvent | Ended] = []
     if direct is not None:
         talk.messages.append(AIMessage(direct))
-        for token in talk.say(direct):
-            yield token
-    for event in outcome_events(desk):
-        yield event
-    yield _ended(talk, desk, exhausted=exhausted, waits=waits)
+        events += talk.say(direct)
+    return [*events, *talk.outcome(), talk.ended(exhausted=exhausted, waits=waits)]
 
 
-async def _round(talk: _Talk, model: Model, run: Run, name: str, calls: list[Call]) -> AsyncGenerator[StepEvent, None]:
+async def _round(talk: Talk, model: Model, run: Run, name: str, calls: list[Call]) -> AsyncGenerator[StepEvent, None]:
     """One call of the model. Its message is added to the talk, the tools it calls to `calls`."""
     talk.rounds += 1
     talk.last = []
@@ -117,27 +78,39 @@ async def _round(talk: _Talk, model: Model, run: Run, name: str, calls: list[Cal
                 yield piece
 
 
-async def _answered(job: Job, talk: _Talk, desk: Desk) -> str | None:
-    """Goes on with what a person said to the calls that waited."""
+async def _answered(job: Job, talk: Talk) -> str | None:
+    """Goes on with what a person said to the calls that waited, if any; the answer, when a tool gives it."""
+    if job.resumed is None:
+        return None
+    return _told(talk, await decided(job, talk))
+
+
+async def decided(job: Job, talk: Talk) -> list[Result]:
+    """What became of the calls that waited, by a person's decision."""
     assert job.resumed is not None
-    calls = [Call(**call) for call in job.resumed.state["calls"]]
     if job.resumed.decision is Decision.PROCEED:
-        return _told(talk, await desk.use(calls))
-    return _told(talk, desk.refused(calls, job.resumed.feedback))
+        return await talk.desk.use(waited(job))
+    return talk.desk.refused(waited(job), job.resumed.feedback)
 
 
-def _told(talk: _Talk, results: Sequence[Result]) -> str | None:
+def _told(talk: Talk, results: Sequence[Result]) -> str | None:
     """Tells the model what came of its calls; the answer, when a tool gives it."""
-    for result in results:
-        told = ToolMessage(
+    talk.messages += messages_of(results)
+    talk.last = []
+    return next((result.direct for result in results if result.direct is not None), None)
+
+
+def messages_of(results: Sequence[Result]) -> list[ToolMessage]:
+    """What came of calls, as models that call tools are told it."""
+    return [
+        ToolMessage(
             result.text,
             tool_call_id=result.call.id,
             name=result.call.name or None,
             status="error" if result.failed else "success",
         )
-        talk.messages.append(told)
-    talk.last = []
-    return next((result.direct for result in results if result.direct is not None), None)
+        for result in results
+    ]
 
 
 def bound(job: Job, desk: Desk) -> Model:
@@ -156,78 +129,9 @@ def bound(job: Job, desk: Desk) -> Model:
 
 def can_call(chat: Any) -> bool:
     """Whether a model can call tools by itself."""
-    from langchain_core.language_models import BaseChatModel
-
     return type(chat).bind_tools is not BaseChatModel.bind_tools
 
 
-def outcome_events(desk: Desk) -> list[StepEvent]:
-    """What tools brought besides what the model made of it."""
-    events: list[StepEvent] = []
-    if desk.sources:
-        events.append(Sources(tuple(desk.sources)))
-    if desk.uses:
-        events.append(ToolsUsed(tuple(desk.uses)))
-    if desk.artifacts:
-        events.append(Artifacts(tuple(desk.artifacts)))
-    return events
-
-
-def instructed(messages: Sequence[BaseMessage], text: str) -> list[BaseMessage]:
-    """The messages with `text` at the end of the system message, which is made where there is none."""
-    if not messages or not isinstance(messages[0], SystemMessage):
-        return [SystemMessage(text), *messages]
-    said = messages[0].content
-    joined: Any = f"{said}\n\n{text}" if isinstance(said, str) else [*said, {"type": "text", "text": text}]
-    return [messages[0].model_copy(update={"content": joined}), *messages[1:]]
-
-
-def _begun(job: Job, desk: Desk) -> _Talk:
-    if job.resumed is None:
-        messages = instructed(job.messages, desk.fence.note) if desk.tools else [*job.messages]
-        return _Talk(messages, len(messages))
-    state = job.resumed.state
-    desk.uses += [_use(item) for item in state["uses"]]
-    desk.take(_passage(item) for item in state["sources"])
-    desk.artifacts += state["artifacts"]
-    return _Talk(messages_from_dict(state["messages"]), int(state["before"]), int(state["rounds"]))
-
-
-def _state(talk: _Talk, desk: Desk, calls: Sequence[Call], fence: Fence) -> Mapping[str, Any]:
-    """What `_begun` and `_answered` read."""
-    return {
-        "messages": messages_to_dict(talk.messages),
-        "before": talk.before,
-        "rounds": talk.rounds,
-        "fence": fence.code,
-        "calls": [{**asdict(call), "input": dict(call.input)} for call in calls],
-        "uses": [_plain(use) for use in desk.uses],
-        "sources": [_plain(passage) for passage in desk.sources],
-        "artifacts": [dict(item) for item in desk.artifacts],
-    }
-
-
-def _plain(item: ToolUse | Passage) -> dict[str, Any]:
-    return asdict(item)
-
-
-def _passage(item: Mapping[str, Any]) -> Passage:
-    return Passage(**item)
-
-
-def _use(item: Mapping[str, Any]) -> ToolUse:
-    return ToolUse(**{**item, "sources": tuple(_passage(source) for source in item["sources"])})
-
-
-def _ended(talk: _Talk, desk: Desk, *, exhausted: bool, waits: Waiting | None) -> Ended:
-    return Ended(
-        text="".join(talk.texts),
-        answer="".join(talk.last),
-        messages=tuple(talk.messages[talk.before :]),
-        uses=tuple(desk.uses),
-        sources=tuple(desk.sources),
-        artifacts=tuple(desk.artifacts),
-        usage=tuple(talk.usage),
-        exhausted=exhausted,
-        waits=waits,
-    )
+def model_name(chat: Any) -> str:
+    """What a model is called, where its answers do not say it."""
+    return str(getattr(chat, "model_name", "") or getattr(chat, "model", ""))

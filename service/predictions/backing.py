@@ -1,12 +1,12 @@
 """What the rest of the service lends to the steps of a flow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from service.chatflows.run import Backing, Page, Quoted, StoredTool
-from service.chatflows.types import Passage, Turn
+from service.chatflows.run import Backing, Page, Quoted, Run, StoredTool
+from service.chatflows.types import Passage, StepEvent, Turn
 from service.credentials import service as credentials
 from service.predictions.pages import read_pages
 from service.providers.defaults import defaults_from
@@ -67,11 +67,24 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     async def pages(url: str, *, method: str | None = None, limit: int = 1, depth: int = 1) -> Sequence[Page]:
         return await read_pages(resources, url, method=method, limit=limit, depth=depth)
 
+    def predict(
+        run: Run,
+        flow: UUID,
+        question: str,
+        *,
+        session: str = "",
+        overrides: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[StepEvent, None]:
+        from service.predictions.nested import called
+
+        return called(resources, run, flow, question, session=session, overrides=overrides, form=form)
+
     defaults = defaults_from(resources.settings, resources.egress)
     model = resources.settings.chat_model
     script = resources.javascript
     return Backing(
-        search, quote, reveal, defaults, model, script=script, stored_tool=stored_tool, pages=pages
+        search, quote, reveal, defaults, model, script=script, stored_tool=stored_tool, predict=predict, pages=pages
     )
 
 

@@ -12,20 +12,37 @@ from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Node, parse
 from service.chatflows.run import Backing, Quoted, Run
 from service.chatflows.steps import STEPS
-from service.chatflows.steps.base import BadOption, EndingStep, MemoryStep, ModelStep, Step
+from service.chatflows.steps.agents import AgentStep
+from service.chatflows.steps.base import (
+    Anchor,
+    BadOption,
+    EndingStep,
+    MemoryStep,
+    ModelStep,
+    ModerationStep,
+    RetrieverStep,
+    Step,
+)
 from service.chatflows.steps.embeddings import EmbeddingsStep
-from service.chatflows.steps.prompt_template import PromptStep
+from service.chatflows.steps.parsers import ParserStep
+from service.chatflows.steps.prompt_template import FewShotPromptTemplate, PromptStep
 from service.chatflows.steps.retriever_filters import EmbeddingsFilterRetriever
 from service.chatflows.steps.retriever_formats import PromptRetriever
 from service.chatflows.steps.retriever_rerank import RerankRetriever
 from service.chatflows.steps.retrievers import OverRetriever
+from service.chatflows.steps.summary_memory import Summing
+from service.chatflows.steps.tool import ToolStep
 from service.chatflows.steps.vector_store import VectorStore
 from service.chatflows.types import Passage, Sources, Token
 from service.plugins import resolve
 from tests.service.chatflows.flows import edge, graph, node, rag
 
-STORE, CREDENTIAL = uuid4(), uuid4()
-SAMPLES: dict[str, Any] = {"selectedStore": str(STORE)}
+STORE, CREDENTIAL, FLOW = uuid4(), uuid4(), uuid4()
+SAMPLES: dict[str, Any] = {
+    "selectedStore": str(STORE),
+    "selectedChatflow": str(FLOW),
+    "selectedAgentflow": str(FLOW),
+}
 """Values of the options that must be given."""
 
 
@@ -132,6 +149,8 @@ def flow_around(name: str, step: type[Step]) -> str:
     """A flow that holds the step, with fakes or quoting ones around it."""
     if name in ("conversationalRetrievalQAChain", "chatLocal", "documentStoreVS"):
         return rag(STORE)
+    if issubclass(step, ToolStep | ParserStep | ModerationStep | Summing | FewShotPromptTemplate | AgentStep):
+        return flow_holding(name, step)
     if issubclass(step, MemoryStep):
         return rag(STORE, memory={}).replace('"bufferMemory"', f'"{name}"')
     if issubclass(step, EndingStep | PromptStep):
@@ -150,6 +169,62 @@ def flow_around(name: str, step: type[Step]) -> str:
     chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})
     model = node("m", name, step.category, inputs, credential=str(CREDENTIAL))
     return graph([store, chain, model], [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model")])
+
+
+HELD: dict[type[Step], tuple[str, str]] = {
+    ToolStep: ("toolAgent", "tools"),
+    ParserStep: ("llmChain", "outputParser"),
+    ModerationStep: ("llmChain", "inputModeration"),
+    MemoryStep: ("conversationChain", "memory"),
+    PromptStep: ("llmChain", "prompt"),
+}
+"""What holds a step of a kind, and at which anchor."""
+
+BELOW: dict[type[Step], str] = {
+    ModelStep: "chatOpenAI",
+    PromptStep: "promptTemplate",
+    RetrieverStep: "documentStoreVS",
+    MemoryStep: "bufferMemory",
+    EndingStep: "llmChain",
+    EmbeddingsStep: "openAIEmbeddings",
+}
+"""What stands at an anchor that must have something."""
+
+INPUTS: dict[str, dict[str, Any]] = {
+    "chatOpenAI": {"basepath": "http://127.0.0.1:1/v1"},
+    "documentStoreVS": {"selectedStore": str(STORE)},
+    "inputModerationOpenAI": {"basepath": "http://127.0.0.1:1/v1"},
+    "openAIEmbeddings": {"basepath": "http://127.0.0.1:1/v1"},
+    "ChatflowTool": {"selectedChatflow": str(FLOW)},
+    "agentAsTool": {"selectedAgentflow": str(FLOW)},
+}
+"""What nodes must be given."""
+
+
+def flow_holding(name: str, step: type[Step]) -> str:
+    """A flow with the step where it belongs, and what it and those around it must have."""
+    nodes: list[dict[str, Any]] = []
+    links: list[dict[str, Any]] = []
+
+    def put(kind: str, given: Mapping[str, str]) -> str:
+        found: type[Step] = resolve(STEPS, kind, "node")
+        own = f"n{len(nodes)}"
+        nodes.append(node(own, kind, found.category, INPUTS.get(kind, {})))
+        for anchor in found.anchors:
+            below = given.get(anchor.name) or _below(anchor)
+            if below:
+                links.append(edge(put(below, {}), own, anchor.name))
+        return own
+
+    holder = next((held for base, held in HELD.items() if issubclass(step, base)), None)
+    put(*((name, {}) if holder is None else (holder[0], {holder[1]: name})))
+    return graph(nodes, links)
+
+
+def _below(anchor: Anchor) -> str:
+    if anchor.optional:
+        return ""
+    return next(kind for base, kind in BELOW.items() if issubclass(anchor.accepts, base))
 
 
 def flow_without_documents(name: str, step: type[Step]) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
-from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, StepOptions
+from service.chatflows.steps.base import MODERATION, Anchor, EndingStep, Links, MemoryStep, ModelStep, StepOptions
 from service.chatflows.steps.llm_chain import writing
 from service.chatflows.steps.prompt_template import ChatPromptTemplate
 from service.chatflows.types import StepEvent
@@ -36,6 +36,7 @@ class ConversationChain(EndingStep):
         Anchor("model", ModelStep, "Chat Model"),
         Anchor("memory", MemoryStep, "Memory"),
         Anchor("chatPromptTemplate", ChatPromptTemplate, "Chat Prompt Template", optional=True),
+        MODERATION,
     )
     Options = ConversationChainOptions
 
@@ -59,19 +60,14 @@ class ConversationChain(EndingStep):
 
     async def _messages(self, run: Run) -> "list[BaseMessage]":
         """System message, the session, the question; a prompt says the first and the last of them in its own words."""
-        from langchain_core.messages import HumanMessage, SystemMessage
+        from langchain_core.messages import SystemMessage
 
-        from service.chatflows.steps.prompts import human, messages, with_uploads
+        from service.chatflows.steps.prompts import human, messages
 
         assert self.memory is not None
         history = await self.memory.recall(run)
         sees = self._model.sees
-        if self._prompt is None:
-            said = human(run, sees=sees)
-            return [SystemMessage(self._options.system_message_prompt), *messages(history), said]
-        *before, last = self._prompt.messages(run, history) or [HumanMessage(run.question)]
-        if isinstance(last, SystemMessage):
-            before, last = [*before, last], human(run, sees=sees)
-        else:
-            (last,) = with_uploads(run, [last], sees=sees)
-        return [*before, *messages(history), last]
+        if self._prompt is not None:
+            return await self._prompt.around(run, history, sees=sees)
+        system = SystemMessage(self._options.system_message_prompt)
+        return [system, *messages(history), human(run, sees=sees)]

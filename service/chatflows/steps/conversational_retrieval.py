@@ -9,7 +9,16 @@ from pydantic import Field
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
-from service.chatflows.steps.base import Anchor, EndingStep, Links, MemoryStep, ModelStep, RetrieverStep, StepOptions
+from service.chatflows.steps.base import (
+    MODERATION,
+    Anchor,
+    EndingStep,
+    Links,
+    MemoryStep,
+    ModelStep,
+    RetrieverStep,
+    StepOptions,
+)
 from service.chatflows.steps.prompts import (
     REPHRASE,
     RESPOND,
@@ -48,6 +57,7 @@ class ConversationalRetrieval(EndingStep):
         Anchor("model", ModelStep, "Chat Model"),
         Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),
         Anchor("memory", MemoryStep, "Memory", optional=True),
+        MODERATION,
     )
     Options: ClassVar[type[StepOptions]] = ConversationalRetrievalOptions
     remembers: ClassVar[bool] = True
@@ -122,7 +132,7 @@ class ConversationalRetrieval(EndingStep):
             async for piece in pieces:
                 if isinstance(piece, Usage):
                     usage = piece
-                else:
+                elif isinstance(piece, Token):
                     parts.append(piece.text)
         rephrased = "".join(parts).strip()
         return (rephrased if 0 < len(rephrased) <= MAX_REPHRASED else run.question), usage

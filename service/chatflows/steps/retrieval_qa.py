@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.chatflows.graph import Node
-from service.chatflows.steps.base import Anchor, Links, ModelStep, RetrieverStep, StepOptions
+from service.chatflows.steps.base import MODERATION, Anchor, Links, ModelStep, RetrieverStep, StepOptions
 from service.chatflows.steps.conversational_retrieval import ConversationalRetrieval, ConversationalRetrievalOptions
 
 
@@ -20,6 +20,7 @@ class RetrievalQA(ConversationalRetrieval):
     anchors = (
         Anchor("model", ModelStep, "Language Model"),
         Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),
+        MODERATION,
     )
     Options = RetrievalQAOptions
     remembers = False

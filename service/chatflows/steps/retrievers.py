@@ -11,7 +11,16 @@ from pydantic import Field
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
-from service.chatflows.steps.base import Anchor, BadOption, Links, ModelStep, RetrieverStep, StepOptions, Wanted
+from service.chatflows.steps.base import (
+    Anchor,
+    BadOption,
+    Links,
+    ModelStep,
+    RetrieverStep,
+    StepOptions,
+    TextStep,
+    Wanted,
+)
 from service.chatflows.steps.document_store import MAX_TOP_K
 from service.chatflows.types import Passage
 from service.retrieval.base import HitStage, QuestionStage
@@ -37,8 +46,10 @@ class TopKOptions(QueryOptions):
     )
 
 
-class OverRetriever(RetrieverStep):
+class OverRetriever(RetrieverStep, TextStep):
     """A retriever over another one."""
+
+    foreign = True
 
     outputs: ClassVar[tuple[str, ...]] = ("retriever", "document", "text")
     below: ClassVar[Anchor]

@@ -81,6 +81,29 @@ class ZepMemory(BufferWindowMemory):
     Options = ZepOptions
 
 
+class DynamoMemory(BufferWindowMemory):
+    """Remembers the session; kept by this service."""
+
+    label = "DynamoDB Chat Memory"
+    version = 1
+    Options = BufferMemoryOptions
+
+
+class ZepCloudMemory(BufferWindowMemory):
+    """Remembers the session; kept by this service."""
+
+    label = "Zep Memory - Cloud"
+    Options = BufferMemoryOptions
+
+
+class Mem0Memory(BufferWindowMemory):
+    """Remembers the session; kept by this service."""
+
+    label = "Mem0"
+    version = 1
+    Options = BufferMemoryOptions
+
+
 def last(turns: Sequence[Turn], exchanges: int) -> Sequence[Turn]:
     """The end of a conversation, from its last but so many questions on."""
     if exchanges <= 0:

@@ -100,10 +100,10 @@ def test_a_link_of_the_wrong_kind_is_named() -> None:
 
 def test_a_link_to_an_input_that_is_not_there_is_named() -> None:
     store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(uuid4())})
-    moderation = node("m", "chatLocal", "Chat Models")
-    nodes = [store, moderation, node("c", "conversationalRetrievalQAChain", "Chains")]
-    text = refused(graph(nodes, [edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "inputModeration")]))
-    assert "linked to 'inputModeration'" in text
+    parser = node("p", "csvOutputParser", "Output Parsers")
+    nodes = [store, parser, node("c", "conversationalRetrievalQAChain", "Chains")]
+    text = refused(graph(nodes, [edge("s", "c", "vectorStoreRetriever"), edge("p", "c", "outputParser")]))
+    assert "linked to 'outputParser'" in text
 
 
 @pytest.mark.parametrize(

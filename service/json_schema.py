@@ -1,0 +1,63 @@
+"""Checks JSON values against a JSON Schema that others wrote, within bounds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MOST_PROBLEMS = 5
+"""What is wrong with a value: so many things are told at once."""
+LONGEST = 200
+"""Characters of one of them."""
+
+_NAMED = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords that hold schemas by names of their own."""
+
+
+class Check:
+    """A schema, ready to check values. References to elsewhere are never followed.
+
+    Patterns are not checked: a regular expression of others can take for ever.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Raises `ValueError` for what is no schema."""
+        from jsonschema import Draft202012Validator, SchemaError
+        from referencing import Registry
+
+        kept = _without_patterns(schema)
+        try:
+            Draft202012Validator.check_schema(kept)
+        except SchemaError as error:
+            raise ValueError(error.message[:LONGEST]) from None
+        self._validator = Draft202012Validator(kept, registry=Registry())
+
+    def problems(self, value: Any) -> str:
+        """What is wrong with a value, each thing with its place; empty: nothing."""
+        from referencing.exceptions import Unresolvable
+
+        found: list[str] = []
+        try:
+            for error in self._validator.iter_errors(value):
+                place = ".".join(map(str, error.absolute_path))
+                found.append(f"{place}: {error.message[:LONGEST]}" if place else error.message[:LONGEST])
+                if len(found) == MOST_PROBLEMS:
+                    break
+        except (Unresolvable, RecursionError):
+            return "the schema refers to what is not in it, or to itself without end"
+        return "; ".join(found)
+
+
+def _without_patterns(schema: Any, *, named: bool = False) -> Any:
+    if isinstance(schema, list):
+        return [_without_patterns(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    gone: set[str] = set()
+    if not named:
+        gone = {"pattern", "patternProperties"}
+        if "patternProperties" in schema:
+            gone |= {"additionalProperties", "unevaluatedProperties"}  # what else there may be is not known then
+    return {
+        name: _without_patterns(item, named=not named and name in _NAMED)
+        for name, item in schema.items()
+        if name not in gone
+    }

@@ -1,0 +1,122 @@
+"""Flows that other flows call: in the same process, as parts of the same run, with conversations of their own.
+
+What is said is kept with the flow that was called, as its other conversations are, under a caller that no visitor can
+be: the flow and the caller that it was called for. So nobody reads it who names the session.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from service.chatflows import service as chatflows
+from service.chatflows.cache import KnownFlow
+from service.chatflows.flow import Flow
+from service.chatflows.keeping import keeping_of
+from service.chatflows.run import Run
+from service.chatflows.types import StepEvent
+from service.errors import Unprocessable
+from service.predictions.keeping import columns, keep
+from service.predictions.opening import ready
+from service.predictions.types import ChatType, Exchange, State
+from service.predictions.usage import Spent
+from service.predictions.work import leave
+from service.predictions.written import Written
+from service.viewers import Viewer
+
+if TYPE_CHECKING:
+    from service.resources import Resources
+
+log = logging.getLogger("ragstone.predictions")
+
+MAX_DEPTH = 5
+"""How deep flows may call each other."""
+
+
+class TooDeep(Unprocessable):
+    """Flows call each other too deeply."""
+
+    code = "flows_too_deep"
+
+
+class Waits(Unprocessable):
+    """A flow that another one called waits for a person: only one that was asked by its caller can do that."""
+
+    code = "nested_flow_waits"
+
+
+async def called(
+    resources: "Resources",
+    run: Run,
+    flow: UUID,
+    question: str,
+    *,
+    session: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    form: Mapping[str, Any] | None = None,
+) -> AsyncGenerator[StepEvent, None]:
+    """The events of a flow of the same workspace, run for `run`: the same viewer, the same variables.
+
+    `session` empty: that of its memory node, else that of `run`. What may be overridden says the owner of the flow.
+    Raises `NotFound`, `FlowNotRunnable`, `TooDeep`, `Waits`, and what the flow raises.
+    """
+    if run.depth >= MAX_DEPTH:
+        raise TooDeep(f"Flows call each other more than {MAX_DEPTH} deep; the flow {flow} is not run")
+
+    def session_in(known: KnownFlow) -> str:
+        return session or (known.compiled.session if known.compiled else "") or run.session
+
+    for_whom = Viewer(frozenset({f"flow {run.chatflow}", f"caller {run.caller}"}))
+    entrance = await chatflows.enter(
+        resources, flow, None, session or run.session, session_in, member=run.workspace, viewer=for_whom
+    )
+    known, compiled = entrance.known, None
+    try:
+        compiled = await ready(resources, known, overrides or {})
+        keeps = keeping_of(known.flow.api_config).stores(resources.settings)
+        inner = Run(
+            workspace=run.workspace,
+            chatflow=flow,
+            chat=run.chat,
+            session=session_in(known),
+            question=question,
+            history=entrance.history if keeps else (),
+            backing=run.backing,
+            whole=run.whole,
+            caller=entrance.name,
+            variables=run.variables,
+            form=form,
+            depth=run.depth + 1,
+        )
+        written = Written()
+        async with aclosing(compiled.run(inner)) as events:
+            async for event in events:
+                written.take(event)
+                if written.action is not None:
+                    raise Waits
+                yield event
+        if keeps:
+            await _keep(resources, inner, compiled, written)
+    finally:
+        await leave(resources, known, compiled)
+
+
+async def _keep(resources: "Resources", run: Run, compiled: Flow, written: Written) -> None:
+    assert run.chatflow is not None
+    made: dict[str, Any] = {**columns(written, Spent.of(written.usage, resources.settings.prices))}
+    exchange = Exchange(
+        user_id=uuid4(),
+        answer_id=uuid4(),
+        chatflow=run.chatflow,
+        caller=run.caller,
+        session=run.session,
+        chat=run.chat,
+        type=ChatType.INTERNAL,
+        question=run.question,
+        state=State.COMPLETE,
+        memory=compiled.memory_label,
+        lead=None,
+        **made,
+    )
+    await keep(resources, run.workspace, exchange)
