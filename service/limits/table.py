@@ -49,7 +49,7 @@ LIMITS = (
     Limit("crawl_pages", "crawl_pages", "pages", "Pages of one crawl or sitemap"),
     Limit("question", "service.predictions.wire:MAX_QUESTION", "characters", "A question"),
     Limit("form", "service.predictions.asking:MAX_FORM", "characters", "Values of a form, or of an action, as JSON"),
-    Limit("variables", "service.predictions.asking:MAX_VARIABLES", "variables", "`overrideConfig.vars`"),
+    Limit("vars", "service.predictions.asking:MAX_VARIABLES", "variables", "`overrideConfig.vars` of a question"),
     Limit("history", "service.predictions.wire:MAX_TURNS", "messages", "Earlier messages sent along in `history`"),
     Limit("answer", "service.predictions.written:MAX_ANSWER", "characters", "An answer; then the model is stopped"),
     Limit("top_k", "service.document_stores.search:MAX_LIMIT", "chunks", "`topK` of a query"),

@@ -56,7 +56,7 @@ def _upload(item: Any, number: int) -> Upload:
     place = f"uploads[{number}]"
     if not isinstance(item, Mapping):
         raise InvalidField(f"{place}: must be an object with type, name, data and mime")
-    if item.get("type") not in set(UploadKind):
+    if item.get("type") not in list(UploadKind):
         raise InvalidField(f"{place}.type: must be one of {', '.join(UploadKind)}")
     kind = UploadKind(item["type"])
     name = _text(item.get("name"), f"{place}.name", MAX_NAME)
@@ -139,7 +139,7 @@ def human_of(value: Any) -> HumanInput | None:
     found = object_of(value, "humanInput")
     if not found:
         return None
-    if found.get("type") not in set(Decision):
+    if found.get("type") not in list(Decision):
         raise InvalidField(f"humanInput.type: must be {' or '.join(Decision)}")
     node = _text(found.get("startNodeId"), "humanInput.startNodeId", MAX_NAME)
     if not node:

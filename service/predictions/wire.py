@@ -181,7 +181,7 @@ def _turns(history: Any) -> tuple[Turn, ...]:
     turns = []
     for item in history[-MAX_TURNS:]:
         role, content = (item.get("role"), item.get("content")) if isinstance(item, dict) else (None, None)
-        if role in set(Role) and isinstance(content, str) and content:
+        if role in list(Role) and isinstance(content, str) and content:
             turns.append(Turn(Role(role), clean(content)))
     return tuple(turns)
 
