@@ -50,7 +50,7 @@ async def test_no_json_is_more_than_a_route_can_bear(
         for name in names:
             for value in HOSTILE[kind]:
                 status = await answered(client, operation, made, name, value)
-                if status >= 500 and status not in (502, 503):
+                if status >= 500 and status not in (501, 502, 503):
                     problems.append(f"{operation} with {name}: {value[:60]}: {status}")
     assert not problems, "\n".join(problems)
 

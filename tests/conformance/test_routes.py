@@ -328,7 +328,7 @@ async def test_hostile_text_is_data_or_refused(app: FastAPI, client: httpx.Async
                     content=json.dumps(body),  # as JSON can write what UTF-8 cannot
                     headers={"Content-Type": JSON, "Prefer": "respond-async"},
                 )
-                if response.status_code >= 500:
+                if response.status_code >= 500 and response.status_code != 501:  # 501: the operator has it off
                     problems.append(f"{operation} with {name}={value!r}: {response.status_code}")
     assert not problems, "\n".join(problems)
 
