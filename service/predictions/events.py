@@ -72,4 +72,7 @@ Said = (
 )
 """What of a flow's own events callers may see: all but what its models took."""
 
+FRAMES = 3
+"""Most frames of one event in a stream: `start`, an empty token, its own."""
+
 Event = Said | Metadata | Failure | Abort | End

@@ -21,6 +21,7 @@ from service.http.access import Caller
 from service.predictions import post_processing, records, uploads
 from service.predictions.backing import backing
 from service.predictions.events import FRAMES
+from service.predictions.executing import answer_of as answer_of
 from service.predictions.executing import recorded
 from service.predictions.opening import ready
 from service.predictions.runs import Running, signal
