@@ -133,17 +133,19 @@ _WAITS = sql.SQL(
     " AND workspace_id = %(workspace)s AND waits_at IS NOT NULL"
 )
 
+_OPEN = sql.SQL("""
+    {waits} AND (state IN ('STOPPED', 'ERROR', 'TIMEOUT') OR (state = 'INPROGRESS' AND lease_until < now()))
+        AND (%(node)s = '' OR waits_at = %(node)s) AND (%(action)s = '' OR action ->> 'id' = %(action)s)
+""").format(waits=_WAITS)
+
 _CLAIM = sql.SQL("""
     UPDATE executions SET state = 'INPROGRESS', attempt = attempt + 1,
         answered = array_append(answered, waits_at), error = NULL, stopped_at = NULL, updated_at = now(),
         lease_until = now() + make_interval(secs => %(lease)s)
     WHERE workspace_id = %(workspace)s AND id = (
-        SELECT id FROM executions WHERE {waits}
-            AND (state IN ('STOPPED', 'ERROR', 'TIMEOUT') OR (state = 'INPROGRESS' AND lease_until < now()))
-            AND (%(node)s = '' OR waits_at = %(node)s) AND (%(action)s = '' OR action ->> 'id' = %(action)s)
-        ORDER BY created_at DESC LIMIT 1 FOR UPDATE)
+        SELECT id FROM executions WHERE {open} ORDER BY created_at DESC LIMIT 1 FOR UPDATE)
     RETURNING id, attempt, waits_at, pause, context, action, usage
-""").format(waits=_WAITS)
+""").format(open=_OPEN)
 """Two answers at once: the second one waits for the row, and finds that it waits no more."""
 
 
@@ -160,6 +162,14 @@ async def claim(scope: Scope, owner: Owner, answer: Answer, lease_seconds: float
         action=scope.opened(row["action"]) or {},
         usage=row["usage"] or {},
     )
+
+
+async def waits(scope: Scope, owner: Owner, answer: Answer) -> bool:
+    """Whether `claim` would find something now."""
+    row = await scope.one(
+        sql.SQL("SELECT EXISTS (SELECT FROM executions WHERE {}) AS waits").format(_OPEN), **_asked(owner, answer)
+    )
+    return bool(row and row["waits"])
 
 
 async def unclaimed(scope: Scope, owner: Owner, answer: Answer) -> tuple[bool, str | None]:
@@ -327,6 +337,16 @@ async def state_of(scope: Scope, execution_id: UUID) -> tuple[RunStatus, str | N
         id=execution_id,
     )
     return (RunStatus(row["state"]), row["error"], bool(row["alive"])) if row else None
+
+
+async def told(scope: Scope, execution_id: UUID) -> tuple[UUID, str, str] | None:
+    """The newest answer that a run has written, as it is stored: id, text, conversation; None without one."""
+    row = await scope.one(
+        "SELECT id, content, chat_id FROM chat_messages WHERE workspace_id = %(workspace)s"
+        " AND execution_id = %(id)s AND role = 'apiMessage' ORDER BY sequence DESC LIMIT 1",
+        id=execution_id,
+    )
+    return (row["id"], row["content"], row["chat_id"]) if row else None
 
 
 # Housekeeping

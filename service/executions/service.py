@@ -1,5 +1,6 @@
 """Begin, resume and keep the runs of agentflows, and show them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from service.chatflows.run import Run
 from service.chatflows.types import Chatflow, Decision, HumanInput, Paused, RunStatus
 from service.errors import NotFound
 from service.executions import records
-from service.executions.recording import LEASE_SECONDS, executed, storable
+from service.executions.recording import LEASE_SECONDS, executed
 from service.executions.recording import Recording as Recording
 from service.executions.recording import state_of as state_of_nodes
+from service.executions.recording import storable as storable
 from service.executions.types import (
     AlreadyAnswered,
     AnotherNodeWaits,
@@ -27,6 +29,9 @@ from stores.records.database import Database, Scope
 
 if TYPE_CHECKING:
     from service.resources import Resources
+
+
+LOOK_SECONDS = 1.0
 
 
 class BegunBefore(AlreadyAnswered):
@@ -87,6 +92,13 @@ async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *,
     return _continued(run, waiting, answer), recording
 
 
+async def check(database: Database, workspace: UUID, owner: Owner, answer: Answer) -> None:
+    """Raises what `begin` would raise for this answer now."""
+    async with database.read(workspace) as scope:
+        if not await records.waits(scope, owner, answer):
+            await _refuse(scope, owner, answer)
+
+
 async def _refuse(scope: Scope, owner: Owner, answer: Answer) -> None:
     """Why nothing waits for an answer, raised."""
     answered, waits_at = await records.unclaimed(scope, owner, answer)
@@ -110,10 +122,22 @@ def _continued(run: Run, waiting: Waiting, answer: Answer) -> Run:
     )
 
 
-async def state_of(database: Database, workspace: UUID, execution: UUID) -> tuple[RunStatus, str | None, bool] | None:
-    """How a run is, its error, and whether a process still runs it; None for an unknown one."""
+async def ended(database: Database, workspace: UUID, execution: UUID) -> tuple[RunStatus, str | None] | None:
+    """How a run ended, and its error, as soon as no process runs it any more; None for an unknown one."""
+    while True:
+        async with database.read(workspace) as scope:
+            state = await records.state_of(scope, execution)
+        if state is None:
+            return None
+        if not state[2]:
+            return state[0], state[1]
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def told(database: Database, workspace: UUID, execution: UUID) -> tuple[UUID, str, str] | None:
+    """The newest answer that a run has written: id, text, conversation; None without one."""
     async with database.read(workspace) as scope:
-        return await records.state_of(scope, execution)
+        return await records.told(scope, execution)
 
 
 # What people see

@@ -29,6 +29,8 @@ ROUTERS = {
     "aborts": "service.predictions.routes:messages",
     "messages": "service.messages.routes:routes",
     "executions": "service.executions.routes:routes",
+    "webhooks": "service.webhooks.routes:routes",
+    "webhook_settings": "service.webhooks.routes:settings",
     "feedback": "service.feedback.routes:routes",
     "leads": "service.leads.routes:routes",
     "javascript": "service.javascript.routes:routes",

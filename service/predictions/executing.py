@@ -38,7 +38,7 @@ async def recorded(
         run,
         caller=run.caller,
         kind=kind.value,
-        answer=answer_of(question, member),
+        answer=answer_of(question, member if occasion is None else None),
         execution=occasion.execution if occasion else None,
         kept=keeps,
         remembers=isinstance(compiled, AgentFlow) and compiled.remembers,

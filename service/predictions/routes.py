@@ -18,6 +18,7 @@ from service.json_text import AT_ONCE
 from service.predictions import service, wire, writing
 from service.predictions.events import End, Failure
 from service.predictions.runs import Running
+from service.predictions.service import Prediction
 from service.predictions.types import Question, Upload
 from service.predictions.wire import Aborted, PredictionAnswer, PredictionBody
 from service.predictions.writing import Writer
@@ -178,13 +179,18 @@ async def _answer(
         )
     except ServiceError as error:
         return _refused(request, error)
+    return await respond(request, prediction, told_left)
+
+
+async def respond(request: Request, prediction: Prediction, headers: Mapping[str, str]) -> Response:
+    """A run that has begun, as a stream or, when it has ended, whole; it is stopped when the client goes away."""
     running = prediction.running
     leave = running.attend()
     if prediction.streams:
         writer = Writer(full=prediction.full, run=running.id if running.resumable else "")
-        return EventStream(_frames(running, writer), leave, {**writing.HEADERS, **told_left})
+        return EventStream(_frames(running, writer), leave, {**writing.HEADERS, **headers})
     await while_connected(request.receive, running.wait(), leave)
-    return Response(writing.answer(prediction), media_type=JSON, headers=dict(told_left))
+    return Response(writing.answer(prediction), media_type=JSON, headers=dict(headers))
 
 
 async def _continued(

@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
 from service.chatflows.engine import compile_flow
-from service.chatflows.flow import Flow
 from service.chatflows.graph import Graph, Link, Node
 from service.chatflows.keeping import keeping_of
 from service.chatflows.run import Run
@@ -30,7 +29,6 @@ from service.predictions.types import ChatType, Occasion, Question
 from service.predictions.work import Work, leave
 from service.resources import Resources
 from service.viewers import ANYBODY, Viewer, viewer_of
-
 
 _PLACE = re.compile(rf"[0-9]{{1,9}}\.[0-{FRAMES - 1}]")
 """Of a frame in its stream: the first event that was not read whole, how many of its frames were."""

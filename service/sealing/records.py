@@ -27,6 +27,8 @@ PLACES = (
     Place("documents", ("recipe", "origin")),
     Place("jobs", ("payload",)),
     Place("executions", ("data", "pause", "context", "action")),
+    Place("webhook_secrets", texts=("secret",)),
+    Place("webhook_deliveries", texts=("url", "secret")),
     Place(
         "chatflows",
         texts=(

@@ -11,6 +11,8 @@ JOBS = {
     "reindex": "service.document_stores.reindexing.jobs:reindex",
     "remove_blobs": "service.document_stores.deleting.jobs:remove_blobs",
     "purge_attachments": "service.attachments.jobs:purge",
+    "webhook": "service.webhooks.jobs:run",
+    "callback": "service.webhooks.jobs:deliver",
 }
 
 CONCLUDE = {
@@ -22,6 +24,7 @@ CONCLUDE = {
 GIVE_UP = {
     "ingest": "service.document_stores.jobs:give_up",
     "sync": "service.sync.jobs:give_up",
+    "webhook": "service.webhooks.jobs:give_up",
 }
 """What a kind notes in the very transaction that records a job's failure: takes the scope, the job and its error."""
 
@@ -49,11 +52,13 @@ HOUSEKEEPING = {
     "messages": "service.predictions.keeping:forget_old",
     "windows of rate limits": "service.rate_limits.service:forget_ended",
     "executions": "service.executions.service:end_lost",
+    "callbacks": "service.webhooks.service:forget_old",
     "sealing": "service.sealing.service:seal_rest",
 }
 """What workers do every few minutes: takes the resources, returns how many rows went or were put in order."""
 
 SCHEDULES = {
     "sync": "service.sync.service:queue_due",
+    "callbacks": "service.webhooks.service:queue_due",
 }
 """What workers look at every few seconds: takes the resources, queues the jobs whose time has come, says how many."""

@@ -1,0 +1,193 @@
+"""Calls from outside start agentflows; the secrets that sign them; what is sent back, until it has arrived."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from service.agentflows.nodes.start import asked_by
+from service.chatflows import service as chatflows
+from service.chatflows.cache import KnownFlow
+from service.egress.errors import EgressRefused
+from service.errors import BadRequest
+from service.executions import service as executions
+from service.executions.types import Owner
+from service.jobs import service as jobs
+from service.predictions import service as predictions
+from service.predictions.service import Prediction
+from service.predictions.types import ChatType, Occasion, Question
+from service.resources import Resources
+from service.webhooks import records, signatures
+from service.webhooks.contents import body_of, shown_headers
+from service.webhooks.listeners import mirror
+from service.webhooks.trigger import check, trigger_of
+from service.webhooks.types import Accepted, Call, Callback, Delivery, Mode, SignatureWrong, Trigger
+from stores.records.database import Database, Scope
+
+SECRET_BYTES = 32
+
+DUE_AT_ONCE = 100
+"""Deliveries that a worker queues at a time."""
+
+ATTEMPT_SECONDS = 300.0
+"""A delivery whose job says nothing for so long is queued anew."""
+
+FRAME_SECONDS = 600.0
+"""For how long frames are kept for those who look on."""
+
+
+# Calls
+
+
+async def call(
+    resources: Resources,
+    flow_id: UUID,
+    given: Call,
+    asked: Callable[[Mapping[str, Any]], Question],
+    *,
+    token: str | None,
+    origin: str | None,
+    address: str,
+) -> Prediction | Accepted:
+    """Start the agentflow as its start node says, or go on with the run that the call answers; `given.body` is read
+    here. `asked` makes a question of the fields of a body that mean something to the service: `humanInput`, `chatId`,
+    `sessionId`.
+
+    Raises `NotFound`, `NoWebhook`, `SignatureWrong`, `MethodRefused`, `ContentRefused`, `FieldsMissing`, `BadRequest`,
+    and what predictions raise.
+    """
+    known = await chatflows.know(resources, flow_id, believed=0)
+    trigger = trigger_of(known.flow)
+    await _verify(resources.database, known, trigger, given)
+    given = replace(given, body=await asyncio.to_thread(body_of, given.headers.get("content-type", ""), given.content))
+    fields = given.body if isinstance(given.body, Mapping) else {}
+    question = asked({name: fields.get(name) for name in ("humanInput", "chatId", "sessionId")})
+    if question.human is None:
+        check(trigger, given)
+    seen = {"body": given.body, "headers": shown_headers(trigger, given.headers), "query": given.query}
+    text = "" if question.human else asked_by(seen, trigger.inputs)
+    question = replace(question, text=text, streaming=trigger.mode is Mode.STREAM)
+    if trigger.mode is Mode.ASYNC:
+        return await _accept(resources, known, trigger, question, seen, token)
+    occasion = Occasion(ChatType.WEBHOOK, webhook=seen)
+    prediction = await predictions.ask(
+        resources, flow_id, question, token=token, origin=origin, address=address, occasion=occasion
+    )
+    await mirror(resources, known.flow.workspace, flow_id, prediction)
+    return prediction
+
+
+async def _verify(database: Database, known: KnownFlow, trigger: Trigger, given: Call) -> None:
+    """A flow that has a secret is called by those who know it. Raises `SignatureWrong`."""
+    async with database.read(known.flow.workspace) as scope:
+        secret = await records.secret_of(scope, known.flow.id)
+    if secret is not None:
+        signatures.verify(trigger, secret, given.headers, given.content, time.time())
+    elif trigger.verifies:
+        raise SignatureWrong(
+            "Webhook signature verification is enabled but no secret has been generated;"
+            " POST /api/v1/chatflows/{id}/webhook-secret makes one"
+        )
+
+
+async def _accept(
+    resources: Resources,
+    known: KnownFlow,
+    trigger: Trigger,
+    question: Question,
+    seen: Mapping[str, Any],
+    token: str | None,
+) -> Accepted:
+    """Queue the run: from now on it survives this process."""
+    flow = known.flow
+    if trigger.callback_url:
+        try:
+            resources.egress.check(trigger.callback_url)
+        except EgressRefused as error:
+            raise BadRequest(f"Invalid callbackUrl: {error.message}") from None
+    entrance = await chatflows.enter(resources, flow.id, token, "", lambda _: "")
+    resources.flows.release(entrance.known)
+    chat = question.chat or question.session or str(uuid4())
+    session = question.session or chat
+    answer = predictions.answer_of(question, None)
+    if answer is not None:
+        owner = Owner(flow.id, entrance.name, session, chat, ChatType.WEBHOOK)
+        await executions.check(resources.database, flow.workspace, owner, answer)
+    human = question.human
+    payload = {
+        "flowId": str(flow.id),
+        "executionId": str(uuid4()),
+        "caller": entrance.name,
+        "chatId": chat,
+        "sessionId": session,
+        "question": question.text,
+        "webhook": seen,
+        "human": None if human is None else [human.decision.value, human.node, human.feedback],
+        "callbackUrl": trigger.callback_url,
+        "callbackSecret": trigger.callback_secret,
+    }
+    async with resources.database.write(flow.workspace) as scope:
+        await jobs.check_room(scope, resources.settings.max_queued_jobs)
+        await jobs.submit(scope, resources.queue, "webhook", payload=payload)
+    return Accepted(chat)
+
+
+# Secrets
+
+
+async def make_secret(resources: Resources, workspace: UUID, flow_id: UUID) -> str:
+    """A new secret of a flow, in place of a former one; it is shown this once. Raises `NotFound`."""
+    secret = secrets.token_hex(SECRET_BYTES)
+    await chatflows.get(resources.database, workspace, flow_id)
+    async with resources.database.write(workspace) as scope:
+        await records.keep_secret(scope, uuid4(), flow_id, secret)
+    return secret
+
+
+async def drop_secret(resources: Resources, workspace: UUID, flow_id: UUID) -> None:
+    """Take the secret from a flow, if it has one: calls are no longer verified. Raises `NotFound`."""
+    await chatflows.get(resources.database, workspace, flow_id)
+    async with resources.database.write(workspace) as scope:
+        await records.drop_secret(scope, flow_id)
+
+
+# What is sent back
+
+
+async def send(scope: Scope, resources: Resources, callback: Callback) -> None:
+    """Have something sent, in the caller's transaction. What the start node does not sign is signed by the flow's
+    secret. Nothing is sent for a flow that is gone."""
+    if not callback.secret:
+        secret = await records.secret_of(scope, callback.chatflow)
+        callback = replace(callback, secret=secret or "", own_secret=False)
+    delivery = uuid4()
+    if await records.insert(scope, delivery, callback, ATTEMPT_SECONDS):
+        await jobs.submit(scope, resources.queue, "callback", payload={"deliveryId": str(delivery)})
+
+
+async def deliveries(
+    database: Database, workspace: UUID, flow_id: UUID, offset: int, size: int
+) -> tuple[list[Delivery], int]:
+    """What was sent for a flow, newest first, and how much there is in all. Raises `NotFound`."""
+    await chatflows.get(database, workspace, flow_id)
+    async with database.read(workspace) as scope:
+        return await records.page(scope, flow_id, offset, size)
+
+
+async def queue_due(resources: Resources) -> int:
+    """Queue what is to be sent now; says how much. Any number of workers may do so."""
+    async with resources.database.transaction() as connection:
+        found = await records.due(connection, DUE_AT_ONCE, ATTEMPT_SECONDS)
+        for workspace, delivery in found:
+            scope = Scope(connection, workspace)
+            await jobs.submit(scope, resources.queue, "callback", payload={"deliveryId": str(delivery)})
+    return len(found)
+
+
+async def forget_old(resources: Resources) -> int:
+    """Remove what was sent or given up long ago, and what those saw who look on no more."""
+    async with resources.database.connection() as connection:
+        return await records.forget(connection, resources.settings.job_days, FRAME_SECONDS)

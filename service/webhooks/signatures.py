@@ -1,0 +1,82 @@
+"""Signatures of calls: those of senders are checked, ours are made. All by HMAC, compared in constant time.
+
+Senders write theirs in several ways, which are told by what stands in the header:
+
+- `HEX`, or `sha256=HEX` (GitHub, Bitbucket), or `sha1=HEX` (older GitHub): of the body;
+- `t=SECONDS,v1=HEX` (Stripe): of `SECONDS.BODY`, not older than the flow's tolerance;
+- `v0=HEX` (Slack): of `v0:SECONDS:BODY`, with SECONDS in the header that the start node names for it;
+- any of the first, where the start node names a header with the moment of signing: of `SECONDS.BODY`.
+
+Ours are those of the Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64`, of
+`ID.SECONDS.BODY`), and Flowise's own, `X-Flowise-Signature: sha256=HEX` of the body.
+"""
+
+import base64
+import hmac
+from collections.abc import Mapping
+
+from service.webhooks.types import SignatureWrong, Trigger
+
+SLACK = "v0"
+STRIPE = "v1"
+
+
+def verify(trigger: Trigger, secret: str, headers: Mapping[str, str], content: bytes, now: float) -> None:
+    """Raises `SignatureWrong` for a call that is not signed by this secret, or was too long ago (`now` in seconds)."""
+    given = headers.get(trigger.header, "").strip()
+    if not given:
+        raise SignatureWrong(f"Missing signature header: {trigger.header}")
+    if trigger.plain:
+        good = hmac.compare_digest(_bytes(secret), _bytes(given.removeprefix("Bearer ")))
+    else:
+        good = _signed(trigger, _bytes(secret), headers, given, content, now)
+    if not good:
+        raise SignatureWrong("Invalid webhook signature")
+
+
+def _signed(
+    trigger: Trigger, secret: bytes, headers: Mapping[str, str], given: str, content: bytes, now: float
+) -> bool:
+    parts = [part.strip().partition("=") for part in given.split(",")]
+    named = [(name, value) for name, equals, value in parts if equals]
+    moment = dict(named).get("t") or (headers.get(trigger.timestamp_header, "") if trigger.timestamp_header else "")
+    if (moment or trigger.timestamp_header) and not _recent(moment, trigger.tolerance, now):
+        return False
+    if not named:
+        text = b"%s.%s" % (_bytes(moment), content) if moment else content
+        return _equal(secret, text, given, "sha256")
+    good = False
+    for name, value in named:
+        if name == SLACK:
+            good |= bool(moment) and _equal(secret, b"v0:%s:%s" % (_bytes(moment), content), value, "sha256")
+        elif name == STRIPE:
+            good |= bool(moment) and _equal(secret, b"%s.%s" % (_bytes(moment), content), value, "sha256")
+        elif name in ("sha256", "sha1"):
+            text = b"%s.%s" % (_bytes(moment), content) if moment else content
+            good |= _equal(secret, text, value, name)
+    return good
+
+
+def _recent(moment: str, tolerance: int, now: float) -> bool:
+    return moment.isascii() and moment.isdigit() and len(moment) < 15 and abs(now - int(moment)) <= tolerance
+
+
+def _equal(secret: bytes, text: bytes, given: str, digest: str) -> bool:
+    return hmac.compare_digest(_bytes(hmac.new(secret, text, digest).hexdigest()), _bytes(given.lower()))
+
+
+def sign(secret: str, delivery: str, body: bytes, now: int, *, own: bool) -> dict[str, str]:
+    """The headers of a call of ours; `own`: signed as Flowise does besides. Without a secret it is not signed."""
+    headers = {"Webhook-Id": delivery, "Webhook-Timestamp": str(now)}
+    if not secret:
+        return headers
+    key = _bytes(secret)
+    signed = hmac.new(key, b"%s.%d.%s" % (_bytes(delivery), now, body), "sha256").digest()
+    headers["Webhook-Signature"] = f"v1,{base64.b64encode(signed).decode()}"
+    if own:
+        headers["X-Flowise-Signature"] = f"sha256={hmac.new(key, body, 'sha256').hexdigest()}"
+    return headers
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
