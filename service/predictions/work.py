@@ -57,7 +57,7 @@ class Work:
     async def __call__(self, running: Running) -> None:
         """Say the flow's events, store the exchange, say how it ended."""
         try:
-            written = Written(holds=bool(self.function), execution=self.recording and self.recording.id)
+            written = Written(holds=bool(self.function), execution=self.recording.id if self.recording else None)
             failure = await self._follow(running, written)
             running.complete()
             if failure is None:
@@ -124,7 +124,7 @@ class Work:
             async with asyncio.timeout(follow_ups.SECONDS):
                 return await ask(written.sources or ())
         except (ServiceError, ValueError, TimeoutError) as error:
-            log.warning("No follow-up prompts of chatflow %s: %s", run.chatflow, error or "too slow")
+            log.warning("No follow-up prompts of chatflow %s: %s", run.chatflow, str(error) or "too slow")
         except Exception:
             log.exception("No follow-up prompts of chatflow %s", run.chatflow)
         return Proposed(())
@@ -175,7 +175,7 @@ class Work:
             return None
         return partial(
             self.recording.end,
-            error=failure and failure.message,
+            error=failure.message if failure else None,
             stopped=running.stopped is not None,
             usage=spent.shown(full=True) if spent.models else None,
             answer=self.message,

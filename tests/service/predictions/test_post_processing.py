@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from service.chatflows.run import Backing
 from service.errors import Unprocessable
-from service.predictions import backing
 from service.predictions.post_processing import function_of
 from tests.service.predictions.conftest import House
 from tests.service.predictions.test_stops import begun, in_background
@@ -38,12 +38,12 @@ class Upper:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Upper:
     """JavaScript that is switched on."""
-    upper, made = Upper(), backing.Backing
+    upper = Upper()
 
-    def lent(*arguments: Any, **more: Any) -> Any:
-        return replace(made(*arguments, **more), script=upper)
+    def lent(*arguments: Any, **more: Any) -> Backing:
+        return replace(Backing(*arguments, **more), script=upper)
 
-    monkeypatch.setattr(backing, "Backing", lent)
+    monkeypatch.setattr("service.predictions.backing.Backing", lent)
     return upper
 
 

@@ -35,7 +35,14 @@ def said(events: Iterable[StepEvent], written: Written | None = None) -> list[Sa
 def test_what_stands_behind_the_text_is_said_in_the_contracts_order() -> None:
     use = ToolUse("calculator", {"input": "1+1"}, "2")
     wanted = ActionWanted({"id": "1"})
-    events = [wanted, Artifacts(({"type": "png"},)), ToolsUsed((use,)), Sources((A,)), Token("Two"), Token(".")]
+    events: list[StepEvent] = [
+        wanted,
+        Artifacts(({"type": "png"},)),
+        ToolsUsed((use,)),
+        Sources((A,)),
+        Token("Two"),
+        Token("."),
+    ]
     assert said(events) == [
         Token("Two"),
         Token("."),
@@ -85,9 +92,10 @@ def test_text_that_is_held_back_goes_when_nothing_works_on_it() -> None:
 
 
 def test_endless_thoughts_end_a_run_as_endless_answers_do() -> None:
-    for kind in (Token, Thinking):
+    endless: list[StepEvent] = [Token("x" * (MAX_ANSWER + 1)), Thinking("x" * (MAX_ANSWER + 1))]
+    for event in endless:
         with pytest.raises(EndlessAnswer):
-            said([kind("x" * (MAX_ANSWER + 1))])
+            said([event])
 
 
 def test_thoughts_are_no_part_of_the_answer() -> None:
