@@ -22,6 +22,13 @@ SEALED = (
 """Columns that hold texts of callers, kept byte for byte: sealed as a whole, as any of their fields may be a secret."""
 
 
+SELECT = (
+    "SELECT f.*, EXISTS (SELECT FROM webhook_secrets w WHERE w.chatflow_id = f.id) AS webhook_secret_configured"
+    " FROM chatflows f"
+)
+"""Flows, and of each whether its webhook has a secret."""
+
+
 def _flow(connection: Connection, row: DictRow) -> Chatflow:
     values = dict(row)
     for column in SEALED:
@@ -74,7 +81,8 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
         " version = version + 1, updated_at = greatest(now(), updated_at + interval '1 millisecond')"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *),"
         " told AS (SELECT pg_notify(%(channel)s, id::text) FROM changed)"
-        " SELECT changed.* FROM changed, told",
+        " SELECT changed.*, EXISTS (SELECT FROM webhook_secrets w WHERE w.chatflow_id = changed.id)"
+        " AS webhook_secret_configured FROM changed, told",
         id=flow_id,
         channel=CHANNEL,
         **_columns(scope, draft),
@@ -86,17 +94,19 @@ async def get(scope: Scope, flow_id: UUID, *, lock: bool = False) -> Chatflow | 
     """A flow of the workspace; `lock` keeps it from changing until the transaction ends."""
     if lock:
         row = await scope.one(
-            "SELECT * FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s FOR UPDATE", id=flow_id
+            SELECT + " WHERE f.workspace_id = %(workspace)s AND f.id = %(id)s FOR UPDATE OF f", id=flow_id
         )
     else:
-        row = await scope.one("SELECT * FROM chatflows WHERE workspace_id = %(workspace)s AND id = %(id)s", id=flow_id)
+        row = await scope.one(SELECT + " WHERE f.workspace_id = %(workspace)s AND f.id = %(id)s", id=flow_id)
     return _flow(scope.connection, row) if row else None
 
 
 async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> tuple[list[Chatflow], int]:
     """Flows of one kind or all, last changed first, and how many there are in all."""
     rows = await scope.all(
-        "SELECT *, count(*) OVER () AS total FROM chatflows WHERE workspace_id = %(workspace)s"
+        "SELECT f.*, count(*) OVER () AS total,"
+        " EXISTS (SELECT FROM webhook_secrets w WHERE w.chatflow_id = f.id) AS webhook_secret_configured"
+        " FROM chatflows f WHERE workspace_id = %(workspace)s"
         " AND (%(kind)s::text IS NULL OR type = %(kind)s)"
         " ORDER BY updated_at DESC, id LIMIT %(size)s OFFSET %(offset)s",
         kind=kind and kind.value,
@@ -117,7 +127,7 @@ async def page(scope: Scope, kind: FlowType | None, offset: int, size: int) -> t
 async def of_key(scope: Scope, key_id: UUID, *, only: bool) -> list[Chatflow]:
     """The flows that are bound to a key and, unless `only` these, those that are bound to none; last changed first."""
     rows = await scope.all(
-        "SELECT * FROM chatflows WHERE workspace_id = %(workspace)s"
+        SELECT + " WHERE workspace_id = %(workspace)s"
         " AND (api_key_id = %(key)s OR (NOT %(only)s AND api_key_id IS NULL)) ORDER BY updated_at DESC, id",
         key=key_id,
         only=only,

@@ -46,6 +46,8 @@ class Chatflow(Draft):
     id: UUID = field(kw_only=True)
     workspace: UUID = field(kw_only=True)
     version: int = field(kw_only=True)
+    webhook_secret_configured: bool = field(default=False, kw_only=True)
+    """Whether calls of its webhook must be signed."""
     created_at: datetime = field(kw_only=True)
     updated_at: datetime = field(kw_only=True)
 

@@ -122,6 +122,7 @@ def entity(flow: Chatflow) -> ChatflowEntity:
         category=flow.category,
         type=flow.type,
         mcp_server_config=flow.mcp_server_config,
+        webhook_secret_configured=flow.webhook_secret_configured,
         created_date=flow.created_at,
         updated_date=flow.updated_at,
         workspace_id=flow.workspace,
