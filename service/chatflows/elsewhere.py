@@ -76,12 +76,7 @@ _EMBED = (
 
 EMBEDDINGS = dict.fromkeys(
     ("AWSBedrockEmbeddings", "baiduQianfanEmbeddings", "googlevertexaiEmbeddings", "ibmEmbedding"), _EMBED
-) | {
-    "jinaEmbeddings": "Use openAIEmbeddingsCustom with https://api.jina.ai/v1 as its BasePath, or a bundled embedding.",
-    "togetherAIEmbedding": (
-        "Use openAIEmbeddingsCustom with https://api.together.xyz/v1 as its BasePath, or a bundled embedding."
-    ),
-}
+)
 
 _TABLE = (
     " has a model write Python, which would run in the server: that is never done here. Load the table into a document"

@@ -70,6 +70,9 @@ async def embedder_of(
         except ValueError:
             raise BadRequest(f"embedding.config.credential: '{reference}' is not a credential id") from None
         host = resources.embedders.destination(component.name, config)
+        if host == "":  # its address stands in the credential itself
+            told = await reveal(resources, workspace, credential_id)
+            host = resources.embedders.destination(component.name, config, told)
         credential = dict(await reveal(resources, workspace, credential_id, host=host))
     return await resources.embedders.get(component.name, config, credential)
 

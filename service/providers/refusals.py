@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from service.egress.errors import EgressError, EgressFailed, EgressRefused
+from service.json_text import parsed
 from service.providers.errors import (
     BadCredential,
     ContentRefused,
@@ -56,6 +57,41 @@ def by_egress(error: EgressError) -> ProviderError:
         return ProviderTimeout(f"The model provider did not answer in time. {error.message}")
     transient = isinstance(error, EgressFailed) and error.transient
     return ProviderUnavailable(error.message) if transient else Malformed(error.message)
+
+
+async def asked(
+    client: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    key: str = "",
+    limit: float | None = None,
+) -> Any:
+    """The JSON value that a provider answers with. `limit`: seconds for this call alone. Raises our errors."""
+    timeout = httpx2.USE_CLIENT_DEFAULT if limit is None else httpx2.Timeout(limit)
+    try:
+        answer = await client.request(method, url, headers=dict(headers), content=body, timeout=timeout)
+    except EgressError as error:
+        raise by_egress(error) from error
+    except httpx2.TimeoutException as error:
+        raise ProviderTimeout("The model provider did not answer in time.") from error
+    except httpx2.HTTPError as error:
+        raise ProviderUnavailable("The model provider cannot be reached, or broke off its answer.") from error
+    except httpx2.InvalidURL as error:
+        raise RequestRefused("The model provider's base URL is not valid.") from error
+    if not 200 <= answer.status_code < 300:
+        raise refusal(answer.status_code, answer.content, answer.headers, key=key)
+    try:
+        return parsed(answer.content.decode())
+    except ValueError as error:
+        raise Malformed("The model provider's answer cannot be understood.") from error
+
+
+def silent(error: ProviderError) -> bool:
+    """A provider that said nothing for the whole timeout is not asked again."""
+    return isinstance(error.__cause__, httpx2.TimeoutException)
 
 
 _opened: ContextVar[list[Any] | None] = ContextVar("_opened", default=None)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from service.providers.embedding import EMBEDDERS, NODES, create_embedder
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind
 from service.providers.errors import RequestRefused, UnknownProvider
-from tests.stubs.openai_server import KEY, OpenAIStub, near
+from tests.stubs.model_servers import ModelStub
+from tests.stubs.models import EMBEDDED_AT, embedder_at
 from tests.stubs.tiny_models import write_sentence_transformer
 
 TEXTS = [
@@ -28,8 +28,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[OpenAIStub]:
-    with OpenAIStub(dimension=12) as server:
+def stub() -> Iterator[ModelStub]:
+    with ModelStub(dimension=12) as server:
         yield server
 
 
@@ -39,17 +39,16 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sentence_transformer(tmp_path_factory.mktemp("model"))
 
 
-def make(name: str, stub: OpenAIStub, request: pytest.FixtureRequest) -> Embedder:
+def make(name: str, stub: ModelStub, request: pytest.FixtureRequest) -> Embedder:
     if name == "sentence_transformers":
         return create_embedder(name, {"modelName": str(request.getfixturevalue("model_folder"))})
-    if name == "openai":
-        config: dict[str, Any] = {"basepath": stub.url, "modelName": "m", "batchSize": "3"}
-        return create_embedder("openAIEmbeddingsCustom", config, {"openAIApiKey": KEY}, defaults=near())
+    if name in EMBEDDED_AT:
+        return embedder_at(name, stub)
     return create_embedder(name)
 
 
 @pytest.fixture(params=sorted(EMBEDDERS))
-async def embedder(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Embedder]:
+async def embedder(request: pytest.FixtureRequest, stub: ModelStub) -> AsyncIterator[Embedder]:
     made = make(request.param, stub, request)
     yield made
     await made.aclose()
@@ -99,7 +98,7 @@ async def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
     assert await embedder.aembed_documents([]) == []
 
 
-async def test_the_fingerprint_is_stable_and_survives_json(embedder: Embedder, stub: OpenAIStub) -> None:
+async def test_the_fingerprint_is_stable_and_survives_json(embedder: Embedder, stub: ModelStub) -> None:
     fingerprint = await embedder.fingerprint()
     assert Fingerprint.from_json(fingerprint.as_json()) == fingerprint
     assert await embedder.fingerprint() == fingerprint
@@ -121,8 +120,8 @@ def test_every_flowise_name_stands_for_a_row(name: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownProvider, match=r"cohereEmbeddings.*local.*openAIEmbeddings"):
-        create_embedder("cohereEmbeddings")
+    with pytest.raises(UnknownProvider, match=r"bedrockEmbeddings.*local.*openAIEmbeddings"):
+        create_embedder("bedrockEmbeddings")
 
 
 def test_a_bad_field_is_named() -> None:
@@ -134,7 +133,7 @@ class TestLangChainSuite(EmbeddingsIntegrationTests):
     """LangChain's own suite over every row."""
 
     @pytest.fixture(params=sorted(EMBEDDERS))
-    async def model(self, request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Embedder]:
+    async def model(self, request: pytest.FixtureRequest, stub: ModelStub) -> AsyncIterator[Embedder]:
         """The embedder under test."""
         made = make(request.param, stub, request)
         yield made

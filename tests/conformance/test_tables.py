@@ -69,7 +69,7 @@ TABLES = [
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),
     Table(
         "embedders", embedding.EMBEDDERS, Embedder, "service/providers/embedding",
-        frozenset({"base", "lanes", "pool"}),
+        frozenset({"base", "endpoint", "lanes", "pool", "services"}),
     ),
     Table(
         "chat models", chat.CHAT_MODELS, None, "service/providers/chat",

@@ -189,7 +189,7 @@ ROUTES = (
     (r"/api/embed", "_ollama_embed"),
     (r"/v1beta/models/[^/]+:(streamG|g)enerateContent", "_google"),
     (r"/v1beta/models/[^/]+:batchEmbedContents", "_google_embed"),
-    (r"/openai/deployments/[^/]+/chat/completions", "_azure_chat"),
+    (r"/openai/deployments/[^/]+/chat/completions|/v1/ai/v1/chat/completions", "_azure_chat"),
     (r"/openai/deployments/[^/]+/embeddings", "_azure_embeddings"),
     (r"(/v1)?/models/[^/]+/[^/]+/predictions|(/v1)?/predictions", "_replicate"),
     (r"(/v1)?/predictions/[^/]+/cancel", "_replicate_cancel"),

@@ -116,6 +116,8 @@ class Script:
     stop_after: int | None = None
     """Break the connection after so many tokens of a stream (0: after the headers)."""
     finish_reason: str = "stop"
+    flagged: bool = False
+    """Whether a moderation forbids the text."""
     usage: bool = True
     """Whether the answer counts tokens; streams do so only when asked by `stream_options`."""
     lie: Lie | None = None
@@ -257,6 +259,10 @@ class OpenAIStub:
         elif recorded.path == "/v1/audio/transcriptions":
             words = script.reply if isinstance(script.reply, str) else script.reply([])
             await _send(send, 200, json.dumps({"text": words}).encode()[: -5 if script.lie is Lie.NOT_JSON else None])
+        elif recorded.path == "/v1/moderations":
+            result = {"flagged": script.flagged, "categories": {}, "category_scores": {}}
+            body = {"id": "modr-stub", "model": recorded.body["model"], "results": [result]}
+            await _send(send, 200, json.dumps(body).encode())
         elif recorded.path == "/v1/models":
             models = {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "stub"}]}
             await _send(send, 200, json.dumps(models).encode())

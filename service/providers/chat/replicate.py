@@ -7,18 +7,18 @@ makes is an address, and that is its text.
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import httpx2
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr, SecretStr
 
 from service.egress.client import Egress
-from service.egress.errors import EgressError
 from service.json_text import parsed
 from service.providers.chat.services import key_of, place_of
 from service.providers.defaults import Defaults
@@ -32,10 +32,9 @@ from service.providers.errors import (
     redact,
 )
 from service.providers.options import number, seconds, text, whole
-from service.providers.refusals import by_egress, refusal
+from service.providers.refusals import asked, silent
 from service.providers.retries import patiently
 
-MAX_ANSWER = 16 * 1024 * 1024
 HELD = 60
 """Seconds that Replicate holds a request open until the prediction is done; the longest that it offers."""
 PAUSE = 0.5
@@ -60,6 +59,13 @@ class ReplicateChat(BaseChatModel):
     retries: int = 2
     pause: float = PAUSE
     _egress: Egress = PrivateAttr(default_factory=Egress)
+    _client: httpx2.AsyncClient | None = PrivateAttr(default=None)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
 
     @property
     def _llm_type(self) -> str:
@@ -73,11 +79,8 @@ class ReplicateChat(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         async def work() -> ChatResult:
-            egress = self._egress.apart()
-            try:
-                return await self._answer(egress, messages, stop)
-            finally:
-                await egress.close()
+            async with self._egress.apart().http_client(timeout=self.timeout) as client:
+                return await self._answer(client, messages, stop)
 
         return asyncio.run(work())
 
@@ -88,9 +91,30 @@ class ReplicateChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await self._answer(self._egress, messages, stop)
+        if self._client is None:
+            self._client = self._egress.http_client(timeout=self.timeout)
+        return await self._answer(self._client, messages, stop)
 
-    async def _answer(self, egress: Egress, messages: Sequence[BaseMessage], stop: list[str] | None) -> ChatResult:
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        whole = (await self._agenerate(messages, stop)).generations[0].message
+        assert isinstance(whole, AIMessage)
+        piece = AIMessageChunk(
+            content=whole.content,
+            usage_metadata=whole.usage_metadata,
+            response_metadata=whole.response_metadata,
+            chunk_position="last",
+        )
+        yield ChatGenerationChunk(message=piece)
+
+    async def _answer(
+        self, client: httpx2.AsyncClient, messages: Sequence[BaseMessage], stop: list[str] | None
+    ) -> ChatResult:
         given = {"prompt": prompt_of(messages), **({"stop_sequences": ",".join(stop)} if stop else {}), **self.inputs}
         found = _NAME.fullmatch(self.model)
         assert found is not None, "configured() has seen to it"
@@ -99,13 +123,13 @@ class ReplicateChat(BaseChatModel):
         body = json.dumps({**({"version": version} if version else {}), "input": given}).encode()
         try:
             async with asyncio.timeout(self.timeout):
-                made = await patiently(lambda: self._ask(egress, "POST", path, body), self.retries)
-                done = await self._finished(egress, made)
+                made = await patiently(lambda: self._ask(client, "POST", path, body), self.retries, silent=silent)
+                done = await self._finished(client, made)
         except TimeoutError:
             raise ProviderTimeout("The model provider did not answer in time.") from None
         return self._result(done)
 
-    async def _finished(self, egress: Egress, made: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _finished(self, client: httpx2.AsyncClient, made: Mapping[str, Any]) -> Mapping[str, Any]:
         """The prediction once it has ended. Its own address is made here: the key goes nowhere else."""
         identifier = str(made.get("id", ""))
         if not _ID.fullmatch(identifier):
@@ -115,43 +139,27 @@ class ReplicateChat(BaseChatModel):
             while made.get("status") in _OPEN:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
-                made = await patiently(lambda: self._ask(egress, "GET", place), self.retries)
+                made = await patiently(lambda: self._ask(client, "GET", place), self.retries, silent=silent)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._cancel(egress, place)))
+            await asyncio.shield(asyncio.ensure_future(self._cancel(client, place)))
             raise
         return made
 
-    async def _cancel(self, egress: Egress, place: str) -> None:
+    async def _cancel(self, client: httpx2.AsyncClient, place: str) -> None:
         try:
-            await self._ask(egress, "POST", f"{place}/cancel", limit=5.0)
+            await self._ask(client, "POST", f"{place}/cancel", limit=5.0)
         except ProviderError:
             return  # it ends by itself, later
 
     async def _ask(
-        self, egress: Egress, method: str, path: str, body: bytes | None = None, limit: float | None = None
+        self, client: httpx2.AsyncClient, method: str, path: str, body: bytes | None = None, limit: float | None = None
     ) -> Mapping[str, Any]:
         key = self.api_key.get_secret_value()
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Prefer": f"wait={max(1, min(HELD, int(self.timeout)))}"}
-        try:
-            answer = await egress.fetch(
-                f"{self.base_url}{path}",
-                method=method,
-                headers=headers,
-                body=body,
-                max_bytes=MAX_ANSWER,
-                timeout=limit or self.timeout,
-                redirects=0,
-            )
-        except EgressError as error:
-            raise by_egress(error) from error
-        if not 200 <= answer.status < 300:
-            raise refusal(answer.status, answer.body, answer.headers, key=key)
-        try:
-            found = parsed(answer.body.decode())
-        except ValueError as error:
-            raise Malformed("The model provider's answer cannot be understood.") from error
+        url = f"{self.base_url}{path}"
+        found = await asked(client, method, url, headers=headers, body=body, key=key, limit=limit)
         if not isinstance(found, Mapping):
             raise Malformed("The model provider's answer cannot be understood.")
         return found

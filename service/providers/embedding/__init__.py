@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from service.plugins import resolve
 from service.providers.defaults import Defaults
 from service.providers.embedding.base import Embedder
+from service.providers.embedding.services import KEYS, host_of
 from service.providers.errors import UnknownProvider
 from service.providers.options import text
 
@@ -22,15 +23,35 @@ EMBEDDERS = {
     LOCAL: "service.providers.embedding.onnx:OnnxEmbedder",
     MINILM: "service.providers.embedding.onnx:MiniLmEmbedder",
     MULTILINGUAL: "service.providers.embedding.e5.embedder:MultilingualEmbedder",
+    "azure": "service.providers.embedding.azure:AzureEmbedder",
+    "cohere": "service.providers.embedding.cohere:CohereEmbedder",
+    "google": "service.providers.embedding.google:GoogleEmbedder",
+    "huggingface": "service.providers.embedding.huggingface:HuggingFaceEmbedder",
+    "jina": "service.providers.embedding.compatible:JinaEmbedder",
+    "mistral": "service.providers.embedding.compatible:MistralEmbedder",
+    "ollama": "service.providers.embedding.ollama:OllamaEmbedder",
     "openai": "service.providers.embedding.openai:OpenAIEmbedder",
+    "together": "service.providers.embedding.compatible:TogetherEmbedder",
+    "voyage": "service.providers.embedding.compatible:VoyageEmbedder",
     "sentence_transformers": "service.providers.embedding.sentence_transformers:SentenceTransformersEmbedder",
     "fake": "service.providers.embedding.fake:FakeEmbedder",
 }
 
 NODES = {
+    "azureOpenAIEmbeddings": "azure",
+    "azureOpenAIEmbeddingsLlamaIndex": "azure",
+    "cohereEmbeddings": "cohere",
+    "googleGenerativeAiEmbeddings": "google",
+    "huggingFaceInferenceEmbeddings": "huggingface",
+    "jinaEmbeddings": "jina",
+    "localAIEmbeddings": "openai",
+    "mistralAIEmbeddings": "mistral",
+    "ollamaEmbedding": "ollama",
+    "openAIEmbedding_LlamaIndex": "openai",
     "openAIEmbeddings": "openai",
     "openAIEmbeddingsCustom": "openai",
-    "localAIEmbeddings": "openai",
+    "togetherAIEmbedding": "together",
+    "voyageAIEmbeddings": "voyage",
 }
 """Flowise node name -> embedder. The fields of the node are read by the embedder's `configured`."""
 
@@ -57,9 +78,17 @@ def create_embedder(
     return made
 
 
-def destination(name: str, config: Mapping[str, Any], defaults: Defaults) -> str | None:
-    """The host that the texts and the credential of an embedding are sent to; None when they stay on this machine."""
-    if NODES.get(name, name) != "openai":
+def destination(
+    name: str, config: Mapping[str, Any], defaults: Defaults, credential: Mapping[str, str] | None = None
+) -> str | None:
+    """The host that the texts and the credential of an embedding are sent to; None when they stay on this machine.
+
+    Azure's and Voyage's may stand in the credential: without one the host is empty then.
+    """
+    row = NODES.get(name, name)
+    if row in KEYS:
+        return host_of(row, config, defaults, credential)
+    if row != "openai":
         return None
     base_url = text(config, "basepath", "basePath", "baseUrl") or defaults.openai_base_url
     return urlsplit(base_url).hostname or "" if base_url else OFFICIAL_HOST

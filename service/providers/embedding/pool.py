@@ -58,9 +58,12 @@ class EmbedderPool:
         """What the service's settings say."""
         return self._defaults
 
-    def destination(self, name: str, config: Mapping[str, Any]) -> str | None:
-        """The host that a credential of this embedding is sent to; None when nothing leaves this machine."""
-        return destination(name, config, self._defaults)
+    def destination(
+        self, name: str, config: Mapping[str, Any], credential: Mapping[str, str] | None = None
+    ) -> str | None:
+        """The host that a credential of this embedding is sent to; None when nothing leaves this machine; empty where
+        only the credential says it."""
+        return destination(name, config, self._defaults, credential)
 
     async def close(self) -> None:
         """Close every embedder."""
