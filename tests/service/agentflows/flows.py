@@ -1,5 +1,6 @@
 """Agentflows for tests, in the shape that Flowise exports, and what runs them without the rest of the service."""
 
+import itertools
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -47,7 +48,7 @@ def graph(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
 def chain(*nodes: dict[str, Any], start: Mapping[str, Any] | None = None) -> str:
     """A start node, and these one behind the other."""
     every = [node("start", "start", **(start or {"startInputType": "chatInput"})), *nodes]
-    return graph(every, [edge(one["id"], other["id"]) for one, other in zip(every, every[1:], strict=False)])
+    return graph(every, [edge(one["id"], other["id"]) for one, other in itertools.pairwise(every)])
 
 
 def model(prefix: str, url: str, **config: Any) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""Calls of other hosts: what is sent, what comes back, and what no value can do to either."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from service.agentflows.nodes.http import json_filled
+from service.agentflows.templates import Template
+from service.chatflows.types import FlowNotRunnable
+from tests.service.agentflows.flows import Lent, ask, chain, node, run
+from tests.service.agentflows.test_templates import moment
+
+
+@dataclass
+class Web:
+    """A server that remembers what it was sent."""
+
+    url: str = ""
+    answer: bytes = b'{"items": [{"id": 7}]}'
+    status: int = 200
+    seen: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    held = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            held.seen.append({"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
+            self.send_response(held.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Set-Cookie", "secret=1")
+            self.send_header("Content-Length", str(len(held.answer)))
+            self.end_headers()
+            self.wfile.write(held.answer)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _answer
+
+        def log_message(self, *arguments: Any) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    held.url = f"http://127.0.0.1:{server.server_port}"
+    yield held
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def calls(web: Web, **inputs: Any) -> str:
+    reply = node(
+        "r", "directReply", directReplyMessage="{{ h.output.http.data.items[0].id }} {{ h.output.http.status }}"
+    )
+    return chain(node("h", "http", url=f"<p>{web.url}/a/{{{{ question }}}}</p>", **inputs), reply)
+
+
+def pairs(**values: str) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+async def test_a_request_is_sent_and_its_answer_read(web: Web) -> None:
+    flow = calls(web, headers=pairs(**{"X-A": "<p>{{ question }}</p>"}), queryParams=pairs(q="a b&c", empty=""))
+    ran = await ask(flow, run("x"))
+    assert ran.text == "7 200"
+    (seen,) = web.seen
+    assert (seen["method"], seen["path"], seen["headers"]["X-A"]) == ("GET", "/a/x?q=a+b%26c", "x")
+    assert "secret" not in json.dumps(ran.data("h"))
+
+
+@pytest.mark.parametrize(
+    ("given", "mime", "body"),
+    [
+        ({"bodyType": "json", "body": '<p>{"a": "{{ question }}"}</p>'}, "application/json", '{"a": "say \\"hi\\""}'),
+        ({"bodyType": "raw", "body": "{{ question }}"}, "text/plain; charset=utf-8", 'say "hi"'),
+        (
+            {"bodyType": "xWwwFormUrlencoded", "body": pairs(a="{{ question }}")},
+            "application/x-www-form-urlencoded",
+            "a=say+%22hi%22",
+        ),
+        ({"bodyType": "formData", "body": pairs(a="{{ question }}")}, "multipart/form-data; boundary=", 'say "hi"'),
+    ],
+)
+async def test_bodies_are_sent_as_their_type_says(web: Web, given: Mapping[str, Any], mime: str, body: str) -> None:
+    flow = chain(node("h", "http", method="POST", url=web.url, **given))
+    ran = await ask(flow, run('say "hi"'))
+    assert ran.error is None
+    (seen,) = web.seen
+    assert seen["headers"]["Content-Type"].startswith(mime)
+    assert body in seen["body"].decode()
+
+
+async def test_an_answer_is_read_as_the_node_says(web: Web) -> None:
+    web.answer = b"\x00\xff"
+    ran = await ask(chain(node("h", "http", url=web.url, responseType="base64")), run("x"))
+    assert base64.b64decode(ran.text) == b"\x00\xff"
+    web.answer = b'{"a": 1}'
+    assert (await ask(chain(node("h", "http", url=web.url, responseType="text")), run("x"))).text == '{"a": 1}'
+    web.answer = b"no json"
+    assert (await ask(chain(node("h", "http", url=web.url)), run("x"))).text == "no json"
+
+
+async def test_an_error_of_the_host_is_told(web: Web) -> None:
+    web.status, web.answer = 404, b'{"message": "no such thing"}'
+    ran = await ask(chain(node("h", "http", url=web.url)), run("x"))
+    assert ran.error is not None
+    assert "404" in ran.error.message
+    assert "no such thing" in ran.error.message
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "value"),
+    [
+        ({"basicAuthUsername": "u", "basicAuthPassword": "p"}, "Authorization", "Basic dTpw"),
+        ({"token": "t-1"}, "Authorization", "Bearer t-1"),
+        ({"key": "X-Key", "value": "v-1"}, "X-Key", "v-1"),
+    ],
+)
+async def test_credentials_go_to_their_host_and_nowhere_else(
+    web: Web, values: Mapping[str, str], name: str, value: str
+) -> None:
+    credential = uuid4()
+    lent = Lent(credentials={credential: values})
+    flow = chain(node("h", "http", url=web.url, credential=str(credential)))
+    ran = await ask(flow, run("x", backing=lent.backing()))
+    assert web.seen[0]["headers"][name] == value
+    assert lent.hosts == ["127.0.0.1"]
+    assert value not in json.dumps(ran.data("h"))
+
+
+async def test_a_credential_that_is_not_here_is_named(web: Web) -> None:
+    flow = chain(node("h", "http", url=web.url, credential="of-another-server"))
+    ran = await ask(flow, run("x"))
+    assert isinstance(ran.error, FlowNotRunnable)
+    assert "does not exist here" in ran.error.message
+
+
+async def test_hosts_that_may_not_be_called_are_not(web: Web) -> None:
+    ran = await ask(chain(node("h", "http", url="http://169.254.169.254/latest")), run("x"))
+    assert ran.error is not None
+    assert ran.error.code == "egress_refused"
+
+
+def test_no_value_changes_the_json_around_it() -> None:
+    template = Template.parse('{"a": "x {{ question }}", "b": {{ $flow.state.list }}, "c": "{{ $flow.state.list }}"}')
+    filled = json_filled(template, moment(question='", "admin": true, "z": "\\'))
+    assert json.loads(filled) == {
+        "a": 'x ", "admin": true, "z": "\\',
+        "b": [{"name": "x"}],
+        "c": '[{"name": "x"}]',
+    }
