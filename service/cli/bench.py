@@ -13,6 +13,7 @@ from service.cli.options import JsonOption
 NAMES = (
     "parse",
     "predictions",
+    "streams",
     "concurrency",
     "ingestion",
     "during",

@@ -23,6 +23,7 @@ from tests.benchmarks import (
     parsing,
     predictions,
     retrieval,
+    streams,
 )
 from tests.benchmarks.harness import Service
 from tests.benchmarks.measure import Measure
@@ -42,6 +43,8 @@ def measures(given: argparse.Namespace) -> Iterator[Measure]:
         with Service(data) as service:
             if "predictions" in wanted:
                 yield from predictions.run(service, given.requests)
+            if "streams" in wanted:
+                yield from streams.run(service, given.requests)
             if "concurrency" in wanted:
                 yield from concurrency.run(service, given.requests)
             if "ingestion" in wanted:

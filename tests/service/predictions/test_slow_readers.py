@@ -10,9 +10,11 @@ import pytest
 from service.chatflows.types import Token
 from service.predictions.events import End
 from service.predictions.runs import AT_ONCE, LAG, PIECE, Running
+from tests.benchmarks.streams import Stream, many
 from tests.service.predictions.conftest import House
 from tests.service.predictions.scripted import Scripted
 from tests.service.predictions.test_stops import until
+from tests.stubs.openai_server import REPLY, Script
 
 
 async def test_text_that_nobody_reads_grows_together_and_loses_nothing() -> None:
@@ -84,3 +86,12 @@ def _buffers(house: House) -> list[bytes]:
         return found
 
     return house.live.run(look())
+
+
+def test_a_hundred_streams_at_once_all_end(house: House) -> None:
+    house.stub.script(Script(token_delay=0.05), times=None)
+    flow = house.writing(memory={})
+    found = asyncio.run(many(house.live.url, f"/api/v1/prediction/{flow}", 100))
+    assert [item for item in found if not isinstance(item, Stream)] == []
+    assert {(item.text, item.ended) for item in found if isinstance(item, Stream)} == {(REPLY, True)}
+    assert len(house.messages(flow)) == 200
