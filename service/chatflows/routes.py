@@ -12,6 +12,7 @@ from service.chatflows.wire import (
     ChatflowBody,
     ChatflowEntity,
     ChatflowPage,
+    NewChatflow,
     Streaming,
 )
 from service.errors import BadRequest
@@ -39,13 +40,12 @@ def flow_id(text: str) -> UUID:
         raise BadRequest(f"'{text[:100]}' is not a chatflow id: must be a UUID") from None
 
 
-@routes.post("/chatflows", WRITE, summary="Create a chatflow", response_model=ChatflowEntity)
-async def create_chatflow(
-    body: ChatflowBody, resources: CurrentResources, workspace: CurrentWorkspace
-) -> ChatflowEntity:
+@routes.post("/chatflows", WRITE, summary="Create a chatflow", response_model=NewChatflow)
+async def create_chatflow(body: ChatflowBody, resources: CurrentResources, workspace: CurrentWorkspace) -> NewChatflow:
     """Keeps `flowData` byte for byte. A graph that is none is refused and nothing is stored; nodes that this service
-    cannot run are kept, and named when the flow is run."""
-    return wire.entity(await service.create(resources.database, workspace, body.draft()))
+    cannot run are kept, and named when the flow is run: `GET /chatflows/{id}/check` says before what it lacks."""
+    scripts = resources.javascript is not None
+    return wire.made(await service.create(resources.database, workspace, body.draft(), scripts=scripts))
 
 
 @routes.get(
@@ -110,6 +110,17 @@ async def list_chatflows_of_key(
     return [wire.entity(flow) for flow in flows]
 
 
+list_chatflows_of_no_key = routes.refuse(
+    "GET",
+    "/chatflows/apikey",
+    PUBLIC,
+    "list_chatflows_of_no_key",
+    "apikey",
+    summary="List the chatflows that a key opens",
+    response_model=list[ChatflowEntity],
+)
+
+
 @routes.get("/chatflows/{id}", READ, errors=(400, 404), summary="Read a chatflow", response_model=ChatflowEntity)
 async def get_chatflow(id: Id, resources: CurrentResources, workspace: CurrentWorkspace) -> ChatflowEntity:
     """A flow of the workspace with all its columns."""
@@ -121,7 +132,9 @@ async def update_chatflow(
     id: Id, body: ChatflowBody, resources: CurrentResources, workspace: CurrentWorkspace
 ) -> ChatflowEntity:
     """Fields that are left out stay as they are. Predictions that run go on with the former version."""
-    return wire.entity(await service.update(resources.database, workspace, flow_id(id), body.changes()))
+    scripts = resources.javascript is not None
+    changed = await service.update(resources.database, workspace, flow_id(id), body.changes(), scripts=scripts)
+    return wire.entity(changed)
 
 
 update_chatflow_without_id = routes.refuse(

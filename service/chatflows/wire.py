@@ -85,6 +85,12 @@ class ChatflowEntity(Wire):
     workspace_id: UUID
 
 
+class NewChatflow(ChatflowEntity):
+    """A chatflow that has just been made."""
+
+    webhook_secret: None = Field(None, description="Always null: a new flow has none")
+
+
 class ChatflowPage(Wire):
     """A page of chatflows and how many there are in all."""
 
@@ -102,6 +108,11 @@ class Streaming(Wire):
     """Whether predictions of a flow can be streamed."""
 
     is_streaming: bool = Field(examples=[True])
+
+
+def made(flow: Chatflow) -> NewChatflow:
+    """A new flow on the wire."""
+    return NewChatflow(**dict(entity(flow)))
 
 
 def entity(flow: Chatflow) -> ChatflowEntity:

@@ -239,10 +239,10 @@ def _print_reports(checked: Sequence[Mapping[str, Any]]) -> None:
 def _needs(item: Mapping[str, Any]) -> list[str]:
     texts = [problem["text"] for problem in item["problems"]]
     for node in item["nodes"]:
-        fitting = " or ".join(f"'{one['name']}'" for one in node["fitting"])
         upserts = " (only to fill the vector store)" if node["part"] == "upsert" else ""
         for problem in node["problems"]:
-            would = f". {fitting} would do" if fitting and problem["kind"] == "credential" else ""
+            fitting = [f"'{one['name']}'" for one in node["fitting"] if one["credentialName"] in problem["credentials"]]
+            would = f". There is {' and '.join(fitting)}" if fitting else ""
             texts.append(f"{problem['text']}{would}{upserts}")
     return [*texts, *_noted(item["remarks"])]
 

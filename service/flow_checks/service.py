@@ -9,6 +9,7 @@ from uuid import UUID
 from service.agentflows.flow import examine, is_agentflow
 from service.chatflows import engine
 from service.chatflows import graph as graphs
+from service.chatflows import texts
 from service.chatflows.graph import Graph, Node
 from service.chatflows.run import Backing
 from service.chatflows.steps import STEPS
@@ -71,9 +72,20 @@ async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | Non
     async def none(components: Sequence[str]) -> Sequence[Fitting]:
         return ()
 
+    async def no_tool(workspace: UUID, tool: UUID) -> NoReturn:
+        raise NotFound(f"Tool {tool} not found")
+
     egress = open_egress(settings)
     try:
-        lent = Backing(never, never, reveal, defaults_from(settings, egress), settings.chat_model)
+        lent = Backing(
+            never,
+            never,
+            reveal,
+            defaults_from(settings, egress),
+            settings.chat_model,
+            script=never if settings.javascript else None,
+            stored_tool=no_tool,
+        )
         return await _Check(NOWHERE, lent, settings.chat_model, none, None).report(flow_data, kind)
     finally:
         await egress.close()
@@ -115,9 +127,14 @@ class _Check:
         return Report(kind, tuple(reports), whole, tuple(dict.fromkeys(remarks)))
 
     async def _of_chatflow(self, graph: Graph) -> list[Problem]:
-        examined = await asyncio.to_thread(engine.examine, graph, chat_model=self._chat_model)
-        lacking = await engine.lacking(examined.steps, self._workspace, self._backing)
-        return [*examined.problems, *lacking, *await self._missing_stores(examined.steps)]
+        templates = texts.find(graph)
+        shared = graph if templates is None else templates.unset(graph)
+        examined = await asyncio.to_thread(engine.examine, shared, chat_model=self._chat_model)
+        deferred = frozenset() if templates is None else templates.filled
+        steps = [step for step in examined.steps if step.node.id not in deferred]
+        lacking = await engine.lacking(steps, self._workspace, self._backing)
+        found = [*texts.problems(graph), *examined.problems, *lacking]
+        return [*found, *await self._missing_stores(examined.steps)]
 
     async def _of_agentflow(self, graph: Graph) -> list[Problem]:
         examined = await asyncio.to_thread(examine, graph, chat_model=self._chat_model)
@@ -127,9 +144,16 @@ class _Check:
                 await node.prepare(self._workspace, self._backing)
             except ServiceError as error:
                 found += engine.problems_in(error, node.node, node.title)
-            lacking = await engine.lacking(node.steps, self._workspace, self._backing)
-            lacking += await self._missing_stores(node.steps)
-            found += [replace(problem, node=node.node.id) for problem in lacking]
+            for step in node.steps:
+                lacking = await engine.lacking([step], self._workspace, self._backing)
+                lacking += await self._missing_stores([step])
+                said = f"{node.title}, {step.node.name}"  # steps of one node differ by what they are
+                found += [
+                    replace(problem, node=node.node.id, text=said + problem.text.removeprefix(step.title))
+                    if problem.text.startswith(step.title)
+                    else replace(problem, node=node.node.id)
+                    for problem in lacking
+                ]
         return found
 
     async def _node(self, node: Node, part: Part, problems: Sequence[Problem]) -> NodeReport:

@@ -24,6 +24,7 @@ class FoundProblem(Wire):
 
     kind: str = Field(description="graph, unsupported, setting, credential", examples=["credential"])
     text: str = Field(examples=["ChatOpenAI (chatOpenAI_0): no credential is chosen"])
+    credentials: list[str] = Field(description="Kinds of credential that would do", examples=[["openAIApi"]])
 
 
 class FittingCredential(Wire):
@@ -43,9 +44,6 @@ class CheckedNode(Wire):
     part: Part = Field(description="answer; upsert: it only brings documents; none: nothing needs it")
     verdict: Verdict
     problems: list[FoundProblem]
-    credentials: list[str] = Field(
-        description="Kinds of credential that would do where one is needed", examples=[["openAIApi"]]
-    )
     fitting: list[FittingCredential] = Field(description="Those of the workspace that could be chosen")
 
 
@@ -102,7 +100,6 @@ def _node(item: types.NodeReport) -> CheckedNode:
         part=item.part,
         verdict=item.verdict,
         problems=_problems(item.problems),
-        credentials=list(item.components),
         fitting=[
             FittingCredential(id=each.id, name=each.name, credential_name=each.component) for each in item.fitting
         ],
@@ -110,4 +107,7 @@ def _node(item: types.NodeReport) -> CheckedNode:
 
 
 def _problems(found: tuple[Problem, ...]) -> list[FoundProblem]:
-    return [FoundProblem(kind=problem.kind.value, text=problem.text) for problem in found]
+    return [
+        FoundProblem(kind=problem.kind.value, text=problem.text, credentials=list(problem.components))
+        for problem in found
+    ]

@@ -29,6 +29,7 @@ PUBLIC_ROUTES = frozenset(
         "DELETE /api/v1/webhook/{id}",
         "GET /api/v1/chatflows-uploads",  # answers 412: the id is missing
         "GET /api/v1/chatflows-uploads/{id}",
+        "GET /api/v1/chatflows/apikey",  # answers 412: the key is missing
         "GET /api/v1/chatflows/apikey/{apikey}",  # the key in the path opens it
         "GET /api/v1/verify/apikey/{apikey}",  # the key in the path opens it
         "GET /api/v1/components-credentials-icon/{name}",  # drawn from the component's name alone

@@ -23,6 +23,7 @@ GET /api/v1/chatflows-streaming
 GET /api/v1/chatflows-streaming/{id}
 GET /api/v1/chatflows-uploads
 GET /api/v1/chatflows-uploads/{id}
+GET /api/v1/chatflows/apikey
 GET /api/v1/chatflows/apikey/{apikey}
 GET /api/v1/components-credentials-icon/{name}
 GET /api/v1/get-upload-file
