@@ -34,7 +34,12 @@ VECTOR_STORES = dict.fromkeys(
         "zepCloud",
     ),
     _KEPT_HERE,
-)
+) | {
+    "pineconeLlamaIndex": (
+        "Use simpleStoreLlamaIndex, which keeps the vectors here and takes the same links, or documentStoreVS for a"
+        " document store; then upsert the documents."
+    ),
+}
 
 RETRIEVERS = {
     "awsBedrockKBRetriever": (
@@ -103,7 +108,6 @@ CHAINS = {
         "It has a model write queries that are run as they are. Load the graph's texts into a document store, or use"
         " toolAgent with a customTool over an API that asks the database."
     ),
-    "multiPromptChain": "Use an agentflow with a conditionAgentAgentflow that chooses among llmAgentflow nodes.",
     "openApiChain": f"{_CALLS} an openAPIToolkit of the same description.",
     "postApiChain": f"{_CALLS} a requestsPost tool, which holds the address and describes the body.",
     "sqlDatabaseChain": (

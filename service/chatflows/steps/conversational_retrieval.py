@@ -60,8 +60,11 @@ class ConversationalRetrieval(EndingStep):
         MODERATION,
     )
     Options: ClassVar[type[StepOptions]] = ConversationalRetrievalOptions
+    formats = frozenset({"rephrasePrompt", "responsePrompt", "systemMessagePrompt"})
     remembers: ClassVar[bool] = True
     """Whether earlier turns count."""
+    rephrases: ClassVar[bool] = True
+    """Whether a follow-up question is asked of the retriever in words that can be understood alone."""
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `ConversationalRetrievalOptions`; the templates are parsed here, once."""
@@ -104,7 +107,7 @@ class ConversationalRetrieval(EndingStep):
 
     async def _written(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
         asked = run.question
-        if history:
+        if history and self.rephrases:
             asked, usage = await self._standalone(run, history)
             if usage:
                 yield usage

@@ -28,3 +28,20 @@ class RetrievalQA(ConversationalRetrieval):
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `RetrievalQAOptions`."""
         super().__init__(node, ConversationalRetrievalOptions.model_validate({"returnSourceDocuments": True}), links)
+
+
+class VectorDbQA(RetrievalQA):
+    """Answers questions about documents, each by itself; linked to the vector store itself."""
+
+    label = "VectorDB QA Chain"
+    base_classes = ("VectorDBQAChain", "BaseChain")
+    anchors = (
+        Anchor("model", ModelStep, "Language Model"),
+        Anchor("vectorStore", RetrieverStep, "Vector Store"),
+        MODERATION,
+    )
+
+    def __init__(self, node: Node, options: Any, links: Links) -> None:
+        """`options` are `RetrievalQAOptions`."""
+        super().__init__(node, options, {**links, "vectorStoreRetriever": links["vectorStore"]})
+        self.links = links

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
-from service.chatflows.steps.base import Links, RetrieverStep, StepOptions, Wanted
+from service.chatflows.steps.base import Anchor, Links, ModelStep, RetrieverStep, StepOptions, Wanted
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K, MetadataFilter, both
 from service.chatflows.types import Passage
 from service.document_stores.types import Component, Owner
@@ -166,7 +166,8 @@ class VectorStore(RetrieverStep):
     def _where(self, run: Run) -> Mapping[str, Any] | None:
         options = self._options
         parts: list[Mapping[str, Any]] = [options.where] if options.where else []
-        if isinstance(options, UploadOptions) and options.file_upload:
+        # whatever node it is: upserts mark the files of conversations wherever this field is on
+        if str(self.node.inputs.get("fileUpload")).lower() == "true":
             parts.append({"$or": [{CHAT: run.chat}, {CHAT: {"$exists": False}}]})
         return {"$and": parts} if parts else None
 
@@ -235,5 +236,6 @@ class SimpleStore(VectorStore):
 
     label = "SimpleStore"
     base_classes = ("SimpleVectorStore", "VectorIndexRetriever")
-    upserts = frozenset({"document", "embeddings", "model"})
+    upserts = frozenset({"document", "embeddings"})
+    anchors = (Anchor("model", ModelStep, "Chat Model, for a query engine above", optional=True),)
     unused = ("basePath",)
