@@ -2,6 +2,9 @@
 // Argument, as JSON: {"apiHost", "chatflowid", "widget"?: folder in node_modules, "key"?: added by onRequest,
 //   "questions": [...], "reload"?: look again after a reload, "patience"?: milliseconds for an answer,
 //   "chromium": its path, "screenshot"?: a PNG file to write}
+// A question is a text, or something else that a visitor does: {"press": the text of a prompt that is offered},
+//   {"attach": [{"name", "mimeType", "base64"}], "say": a text}, {"thumb": "up" or "down", "words": a text},
+//   {"lead": {"name", "email"}}.
 // Output, as JSON: {"openings": [what stands there after each step], "requests": [...], "problems": [...]}, where an
 //   opening is {"messages": [[who, text]], "chips": [...], "starters": [...], "locked": the visitor can type no more}.
 import { readFile } from "node:fs/promises";
@@ -51,6 +54,8 @@ function look() {
   return {
     messages: bubbles.map((bubble) => [bubble.classList.contains("chatbot-guest-bubble") ? "visitor" : "bot", text(bubble)]),
     chips: all(".source-chip, [data-testid=source-chip]").map(text),
+    pictures: all(".chatbot-guest-bubble img, img[alt='Uploaded image']").length,
+    inputs: all("input[type=file]").length,
     starters: all("[data-testid=starter-prompt-bubble], .starter-prompt, button.chatbot-host-bubble").map(text),
     locked: input === null || input.disabled,
   };
@@ -96,12 +101,39 @@ async function open() {
   openings.push(await settle());
 }
 
+const widget = page.locator("flowise-chatbot");
+
+async function say(text) {
+  await widget.locator("textarea:not(.feedback-input), input[type=text]:not([name])").first().fill(text);
+  await page.keyboard.press("Enter");
+}
+
+const THUMBS = { up: "M7 10v12", down: "M17 14V2" };
+
+// What a visitor does at a step.
+async function act(step) {
+  if (typeof step === "string") return say(step);
+  if (step.attach) {
+    const files = step.attach.map((file) => ({ ...file, buffer: Buffer.from(file.base64, "base64") }));
+    await widget.locator("input[type=file]").first().setInputFiles(files);
+    await page.waitForTimeout(QUIET); // the widget reads the files
+    return say(step.say);
+  }
+  if (step.press) return widget.getByText(step.press, { exact: true }).last().click();
+  if (step.lead) {
+    for (const [name, value] of Object.entries(step.lead)) await widget.locator(`input[name=${name}]`).fill(value);
+    return widget.locator("form button[type=submit]").first().click();
+  }
+  await widget.locator(`button:has(path[d="${THUMBS[step.thumb]}"])`).last().click();
+  await widget.locator("textarea.feedback-input").fill(step.words);
+  return widget.getByText("Submit Feedback").click();
+}
+
 try {
   await open();
-  for (const question of given.questions) {
-    if (openings.at(-1).locked) break;
-    await page.locator("flowise-chatbot textarea, flowise-chatbot input[type=text]").first().fill(question);
-    await page.keyboard.press("Enter");
+  for (const step of given.questions) {
+    if (openings.at(-1).locked && typeof step === "string") break;
+    await act(step);
     openings.push(await settle());
   }
   if (given.reload) await open();
