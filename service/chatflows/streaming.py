@@ -48,6 +48,9 @@ STREAMING_AGENTS = frozenset(
     }
 )
 STREAMING_ENGINES = frozenset({"contextChatEngine", "simpleChatEngine", "queryEngine", "subQuestionQueryEngine"})
+AGENTFLOW_START = "startAgentflow"
+"""A graph with such a node is an agentflow, whatever type it was stored with."""
+
 AGENT_CATEGORIES = frozenset({"Multi Agents", "Sequential Agents"})
 
 
@@ -57,7 +60,9 @@ def can_stream(graph: Graph, kind: FlowType, chatbot_config: Mapping[str, Any]) 
     if isinstance(processing, Mapping) and processing.get("enabled") is True:
         return False
     endings = graph.endings()
-    if kind is FlowType.AGENTFLOW or any(node.category in AGENT_CATEGORIES for node in endings):
+    if kind is FlowType.AGENTFLOW or any(node.name == AGENTFLOW_START for node in graph.nodes.values()):
+        return True
+    if any(node.category in AGENT_CATEGORIES for node in endings):
         return True
     answering = [node for node in endings if node.category in ENDINGS]
     if not answering:

@@ -31,7 +31,7 @@ async def recorded(
     """The run as it is to be run, and what writes it down; None for what is no agentflow.
 
     Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, and `BegunBefore` for an occasion that was taken."""
-    if flow.type is not FlowType.AGENTFLOW:
+    if flow.type is not FlowType.AGENTFLOW and not isinstance(compiled, AgentFlow):
         return run, None
     return await executions.begin(
         resources.database,

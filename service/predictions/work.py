@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+from service.agentflows.flow import AgentFlow
 from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
 from service.chatflows.run import Run
+from service.chatflows.types import FlowStatus, RunStatus
 from service.errors import ServiceError
 from service.executions.service import Recording
 from service.predictions import follow_ups, keeping, post_processing
@@ -63,6 +65,8 @@ class Work:
             if failure is None:
                 running.say(*written.rest())
             if running.stopped is Stop.ABORTED:
+                if isinstance(self.compiled, AgentFlow):
+                    running.say(FlowStatus(RunStatus.TERMINATED))
                 running.say(Abort())
             whole = failure is None and running.stopped is None
             proposed = await self._propose(running, written) if whole else None

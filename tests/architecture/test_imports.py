@@ -116,6 +116,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "awscrt": ("service/connectors/s3.py",),
     "cronsim": ("service/timetable.py",),
     "protego": ("service/connectors/visits.py",),
+    "regex": ("service/agentflows/nodes/condition.py",),  # patterns of authors, with a time limit
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
 """Every distribution the source imports, and the files that may: a vendor's name stands in its adapter only."""

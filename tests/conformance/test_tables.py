@@ -14,6 +14,8 @@ import loaders
 from loaders.base import Loader
 from loaders.splitters import FLOWISE_SPLITTERS, SPLITTERS
 from loaders.splitters.base import Splitter
+from service.agentflows.nodes import NODES
+from service.agentflows.nodes.base import FlowNode
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Step
 from service.cli.run import VERBS
@@ -22,7 +24,7 @@ from service.connectors import CONNECTORS
 from service.connectors.base import Connector
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
-from service.providers import chat, embedding, rerank
+from service.providers import chat, embedding, rerank, speech
 from service.providers.embedding.base import Embedder
 from service.providers.rerank.base import Reranker
 from service.retrieval import STAGES
@@ -81,6 +83,10 @@ TABLES = [
     Table(
         "steps", STEPS, Step, "service/chatflows/steps",
         frozenset({"base", "keys", "openapi_document", "prompts", "retrievers", "scripts", "tool", "tool_http"}),
+    ),
+    Table(
+        "agentflow nodes", NODES, FlowNode, "service/agentflows/nodes",
+        frozenset({"base", "conversation", "structured"}),
     ),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",

@@ -1,0 +1,188 @@
+"""Agentflows as clients use them: events in their order, people's answers, memory, abort, forms, overrides."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.agentflows.flows import chain, edge, graph, model, node, variable
+from tests.service.predictions.conftest import House
+from tests.service.predictions.test_stops import LONG, begun, in_background
+from tests.stubs.openai_server import Called, Script
+
+
+def made(house: House, flow: str, **columns: Any) -> str:
+    return house.flow(flow, type="AGENTFLOW", **columns)
+
+
+def talking(house: House, **inputs: Any) -> str:
+    return chain(node("m", "llm", label="Talker", **model("llm", house.stub.url), **inputs))
+
+
+def events(response: httpx.Response) -> list[tuple[str, Any]]:
+    rows = [json.loads(line[5:]) for line in response.text.splitlines() if line.startswith("data:")]
+    return [(row["event"], row["data"]) for row in rows]
+
+
+def shape(response: httpx.Response) -> list[str]:
+    """Names of the events in their order; neighbours of a name once."""
+    names = []
+    for name, data in events(response):
+        told = f"{name}:{data}" if name == "agentFlowEvent" else name
+        told = f"{name}:{data['nodeId']}:{data['status']}" if name == "nextAgentFlow" else told
+        if not names or names[-1] != told:
+            names.append(told)
+    return names
+
+
+def test_a_stream_has_the_events_of_the_contract_in_their_order(house: House) -> None:
+    house.stub.script(Script(reply="Hello there"))
+    response = house.ask(made(house, talking(house)), streaming=True)
+    assert shape(response) == [
+        "agentFlowEvent:INPROGRESS",
+        "nextAgentFlow:start:INPROGRESS",
+        "nextAgentFlow:start:FINISHED",
+        "agentFlowExecutedData",
+        "nextAgentFlow:m:INPROGRESS",
+        "token",
+        "nextAgentFlow:m:FINISHED",
+        "agentFlowExecutedData",
+        "agentFlowEvent:FINISHED",
+        *shape(response)[9:-2],
+        "metadata",
+        "end",
+    ]
+    assert "".join(data for name, data in events(response) if name == "token") == "Hello there"
+
+
+def test_a_whole_answer_is_that_of_the_contract(house: House) -> None:
+    house.stub.script(Script(reply="Hello there"))
+    flow = made(house, talking(house))
+    body = house.client.post(f"/prediction/{flow}", json={"question": "Hi", "chatId": "c1"}).json()
+    assert body["text"] == "Hello there"
+    assert (body["question"], body["chatId"], body["sessionId"]) == ("Hi", "c1", "c1")
+    assert [(item["nodeId"], item["status"]) for item in body["agentFlowExecutedData"]] == [
+        ("start", "FINISHED"),
+        ("m", "FINISHED"),
+    ]
+    assert body["executionId"]
+    assert "memoryType" not in body
+
+
+def test_the_next_turn_sees_the_last(house: House) -> None:
+    flow = made(house, talking(house))
+    for question in ("One?", "Two?"):
+        assert house.ask(flow, question, chatId="c1").status_code == 200
+    told = [item["content"] for item in house.stub.requests[-1].body["messages"]]
+    assert told[0] == "One?"
+    assert told[-1] == "Two?"
+    assert len(told) == 3
+
+
+def asking(house: House) -> str:
+    nodes = [
+        node("start", "start"),
+        node("m", "llm", label="Writer", **model("llm", house.stub.url)),
+        node("h", "humanInput", humanInputDescription="Send it?"),
+        node("yes", "directReply", directReplyMessage="Sent: {{ m }} {{ h }}"),
+        node("no", "directReply", directReplyMessage="Dropped"),
+    ]
+    return graph(nodes, [edge("start", "m"), edge("m", "h"), edge("h", "yes", 0), edge("h", "no", 1)])
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_person_answers_over_http(house: House, streaming: bool) -> None:
+    house.stub.script(Script(reply="Dear all"))
+    flow = made(house, asking(house))
+    first = house.ask(flow, "A mail", chatId="c1").json()
+    assert first["action"]["data"]["nodeId"] == "h"
+    assert first["agentFlowExecutedData"][-1]["status"] == "STOPPED"
+    human = {"type": "proceed", "startNodeId": "h", "feedback": "Fine"}
+    second = house.ask(flow, "", chatId="c1", humanInput=human, streaming=streaming)
+    if streaming:
+        assert "".join(data for name, data in events(second) if name == "token") == "Sent: Dear all Fine"
+    else:
+        assert second.json()["text"] == "Sent: Dear all Fine"
+        assert second.json()["executionId"] == first["executionId"]
+    again = house.ask(flow, "", chatId="c1", humanInput=human)
+    assert again.status_code >= 400, "an answer counts once"
+
+
+def test_a_tool_is_used_after_a_person_agreed(house: House) -> None:
+    tools = [{"agentSelectedTool": "calculator", "agentSelectedToolRequiresHumanInput": True}]
+    flow = made(house, chain(node("a", "agent", **model("agent", house.stub.url), agentTools=tools)))
+    house.stub.script(Script(calls=[Called("calculator", {"input": "6*7"})]))
+    first = house.ask(flow, "6*7?", chatId="c1").json()
+    assert first["action"]["data"]["nodeId"] == "a"
+    house.stub.script(Script(reply="42."))
+    second = house.ask(flow, "", chatId="c1", humanInput={"type": "proceed", "startNodeId": "a"}).json()
+    assert second["text"] == "42."
+
+
+def test_an_abort_stops_every_model_and_says_so(house: House) -> None:
+    house.stub.script(Script(reply=LONG, token_delay=0.03))
+    flow = made(house, talking(house))
+    thread, results = in_background(lambda: house.ask(flow, chatId="c1", streaming=True))
+    begun(house)
+    httpx.put(f"{house.live.url}/api/v1/chatmessage/abort/{flow}/c1")
+    thread.join(10)
+    names = shape(results[0])
+    assert "agentFlowEvent:TERMINATED" in names
+    assert names[-2:] == ["abort", "end"]
+
+
+def test_a_failure_is_told_at_its_node_and_as_an_error(house: House) -> None:
+    house.stub.script(Script(status=400), times=None)
+    flow = made(house, talking(house))
+    names = shape(house.ask(flow, streaming=True))
+    at = names.index("nextAgentFlow:m:ERROR")
+    assert names[at : at + 4] == ["nextAgentFlow:m:ERROR", "agentFlowExecutedData", "agentFlowEvent:ERROR", "error"]
+    assert house.ask(flow).status_code >= 400
+
+
+def test_a_form_and_the_state_last_for_a_session(house: House) -> None:
+    start = {
+        "startInputType": "formInput",
+        "startState": [{"key": "seen", "value": "nothing"}],
+        "startPersistState": True,
+    }
+    keeps = node(
+        "m", "llm", **model("llm", house.stub.url), llmUpdateState=[{"key": "seen", "value": variable("$form.query")}]
+    )
+    reply = node("r", "directReply", directReplyMessage="{{ start.output.form.query }}")
+    flow = made(house, chain(keeps, reply, start=start))
+    first = house.client.post(f"/prediction/{flow}", json={"form": {"query": "cats"}, "chatId": "c1"}).json()
+    assert first["text"] == "cats"
+    second = house.client.post(f"/prediction/{flow}", json={"form": {"query": "dogs"}, "chatId": "c1"}).json()
+    assert second["agentFlowExecutedData"][0]["data"]["state"] == {"seen": "cats"}
+
+
+def test_what_the_owner_opened_can_be_changed_for_a_call(house: House) -> None:
+    opened = {"overrideConfig": {"status": True, "nodes": {"r": [{"name": "directReplyMessage", "enabled": True}]}}}
+    flow = made(house, chain(node("r", "directReply", directReplyMessage="a")), apiConfig=json.dumps(opened))
+    body = house.ask(flow, overrideConfig={"directReplyMessage": "b"}).json()
+    assert body["text"] == "b"
+    assert house.ask(flow).json()["text"] == "a"
+
+
+def test_a_function_is_refused_when_it_is_saved_while_javascript_is_off(house: House) -> None:
+    function = chain(node("f", "customFunction", customFunctionJavascriptFunction="return 1"))
+    answer = house.client.post("/chatflows", json={"name": "F", "type": "AGENTFLOW", "flowData": function})
+    assert answer.status_code == 422
+    assert "RAGSTONE_JAVASCRIPT" in answer.json()["message"]
+
+
+def test_what_cannot_run_says_why(house: House) -> None:
+    answer = house.ask(made(house, chain(node("h", "http", url=""))))
+    assert answer.status_code == 422
+    assert "there is no address to call" in answer.json()["message"]
+
+
+def test_an_agentflow_that_was_stored_as_a_chatflow_is_one_all_the_same(house: House) -> None:
+    house.stub.script(Script(reply="Dear all"))
+    flow = house.flow(asking(house))
+    first = house.ask(flow, "A mail", chatId="c1", streaming=True)
+    assert "agentFlowEvent:STOPPED" in shape(first)
+    second = house.ask(flow, "", chatId="c1", humanInput={"type": "reject", "startNodeId": "h"}).json()
+    assert second["text"] == "Dropped"
