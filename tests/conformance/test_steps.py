@@ -23,14 +23,18 @@ from service.chatflows.steps.base import (
     RetrieverStep,
     Step,
 )
+from service.chatflows.steps.choices import MultiPrompt, MultiRetrievalQA
 from service.chatflows.steps.embeddings import EmbeddingsStep
+from service.chatflows.steps.engines import Engine, QueryEngineTool
 from service.chatflows.steps.parsers import ParserStep
 from service.chatflows.steps.prompt_template import FewShotPromptTemplate, PromptStep
+from service.chatflows.steps.retrieval_qa import VectorDbQA
 from service.chatflows.steps.retriever_filters import EmbeddingsFilterRetriever
-from service.chatflows.steps.retriever_formats import PromptRetriever
+from service.chatflows.steps.retriever_formats import PromptRetriever, VectorStoreRetriever
 from service.chatflows.steps.retriever_rerank import RerankRetriever
 from service.chatflows.steps.retrievers import OverRetriever
 from service.chatflows.steps.summary_memory import Summing
+from service.chatflows.steps.synthesizers import Synthesizer
 from service.chatflows.steps.tool import ToolStep
 from service.chatflows.steps.vector_store import VectorStore
 from service.chatflows.types import Passage, Sources, Token
@@ -38,6 +42,7 @@ from service.plugins import resolve
 from tests.service.chatflows.flows import edge, graph, node, rag
 
 STORE, CREDENTIAL, FLOW = uuid4(), uuid4(), uuid4()
+HERE = "http://127.0.0.1:1/v1"
 SAMPLES: dict[str, Any] = {
     "selectedStore": str(STORE),
     "selectedChatflow": str(FLOW),
@@ -140,16 +145,36 @@ class Library:
         return Quoted(("Leave is 30 days.", " [1]"), tuple(passages[:1]), True)
 
     async def reveal(self, workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
-        """Azure's reranker has its address in its credential; no other step here names one."""
+        """What stands in credentials beside keys: some services have their address there."""
         assert credential == CREDENTIAL
-        return {"azureFoundryApiKey": "k", "azureFoundryEndpoint": "https://rank.example"}
+        return {
+            "azureFoundryApiKey": "k",
+            "azureFoundryEndpoint": "https://rank.example",
+            "azureOpenAIApiInstanceName": "here",
+            "azureOpenAIApiDeploymentName": "deployed",
+            "cloudflareAccountId": "a1",
+        }
 
 
 def flow_around(name: str, step: type[Step]) -> str:
     """A flow that holds the step, with fakes or quoting ones around it."""
     if name in ("conversationalRetrievalQAChain", "chatLocal", "documentStoreVS"):
         return rag(STORE)
-    if issubclass(step, ToolStep | ParserStep | ModerationStep | Summing | FewShotPromptTemplate | AgentStep):
+    if issubclass(
+        step,
+        ToolStep
+        | ParserStep
+        | ModerationStep
+        | Summing
+        | FewShotPromptTemplate
+        | AgentStep
+        | Synthesizer
+        | Engine
+        | MultiRetrievalQA
+        | MultiPrompt
+        | PromptRetriever
+        | VectorDbQA,
+    ):
         return flow_holding(name, step)
     if issubclass(step, MemoryStep):
         return rag(STORE, memory={}).replace('"bufferMemory"', f'"{name}"')
@@ -164,7 +189,7 @@ def flow_around(name: str, step: type[Step]) -> str:
         return flow_over(name, step)
     if issubclass(step, EmbeddingsStep):
         return flow_over("embeddingsFilterRetriever", EmbeddingsFilterRetriever, embeddings=name)
-    inputs = {"basepath": "http://127.0.0.1:1/v1", "basePath": "http://127.0.0.1:1/v1", "modelName": "m"}
+    inputs = {"basepath": HERE, "basePath": HERE, "baseUrl": HERE, "modelName": "m", "model": "o/m"}
     store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(STORE)})
     chain = node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "true"})
     model = node("m", name, step.category, inputs, credential=str(CREDENTIAL))
@@ -177,12 +202,18 @@ HELD: dict[type[Step], tuple[str, str]] = {
     ModerationStep: ("llmChain", "inputModeration"),
     MemoryStep: ("conversationChain", "memory"),
     PromptStep: ("llmChain", "prompt"),
+    PromptRetriever: ("multiPromptChain", "promptRetriever"),
+    Synthesizer: ("queryEngine", "responseSynthesizer"),
 }
 """What holds a step of a kind, and at which anchor."""
 
 BELOW: dict[type[Step], str] = {
     ModelStep: "chatOpenAI",
     PromptStep: "promptTemplate",
+    VectorStoreRetriever: "vectorStoreRetriever",
+    PromptRetriever: "promptRetriever",
+    QueryEngineTool: "queryEngineToolLlamaIndex",
+    Engine: "queryEngine",
     RetrieverStep: "documentStoreVS",
     MemoryStep: "bufferMemory",
     EndingStep: "llmChain",
@@ -196,6 +227,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "inputModerationOpenAI": {"basepath": "http://127.0.0.1:1/v1"},
     "openAIEmbeddings": {"basepath": "http://127.0.0.1:1/v1"},
     "ChatflowTool": {"selectedChatflow": str(FLOW)},
+    "vectorStoreRetriever": {"name": "handbook"},
+    "promptRetriever": {"name": "handbook"},
     "agentAsTool": {"selectedAgentflow": str(FLOW)},
 }
 """What nodes must be given."""
@@ -257,14 +290,14 @@ def flow_over(name: str, step: type[OverRetriever], *, embeddings: str = "") -> 
         nodes.append(node("m", "chatOpenAI", "Chat Models", {"basepath": "http://127.0.0.1:1/v1"}))
         links.append(edge("m", "r", "model"))
     if embeddings:
-        nodes.append(node("e", embeddings, "Embeddings", {"basepath": "http://127.0.0.1:1/v1"}))
+        places = dict.fromkeys(("basepath", "basePath", "baseUrl", "endpoint", "overrideEndpoint"), HERE)
+        inputs = {**places, "modelName": "m"}
+        nodes.append(node("e", embeddings, "Embeddings", inputs, credential=str(CREDENTIAL)))
         links.append(edge("e", "r", "embeddings"))
     return graph(nodes, links)
 
 
 async def test_it_prepares_and_closes_in_a_flow(name: str, step: type[Step]) -> None:
-    if step is PromptRetriever:
-        return  # no chain here takes one
     compiled = compile_flow(parse(flow_around(name, step)))
     assert any(isinstance(item, step) for item in compiled.steps)
     library = Library()

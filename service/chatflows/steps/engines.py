@@ -146,7 +146,7 @@ class QueryEngine(Engine):
     anchors = (
         Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),
         SYNTHESIZER,
-        Anchor("model", ModelStep, "Chat Model, where the vector store has none", optional=True),
+        Anchor("model", ModelStep, "Chat Model, where the vector store has none"),
     )
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
