@@ -15,18 +15,19 @@ from pydantic.alias_generators import to_camel
 from service.agentflows.flow import AgentFlow, compile_agentflow, is_agentflow
 from service.api_keys import service as api_keys
 from service.chatflows import graph as graphs
-from service.chatflows import keeping, records
+from service.chatflows import keeping, records, texts
 from service.chatflows.cache import BELIEVED_SECONDS, KnownFlow
 from service.chatflows.engine import CompiledFlow, compile_flow
 from service.chatflows.flow import Flow
 from service.chatflows.graph import Graph
 from service.chatflows.rates import rate_limit_of
+from service.chatflows.scripted import refuse_scripts
 from service.chatflows.streaming import can_stream
-from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowType, Role, Turn
+from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowNotRunnable, FlowType, Role, Turn
 from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
 from service.http.access import Caller
 from service.viewers import Viewer
-from stores.records.database import Database
+from stores.records.database import Database, Scope
 
 if TYPE_CHECKING:
     from service.resources import Resources
@@ -51,11 +52,16 @@ class OriginRefused(Forbidden):
     code = "origin_refused"
 
 
-async def create(database: Database, workspace: UUID, draft: Draft) -> Chatflow:
-    """A new flow; nothing is stored unless all of it can be. Raises `BrokenGraph`, `BadRequest`, `Unprocessable`."""
-    await _check(database, workspace, draft, None)
+async def create(database: Database, workspace: UUID, draft: Draft, *, scripts: bool = True) -> Chatflow:
+    """A new flow; nothing is stored unless all of it can be. `scripts`: JavaScript is switched on.
+
+    Raises `BrokenGraph`, `BadRequest`, `Unprocessable`, `ScriptsOff`.
+    """
+    await _check(database, workspace, draft, None, scripts=scripts)
     async with database.write(workspace) as scope:
-        return await records.insert(scope, uuid4(), draft)
+        flow = await records.insert(scope, uuid4(), draft)
+        await _keep_time(scope, flow)
+    return flow
 
 
 async def get(database: Database, workspace: UUID, flow_id: UUID) -> Chatflow:
@@ -81,17 +87,30 @@ async def of_key(database: Database, workspace: UUID, key_id: UUID, *, only: boo
         return await records.of_key(scope, key_id, only=only)
 
 
-async def update(database: Database, workspace: UUID, flow_id: UUID, changes: Mapping[str, Any]) -> Chatflow:
+async def update(
+    database: Database, workspace: UUID, flow_id: UUID, changes: Mapping[str, Any], *, scripts: bool = True
+) -> Chatflow:
     """Change the columns that `changes` names. Raises as `create` does, and `NotFound`."""
     before = await get(database, workspace, flow_id)
     names = {item.name for item in fields(Draft)}
-    await _check(database, workspace, replace(_draft(before), **changes), before, names & changes.keys())
+    draft = replace(_draft(before), **changes)
+    await _check(database, workspace, draft, before, names & changes.keys(), scripts=scripts)
     async with database.write(workspace) as scope:
         held = await records.get(scope, flow_id, lock=True)
         changed = held and await records.update(scope, flow_id, replace(_draft(held), **changes))
+        if changed and not changes.keys().isdisjoint(("flow_data", "type")):
+            await _keep_time(scope, changed, known=True)
     if changed is None:
         raise missing(flow_id)
     return changed
+
+
+async def _keep_time(scope: Scope, flow: Chatflow, *, known: bool = False) -> None:
+    """Have the flow start by itself when its start node says so; `known`: it may have done so before."""
+    from service.schedules.service import follow  # which knows executions, which know chatflows
+
+    if known or flow.type is FlowType.AGENTFLOW:
+        await follow(scope, flow)
 
 
 async def delete(resources: "Resources", workspace: UUID, flow_id: UUID) -> int:
@@ -122,9 +141,16 @@ def _draft(flow: Chatflow) -> Draft:
 
 
 async def _check(
-    database: Database, workspace: UUID, draft: Draft, before: Chatflow | None, changed: set[str] | None = None
+    database: Database,
+    workspace: UUID,
+    draft: Draft,
+    before: Chatflow | None,
+    changed: set[str] | None = None,
+    *,
+    scripts: bool,
 ) -> None:
-    """Refuse what cannot be kept. What is not `changed` (None: everything is) stays as it was, good or bad."""
+    """Refuse what cannot be kept. What is not `changed` (None: everything is) stays as it was, good or bad: a flow with
+    scripts of before they were switched off can still be renamed."""
 
     def is_new(column: str) -> bool:
         return changed is None or column in changed
@@ -132,7 +158,9 @@ async def _check(
     if is_new("name") and not draft.name.strip():
         raise Unprocessable("name: must not be empty")
     if is_new("flow_data"):
-        graphs.parse(draft.flow_data)
+        graph = graphs.parse(draft.flow_data)
+        if not scripts and (before is None or before.flow_data != draft.flow_data):
+            refuse_scripts(graph)
     for column in JSON_COLUMNS:
         if is_new(column):
             parsed = parse_config(to_camel(column), getattr(draft, column))
@@ -307,11 +335,20 @@ def read(flow: Chatflow, *, chat_model: str = "") -> KnownFlow:
     except BrokenGraph as error:
         return KnownFlow(flow, config, False, None, error, rates)
     streams = can_stream(graph, flow.type, config)
+    variables = texts.variables_in(flow.flow_data + (flow.chatbot_config or ""))
+    templates = None if is_agentflow(graph, flow.type) else texts.find(graph)
+    found = [] if templates is None else texts.problems(graph)
     try:
-        compiled = compile_any(graph, flow.type, chat_model=chat_model)
-        return KnownFlow(flow, config, streams, compiled, None, rates)
+        if found:
+            templates = None
+            raise FlowNotRunnable("This flow cannot run. " + "; ".join(item.text for item in found), found)
+        shared = graph if templates is None else templates.unset(graph)
+        compiled = compile_any(shared, flow.type, chat_model=chat_model)
+        if templates is not None and isinstance(compiled, CompiledFlow):
+            compiled.deferred = templates.deferred
+        return KnownFlow(flow, config, streams, compiled, None, rates, templates, variables)
     except ServiceError as error:
-        return KnownFlow(flow, config, streams, None, error, rates)
+        return KnownFlow(flow, config, streams, None, error, rates, templates, variables)
 
 
 def compile_any(graph: Graph, kind: FlowType, *, chat_model: str = "", lender: Flow | None = None) -> Flow:
@@ -323,6 +360,11 @@ def compile_any(graph: Graph, kind: FlowType, *, chat_model: str = "", lender: F
         lent = lender if isinstance(lender, AgentFlow) else None
         return compile_agentflow(graph, chat_model=chat_model, lender=lent)
     return compile_flow(graph, chat_model=chat_model, lender=lender if isinstance(lender, CompiledFlow) else None)
+
+
+def config_of(flow: Chatflow) -> Mapping[str, Any]:
+    """A stored flow's `apiConfig`; empty where it is none."""
+    return _kept("apiConfig", flow.api_config)
 
 
 def _kept(name: str, text: str | None) -> Mapping[str, Any]:

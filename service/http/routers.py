@@ -1,6 +1,8 @@
 """The features that answer HTTP: a line a feature."""
 
 ROUTERS = {
+    # routes are tried in this order: the one that is called most comes first
+    "predictions": "service.predictions.routes:routes",
     "info": "service.info.routes:routes",
     "probes": "service.info.routes:probes",
     "docs": "service.http.docs:routes",
@@ -25,12 +27,12 @@ ROUTERS = {
     "flow_upserts": "service.flow_upserts.routes:routes",
     "upsert_history": "service.upsert_history.routes:routes",
     "attachments": "service.attachments.routes:routes",
-    "predictions": "service.predictions.routes:routes",
     "aborts": "service.predictions.routes:messages",
     "messages": "service.messages.routes:routes",
     "executions": "service.executions.routes:routes",
     "webhooks": "service.webhooks.routes:routes",
     "webhook_settings": "service.webhooks.routes:settings",
+    "schedules": "service.schedules.routes:routes",
     "feedback": "service.feedback.routes:routes",
     "leads": "service.leads.routes:routes",
     "javascript": "service.javascript.routes:routes",

@@ -20,12 +20,14 @@ from service.http.access import Caller
 from service.predictions import post_processing, records, uploads
 from service.predictions.backing import backing
 from service.predictions.events import FRAMES
+from service.predictions.executing import SCHEDULE as SCHEDULE
 from service.predictions.executing import answer_of as answer_of
 from service.predictions.executing import recorded
 from service.predictions.opening import ready
 from service.predictions.runs import Running, signal
 from service.predictions.text import clean
 from service.predictions.types import ChatType, Occasion, Question
+from service.predictions.variables import variables_of
 from service.predictions.work import Work, leave
 from service.resources import Resources
 from service.viewers import ANYBODY, Viewer, viewer_of
@@ -105,7 +107,8 @@ async def ask(
         function = post_processing.function_of(known.config)
         lent = backing(resources, viewer)
         post_processing.check(function, lent.script)
-        compiled = await ready(resources, known, question.overrides)
+        if known.templates is None:
+            compiled = await ready(resources, known, question.overrides)
         streams = question.streaming and known.streams
         chat = question.chat or question.session or str(uuid4())
         session = session_in(known) or chat
@@ -126,7 +129,10 @@ async def ask(
             human=question.human,
             webhook=occasion.webhook if occasion else None,
             caller=name,
+            variables=await variables_of(resources, known, question.variables),
         )
+        if compiled is None:
+            compiled = await ready(resources, known, question.overrides, run)
         message = uuid4()
         kind = occasion.type if occasion else _kind(entrance.caller, member, question)
         run, recording = await recorded(

@@ -27,6 +27,7 @@ PLACES = (
     Place("documents", ("recipe", "origin")),
     Place("jobs", ("payload",)),
     Place("executions", ("data", "pause", "context", "action")),
+    Place("flow_schedules", ("form",)),
     Place("webhook_secrets", texts=("secret",)),
     Place("webhook_deliveries", texts=("url", "secret")),
     Place(

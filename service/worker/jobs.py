@@ -13,6 +13,7 @@ JOBS = {
     "purge_attachments": "service.attachments.jobs:purge",
     "webhook": "service.webhooks.jobs:run",
     "callback": "service.webhooks.jobs:deliver",
+    "scheduled": "service.schedules.jobs:run",
 }
 
 CONCLUDE = {
@@ -25,6 +26,7 @@ GIVE_UP = {
     "ingest": "service.document_stores.jobs:give_up",
     "sync": "service.sync.jobs:give_up",
     "webhook": "service.webhooks.jobs:give_up",
+    "scheduled": "service.schedules.jobs:give_up",
 }
 """What a kind notes in the very transaction that records a job's failure: takes the scope, the job and its error."""
 
@@ -53,6 +55,7 @@ HOUSEKEEPING = {
     "windows of rate limits": "service.rate_limits.service:forget_ended",
     "executions": "service.executions.service:end_lost",
     "callbacks": "service.webhooks.service:forget_old",
+    "scheduled runs": "service.schedules.service:forget_old",
     "sealing": "service.sealing.service:seal_rest",
 }
 """What workers do every few minutes: takes the resources, returns how many rows went or were put in order."""
@@ -60,5 +63,6 @@ HOUSEKEEPING = {
 SCHEDULES = {
     "sync": "service.sync.service:queue_due",
     "callbacks": "service.webhooks.service:queue_due",
+    "agentflows": "service.schedules.service:queue_due",
 }
 """What workers look at every few seconds: takes the resources, queues the jobs whose time has come, says how many."""

@@ -1,0 +1,1 @@
+"""Agentflows that start by a clock."""

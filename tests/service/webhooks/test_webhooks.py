@@ -1,0 +1,243 @@
+"""Agentflows that calls of other services start (contract 6.9)."""
+
+import hmac
+import json
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.service.executions.conftest import Desk
+from tests.service.predictions.live import DEFAULT_WORKSPACE
+
+HOOK = {"startInputType": "webhookTrigger", "webhookInputMode": "text", "webhookDefaultInput": "{{ $webhook.body.q }}"}
+FIELDS = {
+    "webhookEnableValidation": True,
+    "webhookHeaderParams": [{"name": "X-Event", "required": True}],
+    "webhookQueryParams": [{"name": "page", "required": True}],
+    "webhookBodyParams": [
+        {"name": "q", "type": "string", "required": True},
+        {"name": "n", "type": "number", "required": False},
+        {"name": "tags", "type": "array[string]", "required": False},
+    ],
+}
+WHOLE = {"params": {"page": "1"}, "headers": {"X-Event": "push"}}
+
+
+def hook(desk: Desk, columns: dict[str, Any] | None = None, **inputs: Any) -> str:
+    """A flow that is started from outside."""
+    return desk.flow(columns, **{**HOOK, **inputs})
+
+
+def call(desk: Desk, flow: str, method: str = "POST", **options: Any) -> httpx.Response:
+    """A call from outside."""
+    return desk.open(method, f"/webhook/{flow}", **options)
+
+
+def test_a_call_starts_the_flow_with_what_it_holds(desk: Desk) -> None:
+    flow = hook(desk)
+    headers = {"Authorization": "Bearer nobody", "X-Event": "push", "Cookie": "a=b"}
+    answer = call(
+        desk, flow, json={"q": "hi", "n": [1, None]}, params=[("p", "1"), ("p", "2"), ("r", "3")], headers=headers
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["text"] == "You said: hi"
+    assert answer.json()["executionId"]
+    (run,) = desk.runs
+    assert run.webhook is not None
+    assert run.webhook["body"] == {"q": "hi", "n": [1, None]}
+    assert run.webhook["query"] == {"p": ["1", "2"], "r": "3"}
+    sent = run.webhook["headers"]
+    assert (sent["x-event"], sent["authorization"], sent["cookie"]) == ("push", "[REDACTED]", "[REDACTED]")
+    assert {row["chat_type"] for row in desk.rows(flow)} == {"WEBHOOK"}
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        ({"data": {"payload": '{"q": "hi"}', "x": "1"}}, {"q": "hi"}),
+        ({"data": {"q": "hi", "payload": "{"}}, {"q": "hi", "payload": "{"}),
+        ({"content": "plain words", "headers": {"Content-Type": "text/plain"}}, "plain words"),
+        ({"content": b"\xff<a/>", "headers": {"Content-Type": "application/xml"}}, "\ufffd<a/>"),
+        ({"content": '{"q": "x"}', "headers": {"Content-Type": "application/vnd.api+json"}}, {"q": "x"}),
+        ({"content": "[1]", "headers": {"Content-Type": "application/json"}}, [1]),
+        ({"content": '{"q":"a\\u0000\\ud800"}', "headers": {"Content-Type": "application/json"}}, {"q": "a\ufffd"}),
+        ({}, None),
+    ],
+)
+def test_bodies_are_read_by_their_type(desk: Desk, options: dict[str, Any], body: Any) -> None:
+    assert call(desk, hook(desk), **options).status_code == 200
+    assert desk.runs[0].webhook is not None
+    assert desk.runs[0].webhook["body"] == body
+
+
+def test_what_no_call_can_be(desk: Desk) -> None:
+    flow = hook(desk)
+    broken = call(desk, flow, content="{", headers={"Content-Type": "application/json"})
+    deep = call(desk, flow, content="[" * 10_000, headers={"Content-Type": "application/json"})
+    files = call(desk, flow, files={"files": ("a.txt", b"x")})
+    named = call(desk, flow, json={"chatId": 7})
+    assert [item.status_code for item in (broken, deep, files, named)] == [400, 400, 415, 422]
+    assert desk.runs == []
+
+
+def test_only_agentflows_that_wait_for_calls_are_there(desk: Desk) -> None:
+    chat = desk.flow()
+    other = desk.flow({"type": "MULTIAGENT"}, **HOOK)
+    for flow in (chat, other, str(uuid4())):
+        assert call(desk, flow, json={}).status_code == 404
+    assert call(desk, "nonsense", json={}).status_code == 400
+
+
+def test_the_method_is_the_start_nodes(desk: Desk) -> None:
+    flow = hook(desk, webhookMethod="PUT")
+    refused = call(desk, flow, json={})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "PUT")
+    assert refused.json()["message"] == "Method POST not allowed. Expected PUT"
+    assert call(desk, flow, "PUT", json={}).status_code == 200
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        assert call(desk, hook(desk), method).status_code == 200
+
+
+def test_the_content_type_is_the_start_nodes(desk: Desk) -> None:
+    flow = hook(desk, webhookContentType="application/json")
+    assert call(desk, flow, data={"q": "x"}).status_code == 415
+    assert call(desk, flow, content="x").status_code == 415
+    assert call(desk, flow).status_code == 200
+    assert call(desk, flow, json={}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"headers": {}}, "Missing required headers: X-Event"),
+        ({"json": {"n": 1}}, "Missing required webhook body parameters: q"),
+        ({"json": {"q": 1}}, "Invalid type for parameter(s): q"),
+        ({"json": {"q": "x", "n": "no", "tags": [1]}}, "Invalid type for parameter(s): n, tags"),
+        ({"params": {}}, "Missing required query parameters: page"),
+    ],
+)
+def test_declared_fields_are_demanded(desk: Desk, change: dict[str, Any], message: str) -> None:
+    flow = hook(desk, **FIELDS)
+    sent = {**WHOLE, "json": {"q": "x", "n": "3.5", "tags": ["a"]}}
+    assert call(desk, flow, **sent).status_code == 200
+    refused = call(desk, flow, **{**sent, **change})
+    assert (refused.status_code, refused.json()["message"]) == (400, message)
+    assert (
+        call(desk, hook(desk, **{**FIELDS, "webhookEnableValidation": False}), **{**sent, **change}).status_code == 200
+    )
+
+
+def test_a_secret_is_shown_once_and_closes_the_webhook(desk: Desk) -> None:
+    flow = hook(desk)
+    assert desk.client.get(f"/chatflows/{flow}").json()["webhookSecretConfigured"] is False
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+    assert (len(secret), int(secret, 16) > 0) == (64, True)
+    found = desk.client.get(f"/chatflows/{flow}")
+    assert found.json()["webhookSecretConfigured"] is True
+    assert secret not in found.text
+    assert desk.client.get("/chatflows").json()[0]["webhookSecretConfigured"] is True
+    refused = call(desk, flow, json={})
+    assert (refused.status_code, refused.json()["message"]) == (401, "Missing signature header: x-webhook-signature")
+    body = b'{"q": "hi"}'
+    signed = "sha256=" + hmac.new(secret.encode(), body, sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Webhook-Signature": signed}
+    assert call(desk, flow, content=body, headers=headers).json()["text"] == "You said: hi"
+    assert call(desk, flow, content=body + b" ", headers=headers).status_code == 401
+    assert call(desk, flow, "GET", headers=headers).status_code == 401
+    assert desk.runs[-1].webhook is not None
+    assert desk.runs[-1].webhook["headers"]["x-webhook-signature"] == "[REDACTED]"
+    other = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+    assert other != secret
+    assert call(desk, flow, content=body, headers=headers).status_code == 401
+    gone = desk.client.delete(f"/chatflows/{flow}/webhook-secret")
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert call(desk, flow, content=body).status_code == 200
+    assert desk.client.delete(f"/chatflows/{flow}/webhook-secret").status_code == 204
+
+
+def test_a_flow_that_wants_signatures_without_a_secret_is_closed(desk: Desk) -> None:
+    assert call(desk, hook(desk, webhookEnableAuth=True), json={}).status_code == 401
+
+
+def test_a_token_may_stand_in_a_header_of_its_own(desk: Desk) -> None:
+    flow = hook(desk, webhookSignatureHeader="X-Gitlab-Token", webhookSignatureType="plain-token")
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+    assert call(desk, flow, json={}, headers={"X-Gitlab-Token": secret}).status_code == 200
+    assert call(desk, flow, json={}, headers={"X-Gitlab-Token": secret[:-1]}).status_code == 401
+    assert secret not in json.dumps([run.webhook for run in desk.runs])
+
+
+def test_secrets_lie_sealed(desk: Desk) -> None:
+    flow = hook(desk)
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+
+    async def read() -> str:
+        async with desk.live.resources.database.connection() as connection:
+            row = await (await connection.execute("SELECT secret FROM webhook_secrets")).fetchone()
+            assert row is not None
+            return str(row["secret"])
+
+    assert secret not in desk.live.run(read())
+
+
+def test_the_flows_key_counts_for_calls_too(desk: Desk) -> None:
+    from service.api_keys import service as api_keys
+
+    key, secret = desk.live.run(api_keys.create(desk.live.resources.database, DEFAULT_WORKSPACE, "door"))
+    flow = hook(desk, {"apikeyid": str(key.id)})
+    assert call(desk, flow, json={}).status_code == 401
+    assert call(desk, flow, json={}, headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+
+
+def test_calls_are_counted_with_questions(desk: Desk) -> None:
+    limit = {"rateLimit": {"status": True, "limitMax": 2, "limitDuration": 60, "limitMsg": "Slow down"}}
+    flow = hook(desk, {"apiConfig": json.dumps(limit)})
+    first = call(desk, flow, json={})
+    assert (first.status_code, first.headers["x-ratelimit-remaining"]) == (200, "1")
+    assert desk.ask(flow).status_code == 200
+    refused = call(desk, flow, json={})
+    assert (refused.status_code, refused.text) == (429, "Slow down")
+
+
+def test_no_page_of_another_origin_may_call(desk: Desk) -> None:
+    flow = hook(desk)
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    preflight = call(desk, flow, "OPTIONS", headers=asked)
+    assert "access-control-allow-origin" not in preflight.headers
+    answer = call(desk, flow, json={}, headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in answer.headers
+    closed = hook(desk, {"chatbotConfig": json.dumps({"allowedOrigins": ["https://mine.example"]})})
+    assert call(desk, closed, json={}, headers={"Origin": "https://evil.example"}).status_code == 403
+
+
+def test_a_stopped_run_is_answered_by_a_call(desk: Desk) -> None:
+    flow = hook(desk, webhookMethod="PUT", **FIELDS)
+    first = call(desk, flow, "PUT", json={"q": "ask", "chatId": "c1"}, **WHOLE).json()
+    assert first["action"]["data"]["nodeId"] == "human_0"
+    human = {"type": "proceed", "startNodeId": "human_0", "feedback": "fine"}
+    second = call(desk, flow, json={"humanInput": human, "chatId": "c1"}).json()
+    assert (second["text"], second["executionId"]) == ("proceed: fine", first["executionId"])
+    assert desk.runs[-1].webhook is not None
+    assert desk.runs[-1].webhook["body"]["q"] == "ask"
+    assert call(desk, flow, json={"humanInput": human, "chatId": "c1"}).status_code == 409
+    assert call(desk, flow, json={"humanInput": human, "chatId": "c2"}).status_code == 404
+
+
+def test_a_flow_may_answer_with_a_stream(desk: Desk) -> None:
+    answer = call(desk, hook(desk, webhookResponseMode="stream"), json={"q": "hi"})
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert '"event":"agentFlowEvent","data":"INPROGRESS"' in answer.text
+    assert answer.text.endswith('message:\ndata:{"event":"end","data":"[DONE]"}\n\n')
+
+
+def test_templates_in_calls_are_not_filled(desk: Desk) -> None:
+    call(desk, hook(desk), json={"q": "{{ $webhook.headers.host }} {{question}}"})
+    assert desk.runs[0].question == "{{ $webhook.headers.host }} {{question}}"
+
+
+def test_the_whole_call_may_be_the_question(desk: Desk) -> None:
+    call(desk, hook(desk, webhookInputMode="payload"), json={"q": "hi"})
+    assert json.loads(desk.runs[0].question)["body"] == {"q": "hi"}
