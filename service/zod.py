@@ -4,7 +4,8 @@ z.object({ title: z.string().describe("its title"), tags: z.enum(["a", "b"]).arr
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ DEEPEST = 40
 _TOKEN = re.compile(
     r"(?P<skip>\s+|//[^\n]*|/\*.*?\*/)|(?P<text>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\$]|\$(?!\{))*`)"
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<regex>/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*)"
-    r"|(?P<name>[A-Za-z_$][\w$]*)|(?P<sign>[.,:(){}\[\];])",
+    r"|(?P<name>[A-Za-z_$][\w$]*)|(?P<sign>[.,:(){}\[\];])|(?P<other>.)",
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|.)", re.DOTALL)
@@ -78,8 +79,7 @@ def _tokens(text: str) -> list[_Token]:
     found, at = [], 0
     while at < len(text):
         match = _TOKEN.match(text, at)
-        if match is None:
-            raise BadZod(f"{_place(text, at)}: '{text[at]}' cannot be read")
+        assert match is not None, "anything is a token"
         kind = str(match.lastgroup)
         if kind != "skip":
             found.append(_Token(kind, match.group(), at))
@@ -138,27 +138,24 @@ class _Reader:
 
     def kind(self) -> _Kind:
         """`z.something(...).more(...)`."""
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise self.fail("nested too deeply")
-        self.take("z")
-        self.take(".")
-        name = self.name()
-        if name == "coerce":
+        with self.deeper():
+            self.take("z")
             self.take(".")
             name = self.name()
-        maker = _KINDS.get(name)
-        if maker is None:
-            raise self.fail(f"z.{name} is not known here. Known: {', '.join(sorted(_KINDS))}")
-        self.take("(")
-        kind = maker(self)
-        self.take(")")
-        while self.take_if("."):
-            method = self.name()
+            if name == "coerce":
+                self.take(".")
+                name = self.name()
+            maker = _KINDS.get(name)
+            if maker is None:
+                raise self.fail(f"z.{name} is not known here. Known: {', '.join(sorted(_KINDS))}")
             self.take("(")
-            kind = self.changed(kind, method)
+            kind = maker(self)
             self.take(")")
-        self._depth -= 1
+            while self.take_if("."):
+                method = self.name()
+                self.take("(")
+                kind = self.changed(kind, method)
+                self.take(")")
         return kind
 
     def changed(self, kind: _Kind, method: str) -> _Kind:
@@ -259,36 +256,43 @@ class _Reader:
 
     def several(self, one: Callable[[], Any]) -> list[Any]:
         """`[one, one, ...]`."""
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise self.fail("nested too deeply")
-        self.take("[")
         found = []
-        while not self.take_if("]"):
-            found.append(one())
-            if not self.take_if(","):
-                self.take("]")
-                break
-        self._depth -= 1
+        with self.deeper():
+            self.take("[")
+            while not self.take_if("]"):
+                found.append(one())
+                if not self.take_if(","):
+                    self.take("]")
+                    break
         return found
 
     def members(self, one: Callable[[], Any]) -> list[tuple[str, Any]]:
         """`{name: one, ...}`."""
-        self.take("{")
         found = []
-        while not self.take_if("}"):
-            token = self.peek()
-            if token is not None and token.kind == "text":
-                self._next += 1
-                name = _unescaped(token.text)
-            else:
-                name = self.name()
-            self.take(":")
-            found.append((name, one()))
-            if not self.take_if(","):
-                self.take("}")
-                break
+        with self.deeper():
+            self.take("{")
+            while not self.take_if("}"):
+                token = self.peek()
+                if token is not None and token.kind == "text":
+                    self._next += 1
+                    name = _unescaped(token.text)
+                else:
+                    name = self.name()
+                self.take(":")
+                found.append((name, one()))
+                if not self.take_if(","):
+                    self.take("}")
+                    break
         return found
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Within something. Raises `BadZod` for what is nested too deeply."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self.fail("nested too deeply")
+        yield
+        self._depth -= 1
 
 
 def _unescaped(text: str) -> str:

@@ -4,7 +4,7 @@ import json
 from contextlib import aclosing
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
@@ -162,6 +162,7 @@ def test_actions_as_json_are_read(words: str, read: Call | str) -> None:
     assert Words().read(words, TOOLS, 1) == read
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from(list('AIT:actionInpuTFlwer \n{}[]"`<>/_0')), max_size=80))
 def test_any_words_are_an_answer_a_call_or_a_mistake(words: str) -> None:
     for protocol in (React(), Words(), Xml()):
