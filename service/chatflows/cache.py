@@ -12,6 +12,7 @@ from uuid import UUID
 
 from service.chatflows.flow import Flow
 from service.chatflows.rates import RateLimit
+from service.chatflows.texts import Templates
 from service.chatflows.types import Chatflow
 from service.errors import ServiceError
 
@@ -40,6 +41,10 @@ class KnownFlow:
     failure: ServiceError | None
     rate_limit: RateLimit | None = None
     """How often visitors may call."""
+    templates: Templates | None = None
+    """Inputs that each run fills; the flow is then compiled for each."""
+    variables: frozenset[str] | None = frozenset()
+    """The variables that its runs may ask for; None: all."""
     stamp: str | None = None
     """State of the credentials that it was compiled with."""
     seen: float = field(default_factory=time.monotonic)

@@ -47,6 +47,8 @@ class CompiledFlow:
         self.steps = steps
         lent = {id(step) for step in lender.steps} if lender is not None else set()
         self.own = tuple(step for step in steps if id(step) not in lent)
+        self.deferred: frozenset[str] = frozenset()
+        """Nodes that each run fills and compiles anew: nothing of theirs is opened here."""
         self._prepared: asyncio.Task[None] | None = None
 
     @property
@@ -74,7 +76,8 @@ class CompiledFlow:
         self._prepared.result()
 
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
-        await asyncio.gather(*(step.prepare(workspace, backing) for step in self.own))
+        shared = [step for step in self.own if step.node.id not in self.deferred]
+        await asyncio.gather(*(step.prepare(workspace, backing) for step in shared))
 
     async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's events, what retrievers' models took as soon as it is known. `prepare` has succeeded. Closing it

@@ -51,6 +51,14 @@ class Gate:
         return replace(node, inputs=inputs, credential=credential)
 
 
+def opened_variables(api_config: Mapping[str, Any]) -> frozenset[str]:
+    """The variables that callers may change for one call, by the gate in a flow's `apiConfig`."""
+    config = api_config.get("overrideConfig")
+    if not isinstance(config, Mapping) or config.get("status") is not True:
+        return frozenset()
+    return _enabled(config.get("variables"))
+
+
 def _enabled(items: Any) -> frozenset[str]:
     if not isinstance(items, list):
         return frozenset()

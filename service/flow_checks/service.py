@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from service.agentflows.flow import examine, is_agentflow
-from service.chatflows import engine
+from service.chatflows import engine, texts
 from service.chatflows import graph as graphs
-from service.chatflows import texts
 from service.chatflows.graph import Graph, Node
 from service.chatflows.run import Backing
 from service.chatflows.steps import STEPS

@@ -21,6 +21,7 @@ from service.predictions.keeping import columns, keep
 from service.predictions.opening import ready
 from service.predictions.types import ChatType, Exchange, State
 from service.predictions.usage import Spent
+from service.predictions.variables import variables_of
 from service.predictions.work import leave
 from service.predictions.written import Written
 from service.viewers import Viewer
@@ -73,7 +74,6 @@ async def called(
     )
     known, compiled = entrance.known, None
     try:
-        compiled = await ready(resources, known, overrides or {})
         keeps = keeping_of(known.flow.api_config).stores(resources.settings)
         inner = Run(
             workspace=run.workspace,
@@ -85,10 +85,11 @@ async def called(
             backing=run.backing,
             whole=run.whole,
             caller=entrance.name,
-            variables=run.variables,
+            variables={**await variables_of(resources, known, {}), **run.variables},
             form=form,
             depth=run.depth + 1,
         )
+        compiled = await ready(resources, known, overrides or {}, inner)
         written = Written()
         async with aclosing(compiled.run(inner)) as events:
             async for event in events:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
+from service.chatflows.run import Run
 from service.predictions.backing import backing
 from service.predictions.overriding import overridden
 
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from service.resources import Resources
 
 
-async def ready(resources: "Resources", known: KnownFlow, overrides: Mapping[str, Any]) -> Flow:
-    """The compiled flow with its models open, as the call changes it, else the reason why it cannot run."""
+async def ready(resources: "Resources", known: KnownFlow, overrides: Mapping[str, Any], run: Run | None = None) -> Flow:
+    """The compiled flow with its models open, as the call changes it and `run` fills it, else the reason why it cannot
+    run."""
     own = None
-    if overrides:
-        own = await asyncio.to_thread(overridden, known, overrides, resources.settings.chat_model)
+    if overrides or (run is not None and known.templates is not None):
+        own = await asyncio.to_thread(overridden, known, overrides, resources.settings.chat_model, run)
     if known.compiled is not None:
         await known.compiled.prepare(known.flow.workspace, backing(resources))
     elif own is None:

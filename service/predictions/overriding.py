@@ -7,27 +7,41 @@ from typing import Any
 from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
-from service.chatflows.overrides import Gate
+from service.chatflows.overrides import RESERVED, Gate
+from service.chatflows.run import Run
 from service.chatflows.service import compile_any, parse_config
-from service.errors import BadRequest
+from service.chatflows.texts import VARIABLES, texts_in
+from service.errors import BadRequest, Unprocessable
 
 
-def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str) -> Flow | None:
-    """The flow with the inputs that this call may change; None when it changes nothing.
+def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str, run: Run | None = None) -> Flow | None:
+    """The flow with the inputs that this call may change, and those that `run` fills; None when nothing changes.
+
+    What the author wrote is filled first: values of the call stand as they are, and hold no places.
 
     Steps that stay as they are are lent by the known flow, so that models which are open are not opened again; the
     caller closes the flow when the call has ended. Raises `FlowNotRunnable` naming the node and the field of a value
     that cannot be used, `BrokenGraph`.
     """
     gate = _gate(known)
-    if not overrides or not gate.open:
+    fills = known.templates is not None and run is not None
+    if (not overrides or not gate.open) and not fills:
         return None
-    graph = graphs.parse(known.flow.flow_data)
+    written = graphs.parse(known.flow.flow_data)
+    graph = known.templates.fill(written, run) if known.templates is not None and run is not None else written
     nodes = {name: gate.applied(graph, node, overrides) for name, node in graph.nodes.items()}
-    if nodes == graph.nodes:
+    if nodes == written.nodes:
         return None
+    _refuse_places(overrides)
     changed = replace(graph, nodes=nodes)
     return compile_any(changed, known.flow.type, chat_model=chat_model, lender=known.compiled)
+
+
+def _refuse_places(overrides: Mapping[str, Any]) -> None:
+    """Raises `Unprocessable` for a value that names a variable: a prompt would show it to whoever calls."""
+    for name, value in overrides.items():
+        if name not in RESERVED and any(VARIABLES in text for text in texts_in(value)):
+            raise Unprocessable(f"overrideConfig.{name[:100]}: {{{{$vars...}}}} cannot be given by a call")
 
 
 def _gate(known: KnownFlow) -> Gate:

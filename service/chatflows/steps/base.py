@@ -79,6 +79,10 @@ class Step(ABC):
     anchors: ClassVar[tuple[Anchor, ...]] = ()
     upserts: ClassVar[frozenset[str]] = frozenset()
     """Inputs that only upserts need: what is linked to them is no part of an answer."""
+    fills: ClassVar[bool] = False
+    """Whether it fills `{{question}}` and its like in its texts by itself (`chatflows.texts`)."""
+    formats: ClassVar[frozenset[str]] = frozenset()
+    """Inputs with places of their own, such as `{context}`, which stand as text in doubled braces."""
     Options: ClassVar[type[StepOptions]] = StepOptions
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:

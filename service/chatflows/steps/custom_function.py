@@ -11,11 +11,12 @@ from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
 from service.chatflows.steps.base import Anchor, EndingStep, Links, StepOptions, TextStep, spoken
 from service.chatflows.steps.scripts import as_text, need_script, values
+from service.chatflows.texts import Known
 from service.chatflows.types import StepEvent, Structured, Token
 from service.concurrency import together
 from service.json_text import parsed
 
-_NAMED = re.compile(r"\{\{\s*([^{}\s]+)\.data\.instance\s*\}\}")
+_PLACE = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
 
 def _object(value: Any) -> Any:
@@ -47,6 +48,7 @@ class CustomFunction(EndingStep):
     version = 2
     base_classes = ("CustomFunction", "Utilities")
     outputs = ("output", "EndingNode")
+    fills = True
     anchors = (Anchor("functionInputVariables", TextStep, "Input Variables", optional=True, many=True, named=True),)
     Options = CustomFunctionOptions
 
@@ -72,14 +74,15 @@ class CustomFunction(EndingStep):
 
     async def _value(self, run: Run) -> Any:
         texts = await together(*(spoken(step, run) for step in self._behind.values()))
-        said = dict(zip(self._behind, texts, strict=True))
-        given = {name: _filled(value, said) for name, value in self._options.function_input_variables.items()}
+        said = {f"{name}.data.instance": text for name, text in zip(self._behind, texts, strict=True)}
+        known = Known(run, more=said)
+        given = {name: _filled(value, known) for name, value in self._options.function_input_variables.items()}
         assert run.backing.script is not None
         return await run.backing.script(self._options.javascript_function, values(run, given))
 
 
-def _filled(value: Any, said: dict[str, str]) -> Any:
-    """A value with the texts of the nodes that it names."""
+def _filled(value: Any, known: Known) -> Any:
+    """A value with what stands for its places, the texts of nodes that it names among them, put in once."""
     if not isinstance(value, str):
         return value
-    return _NAMED.sub(lambda place: said.get(place[1], place[0]), value)
+    return _PLACE.sub(lambda place: known.get(place[1], place[0]), value)

@@ -52,6 +52,31 @@ class Operation:
         return {self.name, f"{self.method} {self.path}", f"{self.method.lower()} {self.path}"}
 
 
+_OWN_CALL = """
+const fetch = require('node-fetch');
+const url = $url;
+const options = $options;
+try {
+const response = await fetch(url, options);
+const resp = await response.json();
+return JSON.stringify(resp);
+} catch (error) {
+console.error(error);
+return '';
+}
+"""
+"""The code that editors put into the node: the plain call, which is made here without JavaScript."""
+
+
+def is_own_call(code: str) -> bool:
+    """Whether the code of a node is the plain call that editors put there, however it is spaced."""
+    return _words(code) == _words(_OWN_CALL)
+
+
+def _words(code: str) -> list[str]:
+    return code.replace(";", " ").split()
+
+
 def decoded(value: str) -> str:
     """The text of a file in a node: a data URI, with `,filename:NAME` behind it, or the text itself.
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
 from service.chatflows.steps.base import BadOption, Links, StepOptions
-from service.chatflows.steps.openapi_document import Operation, decoded, operations, read, server_of
+from service.chatflows.steps.openapi_document import Operation, decoded, is_own_call, operations, read, server_of
 from service.chatflows.steps.scripts import as_text, need_script, values
 from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep, tool_name
 from service.chatflows.steps.tool_http import (
@@ -34,26 +34,6 @@ MAX_TEXT = 100_000
 
 MAX_DOCUMENT = 2 * 1024 * 1024
 """Bytes of a document."""
-
-_OWN_CALL = """
-const fetch = require('node-fetch');
-const url = $url;
-const options = $options;
-try {
-const response = await fetch(url, options);
-const resp = await response.json();
-return JSON.stringify(resp);
-} catch (error) {
-console.error(error);
-return '';
-}
-"""
-"""The code that editors put into the node: the plain call, which is made here without JavaScript."""
-
-
-def _words(code: str) -> list[str]:
-    return code.replace(";", " ").split()
-
 
 Headers = Annotated[dict[str, str], BeforeValidator(headers_of)]
 
@@ -92,7 +72,7 @@ class OpenApiToolkit(ToolStep):
         """`options` are `OpenApiOptions`; a document that is given is read here. Raises `BadOption`."""
         super().__init__(node, options, links)
         self._options: OpenApiOptions = options
-        self._scripted = bool(options.custom_code.strip()) and _words(options.custom_code) != _words(_OWN_CALL)
+        self._scripted = bool(options.custom_code.strip()) and not is_own_call(options.custom_code)
         self._operations: Sequence[Operation] = ()
         self._server = ""
         field, given = next(

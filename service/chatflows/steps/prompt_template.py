@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Anchor, BadOption, Links, Step, StepOptions, TextStep, spoken
-from service.chatflows.steps.prompts import transcript
+from service.chatflows.texts import PLACE, Known
 from service.chatflows.types import FlowNotRunnable, Turn
 from service.concurrency import together
 from service.json_text import parsed
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 _PLACE = re.compile(
-    r"\{\{\s*(?P<flow>question|chat_history|\$[\w.]+|[^{}\s]+\.data\.instance)\s*\}\}|(?P<brace>\{\{|\}\})|\{(?P<name>[^{}\n]+)\}"
+    r"\{\{\s*(?P<flow>question|chat_history|file_attachment|\$[\w.-]+|[^{}\s]+\.data\.instance)\s*\}\}"
+    r"|(?P<brace>\{\{|\}\})|\{(?P<name>[^{}\n]+)\}"
 )
 """`{{question}}` and its like are what the flow knows, `{name}` is a value, doubled braces stand for single ones."""
 
@@ -31,10 +32,12 @@ INSTANCE = ".data.instance"
 FLOW = {
     "question": "the question",
     "chat_history": "the conversation so far",
+    "file_attachment": "the documents that came with the question",
     "$flow.input": "the question",
     "$flow.sessionId": "the session",
     "$flow.chatId": "the conversation's id",
     "$flow.chatflowId": "the chatflow's id",
+    "$vars.name": "a variable",
 }
 """What stands in doubled braces, and what it is."""
 
@@ -61,7 +64,7 @@ class Format:
                 parts[-1] += place["brace"][0]
             elif place["flow"]:
                 named = place["flow"].removesuffix(INSTANCE)
-                if place["flow"] not in FLOW and (named == place["flow"] or named not in nodes):
+                if PLACE.fullmatch(place[0]) is None and (named == place["flow"] or named not in nodes):
                     known = ", ".join(f"{{{{{name}}}}}" for name in [*FLOW, *(f"{node}{INSTANCE}" for node in nodes)])
                     raise BadOption(f"{field}: {{{{{place['flow']}}}}} is not known here. Known: {known}")
                 parts += [f"@{place['flow']}", ""]
@@ -107,6 +110,7 @@ class PromptStep(Step):
     Options: ClassVar[type[StepOptions]] = PromptOptions
 
     anchors: ClassVar[tuple[Anchor, ...]] = (VALUES,)
+    fills = True
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `PromptOptions`; the texts are parsed here, once."""
@@ -134,16 +138,9 @@ class PromptStep(Step):
 
         Raises `FlowNotRunnable` naming the values that nobody gives, `ServiceError` of what it names.
         """
-        known = {
-            "question": run.question,
-            "$flow.input": run.question,
-            "$flow.sessionId": run.session,
-            "$flow.chatId": run.chat,
-            "$flow.chatflowId": str(run.chatflow or ""),
-            "chat_history": transcript(history, Fence()),
-        }
         texts = await together(*(_said(step, run) for step in self._named.values()))
-        known |= {f"{name}{INSTANCE}": text for name, text in zip(self._named, texts, strict=True)}
+        said = {f"{name}{INSTANCE}": text for name, text in zip(self._named, texts, strict=True)}
+        known = Known(run, history, said)
         values = {name: text.fill({}, known) for name, text in self._values.items()}
         values |= given or {}
         lacking = [name for text in self.formats for name in text.names if name not in values]

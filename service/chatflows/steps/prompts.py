@@ -13,7 +13,7 @@ from service.chatflows.run import Run
 from service.chatflows.types import Passage, Role, Turn
 from service.untrusted import Fence
 
-_VARIABLE = re.compile(r"\{(context|chat_history|question)\}")
+_VARIABLE = re.compile(r"\{\{(?P<text>context|chat_history|question)\}\}|\{(?P<name>context|chat_history|question)\}")
 
 NOTHING_FOUND = "No documents were found."
 
@@ -49,8 +49,17 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        """Every text is a template; other braces are text."""
-        return cls(tuple(_VARIABLE.split(text)))
+        """Every text is a template. A name in doubled braces stands in single ones as text; other braces are text."""
+        parts, end = [""], 0
+        for place in _VARIABLE.finditer(text):
+            parts[-1] += text[end : place.start()]
+            end = place.end()
+            if place["name"]:
+                parts += [place["name"], ""]
+            else:
+                parts[-1] += f"{{{place['text']}}}"
+        parts[-1] += text[end:]
+        return cls(tuple(parts))
 
     def holds(self, variable: str) -> bool:
         """Whether the template has a place for the variable."""

@@ -42,6 +42,7 @@ class MultiQueryRetriever(OverRetriever):
     outputs = ()
     below = STORE
     anchors = (STORE, MODEL)
+    formats = frozenset({"modelPrompt"})
     Options = MultiQueryRetrieverOptions
     options: MultiQueryRetrieverOptions
 
@@ -94,6 +95,7 @@ class HydeRetriever(OverRetriever):
     base_classes = ("HydeRetriever", "BaseRetriever")
     below = STORE
     anchors = (MODEL, STORE)
+    formats = frozenset({"customPrompt"})
     Options = HydeRetrieverOptions
     options: HydeRetrieverOptions
 

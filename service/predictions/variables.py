@@ -1,0 +1,25 @@
+"""The variables of a run: those that the flow may ask for, as the call may change them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from service.chatflows.cache import KnownFlow
+from service.chatflows.overrides import opened_variables
+from service.chatflows.service import config_of
+from service.variables import service as variables
+
+if TYPE_CHECKING:
+    from service.resources import Resources
+
+
+async def variables_of(resources: "Resources", known: KnownFlow, given: Mapping[str, str]) -> Mapping[str, str]:
+    """`$vars` by name. A flow that asks for none costs nothing. `given` (`overrideConfig.vars`) counts for variables
+    that the flow's owner has opened (contract 1.8); all else in it changes nothing."""
+    if known.variables is not None and not known.variables:
+        return {}
+    changed: Mapping[str, str] = {}
+    if given:
+        opened = opened_variables(config_of(known.flow))
+        changed = {name: value for name, value in given.items() if name in opened}
+    names = None if known.variables is None else sorted(known.variables)
+    return await variables.values(resources.database, resources.settings, known.flow.workspace, names, changed=changed)
