@@ -8,7 +8,7 @@ Without a vector space, chunks are made and kept but not indexed: `indexing.fill
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,9 @@ from service.document_stores.indexing.reuse import Found, Reuse
 from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import Counts, DocumentRow, NewChunk
+from service.document_stores.ledger.types import DocumentRow, NewChunk
 from service.document_stores.ledger.types import indexed as index_text
+from service.document_stores.outcome import Outcome, Progress
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.own_chunks.reading import plan as plan_own
 from service.document_stores.principals import records as principals
@@ -35,7 +36,11 @@ from stores.blobs.base import UnknownBlob
 from stores.records.database import Scope
 
 AHEAD = 2
-"""Documents loaded while earlier ones are embedded."""
+"""Documents that are loaded and wait while others are embedded."""
+LANES = 2
+"""Documents loaded at once, so that one that takes long (a scan) holds up no other."""
+EARLY = 16
+"""Chunks of a batch that does not wait for more of them: while none come, an embedder would do nothing."""
 
 FindSpace = Callable[[Sequence[str]], Awaitable[Space]]
 """The space for texts that are to be put in first."""
@@ -63,41 +68,6 @@ class Batch:
 
     chunks: list[tuple[Prepared, NewChunk]] = field(default_factory=list)
     complete: list[Prepared] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a job did so far; kept in the job's row with each commit, so that a later attempt goes on counting."""
-
-    counts: Counts = field(default_factory=Counts)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    documents: int = 0
-    embedded: int = 0
-    """Texts that the embedder was given; fewer than chunks where the same text was indexed already."""
-    replaced: int = 0
-    """Chunks whose callers brought vectors of another space than the document store has by now: they were embedded."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract's names for the counts, and the documents that failed."""
-        return {
-            "numAdded": self.counts.added,
-            "numUpdated": self.counts.updated,
-            "numSkipped": self.counts.skipped,
-            "numDeleted": self.counts.deleted,
-            "numEmbedded": self.embedded,
-            **({"numVectorsReplaced": self.replaced} if self.replaced else {}),
-            "documents": self.documents,
-            "failed": self.failed,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any] | None) -> "Outcome":
-        """The outcome that an earlier attempt kept."""
-        if not value:
-            return cls()
-        counts = Counts(value["numAdded"], value["numUpdated"], value["numSkipped"], value["numDeleted"])
-        embedded, replaced = value.get("numEmbedded", 0), value.get("numVectorsReplaced", 0)
-        return cls(counts, list(value["failed"]), value["documents"], embedded, replaced)
 
 
 class Ingestion:
@@ -162,10 +132,22 @@ class Ingestion:
         return [document for document in documents if document.id not in same]
 
     async def _prepare_all(self, documents: Sequence[DocumentRow], queue: asyncio.Queue[Prepared | None]) -> None:
-        planned, read, before = 0, 0, self._done
-        left = sum(document.size for document in documents)
-        for document in documents:
-            read, left = read + document.size, left - document.size
+        progress = Progress(self._done, sum(document.size for document in documents))
+        waiting = iter(documents)
+        lanes = [asyncio.create_task(self._prepare_in_turn(waiting, progress, queue)) for _ in range(LANES)]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+        self._total = progress.before + progress.planned
+        await queue.put(None)
+
+    async def _prepare_in_turn(
+        self, waiting: Iterator[DocumentRow], progress: Progress, queue: asyncio.Queue[Prepared | None]
+    ) -> None:
+        for document in waiting:
             try:
                 prepared = await self._prepare(document)
             except LoaderError as error:
@@ -175,11 +157,10 @@ class Ingestion:
             except UnknownBlob:
                 await self._fail(document, "upload_lost", "The uploaded file is no longer there.")
             else:
-                planned += len(prepared.chunks)
-                self._total = before + planned + (left * planned // read if read else 0)
+                self._total = progress.add(document.size, len(prepared.chunks))
                 await queue.put(prepared)
-        self._total = before + planned
-        await queue.put(None)
+                continue
+            progress.add(document.size, 0)
 
     async def _prepare(self, document: DocumentRow) -> Prepared:
         work, recipe = self._work, Recipe.from_json(document.recipe)
@@ -247,7 +228,12 @@ class Ingestion:
         self, queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]
     ) -> AsyncIterator[Batch]:
         batch = Batch()
-        while (prepared := await self._next(queue, producer)) is not None:
+        while True:
+            if queue.empty() and len(batch.chunks) >= EARLY:
+                yield batch
+                batch = Batch()
+            if (prepared := await self._next(queue, producer)) is None:
+                break
             self._done += len(prepared.chunks) - len(prepared.to_add)
             for chunk in prepared.to_add:
                 if len(batch.chunks) == BATCH:
