@@ -42,7 +42,7 @@ STRING, NUMBER = {"type": "string"}, {"type": "number"}
         ("z.any()", {}),
         ("z.string().regex(/^a[/]b$/i)", {"type": "string", "description": "Matches /^a[/]b$/i"}),
         (
-            "z.object({ a: z.string(), // a comment\n 'b-c': z.boolean().optional(), /* b */ d: z.number().default(3), })",
+            "z.object({ a: z.string(), // text\n 'b-c': z.boolean().optional(), /* b */ d: z.number().default(3), })",
             {
                 "type": "object",
                 "properties": {"a": STRING, "b-c": {"type": "boolean"}, "d": {"type": "number", "default": 3}},
