@@ -127,7 +127,7 @@ def test_a_bad_field_is_named() -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"openai"}))
 async def test_a_service_is_asked_at_its_own_place_with_its_own_key(name: str, stub: ModelStub) -> None:
-    fields = {"temperature": 0.5, SERVICES[name].longest: 7, "randomSeed": 3, "safeMode": True}
+    fields: dict[str, Any] = {"temperature": 0.5, SERVICES[name].longest: 7, "randomSeed": 3, "safeMode": True}
     model = chat_at(name, stub, **fields)
     await model.ainvoke(MESSAGES)
     await close_chat_model(model)

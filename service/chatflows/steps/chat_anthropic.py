@@ -1,9 +1,10 @@
 """Chat models of Anthropic (extra `anthropic`)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from service.chatflows.steps.base import StepOptions
 from service.chatflows.steps.chat_openai import ChatOptions, ServiceChat
 
 
@@ -25,8 +26,8 @@ class ChatAnthropic(ServiceChat):
     """Models of Anthropic."""
 
     label = "ChatAnthropic"
-    version = 8
-    base_classes = ("ChatAnthropic", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 8
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatAnthropic", "BaseChatModel", "BaseLanguageModel")
     credential = ("anthropicApi",)
     service = "anthropic"
-    Options = AnthropicOptions
+    Options: ClassVar[type[StepOptions]] = AnthropicOptions

@@ -1,12 +1,13 @@
 """Chat models of Azure OpenAI."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from service.chatflows.run import Backing
+from service.chatflows.steps.base import StepOptions
 from service.chatflows.steps.chat_openai import ServerOptions, ServiceChat
 from service.chatflows.steps.keys import revealed
 
@@ -27,11 +28,11 @@ class AzureChatOpenAI(ServiceChat):
     """Models of OpenAI that are deployed in Azure."""
 
     label = "Azure ChatOpenAI"
-    version = 7.1
-    base_classes = ("AzureChatOpenAI", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 7.1
+    base_classes: ClassVar[tuple[str, ...]] = ("AzureChatOpenAI", "BaseChatModel", "BaseLanguageModel")
     credential = ("azureOpenAIApi",)
     service = "azure"
-    Options = AzureOptions
+    Options: ClassVar[type[StepOptions]] = AzureOptions
 
     async def _told_by_credential(self, workspace: UUID, backing: Backing) -> Mapping[str, str]:
         return await revealed(self, workspace, backing, None)

@@ -1,6 +1,6 @@
 """Chat models of services that speak OpenAI's protocol: a class a node of Flowise, with its own fields."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -232,33 +232,33 @@ class GroqChat(ServiceChat):
     """Models of Groq."""
 
     label = "GroqChat"
-    version = 4
-    base_classes = ("GroqChat", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 4
+    base_classes: ClassVar[tuple[str, ...]] = ("GroqChat", "BaseChatModel", "BaseLanguageModel")
     credential = ("groqApi",)
     service = "groq"
-    Options = PlainOptions
+    Options: ClassVar[type[StepOptions]] = PlainOptions
 
 
 class ChatMistralAI(ServiceChat):
     """Models of Mistral."""
 
     label = "ChatMistralAI"
-    version = 4
-    base_classes = ("ChatMistralAI", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 4
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatMistralAI", "BaseChatModel", "BaseLanguageModel")
     credential = ("mistralAIApi",)
     service = "mistral"
-    Options = MistralOptions
+    Options: ClassVar[type[StepOptions]] = MistralOptions
 
 
 class ChatTogetherAI(ServiceChat):
     """Models of Together AI."""
 
     label = "ChatTogetherAI"
-    version = 2
-    base_classes = ("ChatTogetherAI", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 2
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatTogetherAI", "BaseChatModel", "BaseLanguageModel")
     credential = ("togetherAIApi",)
     service = "together"
-    Options = PlainOptions
+    Options: ClassVar[type[StepOptions]] = PlainOptions
 
 
 class ChatFireworks(ServiceChat):
@@ -350,11 +350,11 @@ class ChatCohere(ServiceChat):
     """Models of Cohere, by the compatible interface of their service."""
 
     label = "ChatCohere"
-    version = 3
-    base_classes = ("ChatCohere", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 3
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatCohere", "BaseChatModel", "BaseLanguageModel")
     credential = ("cohereApi",)
     service = "cohere"
-    Options = CohereOptions
+    Options: ClassVar[type[StepOptions]] = CohereOptions
 
 
 class ChatHuggingFace(ServiceChat):

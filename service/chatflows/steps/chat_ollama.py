@@ -1,7 +1,10 @@
 """Chat models of an Ollama server (extra `ollama`)."""
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
+from service.chatflows.steps.base import StepOptions
 from service.chatflows.steps.chat_openai import ChatOptions, ServiceChat, checked_url
 
 
@@ -39,9 +42,9 @@ class ChatOllama(ServiceChat):
     """Models of an Ollama server."""
 
     label = "ChatOllama"
-    version = 5
-    base_classes = ("ChatOllama", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 5
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatOllama", "BaseChatModel", "BaseLanguageModel")
     credential = ("ollamaApi",)
     service = "ollama"
     keyless = True
-    Options = OllamaOptions
+    Options: ClassVar[type[StepOptions]] = OllamaOptions

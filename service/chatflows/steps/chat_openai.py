@@ -140,11 +140,11 @@ class ChatOpenAI(ServiceChat):
     """OpenAI's chat models, or those of any server that speaks the same protocol."""
 
     label = "ChatOpenAI"
-    version = 8.3
-    base_classes = ("ChatOpenAI", "BaseChatModel", "BaseLanguageModel")
+    version: ClassVar[float] = 8.3
+    base_classes: ClassVar[tuple[str, ...]] = ("ChatOpenAI", "BaseChatModel", "BaseLanguageModel")
     credential = ("openAIApi",)
     service = "openai"
-    Options = ChatOpenAIOptions
+    Options: ClassVar[type[StepOptions]] = ChatOpenAIOptions
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `ChatOpenAIOptions`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -30,15 +30,15 @@ class ConversationChain(EndingStep):
 
     label = "Conversation Chain"
     category = "Chains"
-    version = 3
-    base_classes = ("ConversationChain", "LLMChain", "BaseChain")
-    anchors = (
+    version: ClassVar[float] = 3
+    base_classes: ClassVar[tuple[str, ...]] = ("ConversationChain", "LLMChain", "BaseChain")
+    anchors: ClassVar[tuple[Anchor, ...]] = (
         Anchor("model", ModelStep, "Chat Model"),
         Anchor("memory", MemoryStep, "Memory"),
         Anchor("chatPromptTemplate", ChatPromptTemplate, "Chat Prompt Template", optional=True),
         MODERATION,
     )
-    Options = ConversationChainOptions
+    Options: ClassVar[type[StepOptions]] = ConversationChainOptions
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
         """`options` are `ConversationChainOptions`."""

@@ -51,8 +51,8 @@ class ConversationalRetrieval(EndingStep):
 
     label = "Conversational Retrieval QA Chain"
     category = "Chains"
-    version = 3
-    base_classes = ("ConversationalRetrievalQAChain", "BaseChain")
+    version: ClassVar[float] = 3
+    base_classes: ClassVar[tuple[str, ...]] = ("ConversationalRetrievalQAChain", "BaseChain")
     anchors: ClassVar[tuple[Anchor, ...]] = (
         Anchor("model", ModelStep, "Chat Model"),
         Anchor("vectorStoreRetriever", RetrieverStep, "Vector Store Retriever"),

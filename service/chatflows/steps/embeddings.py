@@ -102,8 +102,8 @@ class EmbeddingsStep(Step):
 
     label = "OpenAI Embeddings"
     category = "Embeddings"
-    base_classes = ("OpenAIEmbeddings", "Embeddings")
-    credential = ("openAIApi",)
+    base_classes: ClassVar[tuple[str, ...]] = ("OpenAIEmbeddings", "Embeddings")
+    credential: ClassVar[tuple[str, ...]] = ("openAIApi",)
     Options: ClassVar[type[StepOptions]] = EmbeddingsOptions
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:

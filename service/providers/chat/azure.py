@@ -1,7 +1,7 @@
 """Chats with models of Azure OpenAI: OpenAI's protocol at a deployment of a resource of one's own."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import AzureChatOpenAI
@@ -22,7 +22,7 @@ VERSION = "2024-10-21"
 class AzureChat(OpenAIWords, AzureChatOpenAI):
     """`AzureChatOpenAI` with our errors, and with retries that end as soon as the first token has come."""
 
-    FAILURES = (*FAILURES, ValueError)
+    FAILURES: ClassVar[tuple[type[Exception], ...]] = (*FAILURES, ValueError)
 
     def _ours(self, error: Exception) -> ProviderError:
         if type(error) is ValueError and "content filter" in str(error):

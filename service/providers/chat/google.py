@@ -38,8 +38,9 @@ class GoogleChat(TranslatedChat, ChatGoogleGenerativeAI):
     async def aclose(self) -> None:
         """Close the connections."""
         options = self.client._api_client._http_options if self.client is not None else None
-        if options is not None:
+        if options is not None and options.httpx_async_client is not None:
             await options.httpx_async_client.aclose()
+        if options is not None and options.httpx_client is not None:
             options.httpx_client.close()
 
     @property
@@ -49,7 +50,7 @@ class GoogleChat(TranslatedChat, ChatGoogleGenerativeAI):
     def _theirs(self, error: Exception) -> ProviderError | None:
         if isinstance(error, APIError):  # it came inside a stream: else the hook has seen it
             said = redact(str(error.message or error), self._key)
-            if isinstance(error.code, int) and 400 <= error.code < 500:
+            if 400 <= int(error.code or 0) < 500:
                 return refusal(error.code, said.encode(), {}, key=self._key)
             return ProviderUnavailable(f"The model provider broke off its answer: {said}")
         if isinstance(error, GoogleGenerativeAIError):

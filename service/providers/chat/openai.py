@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
@@ -25,7 +25,7 @@ _SHAPE = (KeyError, TypeError, AttributeError, ValidationError)
 class OpenAIWords(TranslatedChat):
     """What is OpenAI's in a model that its library asks."""
 
-    FAILURES = FAILURES
+    FAILURES: ClassVar[tuple[type[Exception], ...]] = FAILURES
 
     async def aclose(self) -> None:
         """Close the connections."""
