@@ -77,6 +77,7 @@ TABLES = [
         "chat models", chat.CHAT_MODELS, None, "service/providers/chat",
         frozenset({"base", "own", "reading", "services", "translated"}),
     ),
+    Table("speech to text", speech.TRANSCRIBERS, None, "service/providers/speech", frozenset({"base"})),
     Table(
         "rerankers", rerank.RERANKERS, Reranker, "service/providers/rerank", frozenset({"base", "endpoint", "pool"})
     ),
