@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.exits import EPILOG, CommandError, Exit, UsageProblem
+from service.cli.exits import EPILOG, CommandError, Exit, Refused, Unreachable, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import moment, print_json, print_table, say
 
@@ -88,25 +88,39 @@ def import_flows(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create the flows of a file, also those that cannot run yet, and say what each of them needs."""
+    """Create the flows of a file, also those that cannot run yet, and say what each of them needs. Exit code 1 when one
+    of them is not kept."""
     from service.cli.client import connect
 
     flows = _read(file)
     if name is not None and len(flows) > 1:
         raise UsageProblem(f"{file} holds {len(flows)} flows: --name names one")
-    made: list[dict[str, Any]] = []
     with connect(data, url, key) as client:
-        for flow in flows:
-            body = {**flow.columns, "name": name or flow.name, "type": flow.type.value, "flowData": flow.flow_data}
-            entity = client.post("/chatflows", body)
-            report = client.get(f"/chatflows/{entity['id']}/check")
-            made.append({"id": entity["id"], "name": entity["name"], **report})
+        made = [_imported(client, flow, name or flow.name) for flow in flows]
+    refused = [item for item in made if item["id"] is None]
     if as_json:
         print_json(made)
-        return
-    print_table(("id", "name", "type"), [(item["id"], item["name"], item["type"].lower()) for item in made])
-    print()
-    _print_reports(made)
+    else:
+        print_table(("id", "name", "type"), [(item["id"] or "–", item["name"], item["type"].lower()) for item in made])
+        print()
+        _print_reports(made)
+    for item in refused:
+        say(f"{item['name']} is not imported: {item['refused']}")
+    if refused:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _imported(client: "Client", flow: "Exported", name: str) -> dict[str, Any]:
+    """A flow's report with its new id, or with the reason why it was not kept."""
+    report = client.post("/flow-checks", {"flowData": flow.flow_data, "type": flow.type.value})
+    body = {**flow.columns, "name": name, "type": flow.type.value, "flowData": flow.flow_data}
+    try:
+        entity = client.post("/chatflows", body)
+    except (Refused, Unreachable):
+        raise
+    except CommandError as error:
+        return {"id": None, "name": name, "refused": str(error), **report}
+    return {"id": entity["id"], "name": entity["name"], **report}
 
 
 @app.command("export", epilog=EPILOG)
@@ -192,12 +206,15 @@ def remove_flow(
 
 
 def _read(file: Path) -> "Sequence[Exported]":
+    from service.errors import BadRequest
     from service.flow_checks.files import read
 
     try:
         return read(file.read_text("utf-8"), file.stem)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageProblem(f"{file} cannot be read: {error}") from None
+    except BadRequest as error:
+        raise UsageProblem(f"{file}: {error.message}") from None
 
 
 def _service(data: Path | None, url: str | None, key: str | None) -> "AbstractContextManager[Client | None]":

@@ -146,6 +146,18 @@ def test_a_service_knows_which_credentials_would_do(service: Up, tmp_path: Path)
     assert "openAIApi" in asked.stderr
 
 
+def test_a_flow_that_is_not_kept_is_told_with_the_reason_and_the_others_are(service: Up, tmp_path: Path) -> None:
+    script = graph([node("f", "customFunction", "Utilities", {"javascriptFunction": "return 1"})], [])
+    flows = [{"name": "Script", "flowData": script}, {"name": "Kept", "flowData": CHAIN.read_text("utf-8")}]
+    file = tmp_path / "ExportData.json"
+    file.write_text(json.dumps({"ChatFlow": flows}))
+    done = ragstone("flow", "import", file, "--data", service.data)
+    assert done.returncode == 1
+    assert "Script is not imported" in done.stderr
+    assert "RAGSTONE_JAVASCRIPT" in done.stderr
+    assert ragstone("flow", "rm", "Kept", "--data", service.data).returncode == 0
+
+
 def test_exports_hold_no_secrets() -> None:
     data: dict[str, Any] = {
         "inputParams": [{"name": "txtFile", "type": "file"}, {"name": "pass", "type": "password"}],
