@@ -7,7 +7,6 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from service.chatflows.keeping import keeping_of
 from service.chatflows.types import Chatflow, Draft, FlowType
 from stores.records.database import Connection, Scope
 
@@ -47,12 +46,11 @@ def _columns(scope: Scope, draft: Draft) -> dict[str, Any]:
         if columns[column]:
             columns[column] = scope.connection.sealer.seal_text(columns[column], scope.workspace)
     columns["type"] = draft.type.value
-    columns["message_days"] = keeping_of(draft.api_config).days
     return columns
 
 
-async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
-    """A new flow."""
+async def insert(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: float | None) -> Chatflow:
+    """A new flow; `message_days`: for how long its messages are kept, None where it does not say."""
     row = await scope.one(
         "INSERT INTO chatflows (id, workspace_id, name, type, flow_data, deployed, is_public, api_key_id,"
         " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category,"
@@ -62,14 +60,16 @@ async def insert(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow:
         " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s,"
         " %(message_days)s) RETURNING *",
         id=flow_id,
+        message_days=message_days,
         **_columns(scope, draft),
     )
     assert row is not None
     return _flow(scope.connection, row)
 
 
-async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
-    """The flow with these columns and the next version, made known to all processes; None when there is none."""
+async def update(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: float | None) -> Chatflow | None:
+    """The flow with these columns and the next version, made known to all processes; None when there is none.
+    `message_days` as `insert` has it."""
     row = await scope.one(
         "WITH changed AS (UPDATE chatflows SET name = %(name)s, type = %(type)s, flow_data = %(flow_data)s,"
         " deployed = %(deployed)s, is_public = %(is_public)s, api_key_id = %(api_key_id)s,"
@@ -85,6 +85,7 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft) -> Chatflow | None:
         " AS webhook_secret_configured FROM changed, told",
         id=flow_id,
         channel=CHANNEL,
+        message_days=message_days,
         **_columns(scope, draft),
     )
     return _flow(scope.connection, row) if row else None

@@ -59,7 +59,8 @@ async def create(database: Database, workspace: UUID, draft: Draft, *, scripts: 
     """
     await _check(database, workspace, draft, None, scripts=scripts)
     async with database.write(workspace) as scope:
-        flow = await records.insert(scope, uuid4(), draft)
+        days = keeping.keeping_of(draft.api_config).days
+        flow = await records.insert(scope, uuid4(), draft, message_days=days)
         await _keep_time(scope, flow)
     return flow
 
@@ -97,7 +98,11 @@ async def update(
     await _check(database, workspace, draft, before, names & changes.keys(), scripts=scripts)
     async with database.write(workspace) as scope:
         held = await records.get(scope, flow_id, lock=True)
-        changed = held and await records.update(scope, flow_id, replace(_draft(held), **changes))
+        if held is None:
+            raise missing(flow_id)
+        draft = replace(_draft(held), **changes)
+        days = keeping.keeping_of(draft.api_config).days
+        changed = await records.update(scope, flow_id, draft, message_days=days)
         if changed and not changes.keys().isdisjoint(("flow_data", "type")):
             await _keep_time(scope, changed, known=True)
     if changed is None:

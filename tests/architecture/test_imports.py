@@ -135,12 +135,13 @@ WIDE_DOORS = {
         "engine",
         "flow",
         "graph",
+        "keeping",
         "overrides",
         "pictures",
         "run",
         "steps",
     },  # the compiler: predictions run what it compiles
-    "predictions": {"backing"},  # what steps are lent, for whoever prepares or runs them
+    "predictions": {"backing", "text", "writing"},  # what steps are lent; clean texts; how answers are written
     "attachments": {"kinds"},  # what a file is
     "document_stores": {"search", "gathering", "secrets"},  # what answers queries, the ledger's side of sync, masks
 }
