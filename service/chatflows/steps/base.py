@@ -212,7 +212,7 @@ class ModelStep(Step):
     @property
     def sees(self) -> bool:
         """Whether the node lets pictures through to its model (`allowImageUploads`)."""
-        return getattr(self.options, "allow_image_uploads", False) is True
+        return str(self.node.inputs.get("allowImageUploads")).lower() == "true"
 
     @property
     @abstractmethod
