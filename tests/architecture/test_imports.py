@@ -117,6 +117,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "cronsim": ("service/timetable.py",),
     "protego": ("service/connectors/visits.py",),
     "regex": ("service/agentflows/nodes/condition.py",),  # patterns of authors, with a time limit
+    "jsonschema": ("service/json_schema.py",),
+    "referencing": ("service/json_schema.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
 """Every distribution the source imports, and the files that may: a vendor's name stands in its adapter only."""

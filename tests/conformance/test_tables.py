@@ -83,11 +83,13 @@ TABLES = [
     ),
     Table(
         "steps", STEPS, Step, "service/chatflows/steps",
-        frozenset({"base", "keys", "openapi_document", "prompts", "retrievers", "scripts", "tool", "tool_http"}),
+        frozenset(
+            {"agents", "base", "keys", "openapi_document", "prompts", "retrievers", "scripts", "tool", "tool_http"}
+        ),
     ),
     Table(
         "agentflow nodes", NODES, FlowNode, "service/agentflows/nodes",
-        frozenset({"base", "conversation", "structured"}),
+        frozenset({"base", "conversation", "filling", "structured"}),
     ),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",

@@ -123,7 +123,7 @@ class PromptStep(Step):
 
     @property
     @abstractmethod
-    def formats(self) -> Sequence[Format]:
+    def templates(self) -> Sequence[Format]:
         """The texts of the prompt."""
 
     @abstractmethod
@@ -143,15 +143,15 @@ class PromptStep(Step):
         known = Known(run, history, said)
         values = {name: text.fill({}, known) for name, text in self._values.items()}
         values |= given or {}
-        lacking = [name for text in self.formats for name in text.names if name not in values]
+        lacking = [name for text in self.templates for name in text.names if name not in values]
         if len(set(lacking)) > 1:
             raise FlowNotRunnable(f"{self.title}: promptValues: give values for {', '.join(dict.fromkeys(lacking))}")
         values |= dict.fromkeys(lacking, run.question)
-        return self.said([text.fill(values, known) for text in self.formats])
+        return self.said([text.fill(values, known) for text in self.templates])
 
     def asks_for(self, name: str) -> bool:
         """Whether its texts have a place for a value of this name."""
-        return any(name in text.names for text in self.formats)
+        return any(name in text.names for text in self.templates)
 
 
 async def _said(step: TextStep, run: Run) -> str:
@@ -182,7 +182,7 @@ class PromptTemplate(PromptStep):
         self._formats = (Format.parse(options.template, "template"),)
 
     @property
-    def formats(self) -> Sequence[Format]:
+    def templates(self) -> Sequence[Format]:
         """The one text."""
         return self._formats
 
@@ -220,7 +220,7 @@ class ChatPromptTemplate(PromptStep):
         )
 
     @property
-    def formats(self) -> Sequence[Format]:
+    def templates(self) -> Sequence[Format]:
         """System message and user message."""
         return self._formats
 
@@ -282,7 +282,7 @@ class FewShotPromptTemplate(PromptStep):
         super().__init__(node, options, links)
         (example,) = links["examplePrompt"]
         assert isinstance(example, PromptTemplate)
-        (form,) = example.formats
+        (form,) = example.templates
         shown = []
         for number, values in enumerate(options.examples, 1):
             if lacking := [name for name in form.names if name not in values]:
@@ -295,7 +295,7 @@ class FewShotPromptTemplate(PromptStep):
         self._formats = (Format((*before.parts[:-1], joined, *after.parts[1:])),)
 
     @property
-    def formats(self) -> Sequence[Format]:
+    def templates(self) -> Sequence[Format]:
         """Prefix, examples and suffix as one text."""
         return self._formats
 
