@@ -63,7 +63,7 @@ class AgentFlow:
     def credentials(self) -> frozenset[UUID]:
         """The credentials that the nodes name: the flow is compiled anew when one of them changes."""
         named = [step.node.credential for step in self.steps]
-        named += [node.node.credential for node in self.nodes.values()]
+        named += [node.credential for node in self.nodes.values()]
         return frozenset(found for name in named if (found := _uuid(name)) is not None)
 
     @property
@@ -275,16 +275,16 @@ def examine(graph: Graph, *, chat_model: str = "", lender: AgentFlow | None = No
             if kept is not None and kept.node == node:
                 examined.nodes[node.id] = kept
             else:
-                _build(node, level, chat_model, examined)
+                _build(node, level, chat_model, examined, frozenset(graph.nodes))
     return examined
 
 
-def _build(node: Node, level: Level, chat_model: str, examined: Examined) -> None:
+def _build(node: Node, level: Level, chat_model: str, examined: Examined, names: frozenset[str]) -> None:
     if node.name not in NODES:
         text = UNSUPPORTED.format(name=node.name, known=", ".join(sorted(NODES)))
         examined.problems.append(Problem(node.id, f"{node.title}: {text}", ProblemKind.UNSUPPORTED))
         return
-    maker = Maker(node, level, chat_model)
+    maker = Maker(node, level, chat_model, names)
     kind: type[FlowNode] = resolve(NODES, node.name, "node")
     try:
         built = kind.build(node, maker)

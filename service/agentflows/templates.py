@@ -172,6 +172,33 @@ def _name(written: str) -> str:
     return written[2:-2].strip().replace("\\", "")
 
 
+def json_filled(template: Template, values: Values) -> str:
+    """A JSON text with the values in place: within quotes as a part of that text, elsewhere as JSON of their own, so
+    that no value can change what stands around it."""
+    parts: list[str] = []
+    quoted = False
+    for place, part in enumerate(template.parts):
+        if place % 2 == 0:
+            parts.append(part)
+            quoted = _ends_quoted(part, quoted)
+            continue
+        value = Template(("", part, "")).value(values)
+        parts.append(json.dumps(shown(value))[1:-1] if quoted else json.dumps(value, ensure_ascii=False, default=str))
+    return "".join(parts)
+
+
+def _ends_quoted(text: str, quoted: bool) -> bool:
+    escaped = False
+    for letter in text:
+        if escaped:
+            escaped = False
+        elif quoted and letter == "\\":
+            escaped = True
+        elif letter == '"':
+            quoted = not quoted
+    return quoted
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """A field of the flow's state, and what it becomes."""

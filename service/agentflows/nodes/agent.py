@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.conversation import Conversation, Prompt
+from service.agentflows.nodes.filling import LateTool
 from service.agentflows.nodes.llm import usage_shown
 from service.agentflows.nodes.structured import Structure, structured
 from service.agentflows.state import Moment
@@ -39,13 +40,14 @@ AGREE = "To go on, I would like to use {calls}. Do you agree?"
 class Offered:
     """A tool step of the node."""
 
-    step: ToolStep
+    step: ToolStep | LateTool
     asks: bool
     """Whether a person must agree to its use."""
 
-    async def tools(self, run: Run) -> list[Tool]:
-        """Its tools. Raises `ServiceError`."""
-        found = await self.step.tools(run)
+    async def tools(self, moment: Moment, run: Run, stack: AsyncExitStack) -> list[Tool]:
+        """Its tools; what was opened for them the stack closes. Raises `ServiceError`."""
+        step = await self.step.opened(moment, stack) if isinstance(self.step, LateTool) else self.step
+        found = await step.tools(run)
         return [replace(tool, requires_human=True) if self.asks else tool for tool in found]
 
 
@@ -108,11 +110,16 @@ class Agent(FlowNode):
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done | Waits, None]:
         """What the agent says and does, and its answer; or what it wants to do that a person must agree to."""
+        async with AsyncExitStack() as stack, aclosing(self._worked(moment, stack)) as events:
+            async for event in events:
+                yield event
+
+    async def _worked(self, moment: Moment, stack: AsyncExitStack) -> AsyncGenerator[StepEvent | Done | Waits, None]:
         # who reads only the whole of it need not have it in pieces
         silent = not moment.answers or self._structure is not None
         run = replace(moment.run, whole=True) if silent else moment.run
         prompt = await self._prompt(moment)
-        tools = [tool for offered in self._offered for tool in await offered.tools(run)]
+        tools = [tool for offered in self._offered for tool in await offered.tools(moment, run, stack)]
         resumed = None
         if moment.human is not None:
             resumed = Resumed(moment.kept["state"], moment.human.decision, moment.human.feedback)

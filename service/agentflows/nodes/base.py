@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from service.agentflows.graph import Level
+from service.agentflows.nodes.filling import LateTool, has_places, trouble
 from service.agentflows.state import Moment
 from service.agentflows.templates import Update, plain_within
 from service.agentflows.types import Done, Waits
@@ -38,6 +39,8 @@ class FlowNode(ABC):
         to the `maker`."""
         self.node = node
         self.title = f"{node.label or self.label} ({node.id})"
+        self.credential = node.credential
+        """The id of the credential that the node itself uses; empty: none."""
         self.steps: tuple[Step, ...] = ()
         """What it works with: prepared before the first run, closed with the flow."""
         self.updates: tuple[Update, ...] = ()
@@ -109,6 +112,8 @@ class Maker:
     node: Node
     level: Level
     chat_model: str = ""
+    names: frozenset[str] = frozenset()
+    """The ids of all nodes of the flow."""
     made: list[Step] = field(default_factory=list)
     found: list[Problem] = field(default_factory=list)
 
@@ -136,10 +141,17 @@ class Maker:
             return None
         return step
 
-    def tool(self, name: str, config: Any) -> ToolStep | None:
-        """A tool with its configuration. None after naming the problem."""
-        step = self.step(name, config, ToolStep, "tool")
-        return step if isinstance(step, ToolStep) else None
+    def tool(self, name: str, config: Any) -> "ToolStep | LateTool | None":
+        """A tool with its configuration; a late one where runs fill that. None after naming the problem."""
+        fields = plain_within(dict(config)) if isinstance(config, Mapping) else {}
+        kind = resolve(STEPS, name, "node") if name in STEPS else None
+        if kind is None or not issubclass(kind, ToolStep) or kind.fills or not has_places(fields, self.names):
+            step = self.step(name, config, ToolStep, "tool")
+            return step if isinstance(step, ToolStep) else None
+        wrong = list(trouble(fields, self.names))
+        for text in wrong:
+            self.problem(f"{name}: {text}")
+        return None if wrong else LateTool(self._node(name, fields), kind)
 
     def retriever(self, name: str, config: Any, links: Links | None = None) -> RetrieverStep | None:
         """A retriever with its configuration. None after naming the problem."""
@@ -159,10 +171,7 @@ class Maker:
 
         Its id is the node's, with a number from the second on: titles and vector stores are told apart by it.
         """
-        fields = plain_within(dict(config)) if isinstance(config, Mapping) else {}
-        credential = next((str(fields[key]) for key in CREDENTIAL_FIELDS if fields.get(key)), "")
-        inputs = {key: value for key, value in fields.items() if key not in CREDENTIAL_FIELDS}
-        node = Node(self._id(), name, self.node.label, "", inputs, "", credential)
+        node = self._node(name, plain_within(dict(config)) if isinstance(config, Mapping) else {})
         if name not in STEPS:
             self.problem(instead_of(node), ProblemKind.UNSUPPORTED)
             return None
@@ -183,6 +192,11 @@ class Maker:
             return None
         self.made.append(step)
         return step
+
+    def _node(self, name: str, fields: Mapping[str, Any]) -> Node:
+        credential = next((str(fields[key]) for key in CREDENTIAL_FIELDS if fields.get(key)), "")
+        inputs = {key: value for key, value in fields.items() if key not in CREDENTIAL_FIELDS}
+        return Node(self._id(), name, self.node.label, "", inputs, "", credential)
 
     def _id(self) -> str:
         return self.node.id if not self.made else f"{self.node.id}_{len(self.made) + 1}"

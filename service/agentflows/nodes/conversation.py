@@ -150,8 +150,7 @@ def _prompt(
     if talk[-1].part is Part.ASSISTANT:
         talk.append(Message(Part.USER, GO_ON))
     messages: list[BaseMessage] = [SystemMessage("\n\n".join(system))] if system else []
-    # pictures and documents came with what the user asks: once is enough
-    at = next((place for place, message in enumerate(talk) if message.part is Part.USER and _asks(message, moment)), -1)
+    at = _asked_at(talk, moment, first=bool(opening))
     for place, message in enumerate(talk):
         if message.part is Part.ASSISTANT:
             messages.append(AIMessage(message.text))
@@ -163,8 +162,13 @@ def _prompt(
     return Prompt(tuple(messages), tuple(told), opening, said)
 
 
-def _asks(message: Message, moment: Moment) -> bool:
-    return bool(moment.asked.strip()) and moment.asked in message.text
+def _asked_at(talk: Sequence[Message], moment: Moment, *, first: bool) -> int:
+    """The message that pictures and documents came with: the one that holds what the user asks; where none does, the
+    last one of the user, in the `first` node of a run. -1: none."""
+    users = [place for place, message in enumerate(talk) if message.part is Part.USER]
+    asked = moment.asked.strip()
+    holding = next((place for place in users if asked and asked in talk[place].text), -1)
+    return users[-1] if holding < 0 and first and users else holding
 
 
 def speaker(label: str) -> str:

@@ -9,8 +9,9 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
 from service.agentflows.nodes.base import CREDENTIAL_FIELDS, FlowNode, Maker
+from service.agentflows.nodes.filling import pins_host, places
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Values, shown
+from service.agentflows.templates import Template, Values, json_filled, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.run import Backing
 from service.chatflows.steps.tool_http import text_of, with_query
@@ -28,6 +29,11 @@ COMPONENTS = ("httpBasicAuth", "httpBearerToken", "httpApiKey")
 MAX_ANSWER = 5 * 1024 * 1024
 """Bytes of an answer."""
 SECONDS = 60.0
+
+SECRETS_ELSEWHERE = (
+    "url: with headers or a credential, the host must stand in the node itself or in $vars: what is said in a run does"
+    " not decide who is sent secrets"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,16 @@ class Http(FlowNode):
         self._url = Template.parse(self.node.inputs.get("url"))
         if not self._url:
             maker.problem("url: there is no address to call")
+        named = (str(self.node.inputs.get(name) or "") for name in CREDENTIAL_FIELDS)
+        self.credential = self.credential or next(filter(None, named), "")
         self._headers, self._query = self._pairs("headers"), self._pairs("queryParams")
         self._body_type = self.choice("bodyType", BODIES)
         given = self.node.inputs.get("body")
         self._rows = self._pairs("body")
         self._body = Template() if isinstance(given, list) else Template.parse(given)
         self._answer = self.choice("responseType", ANSWERS)
-        named = (str(self.node.inputs.get(name) or "") for name in CREDENTIAL_FIELDS)
-        self.credential = self.node.credential or next(filter(None, named), "")
+        if (self.credential or self._headers) and places(self._url, maker.names) and not pins_host(self._url):
+            maker.problem(SECRETS_ELSEWHERE)
 
     def _pairs(self, name: str) -> tuple[Pair, ...]:
         rows = self.rows(name)
@@ -184,30 +192,3 @@ def _form(fields: Mapping[str, str]) -> tuple[bytes, str]:
         safe = name.replace("\\", "\\\\").replace('"', "%22").replace("\r", " ").replace("\n", " ")
         parts.append(f'--{border}\r\nContent-Disposition: form-data; name="{safe}"\r\n\r\n{value}\r\n')
     return f"{''.join(parts)}--{border}--\r\n".encode("utf-8", "replace"), f"multipart/form-data; boundary={border}"
-
-
-def json_filled(template: Template, values: Values) -> str:
-    """A JSON text with the values in place: within quotes as a part of that text, elsewhere as JSON of their own, so
-    that no value can change what stands around it."""
-    parts: list[str] = []
-    quoted = False
-    for place, part in enumerate(template.parts):
-        if place % 2 == 0:
-            parts.append(part)
-            quoted = _ends_quoted(part, quoted)
-            continue
-        value = Template(("", part, "")).value(values)
-        parts.append(json.dumps(shown(value))[1:-1] if quoted else json.dumps(value, ensure_ascii=False, default=str))
-    return "".join(parts)
-
-
-def _ends_quoted(text: str, quoted: bool) -> bool:
-    escaped = False
-    for letter in text:
-        if escaped:
-            escaped = False
-        elif quoted and letter == "\\":
-            escaped = True
-        elif letter == '"':
-            quoted = not quoted
-    return quoted

@@ -1,10 +1,12 @@
 """Uses one tool, without a model."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from service.agentflows.nodes.agent import used_tool
 from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.nodes.filling import LateTool
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, Update, changes, shown
 from service.agentflows.types import BadValue, Done
@@ -38,8 +40,13 @@ class ToolNode(FlowNode):
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """What the tool answers. Raises `BadValue` when it cannot do what it is asked."""
         assert self._step is not None
-        found = await self._step.tools(moment.run)
-        tool = self._chosen(found)
+        async with AsyncExitStack() as stack:
+            step = await self._step.opened(moment, stack) if isinstance(self._step, LateTool) else self._step
+            async with aclosing(self._used(moment, self._chosen(await step.tools(moment.run)))) as events:
+                async for event in events:
+                    yield event
+
+    async def _used(self, moment: Moment, tool: Tool) -> AsyncGenerator[StepEvent | Done, None]:
         given = {name: _typed(template.value(moment), tool, name) for name, template in self._given.items()}
         if wrong := _misfit(tool, given):
             raise BadValue(f"{self.title}: the input does not fit the tool: {wrong}")
@@ -58,12 +65,11 @@ class ToolNode(FlowNode):
             changes=changes(self.updates, moment, _value(outcome.text)),
         )
 
-    def _chosen(self, found: "tuple[Tool, ...] | list[Tool] | Any") -> Tool:
+    def _chosen(self, found: Sequence[Tool]) -> Tool:
         """The one tool; of a toolkit the one that takes all that is given."""
         fitting = [tool for tool in found if set(self._given) <= set(tool.schema.get("properties", {}))]
         if len(found) == 1:
-            one: Tool = found[0]
-            return one
+            return found[0]
         if len(fitting) == 1:
             return fitting[0]
         names = ", ".join(tool.name for tool in found)

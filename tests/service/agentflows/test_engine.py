@@ -16,7 +16,7 @@ from service.agentflows.graph import Level
 from service.agentflows.graph import parse as parse_agent
 from service.agentflows.journal import Journal
 from service.agentflows.nodes.base import FlowNode, Maker
-from service.agentflows.state import Moment
+from service.agentflows.state import Items, Moment
 from service.agentflows.types import Done, TooManySteps, Waits
 from service.chatflows.graph import parse
 from service.chatflows.types import NodeStatus, RunStatus, StepEvent, Token
@@ -284,7 +284,7 @@ def iterating(items: list[Any], acts: Mapping[str, Act], *, updates: bool = Fals
         texts: tuple[str, ...] = ()
         async with aclosing(moment.each(items)) as events:
             async for event in events:
-                if isinstance(event, engine.Items):
+                if isinstance(event, Items):
                     texts = event.texts
                 else:
                     yield event
@@ -308,6 +308,28 @@ async def test_an_iteration_runs_its_inside_for_each_item_side_by_side() -> None
         events = await events_of(passing)
     assert [event.text for event in events if isinstance(event, Token)] == ["0:a | 1:b | 2:c"]
     assert order(events, RunStatus.FINISHED).count("x") == 3
+
+
+async def test_closing_a_run_stops_every_item() -> None:
+    stopped: list[int] = []
+    barrier = asyncio.Barrier(4)
+
+    async def hangs(moment: Moment) -> AsyncGenerator[StepEvent | Done | Waits, None]:
+        try:
+            await barrier.wait()
+            await asyncio.Event().wait()
+            yield Done()
+        finally:
+            stopped.append(moment.index)
+
+    _, passing = iterating(["a", "b", "c"], {"x": hangs})
+    task = asyncio.create_task(events_of(passing))
+    async with asyncio.timeout(10):
+        await barrier.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(stopped) == [0, 1, 2]
 
 
 async def test_items_that_fail_are_told_unless_all_do() -> None:

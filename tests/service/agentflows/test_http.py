@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from service.agentflows.nodes.http import json_filled
-from service.agentflows.templates import Template
+from service.agentflows.flow import compile_agentflow
+from service.agentflows.templates import Template, json_filled
+from service.chatflows.graph import parse
 from service.chatflows.types import FlowNotRunnable
 from tests.service.agentflows.flows import Lent, ask, chain, node, run
 from tests.service.agentflows.test_templates import moment
@@ -159,3 +160,63 @@ def test_no_value_changes_the_json_around_it() -> None:
         "b": [{"name": "x"}],
         "c": '[{"name": "x"}]',
     }
+
+
+# Tools whose configuration names values of the run
+
+
+def fetching(web: Web, **config: Any) -> str:
+    fields = {"requestsGetName": "get", "requestsGetDescription": "Gets.", **config}
+    return chain(
+        node("start_2", "directReply", directReplyMessage="42"),
+        node("t", "tool", toolAgentflowSelectedTool="requestsGet", toolAgentflowSelectedToolConfig=fields),
+    )
+
+
+async def test_a_tool_is_set_by_values_of_the_run(web: Web) -> None:
+    flow = fetching(
+        web,
+        requestsGetUrl=f"<p>{web.url}/items/{{{{ start_2 }}}}</p>",
+        requestsGetHeaders='{"Authorization": "Bearer {{ $vars.TOKEN }}"}',
+    )
+    for token in ("one", 'two"'):
+        ran = await ask(flow, run("x", variables={"TOKEN": token}))
+        assert ran.error is None
+        assert web.seen[-1]["path"] == "/items/42"
+        assert web.seen[-1]["headers"]["Authorization"] == f"Bearer {token}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"requestsGetUrl": "{{ question }}"},
+        {"requestsGetUrl": "https://example.com{{ question }}/x"},
+        {"requestsGetUrl": "https://{{ $flow.state.host }}/x"},
+        {"requestsGetUrl": "https://example.com/", "requestsGetHeaders": '{"A": "{{ question }}"}'},
+        {"requestsGetUrl": "https://example.com/", "FLOWISE_CREDENTIAL_ID": "{{ $vars.KEY }}"},
+    ],
+)
+def test_what_is_said_does_not_decide_who_is_called(web: Web, config: Mapping[str, str]) -> None:
+    with pytest.raises(FlowNotRunnable, match=r"cannot stand here|credentials are chosen"):
+        compile_agentflow(parse(fetching(web, **config)))
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("https://example.com/{{ question }}", False),
+        ("https://{{ $vars.HOST }}/{{ question }}", False),
+        ("{{ $vars.BASE }}/{{ question }}", False),
+        ("https://example.com{{ question }}", True),
+        ("{{ question }}", True),
+        ("https://user@{{ question }}/", True),
+    ],
+)
+def test_secrets_go_only_to_hosts_that_the_author_named(url: str, refused: bool) -> None:
+    flow = parse(chain(node("h", "http", url=url, headers=pairs(Authorization="Bearer x"))))
+    if refused:
+        with pytest.raises(FlowNotRunnable, match="who is sent secrets"):
+            compile_agentflow(flow)
+    else:
+        assert compile_agentflow(flow)
+    assert compile_agentflow(parse(chain(node("h", "http", url=url)))), "without secrets any host may be called"

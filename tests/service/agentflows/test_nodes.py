@@ -83,8 +83,8 @@ async def test_a_model_remembers_as_its_node_says(
 
 async def test_a_conversation_is_summed_up_when_it_is_long(stub: OpenAIStub) -> None:
     stub.script(Script(reply="They greeted."))
-    kind = {"llmMemoryType": "conversationSummaryBuffer", "llmMemoryMaxTokenLimit": 1}
-    await ask(chain(llm(stub, **kind)), run("Q?", history=HISTORY))
+    node_of = llm(stub, llmMemoryType="conversationSummaryBuffer", llmMemoryMaxTokenLimit=1)
+    await ask(chain(node_of), run("Q?", history=HISTORY))
     assert "Hi there" in sent(stub, 0)[0][1]
     (first, summary), last = sent(stub)
     assert first == "system"
@@ -114,6 +114,15 @@ async def test_pictures_and_documents_go_to_the_model_with_the_question(stub: Op
     ((_, content),) = sent(stub)
     assert [part["type"] for part in content] == ["text", "image_url"]
     assert "the text" in content[0]["text"]
+
+
+async def test_pictures_without_a_question_are_seen_too(stub: OpenAIStub) -> None:
+    picture = Picture("p.png", "image/png", "data:image/png;base64,AAAA")
+    own = [{"role": "user", "content": "Describe it"}]
+    await ask(chain(llm(stub, allowImageUploads=True, llmMessages=own)), run("", pictures=(picture,)))
+    ((_, content),) = sent(stub)
+    assert content[0] == {"type": "text", "text": "Describe it"}
+    assert content[1]["type"] == "image_url"
 
 
 SHAPE = [

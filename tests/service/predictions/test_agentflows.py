@@ -27,7 +27,7 @@ def events(response: httpx.Response) -> list[tuple[str, Any]]:
 
 def shape(response: httpx.Response) -> list[str]:
     """Names of the events in their order; neighbours of a name once."""
-    names = []
+    names: list[str] = []
     for name, data in events(response):
         told = f"{name}:{data}" if name == "agentFlowEvent" else name
         told = f"{name}:{data['nodeId']}:{data['status']}" if name == "nextAgentFlow" else told

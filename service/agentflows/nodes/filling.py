@@ -1,0 +1,118 @@
+"""Places in the configuration of a tool, which each run fills: such a tool is made anew for every run.
+
+What was said in a run may stand in texts; where it would decide what is called, the flow is refused when it is
+compiled: a host stands in the node itself, or in a variable of the workspace.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.agentflows.state import Moment
+from service.agentflows.templates import Template, json_filled
+from service.agentflows.types import BadValue
+from service.chatflows.graph import Node
+from service.chatflows.steps.base import BadOption
+from service.chatflows.steps.tool import ToolStep
+from service.chatflows.texts import CREDENTIALS, UNREAD, WORDS
+
+KNOWN = frozenset(
+    {"question", "chat_history", "runtime_messages_length", "loop_count", "current_date_time", "file_attachment"}
+)
+SCOPES = ("$flow", "$vars", "$form", "$webhook", "$iteration")
+
+_HOST = re.compile(r"https?://[^/?#{}\s@]+[/?#]", re.IGNORECASE)
+
+
+def places(template: Template, names: frozenset[str]) -> list[str]:
+    """The variables of a text that stand for something in a flow with nodes of these names."""
+    return [
+        name
+        for name in template.names
+        if name in KNOWN or name.startswith(SCOPES) or name in names or name.partition(".output.")[0] in names
+    ]
+
+
+def pins_host(template: Template) -> bool:
+    """Whether an address names its host itself, or by variables of the workspace, whatever else stands in it."""
+    begun = ""
+    for place, part in enumerate(template.parts):
+        if place % 2 == 0:
+            begun += part
+        elif template.names[place // 2].startswith("$vars."):
+            begun += "https://v" if not begun.strip() else "v"
+        else:
+            break
+    return _HOST.match(begun.strip()) is not None
+
+
+def trouble(config: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
+    """Places where nothing may be put, each named."""
+    for field, template in _templates(config):
+        said = [name for name in places(template, names) if not name.startswith("$vars.")]
+        if field in CREDENTIALS and places(template, names):
+            yield f"{field}: credentials are chosen, not written"
+        elif said and not WORDS.search(field) and not pins_host(template):
+            yield f"{field}: {{{{ {said[0]} }}}} cannot stand here: what is said in a run decides no such thing"
+
+
+def has_places(config: Mapping[str, Any], names: frozenset[str]) -> bool:
+    """Whether a run has anything to fill."""
+    return any(places(template, names) for _, template in _templates(config))
+
+
+def _templates(config: Mapping[str, Any]) -> Iterator[tuple[str, Template]]:
+    for field, value in config.items():
+        if UNREAD.search(field):
+            continue
+        pending = [value]
+        while pending:
+            current = pending.pop()
+            if isinstance(current, str):
+                yield field, Template.parse(current)
+            elif isinstance(current, Mapping):
+                pending.extend(current.values())
+            elif isinstance(current, list):
+                pending.extend(current)
+
+
+def filled(config: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
+    """The configuration as a run has it."""
+    return {
+        field: value if UNREAD.search(field) or field in CREDENTIALS else _filled(value, moment)
+        for field, value in config.items()
+    }
+
+
+def _filled(value: Any, moment: Moment) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _filled(item, moment) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, moment) for item in value]
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    template = Template.parse(value)
+    # a text that holds JSON stays what it is: values enter its texts only
+    return json_filled(template, moment) if value.lstrip()[:1] in ("{", "[") else template.text(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class LateTool:
+    """A tool that is made when its node runs."""
+
+    node: Node
+    kind: type[ToolStep]
+
+    async def opened(self, moment: Moment, stack: AsyncExitStack) -> ToolStep:
+        """The tool, which the stack closes. Raises `BadValue` for a configuration that cannot be used so filled, and
+        what its `prepare` raises."""
+        node = replace(self.node, inputs=filled(self.node.inputs, moment))
+        try:
+            step = self.kind.build(node, {anchor.name: () for anchor in self.kind.anchors})
+        except BadOption as error:
+            raise BadValue(f"{self.node.title}: {self.node.name}: {error}") from None
+        stack.push_async_callback(step.close)
+        await step.prepare(moment.run.workspace, moment.run.backing)
+        return step
