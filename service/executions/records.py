@@ -167,7 +167,10 @@ async def claim(scope: Scope, owner: Owner, answer: Answer, lease_seconds: float
 async def waits(scope: Scope, owner: Owner, answer: Answer) -> bool:
     """Whether `claim` would find something now."""
     row = await scope.one(
-        sql.SQL("SELECT EXISTS (SELECT FROM executions WHERE {}) AS waits").format(_OPEN), **_asked(owner, answer)
+        sql.SQL("SELECT EXISTS (SELECT FROM executions WHERE workspace_id = %(workspace)s AND {}) AS waits").format(
+            _OPEN
+        ),
+        **_asked(owner, answer),
     )
     return bool(row and row["waits"])
 
@@ -242,8 +245,7 @@ async def public(connection: Connection, execution_id: UUID) -> Execution | None
 
 
 _PASS = sql.SQL("""
-    FROM executions e JOIN chatflows f ON f.id = e.chatflow_id WHERE e.workspace_id = %(workspace)s
-        AND (%(id)s::uuid IS NULL OR e.id = %(id)s)
+        (%(id)s::uuid IS NULL OR e.id = %(id)s)
         AND (%(chatflow)s::uuid IS NULL OR e.chatflow_id = %(chatflow)s)
         AND (%(name)s::text IS NULL OR position(lower(%(name)s) IN lower(f.name)) > 0)
         AND (%(session)s::text IS NULL OR e.session_id = %(session)s)
@@ -268,12 +270,22 @@ async def page(scope: Scope, wanted: Filter, offset: int, size: int) -> tuple[li
         "everything": wanted.everything,
     }
     rows = await scope.all(
-        sql.SQL("SELECT {} {} ORDER BY e.updated_at DESC, e.id OFFSET %(offset)s LIMIT %(size)s").format(_WHOLE, _PASS),
+        sql.SQL(
+            "SELECT {} FROM executions e JOIN chatflows f ON f.id = e.chatflow_id"
+            " WHERE e.workspace_id = %(workspace)s AND {} ORDER BY e.updated_at DESC, e.id"
+            " OFFSET %(offset)s LIMIT %(size)s"
+        ).format(_WHOLE, _PASS),
         offset=offset,
         size=size,
         **params,
     )
-    counted = await scope.one(sql.SQL("SELECT count(*) AS total {}").format(_PASS), **params)
+    counted = await scope.one(
+        sql.SQL(
+            "SELECT count(*) AS total FROM executions e JOIN chatflows f ON f.id = e.chatflow_id"
+            " WHERE e.workspace_id = %(workspace)s AND {}"
+        ).format(_PASS),
+        **params,
+    )
     return [_execution(scope.connection, row) for row in rows], counted["total"] if counted else 0
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-DEPTH = 6
+DEPTH = 8
 ID = "5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"
 FORMATS: dict[str, Any] = {
     "uuid": ID,

@@ -117,6 +117,7 @@ async def register_listener(id: Id, resources: CurrentResources, workspace: Curr
     WRITE,
     errors=(400, 404),
     summary="Look on at a webhook",
+    response_class=Response,
     responses=EVENTS,
 )
 async def stream_listener(
