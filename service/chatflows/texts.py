@@ -48,6 +48,9 @@ CREDENTIALS = frozenset({"credential", "FLOWISE_CREDENTIAL_ID"})
 SESSION = "sessionId"
 """An input of memories. A place of the session in it says what holds anyway."""
 
+ASKED = "{{question}}"
+"""As the query of a retriever it says what holds anyway."""
+
 _FORMAT = re.compile(r"\{(context|chat_history|question)\}")
 
 
@@ -180,7 +183,9 @@ def _inputs(node: Node) -> Iterator[tuple[str, Any]]:
         return
     linked = {anchor.name for anchor in kind.anchors}
     for name, value in node.inputs.items():
-        if name not in linked and not UNREAD.search(name) and isinstance(value, str | dict | list):
+        if name in linked or UNREAD.search(name) or not isinstance(value, str | dict | list):
+            continue
+        if name != "query" or value != ASKED:
             yield name, value
 
 

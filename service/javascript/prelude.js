@@ -101,6 +101,7 @@
 
   class Buffer extends Uint8Array {
     static from(value, encoding = "utf8") {
+      if (value instanceof ArrayBuffer) return new Buffer(value);
       if (typeof value !== "string") return super.from(value);
       if (encoding === "base64" || encoding === "base64url") return super.from(fromBase64(value));
       if (encoding === "hex") return super.from(value.match(/../g) || [], (pair) => parseInt(pair, 16));

@@ -150,20 +150,24 @@ class JavaScript:
             self._resting = asyncio.create_task(self._stop())
 
     async def _run(self, request: bytes) -> Any:
-        child = await self._take()
-        self._refill()
         seconds = self._limits.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await _Talk(child, self._egress, seconds).hold(request)
-                status = 0 if answer is not None else (await report(child.watch))[0]
-        except TimeoutError:
-            raise ScriptFailed(f"The script took longer than {seconds:g} seconds (javascript_seconds).") from None
-        finally:
-            child.close()
-        if answer is None:
-            raise self._died(status)
-        return _result(answer)
+        for last in (False, True):
+            child = await self._take()
+            self._refill()
+            talk = _Talk(child, self._egress, seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await talk.hold(request)
+                    status = 0 if answer is not None else (await report(child.watch))[0]
+            except TimeoutError:
+                raise ScriptFailed(f"The script took longer than {seconds:g} seconds (javascript_seconds).") from None
+            finally:
+                child.close()
+            if answer is not None:
+                return _result(answer)
+            if last or talk.calls or status != signal.SIGTERM:  # that is what is told when the helper has died
+                raise self._died(status)
+        raise AssertionError("unreachable")
 
     def _died(self, status: int) -> ScriptFailed:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -214,7 +218,8 @@ class _Talk:
         self._channel = Channel(child.job)
         self._egress = egress
         self._seconds = seconds
-        self._calls = 0
+        self.calls = 0
+        """Calls that the script has made."""
         self._sending = asyncio.Lock()
 
     async def hold(self, request: bytes) -> bytes | None:
@@ -242,8 +247,8 @@ class _Talk:
         return await self._channel.exactly(length)
 
     async def _answer(self, message: Mapping[str, Any]) -> None:
-        self._calls += 1
-        if self._calls > MAX_CALLS:
+        self.calls += 1
+        if self.calls > MAX_CALLS:
             answer: dict[str, Any] = {"failure": f"a script may make {MAX_CALLS} calls"}
         else:
             answer = await self._fetched(message)

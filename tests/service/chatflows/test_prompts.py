@@ -21,7 +21,7 @@ def test_what_is_put_in_is_not_read_again(question: str, context: str, around: s
 
 
 def test_other_braces_are_text() -> None:
-    assert Template.parse('{"a": {b}} {{question}}').fill({"question": "Q"}) == '{"a": {b}} {Q}'
+    assert Template.parse('{"a": {b}} {{question}} {question}').fill({"question": "Q"}) == '{"a": {b}} {question} Q'
 
 
 def test_passages_are_numbered_data_with_their_titles() -> None:
