@@ -27,7 +27,7 @@ from service.chatflows.overrides import Gate
 from service.chatflows.pictures import models_fetch, reads_pictures
 from service.chatflows.types import Attached, FlowType, Picture
 from service.egress.addresses import is_local_name
-from service.egress.errors import EgressError
+from service.egress.errors import EgressError, EgressTooLarge
 from service.errors import BadRequest, Forbidden, TooLarge, Unprocessable
 from service.flow_upserts import service as flow_upserts
 from service.flow_upserts.types import FilesRefused
@@ -217,7 +217,7 @@ class _Desk:
     async def _link(self, upload: Upload) -> None:
         """A picture by its address: models fetch it, or the egress client does where their adapters would."""
         self._check_sight(upload)
-        egress = self.resources.egress
+        egress, most = self.resources.egress, self.resources.settings.max_picture
         name = upload.name or attachments.shown(unquote(urlsplit(upload.text).path)) or "picture"
         mime, shown = upload.mime or PICTURE, upload.text
         try:
@@ -225,12 +225,13 @@ class _Desk:
             if models_fetch(self.graph):
                 self._check_public(upload)
             else:
-                most = self.resources.settings.max_picture
                 fetched = (await egress.fetch(upload.text, max_bytes=most)).good()
                 found = contents.picture_type(fetched.body)
                 if found is None:
                     raise UploadRefused(f"{upload.place}: there is no picture at this address")
                 mime, shown = found, f"data:{found};base64,{base64.b64encode(fetched.body).decode('ascii')}"
+        except EgressTooLarge as error:
+            raise TooLarge(f"max_picture: {upload.place} has more than {most} bytes") from error
         except EgressError as error:
             raise UploadRefused(f"{upload.place}: {error.message}") from error
         self.brought.pictures.append(Picture(name, mime, shown))

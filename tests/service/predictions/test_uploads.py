@@ -1,17 +1,22 @@
 """What comes with a question: pictures and documents reach the model, speech becomes the question, files are kept with
 the conversation, and nothing is kept of what is refused or fails."""
 
+import base64
 import json
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.service.chatflows.flows import openai, rag
+from tests.service.chatflows.flows import node, openai, rag
 from tests.service.predictions.conftest import House
 from tests.service.predictions.test_refusals import refused
 from tests.service.predictions.uploads import GIF, NOTE, PNG, WEBM, chain, note, picture, speech, talk, upload, uri
+from tests.stubs.model_servers import ModelStub
 from tests.stubs.openai_server import Script
+from tests.stubs.threaded import ThreadedStub
 
 QUESTION = "What is this?"
 
@@ -144,6 +149,37 @@ def test_a_picture_by_its_address_goes_to_models_that_fetch_it(house: House) -> 
     assert said(house)[1] == {"type": "image_url", "image_url": {"url": address}}
     assert uploads_of(house, flow) == [[{"data": address, "type": "url", "name": "cat.png", "mime": "image/png"}]]
     assert kept(house) == []
+
+
+class Pictures(ThreadedStub):
+    """A site with a picture, a page, and a picture that is too large; `asked` for by path."""
+
+    def __init__(self) -> None:
+        """Nobody has asked."""
+        self.asked: list[str] = []
+        self.held = {"/cat": PNG, "/page": b"<html>", "/large": PNG + bytes(6 * 2**20)}
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked.append(handler.path)
+        handler.send_response(200 if handler.path in self.held else 404)
+        handler.send_header("Content-Type", "image/png")
+        handler.end_headers()
+        with suppress(OSError):
+            handler.wfile.write(self.held.get(handler.path, b""))
+
+
+def test_a_picture_by_its_address_is_fetched_for_models_that_would_fetch_it_from_here(house: House) -> None:
+    with ModelStub() as ollama, Pictures() as site:
+        model = {"baseUrl": ollama.root, "modelName": "m", "allowImageUploads": True, "streaming": True}
+        flow = house.flow(chain(house.stub.url, model=node("ollama_0", "chatOllama", "Chat Models", model)))
+        sent = upload("url", "cat.png", f"{site.url}/cat")
+        assert house.ask(flow, QUESTION, uploads=[sent]).status_code == 200
+        assert ollama.requests[-1].body["messages"][-1]["images"] == [base64.b64encode(PNG).decode()]
+        for place, told, status in (("page", "no picture", 422), ("large", "max_picture", 413), ("gone", "404", 422)):
+            sent = upload("url", "cat.png", f"{site.url}/{place}")
+            assert told in refused(house.ask(flow, QUESTION, uploads=[sent]), status)
+        assert site.asked[:3] == ["/cat", "/page", "/large"]
+        assert len(ollama.requests) == 1
 
 
 @pytest.mark.parametrize("address", ["http://169.254.169.254/a.png", "http://10.0.0.1/a.png", "http://metadata/a.png"])

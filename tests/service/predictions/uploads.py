@@ -36,9 +36,9 @@ def note(name: str = "note.txt", content: bytes = NOTE) -> dict[str, Any]:
     return upload("file", name, content, "text/plain")
 
 
-def chain(url: str, *, sees: bool = True, **inputs: Any) -> str:
+def chain(url: str, *, sees: bool = True, model: dict[str, Any] | None = None, **inputs: Any) -> str:
     """A flow of one prompt and a model."""
-    model = openai(url, **({"allowImageUploads": True} if sees else {}), **inputs)
+    model = model or openai(url, **({"allowImageUploads": True} if sees else {}), **inputs)
     prompt = node("prompt_0", "promptTemplate", "Prompts", {"template": "Say: {question}"})
     ending = node("chain_0", "llmChain", "Chains")
     edges = [edge(model["id"], "chain_0", "model"), edge("prompt_0", "chain_0", "prompt")]
