@@ -9,6 +9,8 @@ from tests.clients.conftest import drive
 from tests.service.chatflows.flows import node, rag
 from tests.service.predictions.conftest import House
 from tests.service.predictions.live import DEFAULT_WORKSPACE
+from tests.service.predictions.test_uploads import said
+from tests.service.predictions.uploads import chain, note, picture
 from tests.stubs.openai_server import Script
 
 pytestmark = [pytest.mark.clients, pytest.mark.usefixtures("packages")]
@@ -38,6 +40,13 @@ def test_a_streamed_prediction(house: House) -> None:
     assert names[-3:] == ["sourceDocuments", "metadata", "end"]
     assert events[0]["data"] == events[1]["data"]
     assert "".join(event["data"] for event in events if event["event"] == "token") == reply
+
+
+def test_a_stream_with_ids_reads_as_any_other(house: House) -> None:
+    flow = house.writing(memory={})
+    plain = ask(house, flow, streaming=True, chatId="c1")["events"]
+    numbered = ask(house, flow, streaming=True, chatId="c2", resumable=True)["events"]
+    assert [event["event"] for event in numbered] == [event["event"] for event in plain]
 
 
 def test_a_flow_that_cannot_stream_gives_one_answer(house: House) -> None:
@@ -76,3 +85,12 @@ def test_a_flow_that_cannot_run_is_refused_with_a_status(house: House) -> None:
     flow = house.flow(rag(house.shelf.store, model=node("m", "chatMystery", "Chat Models", {"streaming": True})))
     assert ask(house, flow, streaming=True) == {"error": "HTTP error! status: 422"}
     assert "chatMystery" in ask(house, flow)["answer"]["message"]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["plain", "streamed"])
+def test_a_picture_and_a_document_go_along(house: House, streaming: bool) -> None:
+    flow = house.flow(chain(house.stub.url))
+    ask(house, flow, streaming=streaming, uploads=[picture(), note()], overrideConfig={"vars": {"tone": "kind"}})
+    words, shown = said(house)
+    assert "4711" in words["text"]
+    assert shown["type"] == "image_url"

@@ -245,6 +245,27 @@ def test_a_run_that_fails_keeps_no_file_and_one_that_breaks_off_does(house: Hous
         assert file(house, flow, "c1", "cat.png").content == PNG
 
 
+def test_a_flow_that_keeps_no_conversations_keeps_no_files(house: House) -> None:
+    flow = house.flow(chain(house.stub.url), apiConfig=json.dumps({"conversations": {"store": False}}))
+    assert house.ask(flow, QUESTION, chatId="c1", uploads=[picture(), note()]).status_code == 200
+    assert "4711" in text_of(said(house))
+    assert kept(house) == []
+    assert house.messages(flow) == []
+
+
+def test_a_run_that_is_stopped_keeps_its_files_with_what_was_written(house: House) -> None:
+    flow = house.flow(chain(house.stub.url))
+    house.stub.script(Script(reply="one two three four", token_delay=0.3))
+    url = f"{house.live.url}/api/v1/prediction/{flow}"
+    body = {"question": QUESTION, "chatId": "c1", "streaming": True, "uploads": [picture()]}
+    with httpx.stream("POST", url, json=body) as answer:
+        for line in answer.iter_lines():
+            if "token" in line:
+                httpx.put(f"{house.live.url}/api/v1/chatmessage/abort/{flow}/c1")
+    assert file(house, flow, "c1", "cat.png").content == PNG
+    assert uploads_of(house, flow)[0][0]["name"] == "cat.png"
+
+
 def test_files_go_with_their_conversation(house: House) -> None:
     flow = house.flow(chain(house.stub.url))
     for chat in ("c1", "c2"):
