@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -28,8 +28,7 @@ from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
 if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessageChunk, BaseMessage
-    from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.messages import BaseMessage
 
 
 class StepOptions(BaseModel):
@@ -215,6 +214,11 @@ class ModelStep(Step):
         return str(self.node.inputs.get("allowImageUploads")).lower() == "true"
 
     @property
+    def binding(self) -> Mapping[str, Any]:
+        """What the node says about the calling of tools: what its model's `bind_tools` takes besides the tools."""
+        return {"strict": True} if getattr(self.options, "strict_tool_calling", None) else {}
+
+    @property
     @abstractmethod
     def chat(self) -> "BaseChatModel":
         """The model, once `prepare` has run. Not for models that quote."""
@@ -226,37 +230,12 @@ class ModelStep(Step):
 
         Raises `ProviderError`.
         """
-        from service.providers.chat.reading import Timed, thoughts, total
+        from service.chatflows.steps.speech import spoken_by
 
-        if whole:
-            message = await self.chat.ainvoke(list(messages))
-            for thought in thoughts(message):
-                yield Thinking(thought)
-            if text := message.text:
-                yield Token(str(text))
-            if message.usage_metadata:
-                yield self._usage(message.response_metadata, message.usage_metadata)
-            return
-        usage: UsageMetadata | None = None
-        about: dict[str, Any] = {}
-        timed = Timed()
-        chunks = self.chat.astream(list(messages))
-        async with aclosing(cast("AsyncGenerator[AIMessageChunk, None]", chunks)) as opened:
-            async for chunk in opened:
-                if chunk.usage_metadata:
-                    usage = total(usage, chunk.usage_metadata)
-                about.update(chunk.response_metadata)
-                for thought in thoughts(chunk):
-                    timed.began()
-                    yield Thinking(thought)
-                if text := chunk.text:
-                    if (seconds := timed.ended()) is not None:
-                        yield Thinking("", seconds)
-                    yield Token(str(text))
-        if (seconds := timed.ended()) is not None:
-            yield Thinking("", seconds)
-        if usage:
-            yield self._usage(about, usage)
+        pieces = spoken_by(self.chat, messages, whole=whole)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     def ask(self, run: Run) -> Ask:
         """Has the model write for a stage of retrieval; what it took is added to `run.spent`."""
@@ -280,10 +259,6 @@ class ModelStep(Step):
             return "".join(parts)
 
         return ask
-
-    def _usage(self, about: Mapping[str, Any], taken: "UsageMetadata") -> Usage:
-        name = str(about.get("model_name") or getattr(self.chat, "model_name", "") or getattr(self.chat, "model", ""))
-        return Usage(name, taken["input_tokens"], taken["output_tokens"])
 
 
 @dataclass(frozen=True, slots=True)
