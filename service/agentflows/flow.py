@@ -81,9 +81,18 @@ class AgentFlow:
         self._prepared.result()
 
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
-        for node in self.own:
-            await node.prepare(workspace, backing)
-        await asyncio.gather(*(step.prepare(workspace, backing) for node in self.own for step in node.steps))
+        """Everything that is missing is named at once."""
+        opening = [node.prepare(workspace, backing) for node in self.own]
+        opening += [step.prepare(workspace, backing) for node in self.own for step in node.steps]
+        found = await asyncio.gather(*opening, return_exceptions=True)
+        errors = [error for error in found if isinstance(error, BaseException)]
+        lacking = [error for error in errors if isinstance(error, FlowNotRunnable)]
+        if len(errors) > 1 and len(lacking) == len(errors):
+            texts = dict.fromkeys(error.message for error in lacking)
+            problems = dict.fromkeys(problem for error in lacking for problem in error.problems)
+            raise type(lacking[0])("; ".join(texts), tuple(problems)) from lacking[0]
+        if errors:
+            raise errors[0]
 
     async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The run's events: `FlowStatus`, then what its nodes do, and what the answer rests on (contract 1.3).

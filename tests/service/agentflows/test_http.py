@@ -218,5 +218,5 @@ def test_secrets_go_only_to_hosts_that_the_author_named(url: str, refused: bool)
         with pytest.raises(FlowNotRunnable, match="who is sent secrets"):
             compile_agentflow(flow)
     else:
-        assert compile_agentflow(flow)
-    assert compile_agentflow(parse(chain(node("h", "http", url=url)))), "without secrets any host may be called"
+        compile_agentflow(flow)
+    compile_agentflow(parse(chain(node("h", "http", url=url))))  # without secrets any host may be called

@@ -29,7 +29,7 @@ from service.chatflows.types import (
     Usage,
 )
 from tests.service.agentflows.flows import STORE, Lent, ask, both, chain, edge, graph, model, node, run, variable
-from tests.stubs.openai_server import Called, OpenAIStub, Script
+from tests.stubs.openai_server import Called, Lie, OpenAIStub, Script
 
 HISTORY = (Turn(Role.USER, "Hello"), Turn(Role.MODEL, "Hi there"))
 PASSAGE = Passage("c1", "Cats sleep a lot.", {"title": "Cats", "source": "cats.md"}, 0.9)
@@ -168,6 +168,37 @@ async def test_a_model_that_fails_is_told_at_its_node(stub: OpenAIStub) -> None:
     assert ran.error.status == 502
     assert ran.data("m")["error"] == ran.error.message
     assert ran.statuses == ["INPROGRESS", "ERROR"]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("script", [Script(status=400), Script(lie=Lie.NOT_JSON), Script(stop_after=1)], ids=repr)
+async def test_a_flow_ends_where_a_model_fails(stub: OpenAIStub, place: int, whole: bool, script: Script) -> None:
+    if script.stop_after is not None and (whole or place < 2):
+        script = Script(lie=Lie.EMPTY_OBJECT)  # only the node that answers is asked for a stream
+    if place:
+        stub.script(Script(), times=place)
+    stub.script(script, times=None)
+    names = ["one", "two", "three"]
+    ran = await ask(chain(*(llm(stub, name) for name in names)), run("Q?", whole=whole))
+    assert ran.error is not None
+    assert ran.nodes == ["start", *names[: place + 1]]
+    assert ran.data(names[place])["error"] == ran.error.message
+    assert ran.statuses == ["INPROGRESS", "ERROR"]
+    assert "three" in ran.nodes or ran.text == ""
+
+
+async def test_everything_that_is_missing_is_named_at_once() -> None:
+    credential = str(uuid4())
+    models = [
+        node(name, "llm", label=name, llmModel="chatOpenAI", llmModelConfig={"credential": credential})
+        for name in ("first", "second")
+    ]
+    ran = await ask(chain(*models), run("Q?"))
+    assert isinstance(ran.error, FlowNotRunnable)
+    assert "first (first)" in ran.error.message
+    assert "second (second)" in ran.error.message
+    assert not ran.events
 
 
 # Agents
