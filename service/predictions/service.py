@@ -57,6 +57,8 @@ class Prediction:
     full: bool = False
     kind: FlowType = FlowType.CHATFLOW
     form: Mapping[str, Any] | None = None
+    keeps: bool = True
+    """Whether anything of it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +144,12 @@ async def ask(
         resumable = question.resumable and streams
         running = resources.runs.start(known.flow.id, chat, work, caller=name, resumable=resumable)
     except BaseException:
-        if recording is not None:
-            await recording.close()
-        await leave(resources, known, compiled, brought)
+        await leave(resources, known, compiled, brought, recording)
         raise
     full = _sees_all(entrance.caller, member)
     label, form = compiled.memory_label, question.form
-    return Prediction(running, chat, session, brought.question, label, message, streams, full, known.flow.type, form)
+    kept = known.flow.type, form, keeps
+    return Prediction(running, chat, session, brought.question, label, message, streams, full, *kept)
 
 
 def _kind(caller: Caller, member: UUID | None, question: Question) -> ChatType:

@@ -211,9 +211,17 @@ class Work:
         )
 
 
-async def leave(resources: Resources, known: KnownFlow, compiled: Flow | None, brought: Brought | None = None) -> None:
+async def leave(
+    resources: Resources,
+    known: KnownFlow,
+    compiled: Flow | None,
+    brought: Brought | None = None,
+    recording: Recording | None = None,
+) -> None:
     """Let go of a flow, close what was made for one call of it, remove uploads that were not kept."""
     try:
+        if recording is not None:
+            await recording.close()
         if brought is not None:
             await brought.drop(resources.blobs)
         if compiled is not None and compiled is not known.compiled:
