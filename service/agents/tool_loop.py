@@ -117,14 +117,13 @@ def bound(job: Job, desk: Desk) -> Model:
     """The model with the tools; without any it is the model as it is."""
     if not desk.tools:
         return job.chat
-    offered = [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)},
-        }
+    functions = [
+        {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
         for tool in desk.tools.values()
     ]
-    return job.chat.bind_tools(offered, **job.binding)
+    if "strict" in job.binding:
+        return job.chat.bind_tools(functions, **job.binding)  # vendors' libraries make them strict
+    return job.chat.bind_tools([{"type": "function", "function": item} for item in functions], **job.binding)
 
 
 def can_call(chat: Any) -> bool:

@@ -72,7 +72,8 @@ class AgentStep(EndingStep):
         """What the loop says."""
         history = await self.memory.recall(run) if self.memory else run.history
         messages, tools = await self.messages(run, history), await self.tools(run)
-        job = Job(self.model.chat, messages, tools, limits(getattr(self.options, "max_iterations", None)))
+        bounds = limits(getattr(self.options, "max_iterations", None))
+        job = Job(self.model.chat, messages, tools, bounds, binding=self.model.binding)
         async with aclosing(self.work(job, run)) as events:
             async for event in events:
                 if not isinstance(event, Ended) and (self.detailed or not isinstance(event, ToolCalls)):

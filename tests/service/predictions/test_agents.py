@@ -1,7 +1,10 @@
 """Agents in flows: what their models are sent, what callers get, plain and streamed; flows and chains as tools."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -143,6 +146,17 @@ def test_a_prompt_speaks_for_the_agent(house: House) -> None:
     flow = agent(house, "toolAgent", [(prompt, "chatPromptTemplate")])
     house.ask(flow, "hello")
     assert [item["content"] for item in sent(house)] == ["Speak Latin.", "Please: hello"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_tools_are_offered_as_strictly_as_the_model_says(house: House, strict: bool) -> None:
+    linked, more = searching(house)
+    row = json.loads(house.client.get(f"/chatflows/{agent(house, 'toolAgent', linked, more)}").json()["flowData"])
+    for item in row["nodes"]:
+        if item["data"]["name"] == "chatOpenAI":
+            item["data"]["inputs"]["strictToolCalling"] = strict
+    house.ask(house.flow(json.dumps(row)), "hello")
+    assert house.stub.requests[0].body["tools"][0]["function"].get("strict", False) is strict
 
 
 def test_rounds_are_the_nodes(house: House) -> None:
@@ -303,3 +317,53 @@ def test_a_chain_is_a_tool(house: House) -> None:
     assert body["text"] == "Here: Drip."
     assert sent(house, 1)[-1]["content"] == "A poem about rain"
     assert body["usedTools"][0]["toolOutput"] == "Drip."
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_called_flow_is_overridden_as_its_owner_allows(house: House, opened: bool) -> None:
+    memory = node("memory_0", "bufferMemory", "Memory")
+    model = openai(house.stub.url)
+    chain = node("chain_0", "conversationChain", "Chains", {"systemMessagePrompt": "Be kind."})
+    edges = [edge("memory_0", "chain_0", "memory"), edge(model["id"], "chain_0", "model")]
+    gate = {"conversationChain": [{"name": "systemMessagePrompt", "enabled": opened}]}
+    config = json.dumps({"overrideConfig": {"status": True, "nodes": gate}})
+    inner = house.flow(graph([chain, memory, model], edges), apiConfig=config)
+    flow = agent(house, "toolAgent", [flow_tool(inner, overrideConfig='{"systemMessagePrompt": "Be rude."}')])
+    house.stub.script(Script(calls=[Called("other", {"input": "hi"})]))
+    house.ask(flow, "go")
+    assert sent(house, 1)[0]["content"] == ("Be rude." if opened else "Be kind.")
+
+
+def test_an_abort_in_the_middle_of_a_tool_ends_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    async def search(*_given: Any, **_named: Any) -> Any:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("service.document_stores.search.search", search)
+    linked, more = searching(house)
+    flow = agent(house, "toolAgent", linked, more)
+    house.stub.script(Script(reply="Let me look.", calls=[Called("Our_handbook", {"input": "leave"})]))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(house.ask, flow, "How many?", chatId="c1", streaming=True)
+        assert began.wait(20)
+        assert house.client.put(f"/chatmessage/abort/{flow}/c1").status_code == 200
+        events = frames(answer.result(30))
+    assert ended.wait(20)
+    assert [name for name, _ in events][-2:] == ["abort", "end"]
+    assert len(house.stub.requests) == 1
+    assert [item["content"] for item in house.messages(flow)] == ["How many?", "Let me look."]
+
+
+def test_a_called_flow_that_fails_fails_the_answer(house: House) -> None:
+    inner = house.writing()
+    flow = agent(house, "toolAgent", [flow_tool(inner)])
+    house.stub.script(Script(calls=[Called("other", {"input": "x"})]))
+    house.stub.script(Script(status=401))
+    failed = house.ask(flow, "go")
+    assert failed.status_code == 502
+    assert not house.messages(inner)
