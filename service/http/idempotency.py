@@ -32,6 +32,9 @@ from service.worker.postgres import OUT_OF_REACH
 
 log = logging.getLogger("ragstone.idempotency")
 
+UNKEPT = "idempotency_unkept"
+"""What a handler sets on the request's state when nobody may keep its answer."""
+
 Handle = Callable[[Request], Awaitable[Response]]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -95,8 +98,10 @@ class _Body:
 class _Recorded(Response):
     """An answer that is kept just before its last byte is sent."""
 
-    def __init__(self, response: Response, execution: Execution) -> None:
+    def __init__(self, response: Response, execution: Execution, *, secret: bool) -> None:
+        """`secret`: nothing of its text may be kept, so that it cannot be given again."""
         self.status_code = response.status_code
+        self._secret = secret
         self.background = None  # the answer's own runs with it
         self.raw_headers = response.raw_headers
         self._response = response
@@ -117,11 +122,11 @@ class _Recorded(Response):
             if message["type"] == "http.response.start":
                 status, headers = message["status"], message["headers"]
             elif message["type"] == "http.response.body":
-                if len(body) <= MAX_BODY:
+                if len(body) <= MAX_BODY and not self._secret:
                     body.extend(message.get("body", b""))
                 complete = not message.get("more_body", False) and not gone
                 if complete:
-                    await _keep(self._execution, _answer(status, headers, bytes(body)))
+                    await _keep(self._execution, _answer(status, headers, None if self._secret else bytes(body)))
             await send(message)
 
         try:
@@ -159,7 +164,7 @@ async def once(request: Request, handle: Handle, header: str) -> Response:
     if body.gone or unasked or response.status_code in PASSING:
         await _release(begun)
         return response
-    return _Recorded(response, begun)
+    return _Recorded(response, begun, secret=getattr(request.state, UNKEPT, False))
 
 
 async def _answered(handle: Handle, request: Request) -> Response:
@@ -196,9 +201,9 @@ def _owner(request: Request, caller: Caller) -> str:
     return f"public:{sha256(client.encode()).hexdigest()}"
 
 
-def _answer(status: int, headers: Any, body: bytes) -> Answer:
+def _answer(status: int, headers: Any, body: bytes | None) -> Answer:
     kept = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in OWN_HEADERS]
-    return Answer(status, tuple(kept), body if len(body) <= MAX_BODY else None)
+    return Answer(status, tuple(kept), body if body is not None and len(body) <= MAX_BODY else None)
 
 
 def _replayed(answer: Answer) -> Response:

@@ -41,7 +41,7 @@ class StillRunning(Conflict):
 
 
 class AnswerNotKept(Conflict):
-    """Idempotency-Key: the request was executed, but its answer was too large to be kept"""
+    """Idempotency-Key: the request was executed, but its answer was too large to be kept, or was not to be kept"""
 
     code = "idempotency_answer_not_kept"
 

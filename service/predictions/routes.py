@@ -12,6 +12,7 @@ from service.chatflows.routes import Id, flow_id
 from service.errors import BadRequest, ServiceError
 from service.http.access import PUBLIC, SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace
 from service.http.forms import upload_form
+from service.http.idempotency import UNKEPT
 from service.http.routing import Routes
 from service.http.streams import EventStream, while_connected
 from service.json_text import AT_ONCE
@@ -128,7 +129,7 @@ def _refused(request: Request, error: ServiceError) -> Response:
 @routes.post(
     "/prediction/{id}",
     PUBLIC,
-    errors=(400, 401, 403, 404, 412, 413, 422, 429, 502, 503, 504),
+    errors=(400, 401, 403, 404, 410, 412, 413, 422, 429, 502, 503, 504),
     summary="Ask a chatflow",
     response_model=PredictionAnswer,
     responses=STREAMED,
@@ -147,7 +148,7 @@ async def predict(id: Id, request: Request, resources: CurrentResources, caller:
 @routes.post(
     "/internal-prediction/{id}",
     SIGNED_IN,
-    errors=(400, 404, 412, 413, 422, 429, 502, 503, 504),
+    errors=(400, 404, 410, 412, 413, 422, 429, 502, 503, 504),
     summary="Ask a chatflow from within",
     response_model=PredictionAnswer,
     responses=STREAMED,
@@ -185,6 +186,7 @@ async def _answer(
 async def respond(request: Request, prediction: Prediction, headers: Mapping[str, str]) -> Response:
     """A run that has begun, as a stream or, when it has ended, whole; it is stopped when the client goes away."""
     running = prediction.running
+    setattr(request.state, UNKEPT, not prediction.keeps)
     leave = running.attend()
     if prediction.streams:
         writer = Writer(full=prediction.full, run=running.id if running.resumable else "")

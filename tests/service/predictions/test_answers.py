@@ -35,6 +35,22 @@ def test_a_quoting_flow_answers_with_numbered_sources(house: House) -> None:
     assert UUID.fullmatch(body["chatMessageId"])
 
 
+def test_a_quoted_sentence_is_found_again_in_its_source(house: House) -> None:
+    house.shelf.chunks = [
+        house.shelf._chunk(
+            0, "The office in Bergen opens at eight. Every employee has 30 days of paid leave.", "Leave"
+        ),
+        house.shelf._chunk(1, "Unpaid leave has to be asked for in writing.", "Leave"),
+    ]
+    body = house.ask(house.quoting()).json()
+    assert "[1]" in body["text"]
+    for number, source in enumerate(body["sourceDocuments"], 1):
+        assert source["metadata"]["quotes"]
+        for place in source["metadata"]["quotes"]:
+            quoted = source["pageContent"][place["start"] : place["end"]]
+            assert f"{quoted} [{number}]" in body["text"]
+
+
 def test_a_question_that_nothing_answers_is_said_to_be_so(house: House) -> None:
     body = house.ask(house.quoting(), "Who won the football cup in 1974?").json()
     assert "does not contain an answer" in body["text"]

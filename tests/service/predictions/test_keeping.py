@@ -66,7 +66,10 @@ def purged(house: House, **settings: Any) -> int:
 def test_a_flow_that_stores_nothing_leaves_no_text_behind(house: House, streaming: bool) -> None:
     house.stub.script(Script(reply="The answer nobody keeps"), times=None)
     flow = house.writing({"apiConfig": said(store=False), "chatbotConfig": UPLOADS}, memory={})
-    response = house.ask(flow, SECRET, chatId="c-gone", streaming=streaming, leadEmail="ann@example.org")
+    asked = {"question": SECRET, "chatId": "c-gone", "streaming": streaming, "leadEmail": "ann@example.org"}
+    url, once = f"{house.live.url}/api/v1/prediction/{flow}", {"Idempotency-Key": "k1"}
+    response = httpx.post(url, json=asked, headers=once, timeout=60)
+    assert httpx.post(url, json=asked, headers=once, timeout=60).json()["code"] == "idempotency_answer_not_kept"
     assert "The answer nobody keeps" in response.text.replace('"}\n\nmessage:\ndata:{"event":"token","data":"', "")
     lead = {"chatflowid": flow, "chatId": "c-gone", "name": "Ann Gone", "email": "ann@example.org"}
     assert httpx.post(f"{house.live.url}/api/v1/leads", json=lead).json()["name"] == "Ann Gone"

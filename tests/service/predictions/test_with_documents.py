@@ -30,6 +30,10 @@ async def test_an_upserted_document_answers(client: httpx.AsyncClient, worker: R
     assert "opens at eight o'clock. [1]" in answer["text"]
     metadata = answer["sourceDocuments"][0]["metadata"]
     assert "handbook.md" in str(metadata["source"])
-    assert {"docId", "score", "chunkId"} <= metadata.keys()
+    assert {"docId", "score", "chunkId", "heading"} <= metadata.keys()
+    written = HANDBOOK.decode()[metadata["start"] : metadata["end"]]
+    assert answer["sourceDocuments"][0]["pageContent"] == written
+    (place,) = metadata["quotes"]
+    assert written[place["start"] : place["end"]] == "The office in Bergen opens at eight o'clock."
     again = await client.post(f"{API}/prediction/{flow}", json={"question": "Who won the cup of 1974 in football?"})
     assert again.json()["sourceDocuments"] == []
