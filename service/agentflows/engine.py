@@ -17,7 +17,7 @@ from service.agentflows.iterating import Iterating
 from service.agentflows.journal import Journal
 from service.agentflows.nodes.base import FlowNode
 from service.agentflows.state import NO_ITEM, Items, Moment, Output
-from service.agentflows.types import Done, FlowTimeout, Message, TooManySteps, Waits
+from service.agentflows.types import BadValue, Done, FlowTimeout, Message, TooManySteps, Waits
 from service.chatflows.types import (
     Artifacts,
     Executed,
@@ -258,6 +258,10 @@ class Pass:
         return Done(text, {**done.output, "content": text}, done.input)
 
     def _waits(self, node: str, working: _Working, waits: Waits) -> Iterator[StepEvent]:
+        if self._within is not None:
+            error = BadValue(f"{self._nodes[node].title}: nobody can be asked within an iteration")
+            yield from self._failed(node, error)
+            raise error
         yield from self._journal.voice.say(working.number, "" if working.answers else waits.text)
         yield from self._journal.voice.end(working.number)
         action = {

@@ -205,16 +205,25 @@ class Update:
 
     key: str
     value: Template
+    given: Any = None
+    """What it becomes where that is no text: a caller's own start state can hold any JSON."""
 
     @classmethod
     def read(cls, items: Any) -> "tuple[Update, ...]":
-        """The rows of a node's `...UpdateState`, or of the start's `startState`."""
+        """The rows of a node's `...UpdateState`, or of the start's `startState`; an object has a row a key."""
+        if isinstance(items, Mapping):
+            items = [{"key": key, "value": value} for key, value in items.items()]
         rows = items if isinstance(items, list) else []
         return tuple(
-            cls(row["key"], Template.parse(row.get("value")))
+            cls(row["key"], Template.parse(value), None if isinstance(value, str) else value)
             for row in rows
             if isinstance(row, Mapping) and isinstance(row.get("key"), str) and row["key"]
+            for value in [row.get("value")]
         )
+
+    def made(self, values: Values) -> Any:
+        """What it becomes."""
+        return self.value.value(values) if self.given is None else self.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +245,4 @@ class WithOutput:
 def changes(updates: tuple[Update, ...], values: Values, output: Any) -> dict[str, Any]:
     """What becomes of the flow's state when a node has made `output`."""
     known = WithOutput(values, output)
-    return {update.key: update.value.value(known) for update in updates}
+    return {update.key: update.made(known) for update in updates}

@@ -56,7 +56,9 @@ class Conversation:
     def __init__(self, node: FlowNode, prefix: str) -> None:
         """Read the fields. Raises `BadOption`."""
         rows = node.rows(f"{prefix}Messages")
-        self._own = tuple(_row(row.get("role"), row.get("content")) for row in rows if row.get("content"))
+        self._own = tuple(
+            _row(row.get("role"), row.get("content")) for row in rows if row.get("role") and row.get("content")
+        )
         self._remembers = node.flag(f"{prefix}EnableMemory", otherwise=True)
         self._memory = node.choice(f"{prefix}MemoryType", MEMORIES)
         self._window = node.number(f"{prefix}MemoryWindowSize", DEFAULT_WINDOW, most=10_000)
@@ -83,7 +85,7 @@ class Conversation:
         own_words = tuple(message for message in talk if message.part is Part.USER)
         asked = Message(Part.USER, moment.asked)
         opening: tuple[Message, ...] = ()
-        if not moment.said:
+        if not moment.said and (own_words or asked.text.strip()):
             opening = own_words if own_words and not self._remembers else (asked,)
         if self._remembers:
             summary, past = await self._remembered(moment, model, (*moment.past, *moment.said, *opening))

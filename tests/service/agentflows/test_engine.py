@@ -17,7 +17,7 @@ from service.agentflows.graph import parse as parse_agent
 from service.agentflows.journal import Journal
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Items, Moment
-from service.agentflows.types import Done, TooManySteps, Waits
+from service.agentflows.types import BadValue, Done, TooManySteps, Waits
 from service.chatflows.graph import parse
 from service.chatflows.types import NodeStatus, RunStatus, StepEvent, Token
 from service.errors import Unprocessable
@@ -330,6 +330,15 @@ async def test_closing_a_run_stops_every_item() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sorted(stopped) == [0, 1, 2]
+
+
+async def test_nobody_is_asked_within_an_iteration() -> None:
+    async def asks(moment: Moment) -> AsyncGenerator[StepEvent | Done | Waits, None]:
+        yield Waits(text="May I?")
+
+    _, passing = iterating(["a"], {"x": asks})
+    with pytest.raises(BadValue, match="nobody can be asked"):
+        await events_of(passing)
 
 
 async def test_items_that_fail_are_told_unless_all_do() -> None:

@@ -124,6 +124,11 @@ def test_updates_of_the_state_see_the_output() -> None:
     made = {"list": [1, 2], "text": "done"}
     assert changes(Update.read(rows), moment(), made) == {"a": made, "b": [1, 2], "c": "done What now?"}
     assert Update.read("") == ()
+    assert changes(Update.read({"a": [1], "b": "{{ question }}", "c": 0}), moment(), "") == {
+        "a": [1],
+        "b": "What now?",
+        "c": 0,
+    }
 
 
 def test_what_others_wrote_is_marked_in_prompts_and_cannot_speak_as_we_do() -> None:
