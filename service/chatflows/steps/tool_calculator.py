@@ -1,5 +1,6 @@
 """The calculator: arithmetic of a model, by an evaluator that knows numbers, operators and a few functions."""
 
+import ast
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,9 @@ MAX_DIGITS = 2000
 """Of a result; factorials and powers beyond are refused before they are worked out."""
 
 _LARGEST = 10**MAX_DIGITS
+_PARTS = (
+    ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop,
+)  # fmt: skip
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
@@ -53,8 +57,21 @@ def calculate(expression: str) -> str:
         raise ToolFailed(f"Give an arithmetic expression of 1 to {MAX_EXPRESSION} characters.")
     evaluator = SimpleEval(operators=_operators(), functions=_FUNCTIONS, names=_NAMES)
     try:
-        value = evaluator.eval(text.replace("^", "**"))
-    except (InvalidExpression, SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        tree = ast.parse(text.replace("^", "**"), mode="eval").body
+        if not all(isinstance(part, _PARTS) for part in ast.walk(tree)):
+            raise ToolFailed(
+                "This is no arithmetic expression: numbers, + - * / % ^ and functions such as sqrt are known."
+            )
+        value = evaluator.eval("", previously_parsed=tree)
+    except (
+        InvalidExpression,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         why = "it divides by zero" if isinstance(error, ZeroDivisionError) else str(error)[:200]
         raise ToolFailed(f"This cannot be worked out: {why or 'it is no arithmetic expression'}") from None
     if (
@@ -101,7 +118,6 @@ def _factorial(number: float) -> int:
 
 
 def _operators() -> dict[Any, Any]:
-    import ast
     import operator
 
     return {
