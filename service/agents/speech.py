@@ -1,6 +1,5 @@
 """One call of a model that may call tools: what it says as it says it, then the whole message."""
 
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -13,6 +12,7 @@ from langchain_core.runnables import Runnable
 from service.agents.base import Call
 from service.chatflows.types import Thinking, Token, Usage
 from service.json_text import parsed
+from service.providers.chat.reading import Timed, thoughts
 from service.providers.errors import Malformed
 
 Model = Runnable[LanguageModelInput, AIMessage]
@@ -28,7 +28,7 @@ async def speak(
     """
     if whole:
         message = await model.ainvoke(list(messages))
-        for thought in _thoughts(message):
+        for thought in thoughts(message):
             yield Thinking(thought)
         if text := str(message.text):
             yield Token(text)
@@ -49,29 +49,20 @@ async def _pieces(
     model: Model, messages: Sequence[BaseMessage], chunks: list[AIMessageChunk]
 ) -> AsyncGenerator[Token | Thinking, None]:
     """The stream's texts; its chunks are added to `chunks`."""
-    began: float | None = None
+    timed = Timed()
     stream = cast("AsyncGenerator[AIMessageChunk, None]", model.astream(list(messages)))
     async with aclosing(stream):
         async for chunk in stream:
             chunks.append(chunk)
-            for thought in _thoughts(chunk):
-                began = began or time.monotonic()
+            for thought in thoughts(chunk):
+                timed.began()
                 yield Thinking(thought)
             if text := str(chunk.text):
-                if began is not None:
-                    yield Thinking("", round(time.monotonic() - began, 3))
-                    began = None
+                if (seconds := timed.ended()) is not None:
+                    yield Thinking("", seconds)
                 yield Token(text)
-    if began is not None:
-        yield Thinking("", round(time.monotonic() - began, 3))
-
-
-def _thoughts(message: AIMessage) -> list[str]:
-    """What a reasoning model thinks aloud. Looking costs: plain chunks hold nothing of the kind."""
-    if isinstance(message.content, str) and "reasoning_content" not in message.additional_kwargs:
-        return []
-    blocks = (block for block in message.content_blocks if block["type"] == "reasoning")
-    return [str(text) for block in blocks if (text := block.get("reasoning"))]
+    if (seconds := timed.ended()) is not None:
+        yield Thinking("", seconds)
 
 
 def _joined(chunks: Sequence[AIMessageChunk]) -> AIMessage:
