@@ -16,11 +16,13 @@ from service.chatflows.types import (
     FlowStatus,
     NodesExecuted,
     Passage,
+    Role,
     StepEvent,
     Token,
+    Turn,
 )
 from service.errors import NotFound, ServiceError
-from tests.stubs.openai_server import near
+from tests.stubs.openai_server import OpenAIStub, near
 
 WORKSPACE, CHATFLOW, STORE = uuid4(), uuid4(), uuid4()
 
@@ -159,3 +161,18 @@ async def both(flow: str, given: Run) -> Ran:
     whole = await ask(flow, replace(given, whole=True))
     assert whole.text == streamed.text
     return streamed
+
+
+HISTORY = (Turn(Role.USER, "Hello"), Turn(Role.MODEL, "Hi there"))
+PASSAGE = Passage("c1", "Cats sleep a lot.", {"title": "Cats", "source": "cats.md"}, 0.9)
+
+
+def sent(stub: OpenAIStub, at: int = -1) -> list[tuple[str, Any]]:
+    """What a model was told."""
+    return [(item["role"], item["content"]) for item in stub.requests[at].body["messages"]]
+
+
+def llm(stub: OpenAIStub, identifier: str = "m", **inputs: Any) -> dict[str, Any]:
+    """A model node."""
+    config = {name: inputs.pop(name) for name in ("allowImageUploads",) if name in inputs}
+    return node(identifier, "llm", label=inputs.pop("label", "My Model"), **model("llm", stub.url, **config), **inputs)

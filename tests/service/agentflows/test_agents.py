@@ -1,0 +1,102 @@
+"""Agents in agentflows: knowledge, tools, people who must agree."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service.agentflows.flow import compile_agentflow
+from service.chatflows.graph import parse
+from service.chatflows.run import Run
+from service.chatflows.types import (
+    FlowNotRunnable,
+    Paused,
+    Sources,
+    ToolCalls,
+    ToolsUsed,
+)
+from tests.service.agentflows.flows import (
+    PASSAGE,
+    STORE,
+    Lent,
+    ask,
+    chain,
+    model,
+    node,
+    run,
+)
+from tests.stubs.openai_server import Called, OpenAIStub, Script
+
+# Agents
+
+
+def agent(stub: OpenAIStub, **inputs: Any) -> dict[str, Any]:
+    return node("a", "agent", label="My Agent", **model("agent", stub.url), **inputs)
+
+
+KNOWS = {
+    "agentKnowledgeDocumentStores": [
+        {
+            "documentStore": f"{STORE}:AI Paper",
+            "docStoreDescription": "<p>All on cats</p>",
+            "returnSourceDocuments": True,
+        }
+    ]
+}
+
+
+async def test_an_agent_looks_things_up_and_cites_them(stub: OpenAIStub) -> None:
+    stub.script(Script(calls=[Called("ai_paper", {"input": "cats"})]))
+    stub.script(Script(reply="A lot [1]."))
+    lent = Lent(passages=(PASSAGE,))
+    ran = await ask(chain(agent(stub, **KNOWS)), run("How much do cats sleep?", backing=lent.backing()))
+    assert ran.text == "A lot [1]."
+    assert lent.searched == [(STORE, "cats")]
+    (offered,) = stub.requests[0].body["tools"]
+    assert offered["function"]["name"] == "ai_paper"
+    assert offered["function"]["description"] == "All on cats"
+    assert [event.passages for event in ran.of(Sources)] == [(PASSAGE,)]
+    (uses,) = ran.of(ToolsUsed)
+    assert uses.uses[0].tool == "ai_paper"
+    assert ran.of(ToolCalls)
+    assert [type(event).__name__ for event in ran.events[-3:]] == ["Sources", "ToolsUsed", "FlowStatus"]
+    assert ran.data("a")["output"]["usedTools"][0]["toolInput"] == {"input": "cats"}
+
+
+async def test_an_agent_uses_a_tool_only_when_a_person_agrees(stub: OpenAIStub) -> None:
+    tools = [{"agentSelectedTool": "calculator", "agentSelectedToolRequiresHumanInput": True}]
+    flow = chain(agent(stub, agentTools=tools))
+    stub.script(Script(calls=[Called("calculator", {"input": "6*7"})]))
+    first = await ask(flow, run("Six times seven?"))
+    assert first.statuses == ["INPROGRESS", "STOPPED"]
+    assert "calculator" in first.text
+    paused = first.wanted.paused
+    assert paused is not None
+    assert first.wanted.action["data"]["nodeId"] == "a"
+    stub.script(Script(reply="It is 42."))
+    second = await ask(flow, answered(paused, "proceed", node="a"))
+    assert second.text == "It is 42."
+    assert second.statuses == ["INPROGRESS", "FINISHED"]
+    assert second.nodes == ["start", "a"]
+    assert "42" in json.dumps(stub.requests[-1].body["messages"])
+
+
+async def test_tools_that_run_at_a_provider_are_refused(stub: OpenAIStub) -> None:
+    with pytest.raises(FlowNotRunnable, match="web_search_preview"):
+        compile_agentflow(parse(chain(agent(stub, agentToolsBuiltInOpenAI='["web_search_preview"]'))))
+
+
+async def test_vectors_elsewhere_are_refused_with_what_to_do(stub: OpenAIStub) -> None:
+    rows = [{"vectorStore": "postgres", "embeddingModel": "openAIEmbeddings", "knowledgeName": "k"}]
+    with pytest.raises(FlowNotRunnable, match="document store"):
+        compile_agentflow(parse(chain(agent(stub, agentKnowledgeVSEmbeddings=rows))))
+
+
+def answered(paused: Paused, decision: str, *, node: str = "", feedback: str = "") -> Run:
+    """The run that goes on; everything was written down as JSON in between."""
+    from service.chatflows.types import Decision, HumanInput
+    from service.executions.recording import executed, shown
+
+    kept = json.loads(json.dumps({"n": shown(paused.executed), "s": paused.state, "p": paused.progress}))
+    again = Paused(executed(kept["n"]), kept["s"], kept["p"])
+    return run("", human=HumanInput(Decision(decision), node, feedback), paused=again)
