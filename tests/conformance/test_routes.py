@@ -4,12 +4,14 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.executions import records as execution_records
+from service.executions.types import Owner
 from service.http.openapi import operations
 from service.jobs import service as jobs
 from service.resources import Resources
@@ -143,6 +145,27 @@ async def make_source(client: httpx.AsyncClient, resources: Resources) -> str:
     return await made(client, f"/api/v1/document-store/store/{store}/sources", body)
 
 
+async def make_agentflow(client: httpx.AsyncClient, _resources: Resources) -> str:
+    inner = {"id": "start", "name": "startAgentflow", "inputs": {"startInputType": "webhookTrigger"}}
+    flow = {"nodes": [{"id": "start", "data": inner}], "edges": []}
+    body = {"name": "Mine", "type": "AGENTFLOW", "flowData": json.dumps(flow)}
+    return await made(client, "/api/v1/chatflows", body)
+
+
+async def make_execution(client: httpx.AsyncClient, resources: Resources) -> str:
+    owner = Owner(UUID(await make_agentflow(client, resources)), "public", "s1", "c1", "EXTERNAL")
+    async with resources.database.write(DEFAULT_WORKSPACE) as scope:
+        hold = await execution_records.insert(scope, uuid4(), owner, {}, 60)
+    assert hold is not None
+    return str(hold.id)
+
+
+async def make_public_execution(client: httpx.AsyncClient, resources: Resources) -> str:
+    execution = await make_execution(client, resources)
+    await client.put(f"/api/v1/executions/{execution}", json={"isPublic": True})
+    return execution
+
+
 async def make_tool(client: httpx.AsyncClient, _resources: Resources) -> str:
     return await made(client, "/api/v1/tools", {"name": "mine", "description": "canary"})
 
@@ -179,6 +202,10 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/leads/": make_chatflow,
     "/api/v1/document-store/sources/": make_source,
     "/api/v1/document-store/": make_document_store,
+    "/api/v1/executions/": make_execution,
+    "/api/v1/public-executions/": make_public_execution,
+    "/api/v1/webhook/": make_agentflow,
+    "/api/v1/webhook-listener/": make_agentflow,
     "/api/v1/jobs/": make_job,
     "/api/v1/tools/": make_tool,
     "/api/v1/variables/": make_variable,
