@@ -142,6 +142,7 @@ WIDE_DOORS = {
         "pictures",
         "run",
         "steps",
+        "texts",
     },  # the compiler: predictions run what it compiles
     "predictions": {"backing", "text", "writing"},  # what steps are lent; clean texts; how answers are written
     "attachments": {"kinds"},  # what a file is

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Node, parse
-from service.chatflows.run import Backing, Quoted, Run
+from service.chatflows.run import Backing, Quoted, Run, StoredTool
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.agents import AgentStep
 from service.chatflows.steps.base import (
@@ -36,6 +36,7 @@ from service.chatflows.steps.retrievers import OverRetriever
 from service.chatflows.steps.summary_memory import Summing
 from service.chatflows.steps.synthesizers import Synthesizer
 from service.chatflows.steps.tool import ToolStep
+from service.chatflows.steps.tool_search import SearchStep
 from service.chatflows.steps.vector_store import VectorStore
 from service.chatflows.types import Passage, Sources, Token
 from service.plugins import resolve
@@ -43,10 +44,16 @@ from tests.service.chatflows.flows import edge, graph, node, rag
 
 STORE, CREDENTIAL, FLOW = uuid4(), uuid4(), uuid4()
 HERE = "http://127.0.0.1:1/v1"
+API_DOCUMENT = f"servers: [{{url: '{HERE}'}}]\npaths: {{/a: {{get: {{}}}}}}"
 SAMPLES: dict[str, Any] = {
     "selectedStore": str(STORE),
     "selectedChatflow": str(FLOW),
     "selectedAgentflow": str(FLOW),
+    "selectedTool": str(FLOW),
+    "requestsDeleteUrl": HERE,
+    "requestsPostUrl": HERE,
+    "requestsPutUrl": HERE,
+    "yamlFile": API_DOCUMENT,
 }
 """Values of the options that must be given."""
 
@@ -132,6 +139,10 @@ def test_a_bad_option_names_its_field(name: str, step: type[Step]) -> None:
 PASSAGES = (Passage("1", "Leave is 30 days.", {"source": "a"}, 0.9), Passage("2", "Doors open at 8.", {}, 0.5))
 
 
+SEARCH_KEYS = ("braveApiKey", "exaSearchApiKey", "googleCustomSearchApiKey", "searchApiKey", "serpApiKey")
+SEARCH_KEYS += ("serperApiKey", "tavilyApiKey", "wolframAlphaAppId")
+
+
 class Library:
     """What steps are lent here."""
 
@@ -153,7 +164,22 @@ class Library:
             "azureOpenAIApiInstanceName": "here",
             "azureOpenAIApiDeploymentName": "deployed",
             "cloudflareAccountId": "a1",
+            **dict.fromkeys(SEARCH_KEYS, "k"),
         }
+
+    async def script(self, code: str, values: Mapping[str, Any]) -> Any:
+        """JavaScript is switched on, and never run here."""
+        raise AssertionError
+
+    async def tool(self, workspace: UUID, tool: UUID) -> StoredTool:
+        """The tool that somebody keeps."""
+        assert tool == FLOW
+        return StoredTool(tool, "weather", "", "", "return 1")
+
+    @property
+    def lent(self) -> Backing:
+        """All of it."""
+        return Backing(self.search, self.quote, self.reveal, script=self.script, stored_tool=self.tool)
 
 
 def flow_around(name: str, step: type[Step]) -> str:
@@ -230,6 +256,11 @@ INPUTS: dict[str, dict[str, Any]] = {
     "vectorStoreRetriever": {"name": "handbook"},
     "promptRetriever": {"name": "handbook"},
     "agentAsTool": {"selectedAgentflow": str(FLOW)},
+    "customTool": {"selectedTool": str(FLOW)},
+    "openAPIToolkit": {"yamlFile": API_DOCUMENT},
+    "requestsDelete": {"requestsDeleteUrl": HERE},
+    "requestsPost": {"requestsPostUrl": HERE},
+    "requestsPut": {"requestsPutUrl": HERE},
 }
 """What nodes must be given."""
 
@@ -242,7 +273,8 @@ def flow_holding(name: str, step: type[Step]) -> str:
     def put(kind: str, given: Mapping[str, str]) -> str:
         found: type[Step] = resolve(STEPS, kind, "node")
         own = f"n{len(nodes)}"
-        nodes.append(node(own, kind, found.category, INPUTS.get(kind, {})))
+        chosen = str(CREDENTIAL) if issubclass(found, SearchStep) else ""
+        nodes.append(node(own, kind, found.category, INPUTS.get(kind, {}), credential=chosen))
         for anchor in found.anchors:
             below = given.get(anchor.name) or _below(anchor)
             if below:
@@ -300,8 +332,7 @@ def flow_over(name: str, step: type[OverRetriever], *, embeddings: str = "") -> 
 async def test_it_prepares_and_closes_in_a_flow(name: str, step: type[Step]) -> None:
     compiled = compile_flow(parse(flow_around(name, step)))
     assert any(isinstance(item, step) for item in compiled.steps)
-    library = Library()
-    lent = Backing(library.search, library.quote, library.reveal)
+    lent = Library().lent
     await compiled.prepare(uuid4(), lent)
     await compiled.close()
     await compiled.prepare(uuid4(), lent)

@@ -113,7 +113,9 @@ def headers_of(value: Any) -> Any:
     if isinstance(value, str):
         value = parsed(plain_text(value)) if value.strip() else {}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        value = {item.get("key"): item.get("value") for item in value if isinstance(item, Mapping) and item.get("key")}
+        if not all(isinstance(item, Mapping) for item in value):
+            raise ValueError("must be a JSON object")
+        value = {item.get("key"): item.get("value") for item in value if item.get("key")}
     if isinstance(value, Mapping):
         return {str(name): str(item) for name, item in value.items()}
     raise ValueError("must be a JSON object")

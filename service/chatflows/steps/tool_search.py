@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
@@ -265,8 +265,14 @@ class SearxngOptions(SearchOptions):
     engines: str = Field("", title="Engines")
     language: str = Field("", title="Language")
     pageno: int | None = Field(None, ge=1, title="Page No.")
-    time_range: str = Field("", alias="time_range", title="Time Range")
+    time_range: str = Field("", title="Time Range", description="day, month or year.")
     safesearch: int | None = Field(None, ge=0, le=2, title="Safe Search")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_server_names_it(cls, data: Any) -> Any:
+        given = data.get("time_range") if isinstance(data, dict) else None
+        return {"timeRange": given, **data} if given else data
 
     @field_validator("api_base")
     @classmethod
