@@ -1,6 +1,7 @@
 """The published chat widget, unmodified, in a real browser, on a page of another origin."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ class Visitor:
         """`picture` shows the page at the end."""
         self._given = {"apiHost": house.live.url, "chromium": chromium, "screenshot": str(picture)}
 
-    def visit(self, flow: str, *questions: str, **options: Any) -> dict[str, Any]:
-        """Open the bubble and ask; what the driver saw."""
+    def visit(self, flow: str, *questions: str | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        """Open the bubble and ask, or do what else visitors do (widget.mjs); what the driver saw."""
         return drive("widget.mjs", {**self._given, "chatflowid": flow, "questions": questions, **options})
 
     def told(self, flow: str, *questions: str, **options: Any) -> list[str]:

@@ -398,7 +398,7 @@ def _body(headers: Mapping[str, str], content: bytes) -> Any:
     kind = headers.get("content-type", "")
     if not kind.startswith("multipart/form-data"):
         return json.loads(content) if content else None
-    form = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content)
+    form: Any = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content)
     parts: dict[str, Any] = {}
     for part in form.get_payload():
         name, held = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)

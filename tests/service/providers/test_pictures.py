@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -46,13 +46,13 @@ async def test_a_picture_is_sent_as_the_protocol_has_it(stub: ModelStub, name: s
     finally:
         await close_chat_model(model)
     body = stub.requests[-1].body
-    expected = {
+    places: dict[str, Callable[[], str]] = {
         "anthropic": lambda: body["messages"][0]["content"][1]["source"]["data"],
         "azure": lambda: body["messages"][0]["content"][1]["image_url"]["url"].partition(",")[2],
         "google": lambda: body["contents"][0]["parts"][1]["inlineData"]["data"],
         "ollama": lambda: body["messages"][0]["images"][0],
-    }[name]
-    assert base64.urlsafe_b64decode(expected().replace("+", "-").replace("/", "_")) == PNG
+    }
+    assert base64.urlsafe_b64decode(places[name]().replace("+", "-").replace("/", "_")) == PNG
     assert "What is this?" in json.dumps(body)
 
 
