@@ -24,7 +24,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "azureChatOpenAI": _OPENAI,
     "azureChatOpenAI_LlamaIndex": _OPENAI,
     "azureOpenAI": _OPENAI,
-    "azureOpenAIEmbeddings": _OPENAI_EMBEDDINGS,
     "chatAnthropic": _ANTHROPIC,
     "chatAnthropic_LlamaIndex": _ANTHROPIC,
     "chatGoogleGenerativeAI": _GOOGLE,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.http.wire import Body, Wire
 from service.nodes import types
+from service.nodes.models import MODELS
 from service.nodes.types import Category, FieldType, Node
 
 ICONS = "/api/v1/node-icon/"
@@ -86,6 +87,7 @@ OUTPUTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 
 METHODS: Mapping[tuple[str, str], str] = {
     ("", "modelName"): "listModels",
+    ("", "region"): "listRegions",
     ("", "selectedStore"): "listStores",
     ("customTool", "selectedTool"): "listTools",
     ("ChatflowTool", "selectedChatflow"): "listChatflows",
@@ -143,6 +145,8 @@ def definition_of(form: Mapping[str, Any]) -> NodeDefinition:
 
 def _input(node: str, item: Mapping[str, Any]) -> Input:
     method = METHODS.get((node, item["name"])) or METHODS.get(("", item["name"]), "")
+    if item["type"] != "string" or (method == "listModels" and node not in MODELS):
+        method = ""  # what is not listed is typed in
     return Input.model_validate(item | ({"type": "asyncOptions", "loadMethod": method} if method else {}))
 
 
@@ -163,7 +167,7 @@ def _field(item: types.Field) -> Input:
         file_type=item.suffixes or None if item.type is FieldType.FILE else None,
         rows=item.rows or None,
         array=[_field(each) for each in item.items] or None,
-        load_method=item.method or None,
+        load_method=item.method or (METHODS.get(("", item.name)) if item.type is FieldType.ASYNC_OPTIONS else None),
         additional_params=(item.optional and item.name in ("metadata", "omitMetadataKeys")) or None,
     )
 

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from tests.service.chatflows.flows import rag
 from tests.service.predictions.conftest import House
 
 PAGE = "https://shop.example"
@@ -14,6 +15,19 @@ WIDGET = (
     "chatflows-streaming/{}",
     "chatmessage/abort/{}/c1",
     "feedback/{}",
+    "leads/",
+    "leads",
+    "attachments/{}/c1",
+    "vector/upsert/{}",
+    "get-upload-file?chatflowId={}&chatId=c1&fileName=a.png",
+    "chatflows-uploads/{}",
+    "public-chatflows/{}",
+    "openai-assistants-file/download",
+    "text-to-speech/generate",
+    "text-to-speech/abort",
+    "prediction/{}/",
+    "chatflows-streaming/{}/",
+    "feedback/{}/",
 )
 
 
@@ -74,6 +88,34 @@ def test_a_list_lets_in_its_hosts_only(house: House) -> None:
     assert allowed(preflight(house, f"prediction/{flow}", "https://evil.example")) is None
     assert allowed(preflight(house, f"prediction/{flow}")) == PAGE
     assert len(house.stub.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in WIDGET if "{}" in path and path.rstrip("/") != "feedback/{}"],
+)
+def test_a_list_closes_the_preflights_of_every_path_that_names_the_flow(house: House, path: str) -> None:
+    config = json.dumps({"allowedOrigins": [PAGE]})
+    flow = house.quoting()
+    house.client.put(f"/chatflows/{flow}", json={"chatbotConfig": config})
+    assert allowed(preflight(house, path.format(flow))) == PAGE
+    assert allowed(preflight(house, path.format(flow), "https://evil.example")) is None
+
+
+def test_feedback_and_leads_of_other_pages_are_refused(house: House) -> None:
+    flow = house.flow(rag(house.shelf.store), chatbotConfig=json.dumps({"allowedOrigins": [PAGE]}))
+    message = house.ask(flow).json()["chatMessageId"]
+    said = {"chatflowid": flow, "messageId": message, "rating": "THUMBS_UP"}
+    url = f"{house.live.url}/api/v1"
+    given = httpx.post(f"{url}/feedback/{flow}", json=said, headers={"Origin": PAGE})
+    assert (given.status_code, allowed(given)) == (200, PAGE)
+    for method, path, body in (
+        ("POST", f"feedback/{flow}", said),
+        ("PUT", f"feedback/{given.json()['id']}", {"content": "No"}),
+        ("POST", "leads/", {"chatflowid": flow, "name": "Anna"}),
+    ):
+        response = httpx.request(method, f"{url}/{path}", json=body, headers={"Origin": "https://evil.example"})
+        assert response.status_code == 403, path
 
 
 def test_a_changed_list_counts_at_once(house: House) -> None:
