@@ -35,7 +35,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {"model": WebhookAccepted, "description": "The run goes on; its result is sent to the flow's callback URL"}
 }
 ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 502, 503, 504)
-BODY = {
+BODY: dict[str, Any] = {
     "requestBody": {
         "required": False,
         "content": {
@@ -94,7 +94,7 @@ declared = [
         response_model=PredictionAnswer,
         responses=ANSWERS,
         operation_id=f"callWebhookBy{method.capitalize()}",
-        **({} if method == "GET" else {"openapi_extra": BODY}),
+        openapi_extra={} if method == "GET" else BODY,
     )(call_webhook)
     for method in METHODS
 ]

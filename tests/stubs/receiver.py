@@ -28,11 +28,13 @@ class Receiver:
 
     answers: list[int] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
+    open: threading.Event = field(default_factory=threading.Event)
+    """Calls are answered while it is set, which it is at first."""
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
         stub = self
+        self.open.set()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -40,7 +42,7 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status = stub.answers.pop(0) if stub.answers else 200
                 stub.received.append(Received(self.path, headers, body))
-                stub.came.set()
+                stub.open.wait(60)
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "http://127.0.0.1:1/elsewhere")

@@ -111,6 +111,22 @@ async def test_an_answer_is_read_as_the_node_says(web: Web) -> None:
     assert (await ask(chain(node("h", "http", url=web.url)), run("x"))).text == "no json"
 
 
+async def test_secrets_of_a_request_are_sent_and_not_shown(web: Web) -> None:
+    flow = chain(
+        node(
+            "h",
+            "http",
+            url=web.url,
+            headers=pairs(Authorization="{{ $vars.T }}"),
+            queryParams=pairs(api_key="{{ $vars.T }}"),
+        )
+    )
+    ran = await ask(flow, run("x", variables={"T": "s3cret-value"}))
+    assert web.seen[0]["headers"]["Authorization"] == "s3cret-value"
+    assert "api_key=s3cret-value" in web.seen[0]["path"]
+    assert "s3cret-value" not in json.dumps(ran.data("h"))
+
+
 async def test_an_error_of_the_host_is_told(web: Web) -> None:
     web.status, web.answer = 404, b'{"message": "no such thing"}'
     ran = await ask(chain(node("h", "http", url=web.url)), run("x"))

@@ -15,7 +15,9 @@ class Scripted:
     memory_label: str | None = "Memory"
     credentials: frozenset[UUID] = frozenset()
 
-    def __init__(self, events: Sequence[StepEvent], *, error: Exception | None = None, hangs: int | None = None) -> None:
+    def __init__(
+        self, events: Sequence[StepEvent], *, error: Exception | None = None, hangs: int | None = None
+    ) -> None:
         """Nothing is said yet."""
         self.events = events
         self.error = error

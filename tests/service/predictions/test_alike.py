@@ -138,7 +138,9 @@ def _of_kind(house: House, kind: str) -> str:
         memory = node("memory_0", "bufferMemory", "Memory", {})
         chain = node("chain_0", "conversationChain", "Chains", {})
         return house.flow(
-            graph([model, memory, chain], [edge(model["id"], "chain_0", "model"), edge("memory_0", "chain_0", "memory")])
+            graph(
+                [model, memory, chain], [edge(model["id"], "chain_0", "model"), edge("memory_0", "chain_0", "memory")]
+            )
         )
     prompt = node("prompt_0", "promptTemplate", "Prompts", {"template": "Say {question}"})
     chain = node("chain_0", "llmChain", "Chains", {})

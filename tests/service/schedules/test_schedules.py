@@ -53,6 +53,13 @@ def logs(desk: Desk, flow: str, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
+def ended(desk: Desk, flow: str, status: str = "SUCCEEDED") -> list[dict[str, Any]]:
+    """The runs that ended so, as soon as there is one."""
+    found = until(lambda: [item for item in logs(desk, flow) if item["status"] == status])
+    assert isinstance(found, list)
+    return found
+
+
 def pass_time(desk: Desk, days: float = 1.1) -> int:
     """Look at the clock when it shows so many days more; how many runs were queued."""
     return desk.live.run(service.queue_due(desk.live.resources, datetime.now(UTC) + timedelta(days=days)))
@@ -122,7 +129,7 @@ def test_a_flow_runs_when_it_is_due(desk: Desk) -> None:
     flow = daily(desk)
     assert pass_time(desk, 0) == 0
     assert pass_time(desk) == 1
-    (log,) = until(lambda: [item for item in logs(desk, flow) if item["status"] == "SUCCEEDED"])
+    (log,) = ended(desk, flow)
     assert (log["targetId"], log["scheduleRecordId"]) == (flow, status(desk, flow)["record"]["id"])
     assert log["elapsedTimeMs"] >= 0
     (execution,) = desk.executions()
@@ -140,7 +147,7 @@ def test_a_flow_may_be_started_with_a_form_or_with_nothing(desk: Desk) -> None:
     assert json.loads(status(desk, flows[0])["record"]["defaultForm"]) == {"n": 1}
     assert pass_time(desk) == 2
     for flow in flows:
-        until(lambda flow=flow: [item for item in logs(desk, flow) if item["status"] == "SUCCEEDED"])
+        ended(desk, flow)
     assert sorted((run.question, run.form) for run in desk.runs if run.form) == [("", {"n": 1})]
     assert [run.question for run in desk.runs if not run.form] == [""]
 
@@ -149,12 +156,12 @@ def test_a_flow_may_be_started_with_a_form_or_with_nothing(desk: Desk) -> None:
 def test_failures_and_stops_are_told(desk: Desk) -> None:
     flow = daily(desk, scheduleDefaultInput="fail")
     assert pass_time(desk) == 1
-    (log,) = until(lambda: [item for item in logs(desk, flow) if item["status"] == "FAILED"])
+    (log,) = ended(desk, flow, "FAILED")
     assert log["error"] == "The model is away."
     assert log["executionId"] == desk.executions()[0]["id"]
     waiting = daily(desk, scheduleDefaultInput="ask")
     assert pass_time(desk, 2.2) == 2
-    (log,) = until(lambda: [item for item in logs(desk, waiting) if item["status"] == "SUCCEEDED"])
+    (log,) = ended(desk, waiting)
     execution = desk.client.get(f"/executions/{log['executionId']}").json()
     assert execution["state"] == "STOPPED"
     human = {"type": "proceed", "startNodeId": "human_0", "feedback": "fine"}
@@ -238,7 +245,7 @@ def test_logs_are_paged_filtered_and_forgotten(desk: Desk) -> None:
 def test_executions_go_with_their_logs(desk: Desk) -> None:
     flow = daily(desk)
     pass_time(desk)
-    (log,) = until(lambda: [item for item in logs(desk, flow) if item["status"] == "SUCCEEDED"])
+    (log,) = ended(desk, flow)
     other = desk.ask(flow).json()["executionId"]
     path = f"/chatflows/{flow}/schedule/trigger-logs"
     gone = desk.client.request("DELETE", path, json={"logIds": [log["id"]]}).json()

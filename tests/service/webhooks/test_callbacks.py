@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,13 +14,14 @@ import pytest
 
 from service.jobs import service as jobs
 from service.webhooks import service
-from service.webhooks.jobs import PAUSES, pause_after
+from service.webhooks.jobs import BEGUN, PAUSES, pause_after, run
+from service.worker.work import Work
 from tests.service.executions.conftest import Desk
 from tests.service.predictions.live import DEFAULT_WORKSPACE
 from tests.service.webhooks.test_webhooks import call, hook
 from tests.stubs.receiver import Received, Receiver
 
-ASYNC = {"webhookResponseMode": "async"}
+ASYNC: dict[str, Any] = {"webhookResponseMode": "async"}
 
 
 def until(what: Callable[[], Any], seconds: float = 30) -> Any:
@@ -186,7 +188,7 @@ def test_who_looks_on_sees_runs_of_every_process(desk: Desk) -> None:
     flow, later = hook(desk), hook(desk, **ASYNC)
     for watched, status in ((flow, 200), (later, 202)):
         listener = desk.client.post(f"/webhook-listener/{watched}/register").json()["listenerId"]
-        assert UUID(listener)
+        assert str(UUID(listener)) == listener
         path = f"/webhook-listener/{watched}/stream/{listener}"
         with desk.client.stream("GET", path) as stream:
             lines = (line for line in stream.iter_lines() if line.startswith("data:"))
@@ -212,3 +214,32 @@ def test_only_webhooks_are_looked_on_at(desk: Desk) -> None:
     assert desk.open("POST", f"/webhook-listener/{hook(desk)}/register").status_code == 401
     assert desk.client.get(f"/webhook-listener/{hook(desk)}/stream/{uuid4()}").status_code == 404
     assert desk.client.get(f"/webhook-listener/{hook(desk)}/stream/nonsense").status_code == 400
+
+
+def test_a_job_that_is_taken_up_tells_what_the_run_said_and_runs_nothing_again(
+    desk: Desk, receiver: Receiver
+) -> None:
+    flow = hook(desk, callbackUrl=receiver.url, **ASYNC)
+    call(desk, flow, json={"q": "hi"})
+    resources = desk.live.resources
+
+    async def take_up() -> list[Any]:
+        found, _ = await jobs.everything(resources.database, DEFAULT_WORKSPACE, limit=10)
+        async with resources.database.connection() as connection:
+            job = await jobs.begin(connection, found[0].id)
+        assert job is not None
+        begun = replace(job, stage=BEGUN)  # the worker died before the run began, then behind its end
+        return [await run(Work(begun, resources)), await run(Work(begun, resources)), await run(Work(job, resources))]
+
+    assert desk.live.run(take_up()) == [{"status": "SUCCESS"}] * 2 + [{"status": "ERROR"}]
+    assert len(desk.runs) == 1
+
+    async def bodies() -> list[Any]:
+        async with resources.database.connection() as connection:
+            rows = await connection.execute("SELECT body FROM webhook_deliveries ORDER BY created_at")
+            return [json.loads(row["body"]) for row in await rows.fetchall()]
+
+    first_, second, third = desk.live.run(bodies())
+    assert first_["data"]["text"] == second["data"]["text"] == "You said: hi"
+    assert first_["data"]["executionId"] == second["data"]["executionId"]
+    assert third["error"] == "This run has begun before."

@@ -12,8 +12,12 @@ import pytest
 from tests.service.executions.conftest import Desk
 from tests.service.predictions.live import DEFAULT_WORKSPACE
 
-HOOK = {"startInputType": "webhookTrigger", "webhookInputMode": "text", "webhookDefaultInput": "{{ $webhook.body.q }}"}
-FIELDS = {
+HOOK: dict[str, Any] = {
+    "startInputType": "webhookTrigger",
+    "webhookInputMode": "text",
+    "webhookDefaultInput": "{{ $webhook.body.q }}",
+}
+FIELDS: dict[str, Any] = {
     "webhookEnableValidation": True,
     "webhookHeaderParams": [{"name": "X-Event", "required": True}],
     "webhookQueryParams": [{"name": "page", "required": True}],
@@ -23,7 +27,7 @@ FIELDS = {
         {"name": "tags", "type": "array[string]", "required": False},
     ],
 }
-WHOLE = {"params": {"page": "1"}, "headers": {"X-Event": "push"}}
+WHOLE: dict[str, Any] = {"params": {"page": "1"}, "headers": {"X-Event": "push"}}
 
 
 def hook(desk: Desk, columns: dict[str, Any] | None = None, **inputs: Any) -> str:
