@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -126,6 +127,7 @@ def test_what_a_model_made_becomes_a_text() -> None:
         "https://a.example/2.png",
     ]
     assert text_of({"a": 1}) == '{"a": 1}'
-    for nothing in (None, [], {}, 3):
+    nothings: list[Any] = [None, [], {}, 3]
+    for nothing in nothings:
         with pytest.raises(Malformed):
             text_of(nothing)
