@@ -103,7 +103,7 @@ class Pass:
         """`nodes` are those of all levels; `standing` is where a run goes on from."""
         self.standing = standing or Standing()
         self.last = ""
-        """What the node that ended last said."""
+        """What was said last."""
         self._level, self._nodes, self._inside, self._journal, self._within = level, nodes, inside, journal, within
         self._working: dict[str, _Working] = {}
         self._heard: asyncio.Queue[_Said] = asyncio.Queue()
@@ -243,7 +243,7 @@ class Pass:
         standing.opened = standing.opened or bool(opening)
         standing.said = (*standing.said, *opening, *done.said)
         journal.outputs[node] = Output(done.text, done.output, self._nodes[node].foreign)
-        self.last = done.text
+        self.last = done.text or self.last  # decisions say nothing
         history = (*opening, *done.said)
         yield NodeStatus(node, self._label(node), RunStatus.FINISHED)
         yield self._executed(node, RunStatus.FINISHED, done.input, done.output, history)

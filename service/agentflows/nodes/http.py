@@ -20,6 +20,7 @@ from service.egress.client import Fetched
 from service.egress.errors import EgressFailed
 from service.errors import NotFound
 from service.json_text import parsed
+from service.secret_names import HIDDEN, is_secret, redacted
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 BODIES = ("json", "raw", "formData", "xWwwFormUrlencoded")
@@ -88,7 +89,8 @@ class Http(FlowNode):
         body, mime = self._sent(moment)
         if mime and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = mime
-        asked = {"method": self._method, "url": url, "headers": dict(headers), "bodyType": self._body_type}
+        shown_headers = {name: HIDDEN if is_secret(name, value) else value for name, value in headers.items()}
+        asked = {"method": self._method, "url": redacted(url), "headers": shown_headers, "bodyType": self._body_type}
         secret = await self._secret(moment, urlsplit(url).hostname or "")
         fetched = await egress.fetch(
             url, method=self._method, headers={**headers, **secret}, body=body, max_bytes=MAX_ANSWER, timeout=SECONDS
