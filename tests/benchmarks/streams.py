@@ -56,7 +56,8 @@ async def read(url: str, path: str, question: str) -> Stream:
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     begun = time.monotonic()
     writer.write(head.encode() + b"\r\n\r\n" + body)
-    late, texts, ended = float("nan"), [], False
+    late, ended = float("nan"), False
+    texts: list[str] = []
     while not ended and (line := await reader.readline()):
         if not line.startswith(b"data:"):
             continue
