@@ -350,7 +350,8 @@ def open_egress(settings: Settings) -> Egress:
     except ValueError as error:
         raise SettingsError(f"{PREFIX}OPENAI_BASE_URL: {error}") from None
     try:
-        ollama = parse_allowed(settings.ollama_base_url)
+        own = "http://localhost:11434" if settings.chat_model.startswith("ollama:") else ""
+        ollama = parse_allowed(settings.ollama_base_url or own)
     except ValueError as error:
         raise SettingsError(f"{PREFIX}OLLAMA_BASE_URL: {error}") from None
     bundle = settings.ca_bundle

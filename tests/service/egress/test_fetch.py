@@ -271,9 +271,27 @@ async def test_the_settings_open_what_the_operator_names(site: WebSite, tmp_path
     with pytest.raises(EgressRefused):
         await egress.fetch(f"http://127.0.0.1:{site.port + 1}/")
     await egress.close()
-    for wrong in ({"egress_allow": "a b"}, {"openai_base_url": "not a url/v1"}, {"ca_bundle": tmp_path / "none.pem"}):
+    for wrong in (
+        {"egress_allow": "a b"},
+        {"openai_base_url": "not a url/v1"},
+        {"ollama_base_url": "not a url"},
+        {"ca_bundle": tmp_path / "none.pem"},
+    ):
         with pytest.raises(SettingsError, match=f"RAGSTONE_{next(iter(wrong)).upper()}"):
             open_egress(Settings.model_validate(wrong))
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"ollama_base_url": "http://127.0.0.1:4321"}, "http://127.0.0.1:4321/api/chat"),
+        ({"chat_model": "ollama:llama3.2"}, "http://localhost:11434/api/chat"),
+    ],
+)
+async def test_the_operators_ollama_server_is_called(given: dict[str, str], url: str) -> None:
+    open_egress(Settings.model_validate(given)).check(url)
+    with pytest.raises(EgressRefused):
+        open_egress(Settings.model_validate({})).check(url)
 
 
 async def test_the_pool_closes_with_the_last_client_and_opens_again(egress: Egress, site: WebSite) -> None:
