@@ -264,4 +264,6 @@ def variables_in(text: str) -> frozenset[str] | None:
 
 
 _VARIABLE = re.compile(r"\$vars\.([\w.-]+)")
-_SCRIPTED = ("customTool", "customFunction", "customFunctionAgentflow", "openAPIToolkit")
+_SCRIPTED = (
+    "customTool", "customFunction", "customFunctionAgentflow", "openAPIToolkit", "customPostProcessingFunction",
+)  # fmt: skip

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import UUID
 
 from loaders.base import LoaderError, Source
@@ -47,7 +47,7 @@ async def read_pages(
 
 async def _read(resources: "Resources", connector: Connector, item: Item) -> Page:
     with tempfile.NamedTemporaryFile(prefix="ragstone-page-") as file:
-        got = await connector.fetch(item, file)
+        got = await connector.fetch(item, cast("BinaryIO", file))
         file.flush()
         mime = got.mime if isinstance(got, Got) else item.mime
         address = item.url or item.source

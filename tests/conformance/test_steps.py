@@ -139,8 +139,10 @@ def test_a_bad_option_names_its_field(name: str, step: type[Step]) -> None:
 PASSAGES = (Passage("1", "Leave is 30 days.", {"source": "a"}, 0.9), Passage("2", "Doors open at 8.", {}, 0.5))
 
 
-SEARCH_KEYS = ("braveApiKey", "exaSearchApiKey", "googleCustomSearchApiKey", "searchApiKey", "serpApiKey")
-SEARCH_KEYS += ("serperApiKey", "tavilyApiKey", "wolframAlphaAppId")
+SEARCH_KEYS = (
+    "braveApiKey", "exaSearchApiKey", "googleCustomSearchApiKey", "searchApiKey", "serpApiKey", "serperApiKey",
+    "tavilyApiKey", "wolframAlphaAppId",
+)  # fmt: skip
 
 
 class Library:

@@ -137,7 +137,7 @@ class OpenApiToolkit(ToolStep):
             if schemas
         }
         if operation.body is not None:
-            parts["RequestBody"] = operation.body
+            parts["RequestBody"] = dict(operation.body)
         needed = [name for name in parts if name == "PathParameters" or parts[name].get("required")]
         name = tool_name(operation.name)
         return Tool(name, operation.about, object_schema(parts, needed), call, self._options.return_direct)

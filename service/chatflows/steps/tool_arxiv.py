@@ -108,7 +108,7 @@ def _is_ids(query: str) -> bool:
 
 def _papers(feed: bytes) -> Iterator[_Paper]:
     """The entries of a feed. Raises `ToolFailed` for what is none."""
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
     try:

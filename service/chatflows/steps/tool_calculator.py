@@ -48,7 +48,7 @@ def calculate(expression: str) -> str:
 
     Raises `ToolFailed` for what is no such expression, has no value, or would be too large.
     """
-    from simpleeval import InvalidExpression, SimpleEval
+    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]  # ships no types
 
     text = expression.strip().strip("=").replace("×", "*").replace("÷", "/").replace("−", "-")
     if "(" not in text:  # where no function has arguments, commas stand between thousands

@@ -124,7 +124,7 @@ def test_variables_of_other_workspaces_and_prompts_stay_apart(house: House) -> N
 def test_flows_without_places_are_compiled_once(house: House) -> None:
     parsed = graphs.parse(chat("http://h", "{other} {{other}} {{chatOpenAI_0.data.instance}}"))
     assert texts.find(parsed) is None
-    assert texts.variables_in("{{$vars.a}} {{ $vars.b-c }}") == {"a", "b-c"}
+    assert texts.variables_in("{{$vars.a}} {{ $vars.b-c }}") == frozenset({"a", "b-c"})
     assert texts.variables_in('"customTool"') is None
 
 
