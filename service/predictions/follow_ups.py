@@ -11,7 +11,7 @@ from uuid import UUID
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing
-from service.chatflows.types import Passage, Usage
+from service.chatflows.types import Passage, Token, Usage
 from service.predictions.text import clean
 from service.untrusted import Fence
 
@@ -114,7 +114,7 @@ async def _asked(step: Any, wish: Wish, question: str, answer: str) -> Proposed:
         async for piece in pieces:
             if isinstance(piece, Usage):
                 usage.append(piece)
-            else:
+            elif isinstance(piece, Token):
                 texts.append(piece.text)
     return Proposed(read("".join(texts)), tuple(usage))
 
