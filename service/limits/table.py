@@ -62,6 +62,9 @@ LIMITS = (
     Limit("idempotency_answer", "service.idempotency.types:MAX_BODY", "bytes", "An answer that is kept to be replayed"),
     Limit("idempotency_hours", "idempotency_hours", "hours", "How long it is kept"),
     Limit("job_days", "job_days", "days", "How long a job is kept after its end"),
+    Limit("executions", "service.executions.routes:MOST", "executions", "A page of executions"),
+    Limit("schedule_logs", "service.schedules.routes:MOST", "runs", "A page of a schedule's trigger logs"),
+    Limit("webhook_fields", "service.webhooks.contents:MAX_FIELDS", "fields", "A form that a webhook is called with"),
     Limit("job_streams", "service.jobs.watch:MOST_FOLLOWERS", "streams", "Streams of jobs that a workspace holds"),
     Limit("job_wait", "service.jobs.routes:LONGEST_WAIT", "seconds", "`wait` of a job"),
 )
