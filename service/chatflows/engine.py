@@ -286,7 +286,8 @@ def _build(
     if len(found) > before:
         return None
     if waits:
-        return _read(kind, node, found)
+        _read(kind, node, found)
+        return None
     if kept is not None and kept.node == node and kept.links == links:
         return kept
     try:

@@ -147,7 +147,8 @@ def _input(node: str, item: Mapping[str, Any]) -> Input:
     method = METHODS.get((node, item["name"])) or METHODS.get(("", item["name"]), "")
     if item["type"] != "string" or (method == "listModels" and node not in MODELS):
         method = ""  # what is not listed is typed in
-    return Input.model_validate(item | ({"type": "asyncOptions", "loadMethod": method} if method else {}))
+    listed = {"type": "asyncOptions", "loadMethod": method} if method else {}
+    return Input.model_validate({**item, **listed})
 
 
 def _output(name: str, classes: Sequence[str]) -> Output:

@@ -58,8 +58,8 @@ def misfit(shape: Any, value: Any, where: str = "answer") -> str:
         if not isinstance(value, list):
             return f"{where}: {value!r} is no list"
         inner = shape[0] if shape else None
-        found = (misfit(inner, item, f"{where}[{place}]") for place, item in enumerate(value)) if shape else iter(())
-        return next((text for text in found if text), "")
+        texts = (misfit(inner, item, f"{where}[{place}]") for place, item in enumerate(value) if shape)
+        return next((text for text in texts if text), "")
     return "" if shape == value else f"{where}: {value!r} is not {shape!r}"
 
 

@@ -225,8 +225,11 @@ NEVER_THERE = {"/api/v1/chatmessage/abort/{chatflowid}", "/api/v1/attachments/{c
 OPENED_BY_KEY = {"/api/v1/chatflows/apikey/{apikey}", "/api/v1/verify/apikey/{apikey}"}
 """Paths that hold a key: what is none is not let in, 401."""
 
-ALWAYS_DONE = {"/api/v1/chatmessage/abort/{chatflowid}/{chatid}"}
-"""Paths that answer 200 for unknown ids: nothing runs, so nothing is left to stop (contract 1.9)."""
+ALWAYS_DONE = {
+    "/api/v1/chatmessage/abort/{chatflowid}/{chatid}",  # nothing runs, so nothing is left to stop (contract 1.9)
+    "/api/v1/nodes/category/{name}",  # a category without nodes is an empty list (contract 6.7)
+}
+"""Paths that answer 200 for unknown ids."""
 
 NO_OBJECTS = {
     "/api/v1/components-credentials/{name}",
