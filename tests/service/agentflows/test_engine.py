@@ -1,6 +1,8 @@
 """The engine runs what the graph says: every node when its time has come, none twice, nothing for ever."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -121,6 +123,34 @@ def test_nodes_run_once_when_all_that_leads_to_them_is_decided(made: tuple[str, 
     assert sorted(started) == sorted(alive)
     assert sorted(order(events, RunStatus.FINISHED)) == sorted(alive)
     assert not running
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs(), st.data(), st.integers(1, 4))
+def test_a_loop_in_any_graph_ends(made: tuple[str, dict[str, int]], data: st.DataObject, most: int) -> None:
+    flow, taken = made
+    parts = json.loads(flow)
+    names = [item["id"] for item in parts["nodes"] if item["id"] != "start"]
+    source, target = data.draw(st.sampled_from(names)), data.draw(st.sampled_from(names))
+    parts["nodes"].append(node("l", "loop", loopBackToNode=f"{target}-{target}"))
+    parts["edges"].append(edge(source, "l", data.draw(st.integers(0, 2)) if source in taken else None))
+    ran: Counter[str] = Counter()
+
+    async def act(moment: Moment) -> AsyncGenerator[StepEvent | Done | Waits, None]:
+        ran[moment.node] += 1
+        await asyncio.sleep(0)
+        branches = frozenset({taken[moment.node]}) if moment.node in taken else None
+        yield Done(branches=branches, loop=most if moment.node == "l" else 0)
+
+    flow = json.dumps(parts)
+    level, passing = scripted(flow, dict.fromkeys(parse(flow).nodes, act))
+    asyncio.run(asyncio.wait_for(events_of(passing), 20))
+    alive = expected(level, taken)
+    assert alive <= ran.keys()
+    assert max(ran.values()) <= most
+    if "l" in alive and "l" in level.after(target):
+        assert ran["l"] == most
+        assert ran[target] >= min(most, 2) - (target not in alive)
 
 
 async def test_independent_branches_run_side_by_side() -> None:
