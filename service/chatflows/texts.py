@@ -264,6 +264,4 @@ def variables_in(text: str) -> frozenset[str] | None:
 
 
 _VARIABLE = re.compile(r"\$vars\.([\w.-]+)")
-_SCRIPTED = (
-    "customTool", "customFunction", "customFunctionAgentflow", "openAPIToolkit", "customPostProcessingFunction",
-)  # fmt: skip
+_SCRIPTED = ("customTool", "customFunction", "customFunctionAgentflow", "openAPIToolkit")
