@@ -1,14 +1,13 @@
 """Predictions as Flowise's clients read them: whole, or as a stream of events (contract 1.2, 1.3; clients.md)."""
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from service.chatflows.types import FlowStatus, FlowType, Sources, Structured, Thinking, Token, ToolsUsed
 from service.predictions.events import Abort, End, Event, Failure, Metadata
 from service.predictions.service import Prediction
 from service.predictions.showing import shown
+from service.predictions.text import json_of
 
 HEARTBEAT = b":heartbeat\n\n"
 HEADERS = {"Cache-Control": "no-cache", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
@@ -60,7 +59,7 @@ def answer(prediction: Prediction) -> bytes:
             name, data = shown(event, full=prediction.full)
             found[name] = data  # of several the last one counts
     body.update((name, found[name]) for name in ORDERS.get(prediction.kind, ORDERS[FlowType.CHATFLOW]) if name in found)
-    return _json(body).encode("utf-8", "replace")
+    return json_of(body).encode("utf-8", "replace")
 
 
 class Writer:
@@ -125,7 +124,7 @@ class Writer:
             case End():
                 return frame("end", DONE)
             case Structured():
-                return frame("token", _json(event.value))
+                return frame("token", json_of(event.value))
             case Thinking():
                 more = {} if event.seconds is None else {"duration": event.seconds}
                 return frame("thinking", event.text, **more)
@@ -150,7 +149,7 @@ def _added(event: Metadata, *, full: bool) -> dict[str, Any]:
     """What streams and whole answers have alike of a run that has ended well."""
     added: dict[str, Any] = {}
     if event.follow_ups is not None:
-        added["followUpPrompts"] = _json(event.follow_ups)  # JSON text, encoded once (Annex 2 no. 10)
+        added["followUpPrompts"] = json_of(event.follow_ups)  # JSON text, encoded once (Annex 2 no. 10)
     if event.execution is not None:
         added["executionId"] = event.execution
     if event.usage is not None:
@@ -164,27 +163,9 @@ def frame(name: str, data: Any, **beside: Any) -> bytes:
     Two texts are written as escapes, which leaves the JSON's meaning alone: the colon after the word data, which the
     Python SDK would take out together with the word, and line separators, at which other clients would cut the line.
     """
-    line = _json({"event": name, "data": data, **beside})
+    line = json_of({"event": name, "data": data, **beside})
     if "data:" in line:
         line = line.replace("data:", "data\\u003a")
     if not line.isascii():
         line = line.translate(_BREAKS)
     return b"message:\ndata:" + line.encode("utf-8", "replace") + b"\n\n"
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
-
-
-def _json(value: Any) -> str:
-    try:
-        return _ENCODER.encode(value)
-    except ValueError:  # a tool's number that JSON has none for
-        return _ENCODER.encode(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _finite(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,6 @@
 """What a run has produced, gathered from its events, and which of them are said when: the order of the contract (1.3),
 whatever the order in which steps say them."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from service.chatflows.types import (
 )
 from service.errors import ServiceError
 from service.predictions.events import Said
-from service.predictions.text import clean
+from service.predictions.text import clean, json_of
 
 log = logging.getLogger("ragstone.predictions")
 
@@ -70,7 +69,7 @@ class Written:
     def answer(self) -> str:
         """The answer's text; of a structured one its JSON."""
         if self.structured is not None:
-            return clean(json.dumps(self.structured.value, ensure_ascii=False, default=str))
+            return clean(json_of(self.structured.value, compact=False))
         return "".join(self.texts)
 
     def take(self, event: StepEvent) -> Iterable[Said]:
