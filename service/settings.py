@@ -112,7 +112,9 @@ class Settings(BaseModel):
         True, description="Keep conversations of flows that do not say (`conversations.store` in their apiConfig)."
     )
     message_days: float = Field(
-        0.0, ge=0, description="Days that messages are kept where a flow does not say (`conversations.days`); 0: always."
+        0.0,
+        ge=0,
+        description="Days that messages are kept where a flow does not say (`conversations.days`); 0: always.",
     )
     provider_timeout: float = Field(120.0, gt=0, description="Seconds to wait for a model or embedding provider.")
     max_upload: int = Field(100 * MIB, ge=1, description="Largest file, in bytes.")
@@ -121,7 +123,9 @@ class Settings(BaseModel):
         16 * MIB, ge=1, description="Largest request body that is no form, where JSON carries no files, in bytes."
     )
     max_prediction: int = Field(
-        50 * MIB, ge=1, description="Largest question with its uploads, in bytes; without them it is bound by `max_json`."
+        50 * MIB,
+        ge=1,
+        description="Largest question with its uploads, in bytes; without them it is bound by `max_json`.",
     )
     max_picture: int = Field(5 * MIB, ge=1, description="Largest picture that comes with a question, in bytes.")
     max_audio: int = Field(25 * MIB, ge=1, description="Largest sound that comes with a question, in bytes.")

@@ -65,7 +65,7 @@ class PredictionBody(BaseModel):
     streaming: Annotated[bool, BeforeValidator(_is_true)] = Field(
         False, description='true or "true": answer as a stream of events, where the flow can stream', examples=[False]
     )
-    resumable: Annotated[bool, BeforeValidator(_is_true)] = Field(
+    resumable: bool = Field(
         False,
         description="With `streaming`: frames carry ids, and a client that loses the stream goes on with it by sending"
         " the call again with the header Last-Event-ID; until it does, the model is not stopped",

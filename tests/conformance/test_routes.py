@@ -215,7 +215,7 @@ OBJECTS: dict[str, Make] = {
 LENIENT = {
     (f"/api/v1/{path}/{{id}}", field)
     for path in ("prediction", "internal-prediction")
-    for field in ("streaming", "overrideConfig")
+    for field in ("streaming", "overrideConfig", "evaluation")
 }
 """Fields that are read as Flowise reads them: what is no boolean or object counts as absent (contract 1.1)."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from service.agentflows.flow import AgentFlow, compile_agentflow
 from service.chatflows.graph import parse
@@ -24,7 +24,7 @@ from service.chatflows.types import (
 from service.errors import NotFound, ServiceError
 from tests.stubs.openai_server import OpenAIStub, near
 
-WORKSPACE, CHATFLOW, STORE = uuid4(), uuid4(), uuid4()
+WORKSPACE, CHATFLOW, STORE = UUID(int=1), UUID(int=2), UUID(int=3)
 
 Kind = TypeVar("Kind")
 

@@ -216,9 +216,7 @@ def test_only_webhooks_are_looked_on_at(desk: Desk) -> None:
     assert desk.client.get(f"/webhook-listener/{hook(desk)}/stream/nonsense").status_code == 400
 
 
-def test_a_job_that_is_taken_up_tells_what_the_run_said_and_runs_nothing_again(
-    desk: Desk, receiver: Receiver
-) -> None:
+def test_a_job_that_is_taken_up_tells_what_the_run_said_and_runs_nothing_again(desk: Desk, receiver: Receiver) -> None:
     flow = hook(desk, callbackUrl=receiver.url, **ASYNC)
     call(desk, flow, json={"q": "hi"})
     resources = desk.live.resources
