@@ -14,6 +14,9 @@ MAX_OPERATIONS = 200
 MAX_PARTS = 500_000
 """Of a document."""
 
+MAX_MERGED = 16
+"""Mappings that one merge key of YAML may name."""
+
 MAX_TEXT = 2 * 1024 * 1024
 """Characters of a document."""
 
@@ -113,11 +116,44 @@ def _from_yaml(text: str) -> Any:
     """The value of a YAML text of plain types. Raises `ValueError`."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _plain(yaml.load(text, Loader=loader), [MAX_PARTS])  # noqa: S506  # either loader makes plain values only
+        return _plain(yaml.load(text, Loader=_yaml_loader(text)), [MAX_PARTS])  # noqa: S506  # makes plain values only
     except (yaml.YAMLError, RecursionError, TypeError) as error:
         raise ValueError(str(error).replace("\n", " ")[:300]) from None
+
+
+def _yaml_loader(text: str) -> Any:
+    """A loader of plain values that is safe for this text. Raises `ValueError` for one that is nested so deeply that it
+    would use up the stack of the C library, and with it end the process."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, Loader=base):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+
+    class Loader(base):  # type: ignore[misc]  # chosen when it is needed
+        """Bounds what merge keys (`<<`) copy: each may take in all of several others, which take in others."""
+
+        merged = 0
+
+        def flatten_mapping(self, node: Any) -> None:
+            """Put into a mapping what its merge key names."""
+            merges = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+            for value in merges:
+                self.merged += len(value.value) if isinstance(value, yaml.SequenceNode) else 1
+            if len(merges) > 1 or any(
+                len(value.value) > MAX_MERGED for value in merges if isinstance(value, yaml.SequenceNode)
+            ):
+                raise ValueError("it merges too much")
+            super().flatten_mapping(node)
+            self.merged += len(node.value) if merges else 0
+            if self.merged > MAX_PARTS:
+                raise ValueError("it merges too much")
+
+    return Loader
 
 
 def _plain(value: Any, left: list[int], depth: int = 0) -> Any:
@@ -155,6 +191,8 @@ def operations(document: Mapping[str, Any]) -> Sequence[Operation]:
     reader = _Reader(document)
     found: list[Operation] = []
     for path, item in document["paths"].items():
+        if not str(path).startswith("/"):
+            continue  # no path: behind a server's address it would name another host
         shared = item.get("parameters") if isinstance(item, Mapping) else None
         for method in METHODS:
             operation = item.get(method) if isinstance(item, Mapping) else None

@@ -372,6 +372,13 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 """References to references, which stand for a billion parts."""
 
+MERGES = "m0: &m0 {a: 1, b: 2}\n" + "".join(
+    f"m{i}: &m{i} {{<<: [{','.join([f'*m{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
+)
+"""Mappings that take in all of others nine times, eleven times over."""
+DEEP = "paths: " + "[" * 200_000
+"""More than the stack of a library in C holds."""
+
 
 @pytest.mark.parametrize(
     ("text", "why"),
@@ -382,6 +389,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("paths: {}", "names no server"),
         ("!!python/object/apply:os.system ['true']", "no JSON or YAML"),
         (BOMB, "too large"),
+        (MERGES, "merges too much"),
+        ("m: &m {a: 1}\nn: {" + "<<: *m, " * 9 + "}", "merges too much"),
+        ("m: &m {a: 1}\nn: {<<: [" + "*m, " * 99 + "]}", "merges too much"),
+        (DEEP, "nested too deeply"),
+        ("- " * 200_000, "nested too deeply"),
         ("FILE-STORAGE::a.yaml", "another installation"),
         ("servers: [{url: 'ftp://h'}]\npaths: {/a: {get: {}}}", "http"),
     ],
@@ -389,6 +401,18 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 async def test_what_is_no_api_is_named(desk: Desk, text: str, why: str) -> None:
     with pytest.raises(BadOption, match=why):
         await desk.step("openAPIToolkit", {"yamlFile": text})
+
+
+async def test_merged_parts_of_a_document_are_read(desk: Desk) -> None:
+    text = "servers: [{url: 'https://h'}]\nm: &m {summary: Reads}\npaths: {/a: {get: {<<: *m}}}"
+    (tool,) = await (await desk.step("openAPIToolkit", {"yamlFile": text})).tools(desk.run)
+    assert tool.description == "Reads"
+
+
+async def test_a_path_of_a_document_names_no_other_host(desk: Desk) -> None:
+    text = f"servers: [{{url: '{desk.site.url}'}}]\npaths: {{'@h.example/a': {{get: {{}}}}, .h.example/a: {{get: {{}}}}}}"
+    with pytest.raises(BadOption, match="no operation"):
+        await desk.step("openAPIToolkit", {"yamlFile": text, "headers": '{"X-Key": "k"}'})
 
 
 async def test_a_kept_tool_runs_its_function(desk: Desk) -> None:
