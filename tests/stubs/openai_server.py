@@ -101,7 +101,9 @@ class Script:
     calls: Sequence[Called] = ()
     """Tools that the answer calls; it says nothing else then, unless `reply` is given."""
     thought: str = ""
-    """What the model thinks aloud before it answers, where the protocol has a place for it (model_servers.py)."""
+    """What the model thinks aloud before it answers, where the protocol has a place for it."""
+    thought_in: str = "reasoning_content"
+    """The field that holds it, with services that add one to OpenAI's protocol."""
     status: int = 200
     """Another status answers with an error body of OpenAI's shape."""
     error_code: str = "stub_error"
@@ -283,6 +285,8 @@ class OpenAIStub:
             await _stream(recorded, script, reply, calls, usage if counted else None, send)
             return
         message: dict[str, Any] = {"role": "assistant", "content": reply or None if calls else reply}
+        if script.thought:
+            message[script.thought_in] = script.thought
         if calls:
             message["tool_calls"] = calls
         body = _chat_body("chat.completion", recorded.body["model"])
@@ -326,6 +330,8 @@ async def _stream(
     if script.stop_after == 0:
         return
     await event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+    for token in _tokens(script.thought) if script.thought else []:
+        await event([{"index": 0, "delta": {"content": None, script.thought_in: token}, "finish_reason": None}])
     for number, token in enumerate(_tokens(reply) if reply or not calls else []):
         if script.stop_after == number:
             return

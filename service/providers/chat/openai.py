@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import httpx2
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
@@ -50,8 +52,51 @@ class OpenAIWords(TranslatedChat):
         return isinstance(error.__cause__, SILENCE)
 
 
+THOUGHTS = ("reasoning_content", "reasoning")
+"""Where services put what a model thinks aloud: DeepSeek, xAI and others in the first, OpenRouter and Groq in the
+second."""
+
+
 class OpenAIChat(OpenAIWords, ChatOpenAI):
-    """`ChatOpenAI` with our errors, and with retries that end as soon as the first token has come."""
+    """`ChatOpenAI` with our errors, with retries that end as soon as the first token has come, and with the thoughts
+    that other services add to the protocol (`reading.thoughts` finds them)."""
+
+    takes_thoughts: bool = False
+    """Whether the service wants what the model thought before it called tools sent along with their results."""
+
+    def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
+        made = super()._convert_chunk_to_generation_chunk(chunk, *args)
+        if made is not None and (choices := chunk.get("choices")):
+            _note_thought(made.message, choices[0]["delta"])
+        return made
+
+    def _create_chat_result(self, response: Any, *args: Any) -> ChatResult:
+        result = super()._create_chat_result(response, *args)
+        choices = response["choices"] if isinstance(response, dict) else response.choices
+        for generation, choice in zip(result.generations, choices, strict=False):
+            said = choice["message"] if isinstance(choice, Mapping) else choice.message.model_extra
+            _note_thought(generation.message, said or {})
+        return result
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if self.takes_thoughts:
+            messages = self._convert_input(input_).to_messages()
+            for written, message in zip(payload.get("messages", ()), messages, strict=False):
+                thought = message.additional_kwargs.get(THOUGHTS[0])
+                if thought and written.get("tool_calls"):
+                    written[THOUGHTS[0]] = thought
+        return payload
+
+
+def _note_thought(message: BaseMessage, said: Mapping[str, Any]) -> None:
+    for name in THOUGHTS:
+        thought = said.get(name)
+        if isinstance(thought, str) and thought:
+            message.additional_kwargs[THOUGHTS[0]] = thought
+            return
 
 
 def configured(config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> BaseChatModel:
@@ -136,6 +181,7 @@ def _configured(
         base_url=base_url,
         max_retries=0,
         again=defaults.max_retries,
+        takes_thoughts=name == "deepseek",
         **asked(config, extra, longest=service.longest),
         **connected(config, defaults),
     )

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def thoughts(message: "AIMessage") -> list[str]:
     """What a reasoning model thinks aloud. Looking costs: plain pieces hold nothing of the kind."""
-    if isinstance(message.content, str) and "reasoning_content" not in message.additional_kwargs:
-        return []
+    if isinstance(message.content, str):
+        thought = message.additional_kwargs.get("reasoning_content")
+        return [thought] if isinstance(thought, str) and thought else []
     blocks = (block for block in message.content_blocks if block["type"] == "reasoning")
     return [str(text) for block in blocks if (text := block.get("reasoning"))]
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from service.providers.chat import create_chat_model
 from service.providers.chat.base import close_chat_model
+from service.providers.chat.openai import THOUGHTS, OpenAIChat
+from service.providers.chat.reading import thoughts
 from service.providers.defaults import Defaults
 from service.providers.errors import (
     BadCredential,
@@ -21,7 +23,7 @@ from service.providers.errors import (
     RateLimited,
     RequestRefused,
 )
-from tests.stubs.openai_server import KEY, REPLY, Lie, OpenAIStub, Script, near
+from tests.stubs.openai_server import KEY, REPLY, Called, Lie, OpenAIStub, Script, near
 
 QUESTION = [HumanMessage("Hello?")]
 FAST = Defaults(max_retries=0, timeout=5.0)
@@ -193,3 +195,29 @@ async def test_the_key_of_the_settings_goes_only_to_the_server_of_the_settings(s
         await close_chat_model(model)
     keys = [request.headers["authorization"] for request in stub.requests]
     assert keys == ["Bearer sk-settings", "Bearer none"]
+
+
+@pytest.mark.parametrize("field", THOUGHTS)
+async def test_what_a_model_of_another_service_thinks_aloud_is_no_part_of_its_answer(
+    stub: OpenAIStub, model: BaseChatModel, field: str
+) -> None:
+    stub.script(Script(thought="Let me see. Yes.", thought_in=field), times=2)
+    whole = await model.ainvoke(QUESTION)
+    assert (whole.text, thoughts(whole)) == (REPLY, ["Let me see. Yes."])
+    pieces = [chunk async for chunk in model.astream(QUESTION)]
+    assert "".join(str(piece.text) for piece in pieces) == REPLY
+    assert "".join(text for piece in pieces for text in thoughts(piece)) == "Let me see. Yes."
+
+
+@pytest.mark.parametrize("takes", [False, True])
+async def test_thoughts_go_back_with_the_results_of_tools_where_the_service_wants_them(
+    stub: OpenAIStub, model: BaseChatModel, takes: bool
+) -> None:
+    assert isinstance(model, OpenAIChat)
+    model.takes_thoughts = takes
+    stub.script(Script(thought="A tool knows.", calls=(Called("clock", {}, "call_1"),)))
+    called = await model.ainvoke(QUESTION)
+    await model.ainvoke([*QUESTION, called, ToolMessage("noon", tool_call_id="call_1")])
+    sent = stub.requests[-1].body["messages"][1]
+    assert sent["role"] == "assistant"
+    assert sent.get("reasoning_content") == ("A tool knows." if takes else None)
