@@ -5,7 +5,8 @@ import json
 import logging
 import secrets
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
 from enum import Enum, auto
 from typing import Any, TypeVar
 from uuid import UUID
@@ -28,8 +29,11 @@ PATIENCE = 60.0
 """Seconds for which a run that can be come back to goes on without a reader."""
 KEPT_SECONDS = 300.0
 """Seconds for which such a run is kept after its end."""
-KEPT_CHARACTERS = 16_000_000
-"""Characters of text in all such runs together; of more, those that ended first go."""
+KEPT_BYTES = 32_000_000
+"""About how much memory all such runs together hold; of more, those that ended first go."""
+
+_OVERHEAD = 100
+"""About the bytes of a Python object beside its text: most of what short pieces of text take."""
 
 
 class Stop(Enum):
@@ -55,8 +59,8 @@ class Running:
         self.caller = caller
         self.resumable = resumable
         self.events: list[Event] = []
-        self.characters = 0
-        """Of all texts said."""
+        self.size = 0
+        """About the bytes that its events hold, once it has ended and is kept."""
         self.stopped: Stop | None = None
         self.done = False
         self._given = 0
@@ -70,8 +74,6 @@ class Running:
     def say(self, *events: Event) -> None:
         """Add events; readers wake."""
         for event in events:
-            if isinstance(event, Token | Thinking):
-                self.characters += len(event.text)
             if not self._grown(event):
                 self.events.append(event)
         self._said.set()
@@ -181,6 +183,7 @@ class Runs:
         self._running: defaultdict[tuple[UUID, str], set[Running]] = defaultdict(set)
         self._resumable: dict[str, Running] = {}
         self._ended: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
+        self._held = 0
 
     def start(
         self,
@@ -240,14 +243,34 @@ class Runs:
         if not self._running[place]:
             del self._running[place]
         if running.resumable:
+            running.size = _size(running.events, set())
+            self._held += running.size
             self._ended[running.id] = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, running.id)
-            while sum(self._resumable[run].characters for run in self._ended) > KEPT_CHARACTERS:
+            while self._held > KEPT_BYTES:
                 self._forget(next(iter(self._ended)))
 
     def _forget(self, run: str) -> None:
-        self._resumable.pop(run, None)
+        running = self._resumable.pop(run, None)
         if timer := self._ended.pop(run, None):
             timer.cancel()
+            self._held -= running.size if running else 0
+
+
+def _size(value: Any, seen: set[int]) -> int:
+    """About the bytes that a value holds in memory; what it holds twice counts once, as `seen` says."""
+    if isinstance(value, str | bytes):
+        return _OVERHEAD + len(value)
+    if value is None or isinstance(value, bool | int | float | Enum) or id(value) in seen:
+        return 0
+    seen.add(id(value))
+    parts: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        parts = (*value.keys(), *value.values())
+    elif isinstance(value, Sequence | Set):
+        parts = value
+    elif is_dataclass(value):
+        parts = (getattr(value, field.name) for field in fields(value))
+    return _OVERHEAD + sum(_size(part, seen) for part in parts)
 
 
 def signal(flow: UUID, chat: str) -> str:

@@ -2,15 +2,18 @@
 
 import re
 import time
+import tracemalloc
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from service.api_keys import service as api_keys
-from service.chatflows.types import Sources, Token
+from service.chatflows.types import Passage, Sources, Token
 from service.predictions import runs
 from service.predictions.events import End
+from service.predictions.runs import Running, Runs
 from service.predictions.writing import Writer
 from service.settings import Settings
 from tests.service.predictions.conftest import House
@@ -18,6 +21,7 @@ from tests.service.predictions.live import DEFAULT_WORKSPACE, Live
 from tests.service.predictions.test_stops import LONG, begun, until
 from tests.stubs.openai_server import Script
 
+FLOW = UUID(int=1)
 FRAME = re.compile(rb"id:(\S+)\n(message:\ndata:.*\n\n)")
 
 
@@ -112,12 +116,37 @@ def test_a_stream_that_nobody_asked_to_keep_has_no_ids_and_is_not_kept(house: Ho
 
 def test_ended_runs_are_kept_for_a_while_and_within_bounds(monkeypatch: pytest.MonkeyPatch, house: House) -> None:
     flow = house.writing()
-    monkeypatch.setattr(runs, "KEPT_CHARACTERS", 120)
-    ids = [some_frames(house, flow, 1000)[0][0] for _ in range(4)]
+    held = house.live.resources.runs
+    first = some_frames(house, flow, 1000)[0][0]
+    monkeypatch.setattr(runs, "KEPT_BYTES", until(lambda: held._held) * 2.5)
+    ids = [first, *(some_frames(house, flow, 1000)[0][0] for _ in range(3))]
     assert [rest(house, flow, identity).status_code for identity in ids] == [410, 410, 200, 200]
     monkeypatch.setattr(runs, "KEPT_SECONDS", 0.05)
     identity = some_frames(house, flow, 1000)[0][0]
     assert until(lambda: rest(house, flow, identity).status_code == 410)
+
+
+async def test_five_hundred_ended_streams_hold_no_more_memory_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "KEPT_BYTES", 2_000_000)
+    kept = Runs()
+
+    async def work(running: Running) -> None:
+        running.say(Sources((Passage(str(uuid4()), running.id * 50, {"source": running.id}, 0.5),)))
+        for number in range(30):
+            running.say(Token(f"{number} "))
+        running.say(End())
+
+    tracemalloc.start()
+    try:
+        for _ in range(500):
+            await kept.start(FLOW, "c1", work, resumable=True).wait()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < runs.KEPT_BYTES
+    assert 50 < len(kept._resumable) == len(kept._ended) < 500
+    await kept.close()
+    assert (kept._held, kept._resumable) == (0, {})
 
 
 def test_a_stream_that_is_gone_on_with_begins_a_bubble_only_where_none_was_begun() -> None:
