@@ -7,17 +7,20 @@ it is written.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.agentflows.types import Part
+from service.chatflows.texts import texts_in
+from service.json_text import parsed
 from service.untrusted import Fence, defused
 
 _RICH = re.compile(r"\s*<(?:p|div|h[1-6]|ul|ol|blockquote|pre|table)\b", re.IGNORECASE)
 """Rich text begins with a block: tags elsewhere are part of somebody's prompt."""
 
-_VARIABLE = re.compile(r"\{\{\s*([^{}]{1,500}?)\s*\}\}")
+_VARIABLE = re.compile(r"\{\{[^{}]{1,600}\}\}")
+"""Without a choice where spaces end: a text of thousands of them would take minutes to be read."""
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -120,6 +123,8 @@ class Template:
         parts: list[str] = []
         last = 0
         for found in _VARIABLE.finditer(text):
+            if not found.group()[2:-2].strip():
+                continue
             parts += [text[last : found.start()], found.group()]
             last = found.end()
         return cls((*parts, text[last:]))
@@ -170,6 +175,27 @@ class Write(Protocol):
 def _name(written: str) -> str:
     # older editors wrote a backslash before underscores
     return written[2:-2].strip().replace("\\", "")
+
+
+OWN = ("$vars", "$flow.state")
+"""Variables, besides nodes' outputs, that stand for what is the flow's own."""
+
+
+def own_variable(value: Any, nodes: Collection[str]) -> str | None:
+    """The first variable in the texts of a JSON value, however it is written there, that stands for something of the
+    flow's own: a variable of the workspace, the state, or what one of these nodes left. None without one."""
+    for text in texts_in(value):
+        for name in Template.parse(text).names:
+            if name.startswith(OWN) or name in nodes or name.partition(".output.")[0] in nodes:
+                return name
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                held = parsed(text)
+            except ValueError:
+                continue
+            if isinstance(held, dict | list) and (found := own_variable(held, nodes)):
+                return found
+    return None
 
 
 def json_filled(template: Template, values: Values) -> str:

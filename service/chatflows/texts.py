@@ -42,6 +42,9 @@ WORDS = re.compile(
 UNREAD = re.compile(r"(code|func|function|file)$", re.IGNORECASE)
 """Names of inputs that are left as they are: code, which has the same values as variables, and files."""
 
+CODE = re.compile(r"(code|func|function)$", re.IGNORECASE)
+"""Those of them that are code."""
+
 CREDENTIALS = frozenset({"credential", "FLOWISE_CREDENTIAL_ID"})
 """Inputs that no value may stand in."""
 

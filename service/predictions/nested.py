@@ -57,9 +57,10 @@ async def called(
     overrides: Mapping[str, Any] | None = None,
     form: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[StepEvent, None]:
-    """The events of a flow of the same workspace, run for `run`: the same viewer, the same variables.
+    """The events of a flow of the same workspace, run for `run`: the same viewer.
 
-    `session` empty: that of its memory node, else that of `run`. What may be overridden says the owner of the flow.
+    `session` empty: that of its memory node, else that of `run`. What may be overridden says the owner of the flow, and
+    which of the variables that the caller of `run` changed count here too.
     Raises `NotFound`, `FlowNotRunnable`, `TooDeep`, `Waits`, and what the flow raises.
     """
     if run.depth >= MAX_DEPTH:
@@ -85,7 +86,7 @@ async def called(
             backing=run.backing,
             whole=run.whole,
             caller=entrance.name,
-            variables={**await variables_of(resources, known, {}), **run.variables},
+            variables=await variables_of(resources, known, run.variables),
             form=form,
             depth=run.depth + 1,
         )

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from service.agentflows.flow import is_agentflow
+from service.agentflows.templates import own_variable
 from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
+from service.chatflows.graph import Graph
 from service.chatflows.overrides import RESERVED, Gate
 from service.chatflows.run import Run
 from service.chatflows.service import compile_any, parse_config
-from service.chatflows.texts import VARIABLES, texts_in
+from service.chatflows.texts import CODE, VARIABLES, texts_in
+from service.chatflows.types import FlowType
 from service.errors import BadRequest, Unprocessable
 
 
@@ -32,16 +36,37 @@ def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str, 
     nodes = {name: gate.applied(graph, node, overrides) for name, node in graph.nodes.items()}
     if nodes == written.nodes:
         return None
-    _refuse_places(overrides)
+    _refuse_code(overrides, gate, graph)
+    _refuse_places(overrides, graph, known.flow.type)
     changed = replace(graph, nodes=nodes)
     return compile_any(changed, known.flow.type, chat_model=chat_model, lender=known.compiled)
 
 
-def _refuse_places(overrides: Mapping[str, Any]) -> None:
-    """Raises `Unprocessable` for a value that names a variable: a prompt would show it to whoever calls."""
+def _refuse_places(overrides: Mapping[str, Any], graph: Graph, kind: FlowType) -> None:
+    """Raises `Unprocessable` for a value that names a variable: a prompt would show it to whoever calls. Agentflows
+    read the texts of their nodes after that, so there nothing of the flow's own may be named, in whatever spelling."""
     for name, value in overrides.items():
-        if name not in RESERVED and any(VARIABLES in text for text in texts_in(value)):
+        if name in RESERVED:
+            continue
+        if any(VARIABLES in text for text in texts_in(value)):
             raise Unprocessable(f"overrideConfig.{name[:100]}: {{{{$vars...}}}} cannot be given by a call")
+        if is_agentflow(graph, kind) and (found := own_variable(value, graph.nodes.keys())):
+            raise Unprocessable(f"overrideConfig.{name[:100]}: {{{{{found[:100]}}}}} cannot be given by a call")
+
+
+def _refuse_code(overrides: Mapping[str, Any], gate: Gate, graph: Graph) -> None:
+    """Raises `Unprocessable` for code: it would see every variable of the workspace, whatever it is called."""
+    for name, value in overrides.items():
+        if any(gate.opens(node, name) for node in graph.nodes.values()) and _holds_code(name, value):
+            raise Unprocessable(f"overrideConfig.{name[:100]}: code cannot be given by a call")
+
+
+def _holds_code(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_code(str(key), item) for key, item in value.items()) or bool(CODE.search(name) and value)
+    if isinstance(value, list):
+        return any(_holds_code(name, item) for item in value)
+    return isinstance(value, str) and bool(CODE.search(name) and value.strip())
 
 
 def _gate(known: KnownFlow) -> Gate:

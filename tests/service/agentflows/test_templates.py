@@ -148,3 +148,9 @@ def test_paths_lead_nowhere_in_silence() -> None:
     assert within({"a": [1]}, "a[5]") is None
     assert within("text", "a.b") is None
     assert within({"a": 1}, "__class__.x") is None
+
+
+def test_a_text_of_nothing_but_spaces_is_read_at_once() -> None:
+    text = "{{" + " " * 200_000
+    assert Template.parse(text).parts == (text,)
+    assert Template.parse("{{  }}").names == ()

@@ -410,7 +410,9 @@ async def test_merged_parts_of_a_document_are_read(desk: Desk) -> None:
 
 
 async def test_a_path_of_a_document_names_no_other_host(desk: Desk) -> None:
-    text = f"servers: [{{url: '{desk.site.url}'}}]\npaths: {{'@h.example/a': {{get: {{}}}}, .h.example/a: {{get: {{}}}}}}"
+    text = (
+        f"servers: [{{url: '{desk.site.url}'}}]\npaths: {{'@h.example/a': {{get: {{}}}}, .h.example/a: {{get: {{}}}}}}"
+    )
     with pytest.raises(BadOption, match="no operation"):
         await desk.step("openAPIToolkit", {"yamlFile": text, "headers": '{"X-Key": "k"}'})
 

@@ -166,6 +166,65 @@ def test_what_the_owner_opened_can_be_changed_for_a_call(house: House) -> None:
     assert house.ask(flow).json()["text"] == "a"
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{{ $vars.secret }}",
+        "{{ $va\\rs.secret }}",
+        "{{\\$vars.secret}}",
+        "<p>{{ &#36;vars.secret }}</p>",
+        "<p>{{ $va<b></b>rs.secret }}</p>",
+        "{{ other }}",
+        "{{ other.output.content }}",
+        "<p>{{ oth&#101;r }}</p>",
+        "{{ $flow.state.token }}",
+        '["{{ \\u0024vars.secret }}"]',
+    ],
+)
+def test_a_call_cannot_read_what_is_the_flows_own_by_what_it_overrides(house: House, spelled: str) -> None:
+    body = {"name": "secret", "value": "sk-canary", "type": "static"}
+    assert house.client.post("/variables", json=body).status_code == 200
+    opened = {"overrideConfig": {"status": True, "nodes": {"r": [{"name": "directReplyMessage", "enabled": True}]}}}
+    start = {"startInputType": "chatInput", "startState": [{"key": "token", "value": "{{ $vars.secret }}"}]}
+    other = node("other", "llm", **model("llm", house.stub.url))
+    flow = made(
+        house, chain(other, node("r", "directReply", directReplyMessage="a"), start=start), apiConfig=json.dumps(opened)
+    )
+    house.stub.script(Script(reply="sk-canary"))
+    answer = house.ask(flow, overrideConfig={"directReplyMessage": spelled})
+    assert "sk-canary" not in answer.json().get("text", "")
+    assert answer.status_code == 422, answer.text
+    assert "overrideConfig.directReplyMessage" in answer.json()["message"]
+
+
+def test_a_call_gives_no_code(house: House) -> None:
+    opened = {"overrideConfig": {"status": True, "nodes": {"t": [{"name": "toolInputArgs", "enabled": True}]}}}
+    flow = made(
+        house, chain(node("t", "tool", toolAgentflowSelectedTool="currentDateTime")), apiConfig=json.dumps(opened)
+    )
+    assert house.ask(flow, overrideConfig={"customCode": "return $vars"}).status_code == 200
+    answer = house.ask(flow, overrideConfig={"toolInputArgs": [{"customCode": "return $vars"}]})
+    assert answer.status_code == 422
+    assert "code cannot be given" in answer.json()["message"]
+
+
+def test_a_variable_that_a_call_changes_is_that_of_the_flow_which_was_called_only(house: House) -> None:
+    body = {"name": "place", "value": "kept", "type": "static"}
+    assert house.client.post("/variables", json=body).status_code == 200
+    opened = json.dumps({"overrideConfig": {"status": True, "variables": [{"name": "place", "enabled": True}]}})
+    reply = node("r", "directReply", directReplyMessage="{{ $vars.place }}")
+    for columns, said in (({}, "kept"), ({"apiConfig": opened}, "changed")):
+        inner = made(house, chain(reply), **columns)
+        calls = node("e", "executeFlow", executeFlowSelectedFlow=inner)
+        outer = made(
+            house,
+            chain(calls, node("r", "directReply", directReplyMessage="{{ e }} {{ $vars.place }}")),
+            apiConfig=opened,
+        )
+        answer = house.ask(outer, overrideConfig={"vars": {"place": "changed"}})
+        assert answer.json()["text"] == f"{said} changed"
+
+
 def test_a_function_is_refused_when_it_is_saved_while_javascript_is_off(house: House) -> None:
     function = chain(node("f", "customFunction", customFunctionJavascriptFunction="return 1"))
     answer = house.client.post("/chatflows", json={"name": "F", "type": "AGENTFLOW", "flowData": function})
