@@ -59,18 +59,25 @@ def ask(
             print_answer(client, str(flow["id"]), body)
 
 
-def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> None:
-    """Ask, print the answer on stdout while it is written, then its sources. Raises `CommandError` when it fails."""
+def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Ask, print the answer on stdout while it is written, then its sources. Raises `CommandError` when it fails. Gives
+    the answer's `chatId`, and the `action` that an agentflow waits for."""
     sources: Sequence[Mapping[str, Any]] = ()
+    about: dict[str, Any] = {}
     for event, payload in client.events(f"/prediction/{flow_id}", {**body, "streaming": True}):
         if event == "token":
             print(payload, end="", flush=True)
         elif event == "sourceDocuments":
             sources = payload or ()
+        elif event == "action":
+            about["action"] = payload
+        elif event == "metadata":
+            about["chatId"] = payload["chatId"]
         elif event == "answer":  # of a flow that cannot stream
             written = json.dumps(payload.get("json"), ensure_ascii=False, indent=2)
             print(payload.get("text", written), end="")
             sources = payload.get("sourceDocuments") or ()
+            about.update(payload)
     print()
     if sources:
         print("\nSources")
@@ -79,3 +86,4 @@ def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Non
 
         print(f"  [{number}] {place_of(source['metadata'])}")
         print(f"      {excerpt(source['pageContent'], 160)}", flush=True)
+    return about

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,14 @@ app = typer.Typer(
 )
 
 FlowArgument = Annotated[str, typer.Argument(help="Name or id of the chatflow.", metavar="FLOW")]
+
+
+class Decision(StrEnum):
+    """What a person says to an agentflow that waits."""
+
+    PROCEED = "proceed"
+    REJECT = "reject"
+
 
 OFFLINE = "No service is asked: which credentials and document stores a workspace has is not known."
 
@@ -79,7 +88,7 @@ def check_flows(
 
 @app.command("import", epilog=EPILOG)
 def import_flows(
-    file: Annotated[Path, typer.Argument(help="An exported flow, or a workspace's export.", metavar="FILE")],
+    files: Annotated[list[Path], typer.Argument(help="Exported flows, or a workspace's export.", metavar="FILE...")],
     name: Annotated[
         str | None, typer.Option(help="Name of the new chatflow.", show_default="as in the file, else the file's")
     ] = None,
@@ -88,13 +97,13 @@ def import_flows(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create the flows of a file, also those that cannot run yet, and say what each of them needs. Exit code 1 when one
+    """Create the flows of files, also those that cannot run yet, and say what each of them needs. Exit code 1 when one
     of them is not kept."""
     from service.cli.client import connect
 
-    flows = _read(file)
+    flows = [flow for file in files for flow in _read(file)]
     if name is not None and len(flows) > 1:
-        raise UsageProblem(f"{file} holds {len(flows)} flows: --name names one")
+        raise UsageProblem(f"these are {len(flows)} flows: --name names one")
     with connect(data, url, key) as client:
         made = [_imported(client, flow, name or flow.name) for flow in flows]
     refused = [item for item in made if item["id"] is None]
@@ -162,27 +171,39 @@ def run_flow(
     question: Annotated[str, typer.Argument(help="What to ask; nothing for a flow that starts with a form.")] = "",
     session: Annotated[str | None, typer.Option(help="Conversation to go on with; any text.")] = None,
     form: Annotated[str, typer.Option(help="Values of the form that starts an agentflow, as JSON.")] = "{}",
+    decide: Annotated[
+        Decision | None, typer.Option(help="Answer an agentflow that waits in the conversation --session.")
+    ] = None,
+    feedback: Annotated[str, typer.Option(help="What to say with --decide.")] = "",
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a flow; prints the answer as it is written, then its numbered sources."""
+    """Ask a flow; prints the answer as it is written, then its numbered sources. Where it stops for a person, how to
+    answer it is told on stderr."""
     from service.cli.ask import print_answer
     from service.cli.client import connect, need
 
     values = _form(form)
-    if not question and not values:
+    if decide and not session:
+        raise UsageProblem("--decide needs the --session that waits")
+    if not (decide or question or values):
         raise UsageProblem("give a question, or --form for a flow that starts with one")
     with connect(data, url, key) as client:
         found = need(client.chatflow(flow), "chatflow", flow)
         body: dict[str, Any] = {"form": values} if values else {"question": question}
+        if decide and session:
+            waits = _waits_at(client, str(found["id"]), session)
+            body = {"humanInput": {"type": decide.value, "startNodeId": waits, "feedback": feedback}}
         if session:
             body |= {"overrideConfig": {"sessionId": session}, "chatId": session}
         if as_json:
             print_json(client.post(f"/prediction/{found['id']}", body))
-        else:
-            print_answer(client, str(found["id"]), body)
+            return
+        about = print_answer(client, str(found["id"]), body)
+        if about.get("action"):
+            say(f"It waits for a person: ragstone flow run {found['id']} --session {about['chatId']} --decide proceed")
 
 
 @app.command("rm", epilog=EPILOG)
@@ -266,6 +287,14 @@ def _needs(item: Mapping[str, Any]) -> list[str]:
 
 def _noted(remarks: Iterable[str]) -> list[str]:
     return [f"Note: {text}" for text in remarks]
+
+
+def _waits_at(client: "Client", flow_id: str, session: str) -> str:
+    """Id of the node at which the newest run of a conversation waits for a person."""
+    runs = client.get("/executions", agentflowId=flow_id, sessionId=session, state="STOPPED", limit=1)["data"]
+    if not runs or not runs[0]["action"]:
+        raise CommandError(f"No run of the conversation {session} waits for a person")
+    return str(json.loads(runs[0]["action"])["data"]["nodeId"])
 
 
 def _form(text: str) -> dict[str, Any]:

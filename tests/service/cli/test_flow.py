@@ -11,6 +11,7 @@ from service.cli import main
 from service.cli.flows import answer_flow
 from service.cli.folder import KEY
 from service.flow_checks.files import exported
+from tests.service.agentflows import flows as agentflows
 from tests.service.chatflows.flows import edge, graph, node
 from tests.service.cli.conftest import Up, ragstone
 
@@ -23,6 +24,19 @@ def quoting(file: Path, store: str) -> Path:
     """A flow that runs at once: it quotes from a document store."""
     file.write_text(answer_flow(store))
     return file
+
+
+def approval() -> str:
+    """An agentflow that asks a person for days of leave."""
+    asks = {"humanInputDescriptionType": "fixed", "humanInputDescription": "{{ $form.days }} days?"}
+    nodes = [
+        agentflows.node("start", "start", startInputType="formInput"),
+        agentflows.node("boss", "humanInput", **asks),
+        agentflows.node("yes", "directReply", directReplyMessage="Yes."),
+        agentflows.node("no", "directReply", directReplyMessage="No."),
+    ]
+    links = [("start", "boss", None), ("boss", "yes", 0), ("boss", "no", 1)]
+    return agentflows.graph(nodes, [agentflows.edge(*link) for link in links])
 
 
 def apart(capsys: pytest.CaptureFixture[str], tmp_path: Path, *files: Path) -> tuple[int, str, str]:
@@ -173,3 +187,22 @@ def test_exports_hold_no_secrets() -> None:
     (kept,) = json.loads(exported(flow))["nodes"]
     assert kept["data"]["inputs"] == {"modelName": "m", "agentModelConfig": {"modelName": "n"}}
     assert "credential" not in kept["data"]
+
+
+def test_several_files_are_imported_and_a_flow_that_waits_for_a_person_is_answered(service: Up, tmp_path: Path) -> None:
+    here = ("--data", service.data)
+    file = tmp_path / "Approval.json"
+    file.write_text(approval())
+    done = ragstone("flow", "import", file, CHAIN, *here, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [item["name"] for item in json.loads(done.stdout)] == ["Approval", CHAIN.stem]
+    assert ragstone("flow", "import", file, CHAIN, "--name", "One", *here).returncode == 2
+
+    asked = ragstone("flow", "run", "Approval", "--form", '{"days": 3}', *here)
+    assert asked.stdout == "3 days?\n"
+    session = asked.stderr.split("--session ")[1].split()[0]
+    assert ragstone("flow", "run", "Approval", "--decide", "proceed", *here).returncode == 2
+    decided = ragstone("flow", "run", "Approval", "--session", session, "--decide", "reject", *here)
+    assert (decided.returncode, decided.stdout) == (0, "No.\n")
+    again = ragstone("flow", "run", "Approval", "--session", session, "--decide", "reject", *here)
+    assert again.returncode == 1
