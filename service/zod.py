@@ -83,6 +83,8 @@ def _tokens(text: str) -> list[_Token]:
         kind = str(match.lastgroup)
         if kind != "skip":
             found.append(_Token(kind, match.group(), at))
+        if kind == "other":
+            break  # no schema has it; to go on would look for its end again and again
         at = match.end()
     return found
 

@@ -94,3 +94,8 @@ def test_the_rest_is_named_and_refused(text: str, named: str) -> None:
 def test_any_text_is_a_schema_or_refused(text: str) -> None:
     with suppress(BadZod):
         assert isinstance(json_schema(f"z.object({{a: z.string({text}"), dict)
+
+
+def test_a_text_that_does_not_end_is_read_once() -> None:
+    with pytest.raises(BadZod, match="'z' is missing"):
+        json_schema('"' + '\\"' * 24_000)

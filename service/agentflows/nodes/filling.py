@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, unquote
 
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, json_filled
@@ -48,6 +49,23 @@ def pins_host(template: Template) -> bool:
     return _HOST.match(begun.strip()) is not None
 
 
+def address(template: Template, moment: Moment) -> str:
+    """An address with the values in place. Where it names its host, what was said in a run stays in its place: it adds
+    no part of the path, no parameter. Raises `BadValue` for a value that would lead up in the path."""
+    if not pins_host(template):
+        return template.text(moment).strip()
+    filled = "".join(
+        quote(text, safe="") if place % 2 and not template.names[place // 2].startswith("$vars.") else text
+        for place, text in enumerate(
+            Template(("", part, "")).text(moment) if at % 2 else part for at, part in enumerate(template.parts)
+        )
+    ).strip()
+    path = re.split("[?#]", filled.partition("://")[2], maxsplit=1)[0]
+    if len(template.parts) > 1 and any(unquote(part) in (".", "..") for part in path.split("/")):
+        raise BadValue("a value cannot stand in the path of an address: it would lead elsewhere")
+    return filled
+
+
 def trouble(config: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
     """Places where nothing may be put, each named."""
     for field, template in _templates(config):
@@ -81,19 +99,21 @@ def _templates(config: Mapping[str, Any]) -> Iterator[tuple[str, Template]]:
 def filled(config: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
     """The configuration as a run has it."""
     return {
-        field: value if UNREAD.search(field) or field in CREDENTIALS else _filled(value, moment)
+        field: value if UNREAD.search(field) or field in CREDENTIALS else _filled(field, value, moment)
         for field, value in config.items()
     }
 
 
-def _filled(value: Any, moment: Moment) -> Any:
+def _filled(field: str, value: Any, moment: Moment) -> Any:
     if isinstance(value, Mapping):
-        return {name: _filled(item, moment) for name, item in value.items()}
+        return {name: _filled(field, item, moment) for name, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, moment) for item in value]
+        return [_filled(field, item, moment) for item in value]
     if not isinstance(value, str) or "{{" not in value:
         return value
     template = Template.parse(value)
+    if not WORDS.search(field) and pins_host(template):
+        return address(template, moment)
     # a text that holds JSON stays what it is: values enter its texts only
     return json_filled(template, moment) if value.lstrip()[:1] in ("{", "[") else template.text(moment)
 

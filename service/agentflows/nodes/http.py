@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
 from service.agentflows.nodes.base import CREDENTIAL_FIELDS, FlowNode, Maker
-from service.agentflows.nodes.filling import pins_host, places
+from service.agentflows.nodes.filling import address, pins_host, places
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, Values, json_filled, shown
 from service.agentflows.types import BadValue, Done
@@ -20,7 +20,7 @@ from service.egress.client import Fetched
 from service.egress.errors import EgressFailed
 from service.errors import NotFound
 from service.json_text import parsed
-from service.secret_names import HIDDEN, is_secret, redacted
+from service.secret_names import HIDDEN, QUERY, is_secret, redacted
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 BODIES = ("json", "raw", "formData", "xWwwFormUrlencoded")
@@ -32,8 +32,8 @@ MAX_ANSWER = 5 * 1024 * 1024
 SECONDS = 60.0
 
 SECRETS_ELSEWHERE = (
-    "url: with headers or a credential, the host must stand in the node itself or in $vars: what is said in a run does"
-    " not decide who is sent secrets"
+    "url: with headers, a credential or other secrets, the host must stand in the node itself or in $vars: what is said"
+    " in a run does not decide who is sent secrets"
 )
 
 
@@ -69,8 +69,14 @@ class Http(FlowNode):
         self._rows = self._pairs("body")
         self._body = Template() if isinstance(given, list) else Template.parse(given)
         self._answer = self.choice("responseType", ANSWERS)
-        if (self.credential or self._headers) and places(self._url, maker.names) and not pins_host(self._url):
+        if self._has_secrets() and places(self._url, maker.names) and not pins_host(self._url):
             maker.problem(SECRETS_ELSEWHERE)
+
+    def _has_secrets(self) -> bool:
+        """Whether what is sent may hold a secret of the workspace."""
+        sent = [self._body, *(row.value for row in (*self._query, *self._rows))]
+        named = any(name.startswith("$vars.") for template in sent for name in template.names)
+        return bool(self.credential or self._headers or named) or any(QUERY.search(row.key) for row in self._query)
 
     def _pairs(self, name: str) -> tuple[Pair, ...]:
         rows = self.rows(name)
@@ -107,7 +113,7 @@ class Http(FlowNode):
         )
 
     def _filled_url(self, moment: Moment) -> str:
-        url = self._url.text(moment).strip()
+        url = address(self._url, moment)
         given: dict[str, list[str]] = {}
         for name, value in (row.text(moment) for row in self._query):
             if value:

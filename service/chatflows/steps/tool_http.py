@@ -18,7 +18,7 @@ MAX_ANSWER = 2 * 1024 * 1024
 SECONDS = 30.0
 """What a call may take."""
 
-_MARKUP = re.compile(r"</?(?:p|br|span|div|code|strong|em)\b[^>]*>", re.IGNORECASE)
+_MARKUP = re.compile(r"</?(?:p|br|span|div|code|strong|em)\b[^<>]*>", re.IGNORECASE)
 _PLACE = re.compile(r":([A-Za-z_]\w*)|\{([^{}/?#]+)\}")
 
 

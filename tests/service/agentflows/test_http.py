@@ -178,6 +178,51 @@ def test_no_value_changes_the_json_around_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ("../admin/delete", "/a/..%2Fadmin%2Fdelete"),
+        ("x?role=admin&a=1#b", "/a/x%3Frole%3Dadmin%26a%3D1%23b"),
+        ("%2e%2e%2f", "/a/%252e%252e%252f"),
+        ("two words", "/a/two%20words"),
+    ],
+)
+async def test_what_is_said_stays_in_its_place_of_an_address(web: Web, said: str, path: str) -> None:
+    ran = await ask(calls(web), run(said))
+    assert ran.error is None
+    assert [request["path"] for request in web.seen] == [path]
+
+
+@pytest.mark.parametrize("said", ["..", "."])
+async def test_what_is_said_leads_nowhere_up(web: Web, said: str) -> None:
+    assert (await ask(calls(web), run(said))).error is not None
+    tool = fetching(web, requestsGetUrl=f"{web.url}/items/{{{{ question }}}}")
+    assert (await ask(tool, run(said))).error is not None
+    assert not web.seen
+
+
+async def test_what_is_said_stays_in_its_place_of_a_tools_address(web: Web) -> None:
+    await ask(
+        fetching(web, requestsGetUrl=f"{web.url}/{{{{ $vars.P }}}}/{{{{ question }}}}"),
+        run("a/b?c", variables={"P": "p/q"}),
+    )
+    assert [request["path"] for request in web.seen] == ["/p/q/a%2Fb%3Fc"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"queryParams": pairs(api_key="sk-1")},
+        {"queryParams": pairs(a="{{ $vars.KEY }}")},
+        {"method": "POST", "body": '{"a": "{{ $vars.KEY }}"}'},
+        {"method": "POST", "bodyType": "formData", "body": pairs(a="{{ $vars.KEY }}")},
+    ],
+)
+def test_secrets_elsewhere_than_in_headers_go_to_named_hosts_too(inputs: Mapping[str, Any]) -> None:
+    with pytest.raises(FlowNotRunnable, match="who is sent secrets"):
+        compile_agentflow(parse(chain(node("h", "http", url="{{ question }}", **inputs))))
+
+
 # Tools whose configuration names values of the run
 
 
