@@ -15,6 +15,7 @@ from service.chatflows.run import Run
 from service.chatflows.types import FlowStatus, RunStatus
 from service.errors import ServiceError
 from service.executions.service import Recording
+from service.outages import outage_of
 from service.predictions import follow_ups, keeping, post_processing
 from service.predictions.events import Abort, End, Failure, Metadata
 from service.predictions.executing import said
@@ -106,9 +107,9 @@ class Work:
                 task.uncancel()
         except ServiceError as error:
             failure = None if running.stopped else error
-        except Exception:
+        except Exception as error:
             log.exception("Unexpected failure of chatflow %s", self.run.chatflow)
-            failure = InternalFailure()
+            failure = outage_of(error) or InternalFailure()
         written.withhold()
         return failure
 
@@ -163,9 +164,9 @@ class Work:
             await keeping.keep(
                 self.resources, self.run.workspace, exchange, self.brought, self._ending(running, spent, failure)
             )
-        except Exception:
+        except Exception as error:
             log.exception("The messages of chatflow %s could not be stored", exchange.chatflow)
-            return InternalFailure()
+            return outage_of(error) or InternalFailure()
         return None
 
     @property
