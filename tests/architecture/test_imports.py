@@ -25,6 +25,7 @@ PYDANTIC = (
     "service/providers/**/*.py",  # LangChain's ports are pydantic models
     "service/retrieval/*.py",  # options of strategies
     "service/connectors/*.py",  # options of connectors
+    "service/metrics/*.py",  # options of metrics
     "service/document_stores/recipe.py",  # options of loaders and splitters
     "loaders/*.py",
     "loaders/splitters/*.py",
@@ -117,6 +118,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "cronsim": ("service/timetable.py",),
     "protego": ("service/connectors/visits.py",),
     "regex": ("service/agentflows/nodes/condition.py",),  # patterns of authors, with a time limit
+    "re2": ("service/metrics/regex.py",),  # patterns of authors, in linear time
     "jsonschema": ("service/json_schema.py",),
     "referencing": ("service/json_schema.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),

@@ -24,6 +24,8 @@ from service.connectors import CONNECTORS
 from service.connectors.base import Connector
 from service.http.routers import ROUTERS
 from service.http.routing import Routes
+from service.metrics import EVALUATORS, METRICS
+from service.metrics.base import Metric
 from service.providers import chat, embedding, rerank, speech
 from service.providers.embedding.base import Embedder
 from service.providers.rerank.base import Reranker
@@ -102,6 +104,13 @@ TABLES = [
         "retrieval stages", STAGES, Stage, "service/retrieval",
         frozenset({"asking", "base", "fusion", "narrowing", "passages", "pipeline", "prompts", "trace"}),
     ),
+    Table(
+        "metrics", METRICS, Metric, "service/metrics",
+        frozenset(
+            {"abstaining", "base", "citing", "gold", "judging", "making", "prompts", "ranking", "resampling", "stats",
+             "wording"}
+        ),
+    ),
     Table("jobs", JOBS),
     Table("aftermaths of jobs", AFTERMATH),
     Table("jobs' conclusions", CONCLUDE),
@@ -124,6 +133,7 @@ ALIASES: list[tuple[str, Mapping[str, str], set[str]]] = [
     ("connectors by short names", CONNECTOR_ALIASES, set(CONNECTORS)),
     ("chat models by Flowise's names", chat.NODES, set(chat.CHAT_MODELS)),
     ("rerankers by Flowise's names", rerank.NODES, set(rerank.RERANKERS)),
+    ("metrics by Flowise's types of evaluators", EVALUATORS, set(METRICS)),
 ]
 
 
