@@ -3,9 +3,12 @@
 from uuid import UUID
 
 from service.agentflows.flow import AgentFlow
+from service.chatflows import graph as graphs
+from service.chatflows import service as chatflows
 from service.chatflows.flow import Flow
 from service.chatflows.run import Run
-from service.chatflows.types import Chatflow, Decision, FlowType
+from service.chatflows.types import BrokenGraph, Chatflow, Decision, FlowType
+from service.errors import Unauthorized
 from service.executions import service as executions
 from service.executions.service import Recording
 from service.executions.types import Answer
@@ -14,6 +17,32 @@ from service.resources import Resources
 
 SCHEDULE = "schedule"
 """Whose the runs are that a clock starts: whoever has a key of the workspace may answer them."""
+
+
+START, WEBHOOK = "startAgentflow", "webhookTrigger"
+
+KEY = "key:"
+"""What the names of callers begin with who hold a key of the workspace."""
+
+
+class OnlySigned(Unauthorized):
+    """This flow is started by signed calls of its webhook."""
+
+    code = "only_signed"
+
+
+async def _check_open(resources: Resources, flow: Chatflow) -> None:
+    """A webhook that a secret closes is closed to visitors on every way. Raises `OnlySigned`."""
+    try:
+        nodes = graphs.parse(flow.flow_data).nodes.values()
+    except BrokenGraph:
+        return  # the flow's failure is told by whoever runs it
+    inputs = next((node.inputs for node in nodes if node.name == START), {})
+    if inputs.get("startInputType") != WEBHOOK:
+        return
+    now = await chatflows.get(resources.database, flow.workspace, flow.id)
+    if now.webhook_secret_configured or inputs.get("webhookEnableAuth") is True:
+        raise OnlySigned
 
 
 async def recorded(
@@ -30,9 +59,12 @@ async def recorded(
 ) -> tuple[Run, Recording | None]:
     """The run as it is to be run, and what writes it down; None for what is no agentflow.
 
-    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, and `BegunBefore` for an occasion that was taken."""
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `OnlySigned`, and `BegunBefore` for an occasion that
+    was taken."""
     if flow.type is not FlowType.AGENTFLOW and not isinstance(compiled, AgentFlow):
         return run, None
+    if member is None and occasion is None and not run.caller.startswith(KEY):
+        await _check_open(resources, flow)
     return await executions.begin(
         resources.database,
         run,

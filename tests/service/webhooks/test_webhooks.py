@@ -162,6 +162,21 @@ def test_a_secret_is_shown_once_and_closes_the_webhook(desk: Desk) -> None:
     assert desk.client.delete(f"/chatflows/{flow}/webhook-secret").status_code == 204
 
 
+@pytest.mark.parametrize("asks_for_one", [False, True])
+def test_who_cannot_sign_comes_in_by_no_other_door(desk: Desk, asks_for_one: bool) -> None:
+    flow = hook(desk, webhookEnableAuth=asks_for_one)
+    assert desk.ask(flow).status_code == (401 if asks_for_one else 200)
+    desk.client.post(f"/chatflows/{flow}/webhook-secret").raise_for_status()
+    before = len(desk.runs)
+    for body in ({"question": "pay"}, {"question": "pay", "streaming": True}, {"form": {"q": "pay"}}):
+        answer = desk.open("POST", f"/prediction/{flow}", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "only_signed")
+    answer = desk.answer(flow, sessionId="s", chatId="s")
+    assert (answer.status_code, answer.json()["code"]) == (401, "only_signed")
+    assert len(desk.runs) == before
+    assert desk.client.post(f"/prediction/{flow}", json={"question": "pay"}).status_code == 200
+
+
 def test_a_flow_that_wants_signatures_without_a_secret_is_closed(desk: Desk) -> None:
     assert call(desk, hook(desk, webhookEnableAuth=True), json={}).status_code == 401
 
