@@ -178,6 +178,10 @@ class Settings(BaseModel):
     max_attachment_text: int = Field(
         2_000_000, ge=1, description="Most characters of text in the files that a conversation brings in one request."
     )
+    earlier_text: int = Field(
+        200_000, ge=0, description="Most characters of documents of earlier questions that a model sees again."
+    )
+    earlier_pictures: int = Field(4, ge=0, description="Most pictures of earlier questions that a model sees again.")
     widget_upserts: bool = Field(
         False,
         description="Let chat widgets upsert files without a key, where the flow's vector store has `fileUpload` on.",

@@ -143,7 +143,7 @@ class Moment:
 def messages_of(turns: Sequence[Turn]) -> tuple[Message, ...]:
     """Earlier turns as messages."""
     parts = {Role.USER: Part.USER, Role.MODEL: Part.ASSISTANT}
-    return tuple(Message(parts[turn.role], turn.text) for turn in turns)
+    return tuple(Message(parts[turn.role], turn.text, turn=turn) for turn in turns)
 
 
 def transcript(messages: Sequence[Message]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from service.chatflows.types import Turn
 from service.errors import Unprocessable
 
 
@@ -48,6 +49,8 @@ class Message:
     part: Part
     text: str
     name: str = ""
+    turn: Turn | None = None
+    """The earlier turn that it was, with what came with it."""
 
     def shown(self) -> dict[str, Any]:
         """As `chatHistory` and the inputs of nodes show it."""

@@ -20,6 +20,7 @@ async def purge(work: Work) -> Mapping[str, Any]:
         if not found:
             return {"removed": gone}
         for attachment in found:
-            await work.resources.blobs.delete(attachment.blob)
+            if attachment.blob:
+                await work.resources.blobs.delete(attachment.blob)
         async with database.connection() as connection:
             gone += await records.forget(connection, [attachment.id for attachment in found])

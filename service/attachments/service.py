@@ -218,7 +218,7 @@ async def note(
     """
     if not await records.hold_flow(scope, guest.flow):
         raise NotFound(f"Chatflow {guest.flow} not found")
-    size = sum(row.size for row in rows)
+    size = sum(row.taken for row in rows)
     holders = await records.holders(scope, guest.flow)
     mine = holders.get(guest.visitor, 0) + size if guest.visitor else 0
     if strict:
@@ -235,7 +235,7 @@ async def note(
         blob, freed = await records.displace(scope, guest.flow, largest)
         holders[largest] -= freed
         room += freed
-        displaced.append(blob)
+        displaced += filter(None, [blob])
     await records.insert(scope, rows)
     return displaced
 
@@ -261,6 +261,31 @@ async def of_chat(resources: Resources, workspace: UUID, flow_id: UUID, chat: st
     """The files that a conversation brought along, newest first."""
     async with resources.database.read(workspace) as scope:
         return await records.of_chat(scope, flow_id, chat, limit)
+
+
+async def of_messages(
+    resources: Resources, workspace: UUID, flow_id: UUID, messages: Sequence[UUID]
+) -> list[Attachment]:
+    """What came with messages and is something to later ones, in its order within each; without texts."""
+    async with resources.database.read(workspace) as scope:
+        return await records.of_messages(scope, flow_id, messages)
+
+
+async def contents(resources: Resources, workspace: UUID, ids: Sequence[UUID], most: int) -> Mapping[UUID, str]:
+    """The first `most` characters of the texts of attachments, of those that have any."""
+    if not ids:
+        return {}
+    async with resources.database.read(workspace) as scope:
+        return await records.contents(scope, ids, most)
+
+
+async def read(resources: Resources, attachment: Attachment) -> bytes | None:
+    """The bytes of a file that is kept; None: it is gone."""
+    try:
+        async with resources.blobs.path(attachment.blob) as path:
+            return await asyncio.to_thread(path.read_bytes)
+    except UnknownBlob:
+        return None
 
 
 async def show(
@@ -320,7 +345,7 @@ async def forget_expired(resources: Resources) -> int:
     while True:
         async with resources.database.connection() as connection:
             found = await records.expired(connection, AT_ONCE)
-        for _, blob in found:
+        for blob in [blob for _, blob in found if blob]:
             await resources.blobs.delete(blob)
         async with resources.database.connection() as connection:
             gone += await records.forget(connection, [row for row, _ in found])

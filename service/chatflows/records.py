@@ -166,8 +166,8 @@ ENTER = """
 SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id, k.scopes AS key_scopes, k.principals AS key_principals,
     (SELECT string_agg(c.id || ' ' || c.updated_at, ',' ORDER BY c.id) FROM credentials c
         WHERE c.workspace_id = f.workspace_id AND c.id = ANY(%(credentials)s)) AS stamp,
-    (SELECT json_agg(json_build_array(m.role, m.content) ORDER BY m.sequence DESC) FROM (
-        SELECT role, content, sequence FROM chat_messages
+    (SELECT json_agg(json_build_array(m.role, m.content, m.brought) ORDER BY m.sequence DESC) FROM (
+        SELECT role, content, sequence, CASE WHEN file_uploads IS NOT NULL THEN id END AS brought FROM chat_messages
         WHERE workspace_id = f.workspace_id AND chatflow_id = f.id AND session_id = %(session)s
             AND caller = coalesce('key:' || k.id, 'public') || %(viewer)s AND state <> 'failed'
         ORDER BY sequence DESC LIMIT %(turns)s) m) AS turns
@@ -176,7 +176,7 @@ LEFT JOIN api_keys k ON k.hash = %(digest)s AND k.revoked_at IS NULL AND k.works
 WHERE f.id = %(id)s
 """
 """All that a prediction has to know before it runs, in one round trip. `stamp` changes with the flow's credentials,
-`turns` are the newest of the session first, as [role, content]."""
+`turns` are the newest of the session first, as [role, content, its id where files came with it]."""
 
 
 async def enter(connection: Connection, **params: Any) -> Mapping[str, Any] | None:

@@ -240,7 +240,10 @@ async def enter(
         if member is None and row["api_key_id"] is not None and row["api_key_id"] != row["key_id"]:
             raise Unauthorized("Unauthorized: this chatflow needs its API key")
         resources.flows.hold(known)
-        turns = tuple(Turn(Role(role), text) for role, text in reversed(row["turns"] or ()))
+        turns = tuple(
+            Turn(Role(role), text, UUID(brought) if brought else None)
+            for role, text, brought in reversed(row["turns"] or ())
+        )
         caller = _caller(row, token)
         return Entrance(known, caller, caller.name + _suffix(viewer), turns)
 

@@ -106,6 +106,11 @@ class Turn:
 
     role: Role
     text: str
+    brought: UUID | None = None
+    """The user's message, where files came with it."""
+    documents: Sequence["Attached"] = ()
+    """Documents of these files, and pictures, as far as later questions may have them."""
+    pictures: Sequence["Picture"] = ()
 
 
 @dataclass(frozen=True, slots=True)

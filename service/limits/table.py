@@ -32,6 +32,8 @@ LIMITS = (
     Limit("ocr_seconds", "ocr_seconds", "seconds", "Time while reading the pictures of one file"),
     Limit("max_attachments", "max_attachments", "files", "Files that a conversation brings in one request"),
     Limit("max_attachment_text", "max_attachment_text", "characters", "Text of a conversation's files in one request"),
+    Limit("earlier_text", "earlier_text", "characters", "Documents of earlier questions that a model sees again"),
+    Limit("earlier_pictures", "earlier_pictures", "pictures", "Pictures of earlier questions that a model sees again"),
     Limit("attachment_space", "attachment_space", "bytes", "Conversations' files that are kept of one chatflow"),
     Limit("attachment_share", "attachment_share", "bytes", "Of these, what one visitor without an API key brings"),
     Limit("attachment_days", "attachment_days", "days", "How long a conversation's file is kept"),

@@ -57,7 +57,7 @@ async def keep(
             log.warning("Chatflow %s was deleted while it answered", exchange.chatflow)
         else:
             if brought is not None:
-                await brought.keep(resources, scope)
+                await brought.keep(resources, scope, exchange.user_id)
             if ending is not None:
                 await ending(scope)
     if brought is not None:

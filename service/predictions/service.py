@@ -17,7 +17,7 @@ from service.chatflows.run import Run
 from service.chatflows.types import FlowType, StepEvent, Turn
 from service.errors import ServiceError
 from service.http.access import Caller
-from service.predictions import post_processing, records, uploads
+from service.predictions import earlier, post_processing, records, uploads
 from service.predictions.backing import backing
 from service.predictions.events import FRAMES
 from service.predictions.executing import SCHEDULE as SCHEDULE
@@ -116,13 +116,14 @@ async def ask(
         session = session_in(known) or chat
         brought = await uploads.bring(resources, known, entrance.caller, question, chat=chat, address=address)
         keeps = keeping_of(known.flow.api_config).stores(resources.settings)
+        before = await earlier.recalled(resources, known, entrance.history) if keeps else ()
         run = Run(
             workspace=known.flow.workspace,
             chatflow=known.flow.id,
             chat=chat,
             session=session,
             question=brought.question,
-            history=(*question.history, *(entrance.history if keeps else ())),
+            history=(*question.history, *before),
             backing=lent,
             whole=not streams,
             pictures=brought.pictures,

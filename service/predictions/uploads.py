@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from loaders.base import LoaderError, Source
 from service.attachments import service as attachments
 from service.attachments.kinds import allowed, types_of
-from service.attachments.types import Attachment, Rules
+from service.attachments.types import Attachment, Part, Rules
 from service.chatflows import graph as graphs
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
@@ -36,6 +36,7 @@ from service.limits.service import check_disk
 from service.predictions import contents, speech
 from service.predictions.asking import InvalidField, asks
 from service.predictions.contents import SoundKind
+from service.predictions.text import clean
 from service.predictions.types import Question, Upload, UploadKind
 from service.providers.defaults import defaults_from
 from service.resources import Resources
@@ -77,12 +78,12 @@ class Brought:
     _displaced: list[str] = field(default_factory=list)
     """Those that had to go for them."""
 
-    async def keep(self, resources: Resources, scope: Scope) -> None:
-        """Give the files to their conversation, as the last thing of the transaction that stores its messages."""
+    async def keep(self, resources: Resources, scope: Scope, message: UUID) -> None:
+        """Give the files to the user's message, as the last thing of the transaction that stores it."""
         if self._guest is None or not self._rows:
             return
-        settings = resources.settings
-        self._displaced = await attachments.note(scope, self._guest, self._rows, settings, strict=False)
+        rows = [replace(row, message=message, place=place) for place, row in enumerate(self._rows)]
+        self._displaced = await attachments.note(scope, self._guest, rows, resources.settings, strict=False)
         self._rows, self._blobs = [], []  # nobody knows whether a commit that fails was one; the sweep finds the rest
 
     async def settle(self, blobs: BlobStore) -> None:
@@ -125,6 +126,19 @@ async def bring(
     return brought
 
 
+def is_public(resources: Resources, address: str) -> bool:
+    """Whether an address may be given to a provider: a model's server may stand in the operator's own network."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    return not is_local_name(host) or resources.egress.guard.named(host, parts.port)
+
+
+def _noted(text: str | None) -> dict[str, Any]:
+    """A text as it is kept beside its file."""
+    kept = None if text is None else clean(text)
+    return {"content": kept, "letters": len(kept or "")}
+
+
 def _needs_question(known: KnownFlow, question: Question) -> bool:
     """Agentflows may begin with a form, with nothing, or go on after a person's answer (contract 1.1)."""
     if known.flow.type is FlowType.AGENTFLOW:
@@ -144,7 +158,8 @@ class _Desk:
     address: str
     brought: Brought
     spoken: list[tuple[Upload, SoundKind]] = field(default_factory=list)
-    to_keep: list[tuple[Attachment, bytes]] = field(default_factory=list)
+    to_keep: list[tuple[Attachment, bytes | None]] = field(default_factory=list)
+    """None: without a file."""
     texts: list[Attached | None] = field(default_factory=list)
     """Documents in their order; None: not yet read."""
     to_read: list[tuple[Attachment, Upload, int]] = field(default_factory=list)
@@ -157,9 +172,8 @@ class _Desk:
         self._check_text()
         if self.to_keep:
             guest = self._guest()
-            size = sum(row.size for row, _ in self.to_keep)
-            await check_disk(self.resources.settings, size)
-            await attachments.check_share(self.resources, guest, size)
+            await check_disk(self.resources.settings, sum(row.size for row, _ in self.to_keep))
+            await attachments.check_share(self.resources, guest, sum(row.taken for row, _ in self.to_keep))
             self.brought._guest = guest
         await self._store()
         await self._read()
@@ -173,6 +187,7 @@ class _Desk:
             case UploadKind.FULL:
                 self.texts.append(Attached(named.name or "document", upload.text))
                 self._name(STORED_FULL, named.name, upload.mime or "text/plain")
+                self._hold(Part.TEXT, named.name or "document", upload.mime or "text/plain", text=upload.text)
             case UploadKind.URL:
                 await self._link(named)
             case UploadKind.AUDIO:
@@ -192,7 +207,7 @@ class _Desk:
             self._check_gate(upload)
         self._check_documents(upload)
         name = upload.name or "document"
-        row = self._keep(name, self._type(upload), upload.data)
+        row = self._keep(name, self._type(upload), upload.data, Part.DOCUMENT)
         self.to_read.append((row, replace(upload, name=name), len(self.texts)))
         self.texts.append(None)
 
@@ -205,7 +220,7 @@ class _Desk:
         name = upload.name or f"picture{contents.PICTURES[mime][0]}"
         encoded = base64.b64encode(upload.data).decode("ascii")
         self.brought.pictures.append(Picture(name, mime, f"data:{mime};base64,{encoded}"))
-        self._keep(name, mime, upload.data)
+        self._keep(name, mime, upload.data, Part.PICTURE)
 
     def _check_sight(self, upload: Upload) -> None:
         if not reads_pictures(self.graph):
@@ -223,27 +238,22 @@ class _Desk:
         try:
             egress.check(upload.text)
             if models_fetch(self.graph):
-                self._check_public(upload)
+                if not is_public(self.resources, upload.text):
+                    raise UploadRefused(f"{upload.place}: the address is no public one")
+                self._hold(Part.ADDRESS, name, mime, text=shown)
             else:
                 fetched = (await egress.fetch(upload.text, max_bytes=most)).good()
                 found = contents.picture_type(fetched.body)
                 if found is None:
                     raise UploadRefused(f"{upload.place}: there is no picture at this address")
                 mime, shown = found, f"data:{found};base64,{base64.b64encode(fetched.body).decode('ascii')}"
+                self._hold(Part.FETCHED, name, mime, data=fetched.body)
         except EgressTooLarge as error:
             raise TooLarge(f"max_picture: {upload.place} has more than {most} bytes") from error
         except EgressError as error:
             raise UploadRefused(f"{upload.place}: {error.message}") from error
         self.brought.pictures.append(Picture(name, mime, shown))
         self.brought.named.append({"data": upload.text, "type": UploadKind.URL.value, "name": name, "mime": mime})
-
-    def _check_public(self, upload: Upload) -> None:
-        """The address is for a provider, but a model's server may stand in the operator's own network."""
-        parts = urlsplit(upload.text)
-        if is_local_name(parts.hostname or "") and not self.resources.egress.guard.named(
-            parts.hostname or "", parts.port
-        ):
-            raise UploadRefused(f"{upload.place}: the address is no public one")
 
     def _hear(self, upload: Upload) -> None:
         kind = contents.sound_kind(upload.data)
@@ -313,7 +323,15 @@ class _Desk:
     def _name(self, kind: str, name: str, mime: str) -> None:
         self.brought.named.append({"type": kind, "name": name or "document", "mime": mime})
 
-    def _keep(self, name: str, mime: str, data: bytes) -> Attachment:
+    def _keep(self, name: str, mime: str, data: bytes, part: Part | None = None) -> Attachment:
+        """A file of the conversation."""
+        self._name(STORED, name, mime)
+        return self._hold(part, name, mime, data=data)
+
+    def _hold(
+        self, part: Part | None, name: str, mime: str, *, data: bytes | None = None, text: str | None = None
+    ) -> Attachment:
+        """Anything that comes along, whether or not it is shown as a file."""
         guest = self._guest()
         row = Attachment(
             id=uuid4(),
@@ -322,18 +340,22 @@ class _Desk:
             caller=guest.caller,
             name=name,
             mime=mime,
-            size=len(data),
+            size=len(data or b""),
             blob="",
             expires_at=datetime.now(UTC) + timedelta(days=self.resources.settings.attachment_days),
             visitor=guest.visitor,
+            part=part,
+            **_noted(text),
         )
         self.to_keep.append((row, data))
-        self._name(STORED, name, mime)
         return row
 
     async def _store(self) -> None:
         blobs = self.resources.blobs
         for row, data in self.to_keep:
+            if data is None:
+                self.brought._rows.append(row)
+                continue
             blob = await blobs.put(io.BytesIO(data), limit=len(data))
             self.brought._blobs.append(blob.key)
             self.brought._rows.append(replace(row, blob=blob.key))
@@ -351,6 +373,9 @@ class _Desk:
             text = "\n\n".join(document.page_content for document in loaded.documents)
             self.texts[at] = Attached(upload.name, text)
             self._check_text()
+            self.brought._rows = [
+                replace(kept, **_noted(text)) if kept.id == row.id else kept for kept in self.brought._rows
+            ]
         self.brought.documents += [document for document in self.texts if document is not None]
 
     async def _listen(self) -> None:

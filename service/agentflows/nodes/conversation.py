@@ -16,7 +16,7 @@ from service.agentflows.state import Moment
 from service.agentflows.templates import Marked, Template
 from service.agentflows.types import Message, Part
 from service.chatflows.steps.base import BadOption, ModelStep
-from service.chatflows.steps.prompts import human
+from service.chatflows.steps.prompts import earlier, human
 from service.retrieval.base import Message as Line
 from service.untrusted import Fence
 
@@ -146,7 +146,7 @@ def _prompt(
     opening: tuple[Message, ...],
     said: tuple[Message, ...],
 ) -> Prompt:
-    talk = [message for message in talk if message.text.strip()]
+    talk = [message for message in talk if message.text.strip() or (message.turn and message.turn.pictures)]
     if not talk:
         talk = [Message(Part.USER, moment.asked)]
     if talk[-1].part is Part.ASSISTANT:
@@ -158,6 +158,8 @@ def _prompt(
             messages.append(AIMessage(message.text))
         elif place == at:
             messages.append(human(moment.run, message.text, sees=model.sees))
+        elif message.turn is not None:
+            messages.append(earlier(message.turn, sees=model.sees))
         else:
             messages.append(HumanMessage(message.text))
     told = [*(Message(Part.SYSTEM, text) for text in ["\n\n".join(system)] if text), *talk]
@@ -169,7 +171,8 @@ def _asked_at(talk: Sequence[Message], moment: Moment, *, first: bool) -> int:
     last one of the user, in the `first` node of a run. -1: none."""
     users = [place for place, message in enumerate(talk) if message.part is Part.USER]
     asked = moment.asked.strip()
-    holding = next((place for place in users if asked and asked in talk[place].text), -1)
+    now = [place for place in users if talk[place].turn is None]
+    holding = next((place for place in now if asked and asked in talk[place].text), -1)
     return users[-1] if holding < 0 and first and users else holding
 
 

@@ -89,6 +89,7 @@ class AgentStep(EndingStep):
 
         from service.chatflows.steps.prompts import human, messages
 
-        said = [*messages(history), human(run, sees=self.model.sees)]
+        sees = self.model.sees
+        said = [*messages(history, sees=sees), human(run, sees=sees)]
         system: str = getattr(self.options, "system_message", "")
         return [SystemMessage(system), *said] if system.strip() else said

@@ -70,4 +70,4 @@ class ConversationChain(EndingStep):
         if self._prompt is not None:
             return await self._prompt.around(run, history, sees=sees)
         system = SystemMessage(self._options.system_message_prompt)
-        return [system, *messages(history), human(run, sees=sees)]
+        return [system, *messages(history, sees=sees), human(run, sees=sees)]

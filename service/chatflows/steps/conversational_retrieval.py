@@ -96,7 +96,7 @@ class ConversationalRetrieval(EndingStep):
         before = [turn.text for turn in history if turn.role is Role.USER][-1:]
         asked = "\n".join([*before, run.question])
         found = await self._retriever.retrieve(run, asked) if asked.strip() else ()
-        passages = [*attached(run), *found]
+        passages = [*attached(run, history), *found]
         quoted = await run.backing.quote(run.question, passages)
         if before and not quoted.found:
             with_turn = await run.backing.quote(asked, passages)
@@ -117,7 +117,7 @@ class ConversationalRetrieval(EndingStep):
         if self._response.holds("chat_history"):
             values["chat_history"] = transcript(history, fence)
         said = human(run, sees=self._model.sees)
-        prompt = [SystemMessage(self._response.fill(values)), *messages(history), said]
+        prompt = [SystemMessage(self._response.fill(values)), *messages(history, sees=self._model.sees), said]
         pieces = self._model.write(prompt, whole=run.whole)
         async with aclosing(pieces):
             async for piece in pieces:

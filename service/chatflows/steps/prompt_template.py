@@ -243,7 +243,7 @@ class ChatPromptTemplate(PromptStep):
             before, last = [*before, last], human(run, sees=sees)
         else:
             (last,) = with_uploads(run, [last], sees=sees)
-        return [*before, *messages(history), last]
+        return [*before, *messages(history, sees=sees), last]
 
 
 class FewShotOptions(PromptOptions):

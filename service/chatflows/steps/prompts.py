@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from service.chatflows.run import Run
-from service.chatflows.types import Passage, Role, Turn
+from service.chatflows.types import Attached, Passage, Picture, Role, Turn
 from service.untrusted import Fence
 
 _VARIABLE = re.compile(r"\{\{(?P<text>context|chat_history|question)\}\}|\{(?P<name>context|chat_history|question)\}")
@@ -93,37 +93,49 @@ def transcript(turns: Sequence[Turn], fence: Fence) -> str:
     return f"{fence.note}\n{fence.conversation((names[turn.role], turn.text) for turn in turns)}"
 
 
-def messages(turns: Sequence[Turn]) -> list[BaseMessage]:
-    """The turns as messages."""
-    return [HumanMessage(turn.text) if turn.role is Role.USER else AIMessage(turn.text) for turn in turns]
+def messages(turns: Sequence[Turn], *, sees: bool) -> list[BaseMessage]:
+    """The turns as messages, with what came with them as with the question (`human`)."""
+    return [earlier(turn, sees=sees) if turn.role is Role.USER else AIMessage(turn.text) for turn in turns]
+
+
+def earlier(turn: Turn, *, sees: bool) -> HumanMessage:
+    """What the user said before, after the documents that came with it, and with its pictures where the model `sees`
+    them."""
+    return _with(turn.text, turn.documents, turn.pictures if sees else ())
 
 
 def human(run: Run, text: str | None = None, *, sees: bool) -> HumanMessage:
     """What the user says now: `text`, else the question, after the documents that came with it, and with its pictures
     where the model `sees` them (`ModelStep.sees`). A message without either is plain text.
 
-    The one place where uploads enter a prompt: every chain, agent and agentflow node says its last message by it.
+    The one place where uploads enter a prompt: every chain, agent and agentflow node says its last message by it, and
+    the earlier ones by `earlier`.
     """
-    said = run.question if text is None else text
-    if run.documents:
+    return _with(run.question if text is None else text, run.documents, run.pictures if sees else ())
+
+
+def _with(said: str, documents: Sequence[Attached], pictures: Sequence[Picture]) -> HumanMessage:
+    if documents:
         fence = Fence()
-        rows = [fence.put(item.text, "document", title=item.name) for item in run.documents]
+        rows = [fence.put(item.text, "document", title=item.name) for item in documents]
         said = "\n".join([ATTACHED, fence.note, *rows, "", said])
-    if not (sees and run.pictures):
+    if not pictures:
         return HumanMessage(said)
     shown: list[str | dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": picture.url}} for picture in run.pictures
+        {"type": "image_url", "image_url": {"url": picture.url}} for picture in pictures
     ]
     return HumanMessage([{"type": "text", "text": said}, *shown] if said else shown)
 
 
-def attached(run: Run) -> list[Passage]:
-    """The documents that came with the question as passages, for models that only quote: the pieces that share most
-    words with the question, best first, `MAX_PIECES` at most."""
+def attached(run: Run, history: Sequence[Turn] = ()) -> list[Passage]:
+    """The documents that came with the question, or with the turns of `history`, as passages, for models that only
+    quote: the pieces that share most words with the question, best first, the newest of equals, `MAX_PIECES` at most.
+    """
     words = set(_WORD.findall(run.question.lower()))
+    documents = [*run.documents, *(item for turn in reversed(history) for item in turn.documents)]
     pieces = [
         Passage(f"upload-{number}-{place}", piece, {"source": item.name, "title": item.name}, 0.0)
-        for number, item in enumerate(run.documents)
+        for number, item in enumerate(documents)
         for place, piece in enumerate(_pieces(item.text))
     ]
     if not words or not pieces:

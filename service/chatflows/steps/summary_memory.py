@@ -7,7 +7,7 @@ makes it anew from the turns that are stored (ADR 0042).
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -106,7 +106,7 @@ class Summing(BufferMemory):
         first, *rest = turns[cut:]
         fence = Fence()
         before = TOLD.format(note=fence.note, summary=fence.put(summary, "summary"))
-        return (Turn(first.role, before + first.text), *rest)
+        return (replace(first, text=before + first.text), *rest)
 
     async def _longer(self, run: Run, summary: str, turns: Sequence[Turn]) -> str:
         fence = Fence()

@@ -30,7 +30,7 @@ async def blobs(connection: Connection, keys: Sequence[str] | None = None) -> se
     them. What deleted document stores hold that wait for their purge is among them."""
     cursor = await connection.execute(
         "SELECT blob FROM (SELECT blob FROM documents WHERE blob <> '' UNION ALL SELECT blob FROM attachments"
-        " UNION ALL SELECT payload ->> 'blob' FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+        " WHERE blob <> '' UNION ALL SELECT payload ->> 'blob' FROM jobs WHERE state IN ('queued', 'running', 'paused')"
         " AND payload ->> 'blob' IS NOT NULL) AS owners"
         " WHERE %(keys)s::text[] IS NULL OR blob = ANY(%(keys)s)",
         {"keys": None if keys is None else list(keys)},
