@@ -17,6 +17,7 @@ from service.agentflows.nodes.start import asked_by
 from service.agentflows.state import Output, messages_of
 from service.agentflows.types import FlowTimeout, Message, NotWaiting
 from service.chatflows.graph import Graph, Node
+from service.chatflows.preparing import Preparation, credentials_in, together
 from service.chatflows.run import Backing, Run
 from service.chatflows.steps.base import BadOption, Step
 from service.chatflows.types import (
@@ -51,7 +52,7 @@ class AgentFlow:
         self.nodes = nodes
         lent = {id(node) for node in lender.nodes.values()} if lender is not None else set()
         self.own = tuple(node for node in nodes.values() if id(node) not in lent)
-        self._prepared: asyncio.Task[None] | None = None
+        self._preparation = Preparation()
         (self.start,) = graph.main.starts
 
     @property
@@ -64,7 +65,7 @@ class AgentFlow:
         """The credentials that the nodes name: the flow is compiled anew when one of them changes."""
         named = [step.node.credential for step in self.steps]
         named += [node.credential for node in self.nodes.values()]
-        return frozenset(found for name in named if (found := _uuid(name)) is not None)
+        return credentials_in(named)
 
     @property
     def remembers(self) -> bool:
@@ -73,26 +74,12 @@ class AgentFlow:
         return inputs.get("startPersistState") in (True, "true") or inputs.get("startInputType") == "formInput"
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
-        """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the node."""
-        if self._prepared is None or (self._prepared.done() and _failed(self._prepared)):
-            self._prepared = asyncio.ensure_future(self._prepare(workspace, backing))
-        if not self._prepared.done():
-            await asyncio.shield(self._prepared)
-        self._prepared.result()
+        """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""
+        await self._preparation.once(lambda: self._prepare(workspace, backing))
 
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
-        """Everything that is missing is named at once."""
         opening = [node.prepare(workspace, backing) for node in self.own]
-        opening += [step.prepare(workspace, backing) for node in self.own for step in node.steps]
-        found = await asyncio.gather(*opening, return_exceptions=True)
-        errors = [error for error in found if isinstance(error, BaseException)]
-        lacking = [error for error in errors if isinstance(error, FlowNotRunnable)]
-        if len(errors) > 1 and len(lacking) == len(errors):
-            texts = dict.fromkeys(error.message for error in lacking)
-            problems = dict.fromkeys(problem for error in lacking for problem in error.problems)
-            raise type(lacking[0])("; ".join(texts), tuple(problems)) from lacking[0]
-        if errors:
-            raise errors[0]
+        await together([*opening, *(step.prepare(workspace, backing) for node in self.own for step in node.steps)])
 
     async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The run's events: `FlowStatus`, then what its nodes do, and what the answer rests on (contract 1.3).
@@ -139,7 +126,7 @@ class AgentFlow:
 
     async def close(self) -> None:
         """Give back what was opened. `prepare` would open it again."""
-        self._prepared = None
+        self._preparation.forget()
         for node in self.own:
             for step in node.steps:
                 await step.close()
@@ -229,17 +216,6 @@ def _standing(progress: Mapping[str, Any]) -> Standing:
 
 def _stopped(item: Executed, node: str) -> bool:
     return item.node == node and item.status is RunStatus.STOPPED
-
-
-def _failed(task: asyncio.Task[None]) -> bool:
-    return task.cancelled() or task.exception() is not None
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
 
 
 def is_agentflow(graph: Graph, kind: FlowType) -> bool:

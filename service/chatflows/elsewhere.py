@@ -6,10 +6,11 @@ A node that comes here leaves this table for the table of its kind (a test holds
 from collections.abc import Mapping
 from types import MappingProxyType
 
-_KEPT_HERE = (
+KEPT_HERE = (
     "Use postgres, faiss or memoryVectorStore, which keep the vectors here, chroma or qdrant, which keep them in such a"
     " server, or documentStoreVS for a document store."
 )
+"""What to use in place of any vector store that is not here."""
 
 VECTOR_STORES = dict.fromkeys(
     (
@@ -21,8 +22,6 @@ VECTOR_STORES = dict.fromkeys(
         "milvus",
         "mongoDBAtlas",
         "openSearch",
-        "pinecone",
-        "pineconeLlamaIndex",
         "redis",
         "singlestore",
         "supabase",
@@ -33,13 +32,8 @@ VECTOR_STORES = dict.fromkeys(
         "zep",
         "zepCloud",
     ),
-    _KEPT_HERE,
-) | {
-    "pineconeLlamaIndex": (
-        "Use simpleStoreLlamaIndex, which keeps the vectors here and takes the same links, or documentStoreVS for a"
-        " document store; then upsert the documents."
-    ),
-}
+    KEPT_HERE,
+)
 
 RETRIEVERS = {
     "awsBedrockKBRetriever": (

@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from service.chatflows import graph as graphs
-from service.chatflows.elsewhere import ELSEWHERE, VECTOR_STORES
+from service.chatflows.elsewhere import ELSEWHERE, KEPT_HERE, VECTOR_STORES
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
+from service.chatflows.preparing import Preparation, credentials_in, together
 from service.chatflows.run import Backing, Run
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Anchor, BadOption, EndingStep, ModelStep, RetrieverStep, Step
@@ -24,6 +25,9 @@ PASSED_ON = frozenset({"document", "text"})
 
 CACHES = "Cache"
 """The category of nodes that would keep a model's answers. Answers are written anew here: such nodes are left out."""
+
+STORES = "Vector Stores"
+"""The category of nodes that hold vectors."""
 
 ENDING_OUTPUT = "EndingNode"
 """The output by which a function ends a flow."""
@@ -49,7 +53,7 @@ class CompiledFlow:
         self.own = tuple(step for step in steps if id(step) not in lent)
         self.deferred: frozenset[str] = frozenset()
         """Nodes that each run fills and compiles anew: nothing of theirs is opened here."""
-        self._prepared: asyncio.Task[None] | None = None
+        self._preparation = Preparation()
 
     @property
     def session(self) -> str:
@@ -65,19 +69,15 @@ class CompiledFlow:
     @property
     def credentials(self) -> frozenset[UUID]:
         """The credentials that the steps name: the flow is compiled anew when one of them changes."""
-        return frozenset(found for step in self.steps if (found := _uuid(step.node.credential)) is not None)
+        return credentials_in(step.node.credential for step in self.steps)
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
-        """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the node."""
-        if self._prepared is None or (self._prepared.done() and _failed(self._prepared)):
-            self._prepared = asyncio.ensure_future(self._prepare(workspace, backing))
-        if not self._prepared.done():
-            await asyncio.shield(self._prepared)
-        self._prepared.result()
+        """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""
+        await self._preparation.once(lambda: self._prepare(workspace, backing))
 
     async def _prepare(self, workspace: UUID, backing: Backing) -> None:
         shared = [step for step in self.own if step.node.id not in self.deferred]
-        await asyncio.gather(*(step.prepare(workspace, backing) for step in shared))
+        await together(step.prepare(workspace, backing) for step in shared)
 
     async def run(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's events, what retrievers' models took as soon as it is known. `prepare` has succeeded. Closing it
@@ -92,20 +92,9 @@ class CompiledFlow:
 
     async def close(self) -> None:
         """Give back what was opened. `prepare` would open it again."""
-        self._prepared = None
+        self._preparation.forget()
         for step in self.own:
             await step.close()
-
-
-def _failed(task: asyncio.Task[None]) -> bool:
-    return task.cancelled() or task.exception() is not None
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
 
 
 @dataclass(slots=True)
@@ -195,7 +184,8 @@ def instead_of(node: Node) -> str:
     if node.name in ELSEWHERE:
         return f"the node '{node.name}' is not available here. {ELSEWHERE[node.name]}"
     near = ", ".join(get_close_matches(node.name, STEPS, 4, 0.5))
-    return UNSUPPORTED.format(name=node.name, near=f"; similar ones: {near}" if near else "")
+    said = UNSUPPORTED.format(name=node.name, near=f"; similar ones: {near}" if near else "")
+    return f"{said}. {KEPT_HERE}" if node.category == STORES else said
 
 
 def _not_runnable(found: list[Problem]) -> FlowNotRunnable:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 from service.chatflows.elsewhere import VECTOR_STORES
-from service.chatflows.engine import instead_of
+from service.chatflows.engine import STORES, instead_of
 from service.chatflows.graph import Graph, Node
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.document_store import DocumentStoreVS
 from service.chatflows.steps.vector_store import VectorStore
 from service.flow_upserts.types import AmbiguousStore, NoStore
 from service.plugins import resolve
-
-CATEGORY = "Vector Stores"
 
 
 def kind_of(node: Node) -> type[VectorStore] | None:
@@ -52,7 +50,7 @@ def widget_store(graph: Graph) -> Node | None:
 
 
 def _is_store(node: Node) -> bool:
-    return node.category == CATEGORY or node.name in VECTOR_STORES
+    return node.category == STORES or node.name in VECTOR_STORES
 
 
 def _is_document_store(node: Node) -> bool:

@@ -29,6 +29,11 @@ SHARED_FIELDS = frozenset({"metadata", "omitMetadataKeys"})
 
 LONGEST_NAME = 300
 
+NO_LOADER = (
+    "no document loader is linked to its input 'document': link one and upsert, or use documentStoreVS, which reads a"
+    " document store, in its place"
+)
+
 Parameters = Mapping[str, Mapping[str, tuple[str, str]]]
 """By node id and field: the field's label and type, as the graph's forms have them."""
 
@@ -71,7 +76,7 @@ class _Planner:
         made.notes += kind.notes(store)
         loaders = [self._applied(node) for node in self.graph.behind(store.id, "document")]
         if not loaders:
-            raise Unprocessable(f"{store.title}: no document loader is linked to its input 'document'")
+            raise Unprocessable(f"{store.title}: {NO_LOADER}")
         common = Upsert(
             embedding=self._component(self._behind(store, "embeddings")),
             record_manager=self._component(self._behind(store, "recordManager")),

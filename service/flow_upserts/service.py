@@ -17,7 +17,7 @@ from service.chatflows.types import BrokenGraph, Chatflow
 from service.document_stores import service as document_stores
 from service.document_stores.types import Component, LoaderRow, Upload
 from service.errors import BadRequest, NotFound, ServiceError, Unauthorized, Unprocessable
-from service.flow_upserts.choice import stores_of, widget_store
+from service.flow_upserts.choice import kind_of, stores_of, widget_store
 from service.flow_upserts.files import FIELDS, loader_for
 from service.flow_upserts.plan import plan
 from service.flow_upserts.types import Copy, FlowUpsert, Part, Plan, Started
@@ -82,7 +82,8 @@ def upserts_of(flow_id: UUID, flow_data: str, graph: Graph) -> dict[str, list[st
         try:
             made = plan(flow_id, flow_data, graph, Gate(), FlowUpsert(stop_node=store.id))
         except ServiceError as error:
-            said[store.id] = [error.message]
+            kind = kind_of(store)
+            said[store.id] = [*(kind.notes(store) if kind is not None else ()), error.message]
         else:
             said[store.id] = [*made.notes, *made.lacking]
     return said

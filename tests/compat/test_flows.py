@@ -57,7 +57,7 @@ STUB = "http://stub"
 FLOWS = {
     "Advanced Structured Output Parser": needs("openAIApi", json=True, reply=LISTED),
     "Agents Handoff": needs("openAIApi", "googleGenerativeAI", "anthropicApi", "groqApi", "googleCustomSearchApi"),
-    "Context Chat Engine": needs("openAIApi", refused=("pineconeLlamaIndex",)),
+    "Context Chat Engine": needs("openAIApi"),
     "Conversation Chain": needs("openAIApi"),
     "Conversational Retrieval QA Chain": needs("mistralAIApi", "openAIApi"),
     "CSV Agent": needs("openAIApi", refused=("csvAgent",)),
@@ -85,7 +85,7 @@ FLOWS = {
     ),
     "SQL DB Chain": needs("openAIApi", refused=("sqlDatabaseChain",)),
     "Structured Output": needs("anthropicApi", reply='{"output": [{"answer": "30", "reason": "It is written."}]}'),
-    "SubQuestion Query Engine": needs("openAIApi", refused=("pineconeLlamaIndex",)),
+    "SubQuestion Query Engine": needs("openAIApi"),
     "Supervisor Worker": needs("openAIApi", "googleGenerativeAI", reply=FINISHED),
     "Tool Agent": needs("openAIApi", "serpApi"),
     "Workplace Chat": needs("openAIApi", refused=("slackMCP", "microsoftTeams")),

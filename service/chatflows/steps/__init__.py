@@ -105,6 +105,8 @@ STEPS = {
     "openAIToolAgent": "service.chatflows.steps.tool_agent:OpenAIToolAgent",
     "openAIToolAgentLlamaIndex": "service.chatflows.steps.tool_agent:LlamaOpenAIAgent",
     "openAPIToolkit": "service.chatflows.steps.openapi_toolkit:OpenApiToolkit",
+    "pinecone": "service.chatflows.steps.vector_store:Pinecone",
+    "pineconeLlamaIndex": "service.chatflows.steps.vector_store:PineconeLlama",
     "postgres": "service.chatflows.steps.vector_store:Postgres",
     "promptRetriever": "service.chatflows.steps.retriever_formats:PromptRetriever",
     "promptTemplate": "service.chatflows.steps.prompt_template:PromptTemplate",

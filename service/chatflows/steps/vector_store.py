@@ -6,7 +6,7 @@ so. The node's fields say how many passages are found and which; the texts are k
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -19,6 +19,8 @@ from service.chatflows.types import Passage
 from service.document_stores.types import Component, Owner
 from service.errors import NotFound
 from service.json_text import parsed
+from service.retrieval.base import HitStage
+from service.retrieval.mmr import Mmr, MmrOptions
 from stores.vector.filters import parse
 from stores.vector.translation import from_qdrant
 
@@ -35,6 +37,11 @@ class VectorStoreOptions(StepOptions):
     def where(self) -> Mapping[str, Any] | None:
         """What passages must pass."""
         return None
+
+    @property
+    def stages(self) -> tuple[HitStage, ...]:
+        """What is done with what was found."""
+        return ()
 
 
 class UploadOptions(VectorStoreOptions):
@@ -92,6 +99,33 @@ class QdrantOptions(UploadOptions):
     def where(self) -> Mapping[str, Any] | None:
         """The node's filter."""
         return self.qdrant_filter
+
+
+class PineconeOptions(UploadOptions):
+    """Fields of a Pinecone node that have a meaning here."""
+
+    pinecone_metadata_filter: MetadataFilter = Field(
+        None, title="Pinecone Metadata Filter", description="Passages must pass it."
+    )
+    search_type: Literal["similarity", "mmr"] = Field(
+        "similarity", title="Search Type", description="mmr: passages that say different things."
+    )
+    fetch_k: int | None = Field(None, ge=1, le=1000, title="Fetch K", description="Passages that mmr picks from.")
+    balance: float = Field(
+        0.5, alias="lambda", ge=0, le=1, title="Lambda", description="1 looks at relevance alone, 0 at difference."
+    )
+
+    @property
+    def where(self) -> Mapping[str, Any] | None:
+        """The node's filter."""
+        return self.pinecone_metadata_filter
+
+    @property
+    def stages(self) -> tuple[HitStage, ...]:
+        """The picking of passages that say different things, where the node wants it."""
+        if self.search_type == "similarity":
+            return ()
+        return (Mmr(MmrOptions(balance=self.balance, fetch_k=self.fetch_k)),)
 
 
 def _filter(value: Any, root: str = "") -> Any:
@@ -158,7 +192,7 @@ class VectorStore(RetrieverStep):
                 wanted.question,
                 k=wanted.k or self.k,
                 where=both(self._where(run), wanted.where),
-                more=wanted.stages,
+                more=(*wanted.before, *self._options.stages, *wanted.after),
             )
         except NotFound:
             return ()
@@ -231,6 +265,20 @@ class MemoryVectorStore(VectorStore):
     label = "In-Memory Vector Store"
 
 
+class Pinecone(VectorStore):
+    """Finds passages in what was upserted into the node, by meaning and by words."""
+
+    label = "Pinecone"
+    version = 5
+    unused = ("pineconeIndex", "pineconeNamespace", "pineconeTextKey")
+    Options = PineconeOptions
+
+    @classmethod
+    def notes(cls, node: Node) -> list[str]:
+        """What has no effect, and where the documents are that the node found so far."""
+        return [f"{note}; what an index at Pinecone holds is upserted here once" for note in super().notes(node)]
+
+
 class SimpleStore(VectorStore):
     """Finds passages in what was upserted into the node, by meaning and by words."""
 
@@ -239,3 +287,12 @@ class SimpleStore(VectorStore):
     upserts = frozenset({"document", "embeddings"})
     anchors = (Anchor("model", ModelStep, "Chat Model, for a query engine above", optional=True),)
     unused = ("basePath",)
+
+
+class PineconeLlama(Pinecone):
+    """Finds passages in what was upserted into the node, by meaning and by words."""
+
+    version = 1
+    base_classes = ("Pinecone", "VectorIndexRetriever")
+    upserts = SimpleStore.upserts
+    anchors = SimpleStore.anchors

@@ -41,7 +41,7 @@ def test_an_unknown_node_is_named_with_what_is_supported() -> None:
 def test_everything_that_is_wrong_is_named_at_once_and_nothing_that_only_follows_from_it() -> None:
     nodes = [
         node("m", "chatOpenAI", "Chat Models", {"temperature": "hot"}),
-        node("s", "pinecone", "Vector Stores", {"pineconeIndex": "kb"}),
+        node("s", "weaviate", "Vector Stores", {"weaviateIndex": "kb"}),
         node("f", "pdfFile", "Document Loaders"),
         node("c", "conversationalRetrievalQAChain", "Chains", {"returnSourceDocuments": "perhaps"}),
         node("n", "inMemoryCache", "Cache"),

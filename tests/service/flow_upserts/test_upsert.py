@@ -198,7 +198,7 @@ async def test_the_store_that_takes_files_is_meant(flows: Flows, worker: Runner)
     assert (await flows.send(flow)).json()["code"] == "ambiguous_vector_store"
 
 
-@pytest.mark.parametrize("name", ["pinecone", "weaviate", "pineconeLlamaIndex", "somethingNew"])
+@pytest.mark.parametrize("name", ["weaviate", "milvus", "somethingNew"])
 async def test_other_products_are_refused_with_what_to_use_instead(flows: Flows, name: str) -> None:
     flow = await flows.make(filled(loader("plainText", text=TEXT), stores={"other_0": (name, {})}))
     refused = await flows.send(flow)

@@ -67,7 +67,7 @@ async def test_every_other_call_without_a_key_is_401(
         (await flows.make(graph(), chatbotConfig='{"allowedOrigins":["https://other.example"]}'), PAGE),
         (await flows.make(graph(), apikeyid=str(key.id)), PAGE),
         (await flows.make(graph({"store_0": ("postgres", {})})), PAGE),
-        (await flows.make(graph({"store_0": ("pinecone", {"fileUpload": True})})), PAGE),
+        (await flows.make(graph({"store_0": ("weaviate", {"fileUpload": True})})), PAGE),
         (await flows.make(graph(two)), PAGE),
         (await flows.make('{"nodes":[],"edges":[]}'), PAGE),
     ]
