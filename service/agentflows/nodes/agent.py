@@ -27,8 +27,11 @@ from service.chatflows.types import ProblemKind, StepEvent, Token, ToolUse, Usag
 
 BUILT_IN = ("agentToolsBuiltInOpenAI", "agentToolsBuiltInGemini", "agentToolsBuiltInAnthropic")
 
-MAX_ITERATIONS = 50
-
+AT_PROVIDER = (
+    "{field}: tools that run at the provider are not supported ({chosen}). Choose one of tools in its place:"
+    " googleCustomSearch, braveSearchAPI or tavilyAPI to search the web, webScraperTool to read pages, calculator or a"
+    " customTool to compute"
+)
 OWN_STORE = (
     "the vectors of '{name}' are in a store elsewhere, which an agentflow cannot fill here. Load its documents into a"
     " document store, and choose that as knowledge"
@@ -61,12 +64,12 @@ class Agent(FlowNode):
         self._model = maker.model("agentModel")
         self._talk = Conversation(self, "agent")
         self._structure = Structure.read(self.rows("agentStructuredOutput"), "agentStructuredOutput")
-        self._limits = limits(self.number("agentMaxIterations", 0, least=0, most=MAX_ITERATIONS) or None)
+        self._limits = limits(self.number("agentMaxIterations", 0, least=0, most=1_000_000) or None)
         self._offered = tuple(self._tools(maker))
         self._knowledge = tuple(self._searches(maker))
         for name in BUILT_IN:
             if chosen := _names(self.node.inputs.get(name)):
-                text = f"{name}: tools that run at the provider are not supported ({', '.join(chosen)}); choose a tool"
+                text = AT_PROVIDER.format(field=name, chosen=", ".join(chosen))
                 maker.problem(text, ProblemKind.UNSUPPORTED)
         self.updates = Update.read(self.node.inputs.get("agentUpdateState"))
 
@@ -123,7 +126,8 @@ class Agent(FlowNode):
         resumed = None
         if moment.human is not None:
             resumed = Resumed(moment.kept["state"], moment.human.decision, moment.human.feedback)
-        job = Job(self.model.chat, prompt.messages, (*tools, *self._knowledge), self._limits, resumed)
+        offered = (*tools, *self._knowledge)
+        job = Job(self.model.chat, prompt.messages, offered, self._limits, resumed, self.model.binding)
         ended: Ended | None = None
         events = work(job, run)
         async with aclosing(events):

@@ -3,12 +3,9 @@
 from collections.abc import AsyncGenerator
 from typing import ClassVar
 
-from pydantic import Field
-
 from service.agents.base import Ended, Job
 from service.chatflows.run import Run
-from service.chatflows.steps.agents import SYSTEM, AgentOptions, AgentStep
-from service.chatflows.steps.base import StepOptions
+from service.chatflows.steps.agents import AgentStep
 from service.chatflows.types import StepEvent
 
 
@@ -26,18 +23,11 @@ class ConversationalAgent(AgentStep):
         return talk_with(job, run, Words())
 
 
-class ReactOptions(AgentOptions):
-    """Fields of the nodes; Flowise's have no system message."""
-
-    system_message: str = Field(SYSTEM, title="System Message")
-
-
 class ReactAgentChat(AgentStep):
     """Thinks, acts and observes until it knows the answer."""
 
     label = "ReAct Agent for Chat Models"
     version: ClassVar[float] = 4
-    Options: ClassVar[type[StepOptions]] = ReactOptions
 
     def work(self, job: Job, run: Run) -> AsyncGenerator[StepEvent | Ended, None]:
         """Thoughts and actions in words."""
