@@ -38,6 +38,9 @@ MAX_VALUES = 8 * MIB
 MAX_CALLS = 20
 """Calls to other hosts that one script may make."""
 
+MOST_ASKED = 5 * MAX_CALLS
+"""Calls that it may ask for, those that are refused too: each costs this process the reading of a frame."""
+
 MAX_ANSWER = 2 * MIB
 """Bytes of an answer of another host."""
 
@@ -232,7 +235,10 @@ class _Talk:
                 message = _object(frame)
                 if "call" not in message:
                     return frame
-                calls.add(asyncio.create_task(self._answer(message)))
+                self.calls += 1
+                if self.calls > MOST_ASKED:
+                    raise ScriptFailed(f"The script does not stop asking for calls; it may make {MAX_CALLS}.")
+                calls.add(asyncio.create_task(self._answer(message, self.calls)))
         except ConnectionError:
             return None
         finally:
@@ -246,9 +252,8 @@ class _Talk:
             raise ScriptFailed(f"The script gives more than {MAX_RESULT} bytes of JSON.")
         return await self._channel.exactly(length)
 
-    async def _answer(self, message: Mapping[str, Any]) -> None:
-        self.calls += 1
-        if self.calls > MAX_CALLS:
+    async def _answer(self, message: Mapping[str, Any], number: int) -> None:
+        if number > MAX_CALLS:
             answer: dict[str, Any] = {"failure": f"a script may make {MAX_CALLS} calls"}
         else:
             answer = await self._fetched(message)
@@ -259,7 +264,7 @@ class _Talk:
     async def _fetched(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """What another host answers, for the script; a failure is for it too."""
         try:
-            wanted = json.loads(str(message["request"]))
+            wanted = dict(json.loads(str(message["request"])))
             body = base64.b64decode(wanted["base64"]) if "base64" in wanted else str(wanted.get("text", "")).encode()
             headers = {str(name): str(value) for name, value in dict(wanted.get("headers") or {}).items()}
             if len(body) > MAX_REQUEST:

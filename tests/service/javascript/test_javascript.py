@@ -226,6 +226,11 @@ async def test_calls_and_answers_are_bounded(run: JavaScript) -> None:
         )
 
 
+async def test_a_script_that_never_stops_asking_is_ended(run: JavaScript) -> None:
+    code = "for (;;) await fetch('http://169.254.169.254').catch(() => 0)"
+    assert "does not stop asking for calls" in await failure(run, code)
+
+
 async def test_a_script_that_ends_leaves_no_call_behind(run: JavaScript) -> None:
     async with WebSite() as site:
         site["/slow"] = Answer("x", pause=30, pieces=[b"x"])
