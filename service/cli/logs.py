@@ -4,8 +4,21 @@ import logging
 import sys
 import time
 
-QUIET = ("uvicorn", "uvicorn.error", "procrastinate", "httpx", "httpcore", "asyncio", "openai")
-"""Loggers that are heard from WARNING on, unless everything is wanted."""
+QUIET = (
+    "uvicorn",
+    "uvicorn.error",
+    "procrastinate",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "asyncio",
+    "openai",
+    "anthropic",
+    "google_genai",
+)
+"""Loggers that are heard from WARNING on, unless everything is wanted. HTTP libraries say whole addresses, which
+may hold keys."""
 
 
 class _Lines(logging.Formatter):
