@@ -12,6 +12,7 @@ from service.chatflows import graph as graphs
 from service.chatflows.cache import KnownFlow
 from service.chatflows.graph import Graph
 from service.chatflows.pictures import offers_pictures
+from service.chatflows.texts import CODE
 from service.chatflows.types import BrokenGraph
 from service.chatflows.wire import GRAPH, ChatflowEntity, entity
 from service.flow_upserts.service import files_store
@@ -21,6 +22,13 @@ from service.secret_names import REFERENCES, is_confidential
 SECRET_INPUTS = frozenset({"password", "file", "folder"})
 PROMPTS = re.compile(r"prompt|message|instruction|template", re.IGNORECASE)
 """Names of inputs that hold prompts: not for the public."""
+
+VALUES = re.compile(r"^(body|code|state)$|value\d?$", re.IGNORECASE)
+"""Names of inputs, and of the fields of their rows, that hold whatever an author wrote: keys in a query, in a body, in
+the state that a flow begins with."""
+
+FORM = re.compile(r"form|startInputType|startEphemeralMemory|startPersistState")
+"""What the names of a start node's inputs begin with that widgets read."""
 
 MEGABYTE = 1_000_000
 
@@ -52,9 +60,13 @@ class PublicConfig(BaseModel):
     is_tts_enabled: bool = Field(False, alias="isTTSEnabled")
 
 
+PRIVATE = ("allowedOrigins", "allowedOriginsError", "postProcessing")
+"""Keys of chatbotConfig that are rules of the owner's, or code."""
+
+
 def public_config(known: KnownFlow, uploads: UploadsConfig) -> PublicConfig:
     """The public part of a flow. Speech is off: no step offers it."""
-    hidden = {"allowedOrigins", "allowedOriginsError", *PublicConfig.model_fields}
+    hidden = {*PRIVATE, *PublicConfig.model_fields}
     shown = {name: value for name, value in known.config.items() if name not in hidden}
     own = {"uploads": uploads, "flowData": public_graph(known.flow.flow_data), "isTTSEnabled": False}
     return PublicConfig.model_validate({**shown, **own})
@@ -64,7 +76,9 @@ def public_entity(known: KnownFlow) -> ChatflowEntity:
     """A flow that its owner made public, without what opens other doors: the token of its tool server, the rules of its
     interface, keys of analytics and speech, the key that it is bound to."""
     hidden = dict.fromkeys(("mcp_server_config", "api_config", "analytic", "speech_to_text", "text_to_speech"))
-    shown = {"flow_data": public_graph(known.flow.flow_data), "apikeyid": None, **hidden}
+    config = {name: value for name, value in known.config.items() if name not in PRIVATE}
+    told = None if known.flow.chatbot_config is None else json.dumps(config, ensure_ascii=False)
+    shown = {"flow_data": public_graph(known.flow.flow_data), "chatbot_config": told, "apikeyid": None, **hidden}
     return entity(known.flow).model_copy(update=shown)
 
 
@@ -142,13 +156,13 @@ def _public_node(node: Mapping[str, Any]) -> dict[str, Any]:
         return cleaned
     kinds = {item.get("name"): item.get("type") for item in _objects(params)}
     if node.get("name") == "startAgentflow":
-        cleaned["inputs"] = _without_credentials(inputs)
+        cleaned["inputs"] = {n: _without_credentials(v) for n, v in inputs.items() if FORM.match(n)}
         return cleaned
     cleaned["inputs"] = {
         name: "" if PROMPTS.search(name) and isinstance(value, str) else _without_credentials(value)
         for name, value in inputs.items()
         if kinds.get(name) not in SECRET_INPUTS and not _is_secret(name, value)
-        if not (PROMPTS.search(name) and not isinstance(value, str))
+        if not (PROMPTS.search(name) and not isinstance(value, str)) and not _is_written(name)
     }
     return cleaned
 
@@ -161,13 +175,18 @@ def _is_secret(name: str, value: Any) -> bool:
     return name in REFERENCES or "credential" in name.lower() or is_confidential(name, value)
 
 
+def _is_written(name: str) -> bool:
+    """Whether it is code, or may hold anything."""
+    return CODE.search(name) is not None or VALUES.search(name) is not None
+
+
 def _without_credentials(value: Any) -> Any:
     """Nested configurations of agentflow nodes, without what names a credential or a secret."""
     if isinstance(value, dict):
         return {
             key: _without_credentials(item)
             for key, item in value.items()
-            if not _is_secret(key, item) and not PROMPTS.search(key)
+            if not _is_secret(key, item) and not PROMPTS.search(key) and not _is_written(key)
         }
     if isinstance(value, list):
         return [_without_credentials(item) for item in value]

@@ -13,6 +13,9 @@ from service.agentflows.types import BadValue, Done
 from service.chatflows.steps.base import BadOption
 from service.chatflows.types import StepEvent
 
+MAX_PATTERN = 2_000
+"""Characters: to make a long one ready holds up all else, and variables may stand in patterns."""
+
 MATCH_SECONDS = 1.0
 """How long a pattern may look; some would look for ever."""
 
@@ -64,9 +67,11 @@ class Test:
 
 
 def _pattern(text: str) -> "regex.Pattern[str]":
+    if len(text) > MAX_PATTERN:
+        raise BadOption(f"conditions: a pattern has {MAX_PATTERN} characters at most")
     try:
         return regex.compile(text)
-    except regex.error as error:
+    except (regex.error, RecursionError, OverflowError) as error:
         raise BadOption(f"conditions: '{text}' is no pattern: {error}") from None
 
 

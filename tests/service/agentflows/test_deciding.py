@@ -9,6 +9,7 @@ from service.chatflows.types import (
     Sources,
     Usage,
 )
+from service.errors import Unprocessable
 from tests.service.agentflows.flows import (
     PASSAGE,
     STORE,
@@ -89,6 +90,14 @@ async def test_a_pattern_that_looks_for_ever_is_given_up(monkeypatch: pytest.Mon
     ran = await ask(graph(nodes, [edge("start", "c"), edge("c", "r", 0)]), run("Q?"))
     assert ran.error is not None
     assert "takes too long" in ran.error.message
+
+
+@pytest.mark.parametrize("pattern", ["(" * 900 + ")" * 900, "a" * 100_000])
+async def test_a_pattern_that_somebody_says_cannot_break_the_engine(pattern: str) -> None:
+    test = {"type": "string", "operation": "regex", "value1": "a", "value2": "{{ question }}"}
+    nodes = [node("start", "start"), node("c", "condition", conditions=[test]), node("r", "directReply")]
+    ran = await ask(graph(nodes, [edge("start", "c"), edge("c", "r", 0)]), run(pattern))
+    assert isinstance(ran.error, Unprocessable), ran.error
 
 
 SCENARIOS = ("User is asking for refund", "User is looking for item", "Anything else")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.api_keys import service as api_keys
-from service.public_flows.wire import uploads_of
+from service.public_flows.wire import public_graph, uploads_of
 from service.resources import Resources
 from tests.service.chatflows.flows import edge, graph, node, rag
 
@@ -169,6 +169,44 @@ async def test_the_public_config_spreads_the_widgets_keys_and_hides_the_rest(
         "isTTSEnabled",
     }
     assert (await anonymous.get(f"{API}/public-chatbotConfig/{uuid4()}")).status_code == 404
+
+
+async def test_the_public_sees_no_code_and_nothing_that_an_author_wrote_into_rows(
+    client: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    start = {
+        "startInputType": "formInput",
+        "formTitle": "Ask",
+        "formInputTypes": [{"label": "Name", "addOptions": [{"option": "a"}]}],
+        "startState": [{"key": "token", "value": "geheim"}],
+        "webhookDefaultInput": "geheim",
+        "callbackUrl": "https://h.example/geheim",
+        "scheduleDefaultInput": "geheim",
+    }
+    web = {"queryParams": [{"key": "api_key", "value": "geheim"}], "body": "geheim", "method": "POST"}
+    script = {"customFunctionJavascriptFunction": "fetch('https://geheim')", "customFunctionUpdateState": []}
+    nodes = [
+        node("s", "startAgentflow", "Agent Flows", start),
+        node("h", "httpAgentflow", "Agent Flows", web),
+        node("f", "customFunctionAgentflow", "Agent Flows", script),
+        node("c", "customFunction", "Utilities", {"javascriptFunction": "geheim", "customToolFunc": "geheim"}),
+        node("o", "openAPIToolkit", "Tools", {"customCode": "geheim"}),
+        node("k", "conditionAgentflow", "Agent Flows", {"conditions": [{"value1": "a", "value2": "geheim"}]}),
+        node(
+            "t", "toolAgentflow", "Agent Flows", {"toolInputArgs": [{"inputArgName": "a", "inputArgValue": "geheim"}]}
+        ),
+    ]
+    config = json.dumps({"postProcessing": {"enabled": True, "customFunction": "geheim"}, "chatFeedback": {}})
+    scripts = [item for item in nodes if item["data"]["name"] in ("customFunctionAgentflow", "customFunction")]
+    assert "geheim" not in public_graph(graph([*scripts, nodes[4]], []))
+    nodes = [nodes[0], nodes[1], *nodes[5:]]  # the rest is kept where JavaScript is on
+    flow = await made(client, flowData=graph(nodes, []), chatbotConfig=config, isPublic=True, type="AGENTFLOW")
+    for path in ("public-chatbotConfig", "public-chatflows"):
+        response = await anonymous.get(f"{API}/{path}/{flow['id']}")
+        assert response.status_code == 200
+        assert "geheim" not in response.text
+        shown = json.loads(response.json()["flowData"])["nodes"][0]["data"]["inputs"]
+        assert shown == {name: start[name] for name in ("startInputType", "formTitle", "formInputTypes")}
 
 
 async def test_a_key_lists_the_flows_that_it_opens(
