@@ -74,6 +74,11 @@ async def get(database: Database, workspace: UUID, flow_id: UUID) -> Chatflow:
     return flow
 
 
+async def hold(scope: Scope, flow_id: UUID) -> Chatflow | None:
+    """A flow of the workspace, as it stays until the caller's transaction ends; None when it is gone."""
+    return await records.get(scope, flow_id, lock=True)
+
+
 async def page(
     database: Database, workspace: UUID, kind: FlowType | None, offset: int, size: int
 ) -> tuple[list[Chatflow], int]:

@@ -76,6 +76,16 @@ async def of_flow(scope: Scope, chatflow: UUID, *, lock: bool = False) -> FlowSc
     return _schedule(scope.connection, row) if row else None
 
 
+async def without(connection: Connection, after: UUID, limit: int) -> list[tuple[UUID, UUID]]:
+    """Agentflows of all workspaces without a schedule, by id: workspace and flow."""
+    cursor = await connection.execute(
+        "SELECT f.workspace_id, f.id FROM chatflows f WHERE f.type = 'AGENTFLOW' AND f.id > %(after)s"
+        " AND NOT EXISTS (SELECT 1 FROM flow_schedules s WHERE s.chatflow_id = f.id) ORDER BY f.id LIMIT %(limit)s",
+        {"after": after, "limit": limit},
+    )
+    return [(row["workspace_id"], row["id"]) for row in await cursor.fetchall()]
+
+
 async def put(
     scope: Scope, schedule: UUID, chatflow: UUID, plan: Plan, next_run_at: datetime | None, *, enabled: bool
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from service.chatflows import service as chatflows
 from service.chatflows.types import Chatflow
 from service.errors import NotFound, Unprocessable
 from service.executions import service as executions
@@ -13,10 +14,17 @@ from service.schedules import records
 from service.schedules.plan import plan_of, start_of
 from service.schedules.types import CannotRun, Cron, FlowSchedule, InputMode, Plan, RunStatus, ScheduledRun, Standing
 from service.timetable import next_after
+from stores.records import facts
 from stores.records.database import Scope
 
 DUE_AT_ONCE = 50
 """Runs that a worker queues at a time."""
+
+AT_ONCE = 200
+"""Flows that are looked at in one go."""
+
+FOLLOWED = "schedules_followed"
+"""The fact that says that no flow is left of before there were schedules."""
 
 STILL_RUNS = "The run before has not ended."
 
@@ -45,6 +53,29 @@ async def follow(scope: Scope, flow: Chatflow) -> None:
     if former is not None and former.enabled and enabled and former.plan.cron == plan.cron:
         following = former.next_run_at
     await records.put(scope, former.id if former else uuid4(), flow.id, plan, following, enabled=enabled)
+
+
+async def follow_rest(resources: Resources) -> int:
+    """Follow the agentflows that were kept before schedules were, as if they had been kept again; says how many start
+    by a clock. Looks once in the life of a database: afterwards all are followed as they are kept. Any number of
+    workers may do so."""
+    if await facts.recall(resources.database, FOLLOWED) is not None:
+        return 0
+    followed, after = 0, UUID(int=0)
+    while True:
+        async with resources.database.connection() as connection:
+            found = await records.without(connection, after, AT_ONCE)
+        for workspace, flow_id in found:
+            async with resources.database.write(workspace) as scope:
+                flow = await chatflows.hold(scope, flow_id)
+                if flow is not None and start_of(flow) is not None:
+                    await follow(scope, flow)
+                    followed += 1
+        if len(found) < AT_ONCE:
+            break
+        after = found[-1][1]
+    await facts.remember(resources.database, FOLLOWED, "all")
+    return followed
 
 
 def _over(plan: Plan, now: datetime) -> bool:

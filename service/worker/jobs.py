@@ -16,6 +16,10 @@ JOBS = {
     "scheduled": "service.schedules.jobs:run",
 }
 
+RUNS = frozenset({"webhook", "callback", "scheduled"})
+"""Kinds that wait for models and other hosts for as long as these take: they have places of their own
+(`run_concurrency`), so that they keep no document waiting."""
+
 CONCLUDE = {
     "ingest": "service.upsert_history.service:conclude",
     "index": "service.upsert_history.service:conclude",
@@ -55,6 +59,7 @@ HOUSEKEEPING = {
     "windows of rate limits": "service.rate_limits.service:forget_ended",
     "executions": "service.executions.service:end_lost",
     "callbacks": "service.webhooks.service:forget_old",
+    "schedules of older flows": "service.schedules.service:follow_rest",
     "scheduled runs": "service.schedules.service:forget_old",
     "sealing": "service.sealing.service:seal_rest",
 }

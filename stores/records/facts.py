@@ -3,6 +3,14 @@
 from stores.records.database import Database
 
 
+async def recall(database: Database, name: str) -> str | None:
+    """A fact; None: nobody has noted it."""
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT value FROM instance_facts WHERE name = %(name)s", {"name": name})
+        row = await cursor.fetchone()
+    return row["value"] if row else None
+
+
 async def remember(database: Database, name: str, value: str) -> str:
     """Note a fact unless there is one of this name already; gives the fact as the database knows it."""
     async with database.connection() as connection:

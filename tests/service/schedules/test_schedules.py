@@ -110,6 +110,25 @@ def test_a_schedule_follows_its_start_node(desk: Desk) -> None:
     assert status(desk, flow)["record"] is None
 
 
+def test_a_flow_that_was_kept_before_schedules_were_is_followed_once(desk: Desk) -> None:
+    flow, plain = daily(desk), desk.flow()
+    before = status(desk, flow)["record"]
+    resources = desk.live.resources
+
+    async def forget() -> None:
+        async with resources.database.connection() as connection:
+            await connection.execute("DELETE FROM flow_schedules")
+
+    desk.live.run(forget())
+    assert status(desk, flow)["record"] is None
+    assert desk.live.run(service.follow_rest(resources)) == 1
+    after = status(desk, flow)["record"]
+    assert (after["cronExpression"], after["enabled"]) == (before["cronExpression"], True)
+    assert status(desk, plain)["record"] is None
+    desk.live.run(forget())
+    assert desk.live.run(service.follow_rest(resources)) == 0
+
+
 @pytest.mark.parametrize("value", [None, "true", 1, [], {}])
 def test_a_switch_is_on_or_off(desk: Desk, value: Any) -> None:
     assert switch(desk, daily(desk), value).status_code == 400
