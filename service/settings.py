@@ -208,6 +208,13 @@ class Settings(BaseModel):
     )
     job_days: float = Field(30.0, gt=0, description="Days that a job is kept after its end.")
     worker_concurrency: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
+    run_concurrency: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Runs of flows for webhooks and schedules, and answers sent back, that one worker has going at the"
+        " same time, beside its jobs.",
+    )
     worker_nice: int = Field(
         5, ge=0, le=19, description="How far a worker leaves the processors to others, in the steps of `nice`."
     )

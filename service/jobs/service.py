@@ -46,7 +46,7 @@ async def enqueue(
     put there again."""
     others = {key: value for key, value in payload.items() if key != LOCK}
     job = await records.set_payload(scope, job_id, others if lock is None else {**others, LOCK: lock})
-    await queue.put(scope.connection, job.id, lock=lock)
+    await queue.put(scope.connection, job.id, job.kind, lock=lock)
     return job
 
 
@@ -110,7 +110,7 @@ async def cancel_in(scope: Scope, queue: Queue, job_id: UUID) -> bool:
         if not cancelled:
             undoable.force_rollback = True
     if cancelled and job.state is not JobState.RUNNING:
-        await queue.put_if_missing(scope.connection, job.id)  # for what is to be cleared up after it
+        await queue.put_if_missing(scope.connection, job.id, job.kind)  # for what is to be cleared up after it
     return cancelled
 
 
@@ -211,7 +211,8 @@ async def resume(database: Database, queue: Queue, workspace: UUID, job_id: UUID
     async with database.write(workspace) as scope:
         if await records.resume(scope, job_id):
             paused = await records.get(scope, job_id)
-            await queue.put_if_missing(scope.connection, job_id, lock=paused.payload.get(LOCK) if paused else None)
+            if paused is not None:
+                await queue.put_if_missing(scope.connection, job_id, paused.kind, lock=paused.payload.get(LOCK))
     job = await get(database, workspace, job_id)
     if job.state in FINAL:
         raise Conflict(f"The job has ended ({job.state}); `retry` does again what failed")

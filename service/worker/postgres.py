@@ -12,9 +12,13 @@ from psycopg import InterfaceError, OperationalError
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from service.worker import records
+from service.worker.jobs import RUNS
 from stores.records.database import Connection, Database
 
 TASK = "ragstone.job"
+
+JOBS_LANE, RUNS_LANE = "ragstone", "ragstone.runs"
+"""The queues of the tables: a worker has places for each."""
 
 OUT_OF_REACH = (OperationalError, InterfaceError, PoolTimeout, PoolClosed, ConnectorException)
 """What is raised while Postgres is away, restarts, or breaks a deadlock: the same may succeed later."""
@@ -52,23 +56,26 @@ class PostgresQueue:
         """`run` does one job, named by its id; processes that only queue jobs leave it out."""
         self._database = database
         self.app = App(connector=PsycopgConnector())
-        self.app.task(name=TASK, queue="ragstone", retry=_Retry())(run)
+        self.app.task(name=TASK, queue=JOBS_LANE, retry=_Retry())(run)
 
     async def open(self) -> None:
         """Use the process's pool; call once before `put` or `work`."""
         await self.app.open_async(self._database.pool)
 
-    async def put(self, connection: Connection, job_id: UUID, *, lock: str | None = None) -> None:
+    async def put(self, connection: Connection, job_id: UUID, kind: str, *, lock: str | None = None) -> None:
         """See `service.worker.queue.Queue.put`."""
         options: dict[str, Any] = {"connection": connection}
+        if kind in RUNS:
+            turn = await records.turn(connection, job_id, RUNS_LANE)
+            options |= {"queue": RUNS_LANE, "priority": -turn}
         if lock is not None:
             options["lock"] = lock
         await self.app.configure_task(TASK, **options).defer_async(job_id=str(job_id))
 
-    async def put_if_missing(self, connection: Connection, job_id: UUID, *, lock: str | None = None) -> None:
+    async def put_if_missing(self, connection: Connection, job_id: UUID, kind: str, *, lock: str | None = None) -> None:
         """See `service.worker.queue.Queue.put_if_missing`."""
         if not await records.waits(connection, job_id):
-            await self.put(connection, job_id, lock=lock)
+            await self.put(connection, job_id, kind, lock=lock)
 
     async def free_stalled(self, seconds: float) -> int:
         """Put the jobs of workers that gave no heartbeat for `seconds` back onto the queue; says how many."""

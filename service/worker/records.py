@@ -18,9 +18,10 @@ def newest_worker(connection: Session) -> int:
 
 
 def living_workers(connection: Session, seconds: float) -> int:
-    """How many workers gave a heartbeat in the last `seconds`."""
+    """How many workers gave a heartbeat in the last `seconds`; each is registered once a lane."""
     row = connection.execute(
-        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s)",
+        "SELECT ceil(count(*) / 2.0) FROM procrastinate_workers"
+        " WHERE last_heartbeat > now() - make_interval(secs => %s)",
         (seconds,),
     ).fetchone()
     assert row is not None
@@ -36,15 +37,30 @@ async def waits(connection: Connection, job_id: UUID) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def forgotten_jobs(connection: Connection, seconds: float) -> dict[UUID, str | None]:
-    """Open jobs that are not on the queue and whose lease ran out `seconds` ago, with their locks on it; themselves
+async def turn(connection: Connection, job_id: UUID, lane: str) -> int:
+    """When a job's turn on a lane is, among those that wait there: after what its flow has waiting already, and not
+    before anybody's. So flows take turns however much one of them has waiting, and nobody waits for ever."""
+    cursor = await connection.execute(
+        "WITH waiting AS (SELECT -q.priority AS turn, j.payload ->> 'flowId' AS flow FROM procrastinate_jobs q"
+        " JOIN jobs j ON j.id = (q.args ->> 'job_id')::uuid WHERE q.queue_name = %(lane)s AND q.status = 'todo')"
+        " SELECT greatest(min(turn), 1 + max(turn) FILTER (WHERE flow IS NOT DISTINCT FROM"
+        " (SELECT payload ->> 'flowId' FROM jobs WHERE id = %(job)s)), 0) AS turn FROM waiting",
+        {"lane": lane, "job": job_id},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["turn"])
+
+
+async def forgotten_jobs(connection: Connection, seconds: float) -> dict[UUID, tuple[str, str | None]]:
+    """Open jobs that are not on the queue and whose lease ran out `seconds` ago, with kinds and locks; themselves
     locked until the transaction ends, jobs that somebody else has locked left out. Their leases begin anew."""
     cursor = await connection.execute(
         "UPDATE jobs SET updated_at = now() WHERE id IN (SELECT id FROM jobs j"
         " WHERE state IN ('queued', 'running') AND updated_at < now() - make_interval(secs => %(seconds)s)"
         " AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs q WHERE q.args ->> 'job_id' = j.id::text"
         " AND q.status IN ('todo', 'doing')) LIMIT 100 FOR UPDATE SKIP LOCKED)"
-        " RETURNING id, payload ->> 'lock' AS lock",
+        " RETURNING id, kind, payload ->> 'lock' AS lock",
         {"seconds": seconds},
     )
-    return {row["id"]: row["lock"] for row in await cursor.fetchall()}
+    return {row["id"]: (row["kind"], row["lock"]) for row in await cursor.fetchall()}

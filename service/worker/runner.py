@@ -17,7 +17,7 @@ from service.secret_names import redacted_text
 from service.worker import records
 from service.worker.housekeeping import keep_house
 from service.worker.jobs import AFTERMATH, CONCLUDE, JOBS
-from service.worker.postgres import OUT_OF_REACH, PostgresQueue, Superseded
+from service.worker.postgres import JOBS_LANE, OUT_OF_REACH, RUNS_LANE, PostgresQueue, Superseded
 from service.worker.schedules import queue_due
 from service.worker.work import Stopped, Work
 from stores.records.database import Scope
@@ -69,29 +69,34 @@ class Runner:
             freed = await self._queue.free_stalled(0)
             if freed:
                 log.info("Taking up %d job(s) of a worker that died", freed)
-        worker = asyncio.create_task(
-            self._queue.app.run_worker_async(
-                concurrency=self._resources.settings.worker_concurrency,
-                install_signal_handlers=False,
-                fetch_job_polling_interval=POLL_SECONDS,
-                update_heartbeat_interval=HEARTBEAT_SECONDS,
-                stalled_worker_timeout=STALLED_SECONDS,
-                shutdown_graceful_timeout=GRACE_SECONDS,
-                delete_jobs="successful",
-            )
-        )
+        settings = self._resources.settings
+        lanes = {JOBS_LANE: settings.worker_concurrency, RUNS_LANE: settings.run_concurrency}
+        workers = [asyncio.create_task(self._work(lane, places)) for lane, places in lanes.items()]
         watch = asyncio.create_task(self._every(STALLED_SECONDS / 2, self._watch_over_jobs))
         tidy = asyncio.create_task(self._every(TIDY_SECONDS, self._tidy))
         stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            died = worker.done() and not stop.is_set()
+            await asyncio.wait({*workers, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            died = not stop.is_set()
         finally:
-            for task in (watch, tidy, stopped, worker):
+            for task in (watch, tidy, stopped, *workers):
                 task.cancel()
-            await asyncio.gather(watch, tidy, stopped, worker, return_exceptions=True)
+            await asyncio.gather(watch, tidy, stopped, *workers, return_exceptions=True)
         if died:
             raise RuntimeError("The queue's worker ended by itself; the log has the reason")
+
+    async def _work(self, lane: str, places: int) -> None:
+        """Take jobs off one of the queues, so many at a time."""
+        await self._queue.app.run_worker_async(
+            queues=[lane],
+            concurrency=places,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=STALLED_SECONDS,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            delete_jobs="successful",
+        )
 
     # What is due, and jobs that somebody else dropped
 
@@ -121,8 +126,8 @@ class Runner:
         """Queue open jobs again that the queue has lost; says how many."""
         async with self._resources.database.transaction() as connection:
             lost = await records.forgotten_jobs(connection, STALLED_SECONDS)
-            for job_id, lock in lost.items():
-                await self._queue.put(connection, job_id, lock=lock)
+            for job_id, (kind, lock) in lost.items():
+                await self._queue.put(connection, job_id, kind, lock=lock)
         return len(lost)
 
     # One job

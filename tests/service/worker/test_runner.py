@@ -272,3 +272,58 @@ async def test_a_job_of_an_unknown_kind_says_so(resources: Resources, workspace:
     await Runner(resources)._run(str(job.id))
     found = await jobs.get(resources.database, workspace, job.id)
     assert (found.state, "juggling" in (found.error or {})["message"]) == (JobState.FAILED, True)
+
+
+@pytest.fixture
+def slow_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kinds.JOBS, "test_run", f"{__name__}:handle")
+    monkeypatch.setattr("service.worker.postgres.RUNS", frozenset({"test_run"}))
+
+
+async def submit_run(resources: Resources, workspace: UUID, flow: str) -> Job:
+    async with resources.database.write(workspace) as scope:
+        return await jobs.submit(scope, resources.queue, "test_run", payload={"flowId": flow})
+
+
+@pytest.mark.usefixtures("slow_runs")
+async def test_runs_that_wait_for_models_keep_no_other_job_waiting(resources: Resources, workspace: UUID) -> None:
+    release, begun = asyncio.Event(), 0
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        nonlocal begun
+        if work.job.kind == "test_run":
+            begun += 1
+            await release.wait()
+        return {}
+
+    current["test"] = work
+    places = resources.settings.run_concurrency
+    runs = [await submit_run(resources, workspace, "a") for _ in range(places + 1)]
+    async with at_work(resources):
+        job = await ended(resources, workspace, await submit(resources, workspace))
+        assert job.state is JobState.DONE
+        async with asyncio.timeout(30):
+            while begun < places:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        waiting = await jobs.get(resources.database, workspace, runs[-1].id)
+        assert (begun, waiting.state) == (places, JobState.QUEUED)
+        release.set()
+        for run in runs:
+            assert (await ended(resources, workspace, run)).state is JobState.DONE
+
+
+@pytest.mark.usefixtures("slow_runs")
+async def test_flows_take_turns_however_much_one_has_waiting(resources: Resources, workspace: UUID) -> None:
+    order: list[str] = []
+
+    async def work(work: Work) -> Mapping[str, Any]:
+        order.append(work.payload["flowId"])
+        return {}
+
+    current["test"] = work
+    object.__setattr__(resources, "settings", resources.settings.model_copy(update={"run_concurrency": 1}))
+    waiting = [await submit_run(resources, workspace, flow) for flow in "aaaaabbc"]
+    async with at_work(resources):
+        for run in waiting:
+            await ended(resources, workspace, run)
+    assert "".join(order) == "abcabaaa"
