@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from service.answers.extractive import REFUSAL, REFUSAL_GERMAN
 from service.metrics.gold import folded
+from service.metrics.wording import MARKER
 
 LONGEST = 400
 """Characters of an answer that abstains; a longer one says more than that."""
@@ -68,7 +69,7 @@ PHRASES = (
 )
 """What chat models say, in English and German; other languages need phrases of their own."""
 
-_CITED = re.compile(r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![(\[])")
+_CITED = re.compile(MARKER)
 _APOSTROPHES = str.maketrans("’‘ʼ´`", "'''''")
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from service.answers.units import units
 from service.answers.words import FUNCTION_WORDS, met, words
+from service.metrics.wording import MARKER
 
-_NUMBERS = r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![(\[])"
-_MARKER = re.compile(_NUMBERS)
-_MARKERS_BEHIND = re.compile(rf"([.!?…。！？]+[\"'”’»)]*)((?:[ \t]*{_NUMBERS})+)")
+_MARKER = re.compile(MARKER)
+_MARKERS_BEHIND = re.compile(rf"([.!?…。！？]+[\"'”’»)]*)((?:[ \t]*{MARKER})+)")
+_LINKED = re.compile(r"(\[\d{1,3}\])\([^()\s]{0,500}\)")
 _PART = re.compile(r"(\d{1,3})(?:\s*[–-]\s*(\d{1,3}))?")
-_FIGURE = re.compile(r"\d+(?:[.,’'  ]\d+)*")
-_THOUSANDS = re.compile(r"(?<=\d)[.,’'  ](?=\d{3}(?!\d))")
+_FIGURE = re.compile(r"(?<!\d)\d{1,3}(?:[.,’'\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*")
+_THOUSANDS = re.compile(r"[.,’'\u00a0\u202f ](?=\d{3}(?!\d))")
 
 MOST_CITED = 50
 """Sources that one range like [1-9] may name."""
@@ -30,7 +31,7 @@ def sentences(answer: str) -> list[Sentence]:
     """What an answer says, piece by piece. Numbers right behind the end of a sentence belong to it; headings and
     questions say nothing."""
     # the splitter would give numbers behind a full stop to the next sentence
-    inside = _MARKERS_BEHIND.sub(lambda found: f"{found[2]}{found[1]} ", answer)
+    inside = _MARKERS_BEHIND.sub(lambda found: f"{found[2]}{found[1]} ", _LINKED.sub(r"\1", answer))
     pieces = [unit.text for unit in units(inside)] or [line for line in inside.splitlines() if line.strip()]
     found = [Sentence(" ".join(_MARKER.sub("", piece).split()), tuple(_cited(piece))) for piece in pieces]
     return [sentence for sentence in found if words(sentence.text)]
@@ -48,8 +49,7 @@ def _cited(piece: str) -> Iterator[int]:
 
 def figures(text: str) -> set[str]:
     """The numbers of a text, however their thousands are set apart: "1,000.50" and "1.000,50" are both "1000.50"."""
-    plain = (_THOUSANDS.sub("", found) for found in _FIGURE.findall(text))
-    return {part for found in plain for part in re.split(r"[’'  ]", found.replace(",", ".")) if part}
+    return {_THOUSANDS.sub("", found).replace(",", ".") for found in _FIGURE.findall(text)}
 
 
 def coverage(sentence: str, source: str) -> float:

@@ -10,6 +10,7 @@ recommend for retrieval): exactly for few rows, else at random, counting the obs
 that no p value is 0. Who looks at many metrics at once corrects by `holm`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,17 +99,17 @@ def _corrected(values: Values, drawn: Values, level: float) -> tuple[float, floa
     mean = values.mean()
     below = (float((drawn < mean).mean()) + float((drawn <= mean).mean())) / 2
     apart = values - mean
-    spread = float((apart**2).sum())
-    if not 0 < below < 1 or spread <= 0:
+    widest = float(np.abs(apart).max())
+    if not 0 < below < 1 or widest <= 0:
         return None
+    apart /= widest  # the skewness stays, and tiny values do not vanish when they are squared
     bias = normal.inv_cdf(below)
-    speed = float((apart**3).sum()) / (6 * spread**1.5)
-
-    def share(tail: float) -> float:
-        z = bias + normal.inv_cdf(tail)
-        return normal.cdf(bias + z / (1 - speed * z))
-
-    return share((1 - level) / 2), share((1 + level) / 2)
+    speed = float((apart**3).sum()) / (6 * float((apart**2).sum()) ** 1.5)
+    ends = [bias + normal.inv_cdf(tail) for tail in ((1 - level) / 2, (1 + level) / 2)]
+    if any(speed * z >= 1 for z in ends):
+        return None
+    low, high = (normal.cdf(bias + z / (1 - speed * z)) for z in ends)
+    return low, high
 
 
 def quantile_interval(
@@ -139,12 +140,11 @@ def percentile(values: Sequence[float] | Values, share: float) -> float:
 def sign_flips(steps: Values, chances: np.random.Generator, *, resamples: int | None = None) -> float:
     """The p value, in (0, 1], of "the differences are as likely one way as the other": how often their mean would be as
     far from 0 with signs at random. Every way is tried for up to `EXACT_ROWS` rows."""
-    moved = steps[steps != 0]  # the sign of no difference changes nothing
+    moved = np.sort(np.abs(steps[steps != 0]))  # no difference has no sign, and the order must not matter
     count = len(moved)
     if not count:
         return 1.0
-    wanted = abs(float(moved.sum()))
-    wanted -= LIKE * max(wanted, float(np.abs(moved).sum()))
+    wanted = abs(math.fsum(steps.tolist())) - LIKE * float(moved.sum())
     if count <= EXACT_ROWS:
         ways = np.arange(2**count)[:, None] >> np.arange(count) & 1
         return float((np.abs((1 - 2 * ways) @ moved) >= wanted).mean())

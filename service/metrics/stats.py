@@ -6,7 +6,7 @@ mean, never in it. Two runs are compared row by row.
 """
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -30,8 +30,8 @@ SEED = 20_240_229
 MOST_REASONS = 10
 """Different errors that a summary names."""
 
-Rows = Mapping[Hashable, Sequence[Score]]
-"""The scores of each row's repeats, by whatever names the row."""
+Rows = Mapping[Any, Sequence[Score]]
+"""The scores of each row's repeats, by whatever names the row (an id, a number)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,12 @@ def summary(
     every = [score for repeats in rows.values() for score in repeats]
     counts = {outcome: sum(score.outcome is outcome for score in every) for outcome in Outcome}
     means = _by_row(rows)
-    single = np.array([score.value for score in every if score.value is not None], np.float64)
+    single = np.sort(np.array([score.value for score in every if score.value is not None], np.float64))
     told = Summary(len(means), counts[Outcome.VALUE], counts[Outcome.NOT_APPLICABLE], counts[Outcome.ERROR])
     reasons = _reasons(every)
     if not means:
         return Summary(0, 0, told.not_applicable, told.errors, reasons=reasons)
-    values = np.array(list(means.values()), np.float64)
+    values = np.sort(np.array(list(means.values()), np.float64))  # so that the order of the rows does not matter
     chances = np.random.default_rng(seed)
     return Summary(
         told.rows,
@@ -189,7 +189,7 @@ def compared(
         return Comparison(Verdict.NOTHING, 0, alone, errors, level=level)
     before = np.array([one[name] for name in both], np.float64)
     after = np.array([other[name] for name in both], np.float64)
-    steps = after - before
+    steps = np.sort(after - before)
     chances = np.random.default_rng(seed)
     p = sign_flips(steps, chances, resamples=resamples)
     if not steps.any():
@@ -215,7 +215,7 @@ def _mean(values: Values) -> float:
     return math.fsum(values.tolist()) / len(values)
 
 
-def _by_row(rows: Rows) -> dict[Hashable, float]:
+def _by_row(rows: Rows) -> dict[Any, float]:
     """The mean of the repeats of each row that has a value."""
     held = {name: [score.value for score in repeats if score.value is not None] for name, repeats in rows.items()}
     return {name: math.fsum(values) / len(values) for name, values in held.items() if values}
@@ -240,7 +240,8 @@ def _verdict(steps: Values, p: float, better: Better, level: float) -> Verdict:
         return Verdict.UNCLEAR
     if better is Better.NEITHER:
         return Verdict.DIFFERENT
-    return Verdict.BETTER if (steps.mean() > 0) is (better is Better.HIGHER) else Verdict.WORSE
+    rises = _mean(steps) > 0
+    return Verdict.BETTER if rises is (better is Better.HIGHER) else Verdict.WORSE
 
 
 def _shown(interval: Interval | None) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from service.metrics.base import Case, MetricOptions, PlainMetric, Score, not_ap
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
-_MARKER = re.compile(r"\s*\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![(\[])")
+MARKER = r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?:\([^()\s]{0,500}\))?"
+"""The pattern of a source number in an answer: [1], [2, 3], [4-6], each also as a Markdown link."""
+
+_MARKED = re.compile(rf"\s*{MARKER}")
 _WIDE = re.compile(r"([぀-ヿ㐀-鿿가-힯])")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -44,7 +47,7 @@ class ComparingMetric(PlainMetric):
 
 def without_markers(answer: str) -> str:
     """An answer without its source numbers (`[1]`, `[2, 3]`)."""
-    return _MARKER.sub("", answer)
+    return _MARKED.sub("", answer)
 
 
 def squad(text: str) -> str:

@@ -1,15 +1,14 @@
 """Retrieval metrics of one question."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
+
+from service.metrics import ranking
 
 
 def ndcg(found: Sequence[str], relevant: Mapping[str, float], depth: int = 10) -> float:
     """Normalised discounted cumulative gain (Järvelin & Kekäläinen 2002) of the first `depth`, gains as graded."""
-    gain = sum(relevant.get(name, 0.0) / math.log2(rank + 2) for rank, name in enumerate(found[:depth]))
-    grades = sorted(relevant.values(), reverse=True)[:depth]
-    return gain / sum(grade / math.log2(rank + 2) for rank, grade in enumerate(grades))
+    return ranking.ndcg([relevant.get(name, 0.0) for name in found], relevant.values(), depth)
 
 
 def recall(found: Sequence[str], relevant: Mapping[str, float], depth: int = 5) -> float:
