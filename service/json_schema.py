@@ -1,6 +1,8 @@
 """Checks JSON values against a JSON Schema that others wrote, within bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 MOST_PROBLEMS = 5
@@ -8,8 +10,37 @@ MOST_PROBLEMS = 5
 LONGEST = 200
 """Characters of one of them."""
 
+MOST_LOOKS = 100_000
+"""Keywords of a schema that are held against a value. References can stand for billions: each to two others, or to
+themselves in two ways for each level of the value."""
+
 _NAMED = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 """Keywords that hold schemas by names of their own."""
+
+
+_looks: ContextVar[int] = ContextVar("looks")
+
+
+class _TooMuch(Exception):
+    """There is no end to it."""
+
+
+@cache
+def _kind() -> Any:
+    """The validator, which counts what it does."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def counted(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+        def look(*given: Any) -> Iterator[Any]:
+            _looks.set(_looks.get() + 1)
+            if _looks.get() > MOST_LOOKS:
+                raise _TooMuch
+            yield from keyword(*given) or ()
+
+        return look
+
+    return extend(Draft202012Validator, {name: counted(made) for name, made in Draft202012Validator.VALIDATORS.items()})
 
 
 class Check:
@@ -28,19 +59,22 @@ class Check:
             Draft202012Validator.check_schema(kept)
         except SchemaError as error:
             raise ValueError(error.message[:LONGEST]) from None
-        self._validator = Draft202012Validator(kept, registry=Registry())
+        self._validator = _kind()(kept, registry=Registry())
 
     def problems(self, value: Any) -> str:
         """What is wrong with a value, each thing with its place; empty: nothing."""
         from referencing.exceptions import Unresolvable
 
         found: list[str] = []
+        _looks.set(0)
         try:
             for error in self._validator.iter_errors(value):
                 place = ".".join(map(str, error.absolute_path))
                 found.append(f"{place}: {error.message[:LONGEST]}" if place else error.message[:LONGEST])
                 if len(found) == MOST_PROBLEMS:
                     break
+        except _TooMuch:
+            return "there is too much to check"
         except (Unresolvable, RecursionError):
             return "the schema refers to what is not in it, or to itself without end"
         return "; ".join(found)
