@@ -103,7 +103,11 @@ def visitor_of(caller: str, address: str) -> str:
 
 
 def rules_of(known: KnownFlow) -> Rules:
-    """What the flow's `fullFileUpload` allows."""
+    """What the flow's `fullFileUpload` allows.
+
+    Its `pdfFile` has no effect: `usage` says whether a PDF is read by page or as a file, but an attachment is one text,
+    the same either way; `legacyBuild` picks a library that is not here.
+    """
     config = known.config.get("fullFileUpload")
     if not isinstance(config, Mapping):
         return Rules(False, ())

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from loaders.base import Source
+from loaders.pdf import PdfLoader
 from service.api_keys import service as api_keys
 from service.attachments import service
 from service.document_stores.check.service import check
@@ -64,6 +66,18 @@ async def test_files_are_read_and_kept(flows: Flows, anonymous: httpx.AsyncClien
     assert {item.name for item in kept} == {"note.txt", pdf.name}
     assert len(await blobs(resources)) == 2
     assert await check(resources) == []
+
+
+@pytest.mark.parametrize("usage", ["perPage", "perFile"])
+async def test_a_pdf_is_one_text_whether_it_is_to_be_read_by_page_or_as_a_file(
+    flows: Flows, anonymous: httpx.AsyncClient, usage: str
+) -> None:
+    pdf = SAMPLES / "pdf" / "tram.pdf"
+    more = {"status": True, "allowedUploadFileTypes": TYPES, "pdfFile": {"usage": usage, "legacyBuild": False}}
+    flow = await flows.make(GRAPH, chatbotConfig=json.dumps({"fullFileUpload": more}))
+    response = await bring(anonymous, flow, (pdf.name, pdf.read_bytes()))
+    (whole,) = PdfLoader().load(Source(pdf, pdf.name, "application/pdf"), {"usage": "perFile"})
+    assert response.json()[0]["content"] == whole.page_content
 
 
 async def test_bytes_come_back_in_base64_when_asked(flows: Flows, anonymous: httpx.AsyncClient) -> None:
