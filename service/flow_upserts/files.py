@@ -57,7 +57,9 @@ def loader_for(upload: Upload, loaders: Sequence[Node], gate: Gate, *, opened: b
     wanted = (*_BY_SUFFIX.get(suffix, ()), *_ANY, _FALLBACK)
     fitting = [node for field in wanted for node in loaders if FIELDS.get(node.name) == field]
     if not fitting:
-        there = ", ".join(node.title for node in loaders if node.name in FIELDS) or "none"
+        there = ", ".join(node.title for node in loaders if node.name in FIELDS)
+        if not there:
+            raise FilesRefused(f"files: this chatflow has no loader that takes files, such as '{upload.name[:200]}'")
         raise FilesRefused(
             f"files: no loader of this vector store takes '{upload.name[:200]}' ({wanted[0]});"
             f" its loaders of files: {there}"

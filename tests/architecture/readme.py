@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from loaders import FLOWISE_LOADERS, LOADERS
 from loaders.splitters import FLOWISE_SPLITTERS, SPLITTERS
+from service.agentflows.nodes import NODES
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Step
 from service.cli.exits import MEANING
@@ -182,6 +183,12 @@ def steps() -> str:
     return table(("Node", "What it does", "Fields"), rows)
 
 
+def agentflow_nodes() -> str:
+    """The nodes of an agentflow."""
+    rows = [(f"`{name}`", sentence(resolve_name(target))) for name, target in NODES.items()]
+    return table(("Node", "What it does"), rows)
+
+
 def routes() -> str:
     """Every route with who may call it, but for those that only say which part of the path is missing."""
     rows = []
@@ -231,6 +238,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
         vector_stores,
         strategies,
         steps,
+        agentflow_nodes,
         routes,
     )
 }
