@@ -62,11 +62,16 @@ def _refuse_code(overrides: Mapping[str, Any], gate: Gate, graph: Graph) -> None
 
 
 def _holds_code(name: str, value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_holds_code(str(key), item) for key, item in value.items()) or bool(CODE.search(name) and value)
-    if isinstance(value, list):
-        return any(_holds_code(name, item) for item in value)
-    return isinstance(value, str) and bool(CODE.search(name) and value.strip())
+    pending = [(name, value)]
+    while pending:
+        field, held = pending.pop()
+        if isinstance(held, Mapping):
+            pending.extend((str(key), item) for key, item in held.items())
+        elif isinstance(held, list):
+            pending.extend((field, item) for item in held)
+        elif isinstance(held, str) and held.strip() and CODE.search(field):
+            return True
+    return False
 
 
 def _gate(known: KnownFlow) -> Gate:

@@ -29,6 +29,10 @@ from stores.records.database import Database, Scope
 
 SECRET_BYTES = 32
 
+ROOM = 2
+"""Calls from outside are taken in while no more than so much of the workspace's queue is in use, half of it: whoever
+knows a flow's id can make them, and uploads need room too."""
+
 DUE_AT_ONCE = 100
 """Deliveries that a worker queues at a time."""
 
@@ -130,7 +134,7 @@ async def _accept(
         "callbackSecret": trigger.callback_secret,
     }
     async with resources.database.write(flow.workspace) as scope:
-        await jobs.check_room(scope, resources.settings.max_queued_jobs)
+        await jobs.check_room(scope, max(1, resources.settings.max_queued_jobs // ROOM))
         await jobs.submit(scope, resources.queue, "webhook", payload=payload)
     return Accepted(chat)
 

@@ -74,6 +74,21 @@ def test_the_result_follows_in_a_signed_call(desk: Desk, receiver: Receiver) -> 
     assert {row["chat_type"] for row in desk.rows(flow)} == {"WEBHOOK"}
 
 
+def test_calls_leave_half_of_the_queue_to_others(desk: Desk) -> None:
+    flow, most = hook(desk, **ASYNC), desk.live.resources.settings.max_queued_jobs
+    desk.run_sql(
+        "INSERT INTO jobs (id, workspace_id, kind, payload) SELECT gen_random_uuid(), %s, 'webhook', '{}'"
+        " FROM generate_series(1, %s)",
+        DEFAULT_WORKSPACE,
+        most // 2 - 1,
+    )
+    assert call(desk, flow, json={}).status_code == 202
+    refused = call(desk, flow, json={})
+    assert refused.status_code in (429, 503)
+    assert "Retry-After" in refused.headers
+    assert desk.client.post("/document-store/store", json={"name": "S"}).status_code == 200
+
+
 @pytest.mark.usefixtures("worker")
 def test_stops_and_failures_are_told_too(desk: Desk, receiver: Receiver) -> None:
     flow = hook(desk, callbackUrl=receiver.url, **ASYNC)
