@@ -4,7 +4,7 @@
 //   "chromium": its path, "screenshot"?: a PNG file to write}
 // A question is a text, or something else that a visitor does: {"press": the text of a prompt that is offered},
 //   {"attach": [{"name", "mimeType", "base64"}], "say": a text}, {"thumb": "up" or "down", "words": a text},
-//   {"lead": {"name", "email"}}.
+//   {"lead": {"name", "email"}}, {"form": {field: value}}, {"decide": the button's text, "words"?: a text}.
 // Output, as JSON: {"openings": [what stands there after each step], "requests": [...], "problems": [...]}, where an
 //   opening is {"messages": [[who, text]], "chips": [...], "starters": [...], "locked": the visitor can type no more}.
 import { readFile } from "node:fs/promises";
@@ -123,6 +123,20 @@ async function act(step) {
   if (step.lead) {
     for (const [name, value] of Object.entries(step.lead)) await widget.locator(`input[name=${name}]`).fill(value);
     return widget.locator("form button[type=submit]").first().click();
+  }
+  if (step.form) {
+    for (const [name, value] of Object.entries(step.form)) {
+      const choice = widget.locator(`form select[name=${name}]`);
+      if (await choice.count()) await choice.selectOption(value);
+      else await widget.locator(`form input[name=${name}]`).fill(value);
+    }
+    return widget.locator("form button[type=submit]").first().click();
+  }
+  if (step.decide) {
+    await widget.getByRole("button", { name: step.decide, exact: true }).last().click();
+    if (step.words === undefined) return;
+    await widget.getByPlaceholder("Please provide your feedback...").fill(step.words);
+    return widget.getByRole("button", { name: "Submit", exact: true }).last().click();
   }
   await widget.locator(`button:has(path[d="${THUMBS[step.thumb]}"])`).last().click();
   await widget.locator("textarea.feedback-input").fill(step.words);
