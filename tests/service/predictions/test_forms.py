@@ -73,6 +73,8 @@ def test_a_picture_in_a_form_reaches_a_model_that_reads_pictures(house: House) -
     assert "files[0]" in refused(
         send(house, house.flow(chain(house.stub.url, sees=False)), ("files", ("c.png", PNG))), 422
     )
+    plain = house.flow(chain(house.stub.url))
+    assert "no loader that takes files" in refused(send(house, plain, ("files", ("note.txt", NOTE))), 422)
 
 
 def test_files_come_in_parts_of_one_name_and_are_never_empty(house: House) -> None:
