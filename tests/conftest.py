@@ -24,8 +24,10 @@ PATIENCE = 100
 SEED = 20261122
 _numbers = count(1)
 
-# The same examples each time; `--hypothesis-profile default` looks further.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# The same examples each time; `--hypothesis-profile default` looks further. No example is too slow for a busy machine.
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("repeatable")
 
 

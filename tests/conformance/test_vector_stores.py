@@ -402,7 +402,9 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(operations=st.lists(OPERATIONS, max_size=12))
 async def test_random_operations_agree_with_the_memory_store(
     backend: Backend, operations: list[tuple[str, Any]]

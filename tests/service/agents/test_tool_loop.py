@@ -322,7 +322,9 @@ _calls = st.lists(
 _rounds = st.lists(st.tuples(st.sampled_from(["", "Let me see.", "Ünïcode\n\nlines"]), _calls), max_size=3)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rounds=_rounds)
 def test_a_stream_says_what_a_whole_answer_says(stub: OpenAIStub, rounds: list[tuple[str, list[Called]]]) -> None:
     async def both() -> list[tuple[str, tuple[Any, ...]]]:

@@ -80,9 +80,15 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
 
 
 @pytest.fixture
-def live(settings: Settings) -> Iterator[Live]:
+def patience() -> float:
+    """Seconds for which models are waited for; tests of silent ones give it other values."""
+    return 30.0
+
+
+@pytest.fixture
+def live(settings: Settings, patience: float) -> Iterator[Live]:
     """The application on a socket."""
-    with Live(settings.model_copy(update={"provider_timeout": 2.0})) as live:
+    with Live(settings.model_copy(update={"provider_timeout": patience})) as live:
         yield live
 
 

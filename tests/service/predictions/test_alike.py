@@ -58,7 +58,9 @@ def plain_text(body: dict[str, Any]) -> str:
     return body["text"] if "text" in body else json.dumps(body["json"], ensure_ascii=False, separators=(",", ":"))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(said=st.lists(SAID, max_size=10), error=ERRORS)
 def test_whatever_a_flow_says_a_stream_and_a_whole_answer_say_alike(
     house: House, monkeypatch: pytest.MonkeyPatch, said: list[StepEvent], error: Exception | None

@@ -123,6 +123,7 @@ def test_a_multipart_call_streams(house: House) -> None:
     assert httpx.post(url, data={"question": "How many days of leave?"}).status_code == 200
 
 
+@pytest.mark.parametrize("patience", [2.0], ids=["impatient"])
 @pytest.mark.parametrize(
     ("script", "status", "code"),
     [
@@ -168,7 +169,9 @@ WORDS = st.text(st.sampled_from("abc é\n\u2028:data"), min_size=0, max_size=40)
 ENDS: list[dict[str, Any]] = [{}, {"stop_after": 2}, {"status": 400}]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(reply=WORDS, ending=st.sampled_from(ENDS))
 def test_a_stream_says_what_the_whole_answer_says(house: House, reply: str, ending: dict[str, Any]) -> None:
     flow = _kept_flow(house)

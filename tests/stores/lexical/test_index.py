@@ -193,7 +193,9 @@ HISTORY = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(history=HISTORY, query=WORDS)
 async def test_after_any_history_a_search_finds_what_a_fresh_index_finds(
     database: Database, history: list[tuple[str, Any]], query: str
