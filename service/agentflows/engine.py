@@ -220,6 +220,11 @@ class Pass:
                 yield from self._failed(node, error)
             raise error
         result = working.result or Done()
+        try:
+            self._journal.weigh(result if isinstance(result, Done) else Done())
+        except BadValue as heavy:
+            yield from self._failed(node, heavy)
+            raise
         if working.answers and not self._journal.voice.has_said(working.number):
             yield from self._journal.voice.say(working.number, result.text)
         if isinstance(result, Waits):

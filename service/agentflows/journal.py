@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.agentflows.state import Output
-from service.agentflows.types import Message
+from service.agentflows.types import BadValue, Done, Message
 from service.agentflows.voice import Voice
 from service.chatflows.run import Run
 from service.chatflows.types import Artifacts, Executed, NodesExecuted, Passage, Sources, StepEvent, ToolsUsed, ToolUse
+
+MAX_CHARACTERS = 100_000_000
+"""Of all that the nodes of a run leave: the state of a loop can grow twofold each time round."""
 
 
 @dataclass(slots=True)
@@ -27,12 +30,31 @@ class Journal:
     artifacts: tuple[Mapping[str, Any], ...] = ()
     voice: Voice = field(default_factory=Voice)
     steps: int = 0
+    characters: int = 0
+    """Of what the nodes have left, all of which is kept until the run ends."""
     _passages: dict[str, Passage] = field(default_factory=dict)
 
     def step(self) -> int:
         """One more node runs: its number."""
         self.steps += 1
         return self.steps
+
+    def weigh(self, done: Done) -> None:
+        """Count what a node has left. Raises `BadValue` when all that the run has left is too much."""
+        pending: list[Any] = [done.text, done.output, done.input, done.changes]
+        seen: set[int] = set()
+        while pending:
+            held = pending.pop()
+            if isinstance(held, str) and id(held) not in seen:
+                seen.add(id(held))
+                self.characters += len(held)
+            elif isinstance(held, Mapping):
+                pending.extend(held.values())
+            elif isinstance(held, list | tuple):
+                pending.extend(held)
+                self.characters += len(held)
+        if self.characters > MAX_CHARACTERS:
+            raise BadValue(f"the nodes of this run have left more than {MAX_CHARACTERS} characters")
 
     def add(self, executed: Executed) -> NodesExecuted:
         """A node has ended; what there is to tell of all."""

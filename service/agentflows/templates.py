@@ -7,11 +7,11 @@ it is written.
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from service.agentflows.types import Part
+from service.agentflows.types import BadValue, Part
 from service.chatflows.texts import texts_in
 from service.json_text import parsed
 from service.untrusted import Fence, defused
@@ -140,7 +140,7 @@ class Template:
 
     def text(self, values: Values) -> str:
         """The text with the values in place."""
-        return "".join(
+        return _joined(
             self._found(part, values, lambda found: shown(found.value)) if at % 2 else part
             for at, part in enumerate(self.parts)
         )
@@ -155,7 +155,7 @@ class Template:
 
     def prompt(self, values: Values, part: Part, marked: Marked) -> str:
         """The text as a message of a prompt, with what others wrote marked as such."""
-        return "".join(
+        return _joined(
             self._found(text, values, lambda found: marked.put(found, part)) if at % 2 else text
             for at, text in enumerate(self.parts)
         ).strip()
@@ -175,6 +175,21 @@ class Write(Protocol):
 def _name(written: str) -> str:
     # older editors wrote a backslash before underscores
     return written[2:-2].strip().replace("\\", "")
+
+
+MAX_FILLED = 10_000_000
+"""Characters of a text with its values in place: each may name a large one many times."""
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """The text of these parts. Raises `BadValue` for one that is too long, before it is made."""
+    found, length = [], 0
+    for part in parts:
+        length += len(part)
+        if length > MAX_FILLED:
+            raise BadValue(f"a text with its variables has more than {MAX_FILLED} characters")
+        found.append(part)
+    return "".join(found)
 
 
 OWN = ("$vars", "$flow.state")
@@ -202,7 +217,7 @@ def json_filled(template: Template, values: Values) -> str:
     """A JSON text with the values in place: within quotes as a part of that text, elsewhere as JSON of their own, so
     that no value can change what stands around it."""
     parts: list[str] = []
-    quoted = False
+    quoted, length = False, 0
     for place, part in enumerate(template.parts):
         if place % 2 == 0:
             parts.append(part)
@@ -210,6 +225,9 @@ def json_filled(template: Template, values: Values) -> str:
             continue
         value = Template(("", part, "")).value(values)
         parts.append(json.dumps(shown(value))[1:-1] if quoted else json.dumps(value, ensure_ascii=False, default=str))
+        length += len(parts[-1])
+        if length > MAX_FILLED:
+            raise BadValue(f"a text with its variables has more than {MAX_FILLED} characters")
     return "".join(parts)
 
 

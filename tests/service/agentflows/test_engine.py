@@ -23,7 +23,7 @@ from service.agentflows.types import BadValue, Done, TooManySteps, Waits
 from service.chatflows.graph import parse
 from service.chatflows.types import NodeStatus, RunStatus, StepEvent, Token
 from service.errors import Unprocessable
-from tests.service.agentflows.flows import ask, edge, graph, node, run
+from tests.service.agentflows.flows import ask, chain, edge, graph, node, run
 
 Act = Callable[[Moment], AsyncGenerator[StepEvent | Done | Waits, None]]
 
@@ -404,3 +404,31 @@ async def test_a_run_that_takes_too_long_ends_with_timeout(monkeypatch: pytest.M
     assert ran.error is not None
     assert ran.error.code == "flow_timeout"
     assert ran.statuses == ["INPROGRESS", "TIMEOUT"]
+
+
+async def test_a_text_that_names_a_large_one_many_times_is_given_up() -> None:
+    start = {"startInputType": "chatInput", "startState": [{"key": "x", "value": "abcdefgh"}]}
+    nodes = [
+        node("a", "directReply", directReplyMessage="{{ $flow.state.x }}" * 1000),
+        node("b", "directReply", directReplyMessage="{{ a }}" * 2000),
+    ]
+    ran = await ask(chain(*nodes, start=start), run("Q?"))
+    assert isinstance(ran.error, BadValue)
+    assert "more than 10000000 characters" in ran.error.message
+
+
+async def test_a_run_that_leaves_too_much_fails_at_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.agentflows.journal.MAX_CHARACTERS", 1_000)
+    ran = await ask(chain(node("a", "directReply", directReplyMessage="x" * 2_000)), run("Q?"))
+    assert isinstance(ran.error, BadValue)
+    assert ran.nodes == ["start", "a"]
+    assert ran.statuses[-1] == "ERROR"
+
+
+def test_what_a_run_leaves_is_weighed() -> None:
+    journal = Journal(run("Q?"), "Q?", None, None, ())
+    text = "x" * 40_000_000
+    journal.weigh(Done(text, {"content": text}))
+    journal.weigh(Done("", {"a": [{"b": "y" * 40_000_000}]}))
+    with pytest.raises(BadValue, match="nodes of this run have left"):
+        journal.weigh(Done("", changes={"x": "z" * 40_000_000}))
