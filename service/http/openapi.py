@@ -76,6 +76,8 @@ TAGS = {
     "Chat messages": "The messages of conversations, and stopping an answer while it is written.",
     "Tools": "Functions that agents can call, kept for a workspace, and JavaScript tried out.",
     "Variables": "Values that flows find as `$vars`.",
+    "Datasets": "Questions with the answers and sources that are expected of flows.",
+    "Evaluators": "Rules that judge answers.",
     "Feedback and leads": "What people say of answers, and who they say that they are.",
 }
 """What the tags of routes stand for; a test holds that every tag is described."""

@@ -38,4 +38,7 @@ ROUTERS = {
     "javascript": "service.javascript.routes:routes",
     "tools": "service.tools.routes:routes",
     "variables": "service.variables.routes:routes",
+    "datasets": "service.datasets.routes:routes",
+    "dataset_transfers": "service.datasets.routes:transfers",
+    "evaluators": "service.evaluators.routes:routes",
 }

@@ -48,6 +48,15 @@ LIMITS = (
     Limit("javascript_result", "service.javascript.service:MAX_RESULT", "bytes", "A script's result, as JSON"),
     Limit("tools", "service.tools.service:MAX_TOOLS", "tools", "Tools of a workspace"),
     Limit("variables", "service.variables.service:MAX_VARIABLES", "variables", "Variables of a workspace"),
+    Limit("datasets", "service.datasets.service:MAX_DATASETS", "datasets", "Datasets of a workspace"),
+    Limit("dataset_rows", "service.datasets.service:MAX_ROWS", "rows", "Rows of a dataset"),
+    Limit("dataset_cell", "service.datasets.service:MAX_CELL", "characters", "A question or answer of a dataset"),
+    Limit("dataset_sources", "service.datasets.service:MAX_SOURCES", "sources", "Sources of a dataset's row"),
+    Limit("dataset_metadata", "service.datasets.service:MAX_METADATA", "bytes", "Metadata of a dataset's row, as JSON"),
+    Limit(
+        "dataset_questions", "service.datasets.drafting:MOST_QUESTIONS", "questions", "Questions drafted in one call"
+    ),
+    Limit("evaluators", "service.evaluators.service:MAX_EVALUATORS", "evaluators", "Evaluators of a workspace"),
     Limit("crawl_pages", "crawl_pages", "pages", "Pages of one crawl or sitemap"),
     Limit("question", "service.predictions.wire:MAX_QUESTION", "characters", "A question"),
     Limit("form", "service.predictions.asking:MAX_FORM", "characters", "Values of a form, or of an action, as JSON"),

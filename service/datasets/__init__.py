@@ -1,0 +1,1 @@
+"""Datasets: questions with the answers and sources that are expected of flows."""
