@@ -39,8 +39,8 @@ class CitationCorrectness(Metric):
     where an embedder is lent, one of their sentences has a cosine of at least `similarity` with it. All sentences
     count, or with `uncited: ignored` those with a number. Words can agree where meanings do not ("is", "is not"):
     this finds citations of the wrong chunk and wrong figures, `faithfulness` finds the rest. Of 60 sentences of
-    CLAPnq's gold answers all are supported by their own passage and none by another drawn at random, at 0.6 as at 0.8; near
-    passages and free paraphrases were not measured.
+    CLAPnq's gold answers all are supported by their own passage and none by another drawn at random, at 0.6 as at 0.8;
+    near passages and free paraphrases were not measured.
 
     Applicable to answers that do not abstain, of flows that say what they retrieved.
     """
