@@ -40,7 +40,8 @@ def _kind() -> Any:
 
         return look
 
-    return extend(Draft202012Validator, {name: counted(made) for name, made in Draft202012Validator.VALIDATORS.items()})
+    keywords = {name: counted(made) for name, made in Draft202012Validator.VALIDATORS.items()}
+    return extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
 
 
 class Check:
