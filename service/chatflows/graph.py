@@ -19,7 +19,8 @@ ENDINGS = frozenset({"Chains", "Agents", "Engine"})
 MAX_NODES = 2_000
 MAX_LINKS = 10_000
 
-_TEMPLATE = re.compile(r"\{\{\s*(.+?)\.data\.instance\s*\}\}")
+_TEMPLATE = re.compile(r"\{\{\s*([^{}]+?)\.data\.instance\s*\}\}")
+_VALUES = re.compile(r"\{\s*\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,9 @@ def parse(flow_data: str) -> Graph:
             notes.add(node.id)
         else:
             parsed[node.id] = node
-    links = [link for link in (_edge(raw, position) for position, raw in enumerate(edges)) if link.source not in notes]
-    return Graph(parsed, tuple(_with_templates(parsed, [link for link in links if link.target not in notes])))
+    drawn = dict.fromkeys(_edge(raw, position) for position, raw in enumerate(edges))  # editors may draw a link twice
+    links = [link for link in drawn if link.source not in notes and link.target not in notes]
+    return Graph(parsed, tuple(dict.fromkeys(_with_templates(parsed, links))))
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -203,7 +205,7 @@ def _handle(handle: str, node: str, kind: str) -> str:
 
 
 def _with_templates(nodes: Mapping[str, Node], links: list[Link]) -> Iterable[Link]:
-    """The edges, then the links that stand only as a template that is the whole of an input."""
+    """The edges, then the links that stand only as a template: the whole of an input, or a value of the JSON in it."""
     yield from links
     drawn = {(link.target, link.input) for link in links}
     for node in nodes.values():
@@ -211,9 +213,11 @@ def _with_templates(nodes: Mapping[str, Node], links: list[Link]) -> Iterable[Li
             if (node.id, name) in drawn:
                 continue
             for item in value if isinstance(value, list) else [value]:
-                match = _TEMPLATE.fullmatch(item.strip()) if isinstance(item, str) else None
-                if match:
+                text = item.strip() if isinstance(item, str) else ""
+                if match := _TEMPLATE.fullmatch(text):
                     yield Link(match.group(1), "", node.id, name)
+                elif _VALUES.match(text):
+                    yield from (Link(found, "", node.id, name) for found in _TEMPLATE.findall(text) if found in nodes)
 
 
 def _cycle(graph: Graph) -> list[str]:

@@ -227,3 +227,23 @@ def test_an_option_that_nobody_knows_is_named_with_those_that_are(house: House, 
     report = house.client.post("/flow-checks", json={"flowData": json.dumps(data)}).json()
     told = [item["text"] for node in report["nodes"] for item in node["problems"]]
     assert any("searchType" in text and "'similarity' or 'mmr'" in text for text in told)
+
+
+def test_links_that_are_drawn_twice_or_only_written_hold_all_the_same(house: House, models: ModelStub) -> None:
+    data = json.loads(completed(house, models, unseen.prompt_chaining(), lacks("openAIApi")))
+    for edges in ([*data["edges"], *data["edges"]], []):
+        models.requests.clear()
+        answer = house.ask(house.flow(json.dumps({**data, "edges": edges})))
+        assert answer.json()["text"] == REPLY
+        assert f"has the result: {REPLY}" in json.dumps(models.requests[-1].body)
+
+
+def test_rows_that_are_written_as_text_are_read_or_refused_by_name(house: House, models: ModelStub) -> None:
+    data = json.loads(completed(house, models, unseen.two_writers(), lacks("openAIApi")))
+    inputs = data["nodes"][1]["data"]["inputs"]
+    inputs["llmMessages"] = '[{"role": "system", "content": "Speak like a pirate."}]'
+    house.client.post(f"/internal-prediction/{house.flow(json.dumps(data), type='AGENTFLOW')}", json={"question": "Hi"})
+    assert "pirate" in json.dumps(models.requests[0].body)
+    inputs["llmMessages"] = "Speak like a pirate."
+    report = house.client.post("/flow-checks", json={"flowData": json.dumps(data)}).json()
+    assert "llmMessages: must be a list" in json.dumps(report["nodes"])

@@ -21,6 +21,7 @@ from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import BadOption, Links, ModelStep, RetrieverStep, Step
 from service.chatflows.steps.tool import ToolStep
 from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepEvent
+from service.json_text import parsed
 from service.plugins import resolve
 
 CREDENTIAL_FIELDS = ("credential", "FLOWISE_CREDENTIAL_ID")
@@ -73,8 +74,15 @@ class FlowNode(ABC):
         return value if isinstance(value, str) else ""
 
     def rows(self, name: str) -> list[Mapping[str, Any]]:
-        """The rows of an input that is a list."""
+        """The rows of an input that is a list, or the JSON text of one. Raises `BadOption` for any other text."""
         value = self.node.inputs.get(name)
+        if isinstance(value, str) and value.strip():
+            try:
+                value = parsed(value)
+            except ValueError:
+                value = None
+            if not isinstance(value, list):
+                raise BadOption(f"{name}: must be a list")
         return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
     def flag(self, name: str, *, otherwise: bool = False) -> bool:

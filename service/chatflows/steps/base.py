@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
@@ -97,8 +98,7 @@ class Step(ABC):
         try:
             return cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
         except ValidationError as error:
-            parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-            raise BadOption("; ".join(parts)) from None
+            raise BadOption("; ".join(dict.fromkeys(map(_complaint, error.errors())))) from None
 
     @classmethod
     def build(cls, node: Node, links: Links) -> Self:
@@ -146,6 +146,12 @@ class Step(ABC):
             **({"credential": {"names": list(cls.credential)}} if cls.credential else {}),
             **({"outputs": [{"name": output, "label": output} for output in cls.outputs]} if cls.outputs else {}),
         }
+
+
+def _complaint(error: ErrorDetails) -> str:
+    # of a choice of types, the place names the type as well: no field of anybody's
+    place = ".".join(str(part) for part in error["loc"] if "[" not in str(part))
+    return f"{place}: {error['msg']}"
 
 
 _TYPES = {bool: "boolean", int: "number", float: "number", str: "string", dict: "json", list: "json"}
