@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.application import settings  # noqa: F401  # fixture
-from tests.service.predictions.conftest import _stub, house, live, shelf, stub  # noqa: F401  # fixtures
+from tests.service.predictions.conftest import _stub, house, live, patience, shelf, stub  # noqa: F401  # fixtures
 
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

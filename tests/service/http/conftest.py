@@ -1,3 +1,3 @@
 """The application on a socket."""
 
-from tests.service.predictions.conftest import live  # noqa: F401  # fixture
+from tests.service.predictions.conftest import live, patience  # noqa: F401  # fixture

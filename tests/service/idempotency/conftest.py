@@ -6,7 +6,7 @@ import pytest
 
 from service.settings import Settings, load
 from tests.service.document_stores.conftest import embedder, talk, worker  # noqa: F401  # fixtures
-from tests.service.predictions.conftest import _stub, house, live, shelf, stub  # noqa: F401  # fixtures
+from tests.service.predictions.conftest import _stub, house, live, patience, shelf, stub  # noqa: F401  # fixtures
 
 
 @pytest.fixture
