@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -147,7 +148,7 @@ async def test_rows_are_numbered_anew_all_or_none(desk: Desk) -> None:
 async def test_what_is_missing_is_412_and_what_is_unknown_404(desk: Desk) -> None:
     unknown = str(uuid4())
     client = desk.client
-    for method, path, body in (
+    lacking: list[tuple[str, str, Any]] = [
         ("POST", "set", None),
         ("GET", "set", None),
         ("PUT", "set", {"name": "a"}),
@@ -155,14 +156,15 @@ async def test_what_is_missing_is_412_and_what_is_unknown_404(desk: Desk) -> Non
         ("POST", "rows", {"input": "q"}),
         ("POST", "rows", None),
         ("POST", "reorder", {"rows": []}),
-    ):
+    ]
+    for method, path, body in lacking:
         response = (
             await client.request(method, f"{API}/{path}", json=body)
             if body
             else await client.request(method, f"{API}/{path}")
         )
         assert response.status_code == 412, f"{method} {path}: {response.text}"
-    for method, path, body in (
+    strange: list[tuple[str, str, Any]] = [
         ("GET", f"set/{unknown}", None),
         ("PUT", f"set/{unknown}", {"name": "a"}),
         ("DELETE", f"set/{unknown}", None),
@@ -172,7 +174,8 @@ async def test_what_is_missing_is_412_and_what_is_unknown_404(desk: Desk) -> Non
         ("POST", "rows", {"datasetId": unknown, "csvFile": data_uri("q,a")}),
         ("POST", "reorder", {"datasetId": unknown, "rows": []}),
         ("GET", f"set/{unknown}/export", None),
-    ):
+    ]
+    for method, path, body in strange:
         response = await client.request(method, f"{API}/{path}", json=body)
         assert response.status_code == 404, f"{method} {path}: {response.text}"
         assert unknown in response.json()["message"]
@@ -227,7 +230,8 @@ async def test_sources_are_named_in_one_of_four_ways(desk: Desk) -> None:
     sources = ["a.md", {"documentId": some}, {"chunkId": some}, {"quote": "30 days"}, {"source": "b.md"}]
     row = await desk.row(dataset, "q", sources=sources)
     assert row["sources"] == [{"source": "a.md"}, *sources[1:]]
-    for wrong in ([{}], [{"source": "a", "quote": "b"}], [{"chunkId": "7"}], [7], ["a"] * 101, [" "]):
+    bad: list[Any] = [[{}], [{"source": "a", "quote": "b"}], [{"chunkId": "7"}], [7], ["a"] * 101, [" "]]
+    for wrong in bad:
         body = {"datasetId": dataset, "input": "q", "sources": wrong}
         response = await desk.client.post(f"{API}/rows", json=body)
         assert (response.status_code, "sources" in response.json()["message"]) == (422, True), response.text
@@ -289,7 +293,7 @@ async def test_a_dataset_and_its_cells_have_an_end(
     assert await desk.rows(dataset) == []
     with pytest.raises(NotFound):
         await service.add_rows(resources.database, uuid4(), UUID(dataset), [RowDraft("q")])
-    body = {"datasetId": dataset, "input": "q", "output": "a" * (service.MAX_CELL + 1)}
+    body: dict[str, Any] = {"datasetId": dataset, "input": "q", "output": "a" * (service.MAX_CELL + 1)}
     response = await desk.client.post(f"{API}/rows", json=body)
     assert (response.status_code, "output" in response.json()["message"]) == (422, True)
     body = {"datasetId": dataset, "input": "q", "metadata": {"a": "b" * 70_000}}

@@ -47,7 +47,7 @@ class Wire:
     def key(self, *scopes: str) -> tuple[UUID, dict[str, str]]:
         """Another key and its header."""
         database = self.live.resources.database
-        made, secret = self.live.run(api_keys.create(database, DEFAULT_WORKSPACE, "another", list(scopes) or None))
+        made, secret = self.live.run(api_keys.create(database, DEFAULT_WORKSPACE, "another", list(scopes)))
         return made.id, {"Authorization": f"Bearer {secret}"}
 
     def flow(self) -> str:
