@@ -35,6 +35,7 @@ async def test_a_flow_comes_back_byte_for_byte_with_all_columns(client: httpx.As
     assert not flow["createdDate"].startswith("2001")
     assert flow.keys() >= {"deployed", "isPublic", "apikeyid", "chatbotConfig", "apiConfig", "analytic", "speechToText"}
     assert flow["workspaceId"] == "00000000-0000-4000-8000-000000000001"
+    assert flow.pop("webhookSecret") is None  # in this answer alone
     assert (await client.get(f"{API}/chatflows/{flow['id']}")).json() == flow
 
 
