@@ -6,8 +6,8 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
