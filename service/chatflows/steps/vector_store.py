@@ -15,7 +15,7 @@ from service.chatflows.graph import Node
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Anchor, Links, ModelStep, RetrieverStep, StepOptions, Wanted
 from service.chatflows.steps.document_store import DEFAULT_TOP_K, MAX_TOP_K, MetadataFilter, both
-from service.chatflows.types import Passage
+from service.chatflows.types import FlowNotRunnable, Passage
 from service.document_stores.types import Component, Owner
 from service.errors import NotFound
 from service.json_text import parsed
@@ -181,7 +181,7 @@ class VectorStore(RetrieverStep):
         return self._options.top_k
 
     async def find(self, run: Run, wanted: Wanted) -> Sequence[Passage]:
-        """The best passages; none before the first upsert."""
+        """The best passages; before the first upsert, what `unfilled` says."""
         if run.chatflow is None:
             return ()
         store: UUID = Owner(run.chatflow, self.node.id, "").store_id
@@ -195,7 +195,11 @@ class VectorStore(RetrieverStep):
                 more=(*wanted.before, *self._options.stages, *wanted.after),
             )
         except NotFound:
-            return ()
+            return self.unfilled(run.chatflow)
+
+    def unfilled(self, chatflow: UUID) -> Sequence[Passage]:
+        """What is found while nothing was ever upserted into the node: nothing."""
+        return ()
 
     def _where(self, run: Run) -> Mapping[str, Any] | None:
         options = self._options
@@ -277,6 +281,14 @@ class Pinecone(VectorStore):
     def notes(cls, node: Node) -> list[str]:
         """What has no effect, and where the documents are that the node found so far."""
         return [f"{note}; what an index at Pinecone holds is upserted here once" for note in super().notes(node)]
+
+    def unfilled(self, chatflow: UUID) -> Sequence[Passage]:
+        """Raises `FlowNotRunnable`: whoever exported the flow has an index that is full, and is not to be told that
+        nothing was found."""
+        raise FlowNotRunnable(
+            f"{self.title}: nothing of an index at Pinecone is read, and nothing was upserted into the node yet. Upsert"
+            f" its documents once (POST /api/v1/vector/upsert/{chatflow}), or use documentStoreVS for a document store"
+        )
 
 
 class SimpleStore(VectorStore):
