@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import Step
 from service.credentials.hosts import HOMES
+from service.document_stores.types import Owner
 from service.plugins import resolve
 from service.providers.chat.services import OWN_PROTOCOLS, SERVICES
+from tests.service.predictions.conftest import House
 from tests.stubs.model_servers import ModelStub
 
 HERE = "127.0.0.1"
@@ -86,3 +89,13 @@ def _configured(value: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
                 yield value, field, item
             elif not field.endswith("Config"):
                 yield from _configured(item)
+
+
+def fill(house: House, flow: str, text: str, asked: Mapping[str, Any]) -> None:
+    """Fill the nodes of Pinecone that engines ask whatever the question is; they refuse to be asked before."""
+    nodes = [node["id"] for node in json.loads(text).get("nodes", ()) if node["data"]["name"] == "pineconeLlamaIndex"]
+    if nodes:
+        early = house.client.post(f"/internal-prediction/{flow}", json=asked)
+        assert (early.status_code, early.json()["code"]) == (422, "flow_not_runnable")
+        assert f"/api/v1/vector/upsert/{flow}" in early.json()["message"]
+        house.shelf.filled |= {Owner(UUID(flow), node, "").store_id for node in nodes}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.flow_checks.files import read
-from tests.compat.connecting import connected, kinds_of, point_services_to, saved
+from tests.compat.connecting import connected, fill, kinds_of, point_services_to, saved
 from tests.service.predictions.conftest import House
 from tests.stubs.model_servers import ModelStub
 from tests.stubs.openai_server import Script
@@ -146,6 +146,7 @@ def test_it_is_imported_as_it_is_and_run_or_refused_by_name(
         assert models.requests == []
     connect(house, models, made, expected, text)
     report = house.client.get(f"/chatflows/{made}/check").json()
+    fill(house, made, text, asked)
     answer = house.client.post(f"/internal-prediction/{made}", json=asked)
     if expected.refused:
         assert report["verdict"] not in ("runs", "needs_credential")

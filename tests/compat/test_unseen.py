@@ -11,7 +11,7 @@ import pytest
 
 from service.document_stores.types import Owner
 from tests.compat import unseen
-from tests.compat.connecting import connected, kinds_of, point_services_to, saved
+from tests.compat.connecting import connected, fill, kinds_of, point_services_to, saved
 from tests.service.predictions.conftest import House
 from tests.stubs.model_servers import ModelStub
 from tests.stubs.openai_server import Called, Script
@@ -115,6 +115,8 @@ def test_it_is_imported_as_it_is_named_what_it_lacks_and_answers_then(
     client.put(f"/chatflows/{made}", json={"flowData": complete}).raise_for_status()
     report = client.get(f"/chatflows/{made}/check").json()
     assert report["verdict"] == "runs", report
+    fill(house, made, text, expected.asked)
+    models.requests.clear()
     plain = client.post(f"/internal-prediction/{made}", json=expected.asked).json()
     assert plain.get("json", plain.get("text")) == expected.answer, plain
     assert len(models.requests) == expected.calls

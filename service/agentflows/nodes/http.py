@@ -23,7 +23,9 @@ from service.json_text import parsed
 from service.secret_names import HIDDEN, QUERY, is_secret, redacted
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
-BODIES = ("json", "raw", "formData", "xWwwFormUrlencoded")
+FORMS = ("formData", "xWwwFormUrlencoded")
+"""Bodies that are rows, not a text."""
+BODIES = ("json", "raw", *FORMS)
 ANSWERS = ("json", "text", "arraybuffer", "base64")
 COMPONENTS = ("httpBasicAuth", "httpBearerToken", "httpApiKey")
 
@@ -66,8 +68,8 @@ class Http(FlowNode):
         self._headers, self._query = self._pairs("headers"), self._pairs("queryParams")
         self._body_type = self.choice("bodyType", BODIES)
         given = self.node.inputs.get("body")
-        self._rows = self._pairs("body")
-        self._body = Template() if isinstance(given, list) else Template.parse(given)
+        self._rows = self._pairs("body") if self._body_type in FORMS else ()
+        self._body = Template() if self._rows or isinstance(given, list) else Template.parse(given)
         self._answer = self.choice("responseType", ANSWERS)
         if self._has_secrets() and places(self._url, maker.names) and not pins_host(self._url):
             maker.problem(SECRETS_ELSEWHERE)

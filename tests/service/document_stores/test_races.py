@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 import httpx
 import pytest
 
+from service.document_stores.indexing.texts import BATCH
 from service.providers.embedding.base import TextKind, Vectors
 from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
@@ -231,7 +233,7 @@ async def test_a_limit_of_the_provider_is_waited_for_and_the_upload_goes_on(talk
     answer = await talk.upsert(store, ("a.txt", passages(*MANY)))
     assert answer["numAdded"] == 200
     sent = [len(item.body["input"]) for item in stub.requests if item.body["input"] != ["size"]]
-    assert len(sent) == 4 + 8  # four batches, each failure asked again
+    assert len(sent) == ceil(200 / BATCH) + 8  # the batches, each failure asked again
     await talk.holds_together()
 
 

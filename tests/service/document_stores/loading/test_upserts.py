@@ -168,7 +168,7 @@ async def test_names_that_there_are_not_are_told_what_there_is(talk: Talk, clien
     for body, word in [
         ({"loader": {"name": "notionPage"}}, "cheerioWebScraper"),
         ({"loader": text, "vectorStore": {"name": "pinecone"}}, "postgres"),
-        ({"loader": text, "embedding": {"name": "voyageAIEmbeddings"}}, "openAIEmbeddings"),
+        ({"loader": text, "embedding": {"name": "psychicEmbeddings"}}, "openAIEmbeddings"),
         ({"loader": text, "recordManager": {"name": "mine"}}, "postgresRecordManager"),
         ({"loader": text, "splitter": {"name": "mine"}}, "recursiveCharacterTextSplitter"),
     ]:
