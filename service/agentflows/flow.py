@@ -13,7 +13,7 @@ from service.agentflows.graph import START, AgentGraph, Level, parse
 from service.agentflows.journal import Journal
 from service.agentflows.nodes import NODES
 from service.agentflows.nodes.base import FlowNode, Maker
-from service.agentflows.nodes.start import asked_by
+from service.agentflows.nodes.start import Start, asked_by
 from service.agentflows.state import Output, messages_of
 from service.agentflows.types import FlowTimeout, Message, NotWaiting
 from service.chatflows.graph import Graph, Node
@@ -72,6 +72,12 @@ class AgentFlow:
         """Whether a run wants to see what the session's last one left (`Run.last`)."""
         inputs = self.graph.main.nodes[self.start].inputs
         return inputs.get("startPersistState") in (True, "true") or inputs.get("startInputType") == "formInput"
+
+    def admit(self, run: Run) -> None:
+        """Check that a run brings what the flow begins with. Raises `FormWanted`."""
+        start = self.nodes[self.start]
+        if run.human is None and isinstance(start, Start):
+            start.check(run.form if run.form is not None else self._last_form(run))
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""
@@ -135,6 +141,7 @@ class AgentFlow:
         """Where the run begins, or goes on."""
         past = messages_of(run.history)
         if run.human is None:
+            self.admit(run)
             form = run.form if run.form is not None else self._last_form(run)
             inputs = self.graph.main.nodes[self.start].inputs
             question = run.question if run.webhook is None else (run.question or asked_by(run.webhook, inputs))

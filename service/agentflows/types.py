@@ -27,6 +27,12 @@ class NotWaiting(Unprocessable):
     code = "not_waiting"
 
 
+class FormWanted(Unprocessable):
+    """The agentflow begins with a form, and none of its fields was sent."""
+
+    code = "form_wanted"
+
+
 class BadValue(Unprocessable):
     """A value that a node of an agentflow works with cannot be used."""
 

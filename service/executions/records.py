@@ -164,15 +164,15 @@ async def claim(scope: Scope, owner: Owner, answer: Answer, lease_seconds: float
     )
 
 
-async def waits(scope: Scope, owner: Owner, answer: Answer) -> bool:
-    """Whether `claim` would find something now."""
-    row = await scope.one(
-        sql.SQL("SELECT EXISTS (SELECT FROM executions WHERE workspace_id = %(workspace)s AND {}) AS waits").format(
-            _OPEN
-        ),
+async def waiting(scope: Scope, owner: Owner, answer: Answer) -> list[str]:
+    """The nodes at which runs wait for this answer, that of the run which `claim` would find now first."""
+    rows = await scope.all(
+        sql.SQL(
+            "SELECT waits_at FROM executions WHERE workspace_id = %(workspace)s AND {} ORDER BY created_at DESC"
+        ).format(_OPEN),
         **_asked(owner, answer),
     )
-    return bool(row and row["waits"])
+    return [row["waits_at"] for row in rows]
 
 
 async def unclaimed(scope: Scope, owner: Owner, answer: Answer) -> tuple[bool, str | None]:

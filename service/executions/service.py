@@ -1,7 +1,7 @@
 """Begin, resume and keep the runs of agentflows, and show them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -23,6 +23,7 @@ from service.executions.types import (
     Filter,
     NothingWaits,
     Owner,
+    SeveralWait,
     Waiting,
 )
 from stores.records.database import Database, Scope
@@ -53,13 +54,14 @@ async def begin(
     execution: UUID | None = None,
     kept: bool = True,
     remembers: bool = False,
+    admit: Callable[[Run], None] | None = None,
 ) -> tuple[Run, Recording]:
     """Note that a run of an agentflow begins, or take up the one that `answer` is for; the run as it is to be run.
 
     `caller` and `kind` are what its messages are stored under; `execution` is the id of a new one, where it was chosen
     before; `kept`: False where nothing of the flow's conversations is to be kept; `remembers`: the flow goes on from
-    what the session's last run left.
-    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `NotFound` when the flow is gone, and `BegunBefore`
+    what the session's last run left; `admit` raises what speaks against a new run, before anything is noted.
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `NotFound` when the flow is gone, and `BegunBefore`
     for an id whose run has begun.
     """
     assert run.chatflow is not None
@@ -69,13 +71,15 @@ async def begin(
     context = storable({"question": run.question, "form": run.form, "webhook": run.webhook})
     chosen = execution or uuid4()
     async with database.read(run.workspace) as scope:
+        if remembers and (nodes := await records.last(scope, owner)) is not None:
+            run = replace(run, last=Paused(executed(nodes), state_of_nodes(nodes)))
+        if admit is not None:
+            admit(run)
         hold = await records.insert(scope, chosen, owner, context, LEASE_SECONDS)
         if hold is None:
             if await records.state_of(scope, chosen) is not None:
                 raise BegunBefore
             raise chatflows.missing(run.chatflow)
-        if remembers and (nodes := await records.last(scope, owner)) is not None:
-            run = replace(run, last=Paused(executed(nodes), state_of_nodes(nodes)))
     recording = Recording(database, run.workspace, hold, {}, kept=kept)
     recording.begin()
     return run, recording
@@ -83,6 +87,7 @@ async def begin(
 
 async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *, kept: bool) -> tuple[Run, Recording]:
     async with database.write(run.workspace) as scope:
+        await _check_one(scope, owner, answer)
         waiting = await records.claim(scope, owner, answer, LEASE_SECONDS)
         if waiting is None:
             await _refuse(scope, owner, answer)
@@ -95,8 +100,22 @@ async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *,
 async def check(database: Database, workspace: UUID, owner: Owner, answer: Answer) -> None:
     """Raises what `begin` would raise for this answer now."""
     async with database.read(workspace) as scope:
-        if not await records.waits(scope, owner, answer):
+        await _check_one(scope, owner, answer)
+        if not await records.waiting(scope, owner, answer):
             await _refuse(scope, owner, answer)
+
+
+async def _check_one(scope: Scope, owner: Owner, answer: Answer) -> None:
+    """An answer that names nothing counts where one run waits. Raises `SeveralWait`, naming where they do."""
+    if answer.node or answer.action:
+        return
+    nodes = await records.waiting(scope, owner, answer)
+    if len(nodes) > 1:
+        places = ", ".join(f"'{node}'" for node in dict.fromkeys(nodes))
+        raise SeveralWait(
+            f"{len(nodes)} runs of this session wait for an answer: name the node of one by humanInput.startNodeId"
+            f" ({places}), or answer by the `action` of its message"
+        )
 
 
 async def _refuse(scope: Scope, owner: Owner, answer: Answer) -> None:

@@ -31,6 +31,12 @@ class AnotherNodeWaits(Unprocessable):
     code = "another_node_waits"
 
 
+class SeveralWait(Conflict):
+    """Several runs of this session wait for an answer."""
+
+    code = "several_wait"
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose run it is: what of a session's runs may be seen and answered by whom."""
@@ -121,7 +127,7 @@ class Answer:
 
     proceed: bool
     node: str = ""
-    """Empty: wherever it waits."""
+    """Empty: wherever it waits, where one run does."""
     feedback: str = ""
     action: str = ""
     """Id of the action that is answered; empty: whatever waits."""

@@ -135,15 +135,14 @@ def _cleaned(value: Any, field: str, depth: int) -> Any:
 
 
 def human_of(value: Any) -> HumanInput | None:
-    """A person's answer to a run that waits. Raises `InvalidField`."""
+    """A person's answer to a run that waits; without a node, to the one run of the conversation that waits. Raises
+    `InvalidField`."""
     found = object_of(value, "humanInput")
     if not found:
         return None
     if found.get("type") not in list(Decision):
         raise InvalidField(f"humanInput.type: must be {' or '.join(Decision)}")
     node = _text(found.get("startNodeId"), "humanInput.startNodeId", MAX_NAME)
-    if not node:
-        raise InvalidField("humanInput.startNodeId: must be the id of the node that waits")
     return HumanInput(Decision(found["type"]), node, _text(found.get("feedback"), "humanInput.feedback", MAX_FEEDBACK))
 
 

@@ -59,8 +59,8 @@ async def recorded(
 ) -> tuple[Run, Recording | None]:
     """The run as it is to be run, and what writes it down; None for what is no agentflow.
 
-    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `OnlySigned`, and `BegunBefore` for an occasion that
-    was taken."""
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `OnlySigned`, `FormWanted`, and
+    `BegunBefore` for an occasion that was taken."""
     if flow.type is not FlowType.AGENTFLOW and not isinstance(compiled, AgentFlow):
         return run, None
     if member is None and occasion is None and not run.caller.startswith(KEY):
@@ -74,6 +74,7 @@ async def recorded(
         execution=occasion.execution if occasion else None,
         kept=keeps,
         remembers=isinstance(compiled, AgentFlow) and compiled.remembers,
+        admit=compiled.admit if isinstance(compiled, AgentFlow) else None,
     )
 
 

@@ -91,7 +91,8 @@ class PredictionBody(BaseModel):
     form: Any = Field(None, description="Values of the form that starts an agentflow, by name", examples=[None])
     human_input: Any = Field(
         None,
-        description='The answer to a run that waits: `{"type": "proceed" or "reject", "startNodeId", "feedback"}`',
+        description='The answer to a run that waits: `{"type": "proceed" or "reject", "startNodeId", "feedback"}`. The'
+        " node may be left out where one run of the conversation waits",
         examples=[None],
     )
     action: Any = Field(None, description="The answer to the pending action of a message", examples=[None])

@@ -146,7 +146,7 @@ class Agent(FlowNode):
         used = list(ended.usage)
         if self._structure is not None:
             answered: Sequence[BaseMessage] = (*prompt.messages, AIMessage(ended.answer or "{}"))
-            pieces = structured(self.model, answered, self._structure, run)
+            pieces = structured(self.title, self.model, answered, self._structure, run)
             async with aclosing(pieces):
                 async for piece in pieces:
                     if isinstance(piece, dict):

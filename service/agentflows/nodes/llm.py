@@ -59,7 +59,7 @@ class Llm(FlowNode):
 
     async def _asked(self, moment: Moment, prompt: Prompt) -> AsyncGenerator[StepEvent | dict[str, Any], None]:
         if self._structure is not None:
-            shaped = structured(self.model, prompt.messages, self._structure, moment.run)
+            shaped = structured(self.title, self.model, prompt.messages, self._structure, moment.run)
             async with aclosing(shaped):
                 async for piece in shaped:
                     yield piece

@@ -1,17 +1,18 @@
 """Where an agentflow begins: with a message, a form, a webhook's call, or by a schedule."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Moment
 from service.agentflows.templates import Found, Template, Update, changes, within
-from service.agentflows.types import Done
+from service.agentflows.types import Done, FormWanted
 from service.chatflows.types import StepEvent
 
-INPUTS = ("chatInput", "formInput", "webhookTrigger", "scheduleInput")
+FORM = "formInput"
+INPUTS = ("chatInput", FORM, "webhookTrigger", "scheduleInput")
 
 
 class Start(FlowNode):
@@ -22,9 +23,19 @@ class Start(FlowNode):
     def read(self, maker: Maker) -> None:
         """How the flow begins, and with which state."""
         self.input = self.choice("startInputType", INPUTS)
+        self.fields = tuple(_fields(self.rows("formInputTypes"))) if self.input == FORM else ()
+        """Of its form: what each is called in `form`, and what people read."""
         self.updates = Update.read(self.node.inputs.get("startState"))
         self._forgets = self.flag("startEphemeralMemory")
         self._persists = self.flag("startPersistState")
+
+    def check(self, form: Mapping[str, Any] | None) -> None:
+        """Raises `FormWanted`, which names the fields, where the flow has a form and nothing of it has come: its places
+        would be empty."""
+        if not self.fields or any(name in (form or {}) for name, _ in self.fields):
+            return
+        told = ", ".join(name if label in ("", name) else f"{name} ({label})" for name, label in self.fields)
+        raise FormWanted(f"form: this flow starts with a form: send the values of its fields as `form`: {told}")
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """The state as the node sets it, with what the session's last run left where it persists."""
@@ -42,6 +53,13 @@ class Start(FlowNode):
         if self._forgets:
             output["ephemeralMemory"] = True
         yield Done(output=output, input={"startInputType": self.input}, changes=state, forgets=self._forgets)
+
+
+def _fields(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        name = str(row.get("name") or "").strip()
+        if name:
+            yield name, str(row.get("label") or "").strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,11 +144,11 @@ def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 async def structured(
-    model: ModelStep, messages: Sequence[BaseMessage], structure: Structure, run: Run
+    title: str, model: ModelStep, messages: Sequence[BaseMessage], structure: Structure, run: Run
 ) -> AsyncGenerator[Thinking | Usage | dict[str, Any], None]:
     """The object that the model writes, as the last thing; before it what the model thought and what it took.
 
-    Raises `ProviderError`, `NoStructure` when the model cannot be brought to it.
+    `title`: the node that asks. Raises `ProviderError`, `NoStructure` when the model cannot be brought to it.
     """
     talk = list(messages)
     wrong = ""
@@ -166,4 +166,4 @@ async def structured(
             yield value
             return
         talk += [AIMessage(answer or "{}"), HumanMessage(CORRECT.format(wrong=wrong))]
-    raise NoStructure(f"The model did not answer in the structure that the node asks for: {wrong}")
+    raise NoStructure(f"{title}: The model did not answer in the structure that the node asks for: {wrong}")

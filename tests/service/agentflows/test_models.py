@@ -141,6 +141,8 @@ async def test_a_structure_may_be_corrected_once(stub: OpenAIStub) -> None:
     stub.script(Script(reply="No."), times=None)
     ran = await ask(chain(llm(stub, llmStructuredOutput=SHAPE)), run("Q?"))
     assert ran.error is not None
+    assert ran.error.status == 502
+    assert ran.error.message.startswith("My Model (m): "), "whoever built the flow must find the node"
     assert ran.statuses == ["INPROGRESS", "ERROR"]
     assert len(stub.requests) == 2
 

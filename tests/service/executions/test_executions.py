@@ -132,6 +132,29 @@ def test_an_action_is_answered_by_its_label(desk: Desk) -> None:
     assert desk.ask(flow, "Proceed", chatId="c1", action=wanted).status_code == 409
 
 
+def test_an_answer_that_names_no_node_is_for_the_run_that_waits(desk: Desk) -> None:
+    flow = desk.flow()
+    desk.ask(flow, "ask", chatId="c1")
+    human = {"type": "proceed", "feedback": "fine"}
+    answered = desk.open("POST", f"/prediction/{flow}", json={"chatId": "c1", "humanInput": human})
+    assert answered.json()["text"] == "proceed: fine"
+    again = desk.open("POST", f"/prediction/{flow}", json={"chatId": "c1", "humanInput": human})
+    assert again.status_code == 409
+
+
+def test_an_answer_that_names_no_node_does_not_choose_among_runs(desk: Desk) -> None:
+    flow = desk.flow()
+    for _ in range(2):
+        desk.ask(flow, "ask", chatId="c1")
+    human = {"type": "proceed"}
+    refused = desk.open("POST", f"/prediction/{flow}", json={"chatId": "c1", "humanInput": human})
+    assert (refused.status_code, refused.json()["code"]) == (409, "several_wait")
+    assert "2 runs" in refused.json()["message"]
+    assert "'human_0'" in refused.json()["message"]
+    for _ in range(2):
+        assert desk.answer(flow, chatId="c1").status_code == 200
+
+
 def test_a_guessed_session_of_somebody_with_a_key_opens_nothing(desk: Desk) -> None:
     flow = desk.flow()
     desk.client.post(f"/prediction/{flow}", json={"question": "ask", "chatId": "c1"})

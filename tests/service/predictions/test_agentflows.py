@@ -158,6 +158,32 @@ def test_a_form_and_the_state_last_for_a_session(house: House) -> None:
     assert second["agentFlowExecutedData"][0]["data"]["state"] == {"seen": "cats"}
 
 
+FIELDS = [{"type": "string", "label": "Your name", "name": "name"}, {"type": "number", "label": "days", "name": "days"}]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_form_that_nobody_filled_is_asked_for_by_its_fields(house: House, streaming: bool) -> None:
+    start = {"startInputType": "formInput", "formInputTypes": FIELDS}
+    reply = node("r", "directReply", directReplyMessage="{{ $form.name }}: {{ question }}")
+    flow = made(house, chain(reply, start=start))
+    for form in ({}, {"form": {"other": "x"}}):
+        refused = house.ask(flow, "Hi", chatId="c1", streaming=streaming, **form)
+        assert refused.status_code == 422
+        assert refused.json()["code"] == "form_wanted"
+        assert "name (Your name), days" in refused.json()["message"]
+    assert house.client.get("/executions").json()["total"] == 0, "nothing has begun"
+    filled = house.ask(flow, "", chatId="c1", form={"name": "Anna"})
+    assert filled.json()["text"].startswith("Anna: ")
+    later = house.ask(flow, "And now?", chatId="c1")
+    assert later.json()["text"] == "Anna: And now?", "the form of a conversation stays"
+
+
+def test_a_form_without_fields_is_no_obstacle(house: House) -> None:
+    reply = node("r", "directReply", directReplyMessage="{{ question }}")
+    flow = made(house, chain(reply, start={"startInputType": "formInput", "formInputTypes": ""}))
+    assert house.ask(flow, "Hi").json()["text"] == "Hi"
+
+
 def test_what_the_owner_opened_can_be_changed_for_a_call(house: House) -> None:
     opened = {"overrideConfig": {"status": True, "nodes": {"r": [{"name": "directReplyMessage", "enabled": True}]}}}
     flow = made(house, chain(node("r", "directReply", directReplyMessage="a")), apiConfig=json.dumps(opened))

@@ -123,7 +123,6 @@ def test_what_flowise_does_not_read_in_forms_is_no_obstacle() -> None:
         ({"form": []}, "form: must be an object"),
         ({"form": {"a": "x" * asking.MAX_FORM}}, "form: is longer"),
         ({"humanInput": {"type": "maybe", "startNodeId": "n"}}, "humanInput.type: must be proceed or reject"),
-        ({"humanInput": {"type": "proceed"}}, "humanInput.startNodeId"),
         ({"humanInput": {"type": "proceed", "startNodeId": 5}}, "humanInput.startNodeId"),
         ({"humanInput": {"type": "proceed", "startNodeId": "n", "feedback": {}}}, "humanInput.feedback"),
         ({"action": "go"}, "action"),
