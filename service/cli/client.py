@@ -3,8 +3,8 @@
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -77,21 +77,35 @@ class Client:
             raise CommandError(f"{self.url} did not say which job took the files")
         return str(location).removeprefix("/api/v1")
 
-    def download(self, path: str, params: Mapping[str, Any], file: Path) -> int:
-        """Write an answer into a file, which is there only once it is whole; returns its bytes."""
-        aside = file.with_name(file.name + ".part")
+    def send_form(self, path: str, fields: Mapping[str, str], files: Sequence[tuple[str, Path]]) -> Any:
+        """Send named files with the fields of a form, as multipart; returns the JSON that answers."""
+        try:
+            with ExitStack() as opened:
+                parts = [("files", (name, opened.enter_context(file.open("rb")))) for name, file in files]
+                return self.send("POST", path, data=dict(fields), files=parts).json()
+        except OSError as error:
+            raise CommandError(f"a file cannot be read: {error}") from None
+
+    def pieces(self, path: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """An answer as it comes, piece by piece; an answer that is an error is raised."""
         try:
             with self._http.stream("GET", path, params=dict(params)) as response:
                 if response.status_code >= 400:
                     response.read()
                     _raise_for(response)
-                with aside.open("wb") as target:
-                    for piece in response.iter_bytes():
-                        target.write(piece)
-                    size = target.tell()
-            aside.replace(file)
+                yield from response.iter_bytes()
         except httpx.TransportError as error:
             raise Unreachable(f"{self.url} did not send all of it: {error}") from None
+
+    def download(self, path: str, params: Mapping[str, Any], file: Path) -> int:
+        """Write an answer into a file, which is there only once it is whole; returns its bytes."""
+        aside = file.with_name(file.name + ".part")
+        try:
+            with aside.open("wb") as target:
+                for piece in self.pieces(path, params):
+                    target.write(piece)
+                size = target.tell()
+            aside.replace(file)
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error}") from None
         finally:
@@ -145,6 +159,10 @@ class Client:
     def store(self, name: str) -> Mapping[str, Any] | None:
         """The document store with this name (the one changed last) or this id."""
         return _named(self.get("/document-store/store"), name)
+
+    def dataset(self, name: str) -> Mapping[str, Any] | None:
+        """The dataset with this name (the one changed last) or this id."""
+        return _named(self.get("/datasets"), name)
 
     def chatflow(self, name: str) -> Mapping[str, Any] | None:
         """The chatflow with this name (the one changed last) or this id."""

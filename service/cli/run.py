@@ -26,6 +26,7 @@ VERBS = {
     "principals": "service.cli.principals:app",
     "flow": "service.cli.flow:app",
     "ask": "service.cli.ask:app",
+    "dataset": "service.cli.dataset:app",
     "sample": "service.cli.sample:app",
     "serve": "service.cli.serve:app",
     "worker": "service.cli.worker:app",
