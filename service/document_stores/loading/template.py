@@ -8,7 +8,8 @@ from service.document_stores.gathering.records import component
 from service.document_stores.ledger import records as ledger
 from service.document_stores.loading.files import carries_files
 from service.document_stores.loading.mapping import is_remote
-from service.document_stores.types import Upload, Upsert
+from service.document_stores.loading.sources import TEXT
+from service.document_stores.types import Component, Upload, Upsert
 from service.resources import Resources
 
 
@@ -25,6 +26,8 @@ async def files_of(
         template = await component(scope, store_id, asked.doc_id)
         remote = template is not None and is_remote(template[0].name)
         documents = [] if remote else await ledger.of_store(scope, store_id, loader_id=asked.doc_id)
+    if template is not None and _types_text(asked, template[0]):  # the configuration brings it
+        documents = [document for document in documents if not document.source.startswith(TEXT)]
     async with AsyncExitStack() as stack:
         copies = []
         for document in documents:
@@ -32,6 +35,12 @@ async def files_of(
             stream = stack.enter_context(path.open("rb"))
             copies.append(Upload(document.name, stream, document.mime, document.source))
         yield copies
+
+
+def _types_text(asked: Upsert, template: Component) -> bool:
+    """Whether the call's loader has the text in its configuration that the template was made of."""
+    name = (asked.loader.name if asked.loader else None) or template.name
+    return name == template.name == "plainText" and "text" in template.config
 
 
 def _brings(asked: Upsert) -> bool:

@@ -47,6 +47,21 @@ async def test_a_loader_is_a_template_for_another_one(talk: Talk) -> None:
     await talk.holds_together()
 
 
+async def test_a_typed_text_that_serves_as_a_template_is_not_taken_twice(talk: Talk) -> None:
+    store = await talk.store()
+    typed = {"name": "plainText", "config": {"text": "The parrot sings."}}
+    base = await talk.upsert(store, loader=typed, loaderName="Birds")
+    for changed in (1, 0):
+        again = await talk.upsert(store, docId=base["docId"], metadata={"team": "ops"})
+        assert (again["numAdded"], again["numUpdated"], again["numSkipped"]) == (0, changed, 1 - changed)
+    assert await talk.texts(store) == ["The parrot sings."]
+    other = await talk.upsert(store, docId=base["docId"], loader={"config": {"text": "The hippo dances."}})
+    assert (other["numAdded"], other["docId"] != base["docId"]) == (1, True)
+    copy = await talk.upsert(store, docId=base["docId"], createNewDocStore="true")
+    assert await talk.texts(copy["storeId"]) == ["The parrot sings."]
+    await talk.holds_together()
+
+
 async def test_metadata_of_a_call_replace_the_loaders_own_and_stay(talk: Talk) -> None:
     store = await talk.store()
     first = await talk.upsert(store, ("a.txt", "Words."), loader={"config": {"metadata": {"team": "ops", "floor": 3}}})
