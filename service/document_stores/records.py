@@ -155,7 +155,7 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
 
     Those of chatflow nodes are no part of the list."""
     rows = await scope.all(
-        "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND (j.kind IN ('index', 'sync')"
+        "SELECT s.*, EXISTS (SELECT 1 FROM jobs j WHERE j.store_id = s.id AND (j.kind IN ('index', 'sync', 'copy')"
         " OR j.kind = 'ingest' AND j.payload ->> 'chunkOnly' IS DISTINCT FROM 'true')"
         " AND j.state IN ('queued', 'running', 'paused')) AS busy,"
         " EXISTS (SELECT 1 FROM chunks c WHERE c.store_id = s.id AND c.number IS NULL) AS unindexed,"

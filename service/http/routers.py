@@ -12,6 +12,7 @@ ROUTERS = {
     "credentials": "service.credentials.routes:routes",
     "document_stores": "service.document_stores.routes:routes",
     "archives": "service.document_stores.archive.routes:routes",
+    "copying": "service.document_stores.copying.routes:routes",
     "indexing": "service.document_stores.indexing.routes:routes",
     "reindexing": "service.document_stores.reindexing.routes:routes",
     "editing": "service.document_stores.editing.routes:routes",

@@ -6,6 +6,7 @@ JOBS = {
     "drop_vectors": "service.document_stores.jobs:drop_vectors",
     "compact": "service.document_stores.jobs:compact",
     "import": "service.document_stores.archive.jobs:load",
+    "copy": "service.document_stores.copying.jobs:copy",
     "sync": "service.sync.jobs:sync",
     "index": "service.document_stores.indexing.jobs:index",
     "reindex": "service.document_stores.reindexing.jobs:reindex",
@@ -28,6 +29,7 @@ CONCLUDE = {
 
 GIVE_UP = {
     "ingest": "service.document_stores.jobs:give_up",
+    "copy": "service.document_stores.jobs:give_up",
     "sync": "service.sync.jobs:give_up",
     "webhook": "service.webhooks.jobs:give_up",
     "scheduled": "service.schedules.jobs:give_up",
@@ -37,6 +39,7 @@ GIVE_UP = {
 AFTERMATH = {
     "import": "service.document_stores.archive.jobs:abandon",
     "ingest": "service.document_stores.jobs:abandon",
+    "copy": "service.document_stores.jobs:abandon",
     "reindex": "service.document_stores.reindexing.jobs:abandon",
     "sync": "service.sync.jobs:abandon",
 }
@@ -53,6 +56,7 @@ HOUSEKEEPING = {
     "leftovers": "service.document_stores.check.leftovers:tidy",
     "orphans": "service.document_stores.check.repair:tidy",
     "attachments": "service.attachments.service:forget_expired",
+    "copies": "service.document_stores.copying.service:forget_expired",
     "idempotency": "service.idempotency.service:forget_expired",
     "jobs": "service.worker.housekeeping:forget_jobs",
     "messages": "service.predictions.keeping:forget_old",

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
+from psycopg.rows import DictRow
+
 from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.types import PendingChunk
 from stores.records.database import Scope
@@ -118,6 +120,20 @@ async def same_texts(scope: Scope, store_id: UUID, texts: Sequence[str]) -> dict
     where there are several."""
     rows = await scope.all(_SAME_TEXTS, store=store_id, texts=list(texts))
     return {row["text"]: row["number"] for row in rows}
+
+
+async def family(scope: Scope, store_id: UUID) -> list[DictRow]:
+    """The document stores that this one is a copy of, that are copies of it, or of the same one: `id`, `fingerprint`,
+    `collection` and `backend` of those that have vectors."""
+    return await scope.all(
+        "SELECT s.id, s.fingerprint, s.collection, c.backend FROM document_stores own JOIN document_stores s"
+        " ON s.workspace_id = own.workspace_id AND s.id <> own.id"
+        " AND (s.id = own.copy_of OR s.copy_of = own.id OR s.copy_of = own.copy_of)"
+        " JOIN collections c ON c.name = s.collection"
+        " WHERE own.workspace_id = %(workspace)s AND own.id = %(store)s AND s.deleted_at IS NULL"
+        " ORDER BY s.created_at, s.id",
+        store=store_id,
+    )
 
 
 async def _lock_documents(scope: Scope, chunks: Sequence[PendingChunk]) -> None:

@@ -2,25 +2,30 @@
 
 The ledger knows which texts are indexed; their vectors are taken from the vector store. So a file that comes again
 under another name, a passage that many files share, or chunks whose ids changed with the splitter cost no embedding.
+A document store, its copies and theirs lend each other what the same embedder made.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 
-from service.document_stores.indexing.records import same_texts
+from service.document_stores.indexing.records import family, same_texts
 from service.document_stores.indexing.texts import AT_ONCE, analysed
 from service.document_stores.ledger.types import NewChunk
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import Indexed
-from service.document_stores.space import Space
+from service.document_stores.space import Space, fingerprint_of
+from service.document_stores.types import Backend
+from service.document_stores.vectors import vectors_at
+from service.errors import ServiceError
 from service.resources import Resources
 from service.retrieval.base import point_id
-from stores.vector.base import UnknownCollection, Vector
+from stores.vector.base import Unavailable, UnknownCollection, Vector, VectorStore
 
 Waiting = Callable[[], Awaitable[None]]
 """Called before each pause that a provider asks for; may raise, which ends the wait."""
@@ -53,6 +58,7 @@ class Reuse:
         self._workspace = workspace
         self._space = space
         self._waiting = waiting
+        self._family: Sequence[tuple[UUID, Backend | None, str]] | None = None
         # As many batches are on their way at once; those before them are committed, and the ledger knows them.
         self._latest: deque[tuple[frozenset[str], asyncio.Task[_Vectors]]] = deque(maxlen=AT_ONCE)
 
@@ -99,18 +105,46 @@ class Reuse:
         return _Vectors({**found, **dict(zip(missing, rows, strict=True))}, len(missing))
 
     async def _known(self, texts: Sequence[str]) -> dict[str, Vector]:
-        """The vectors of texts that are indexed in the space; those that it lacks are left out."""
+        """The vectors of texts that are indexed in the space, or in another one of the family that the same embedder
+        fills; those that they lack are left out."""
         if not texts:
             return {}
+        space = self._space
+        found = await self._held(space.store_id, space.vectors, space.collection, texts)
+        for store_id, backend, collection in await self._others():
+            missing = [text for text in texts if text not in found]
+            if not missing:
+                break
+            with suppress(Unavailable, ServiceError):  # what a server lends that does not answer is made here
+                async with self._resources.database.read(self._workspace) as scope:
+                    vectors = await vectors_at(self._resources, scope, backend)
+                found |= await self._held(store_id, vectors, collection, missing)
+        return found
+
+    async def _held(
+        self, store_id: UUID, vectors: VectorStore, collection: str, texts: Sequence[str]
+    ) -> dict[str, Vector]:
         async with self._resources.database.read(self._workspace) as scope:
-            numbers = await same_texts(scope, self._space.store_id, texts)
+            numbers = await same_texts(scope, store_id, texts)
         if not numbers:
             return {}
         try:
-            ids = [point_id(number) for number in numbers.values()]
-            points = await self._space.vectors.get(self._space.collection, ids)
+            points = await vectors.get(collection, [point_id(number) for number in numbers.values()])
         except UnknownCollection:  # dropped meanwhile: whoever commits sees it
             return {}
-        vectors = {point.id: point.vector for point in points}
+        found = {point.id: point.vector for point in points}
         places = {text: point_id(number) for text, number in numbers.items()}
-        return {text: vectors[place] for text, place in places.items() if place in vectors}
+        return {text: found[place] for text, place in places.items() if place in found}
+
+    async def _others(self) -> Sequence[tuple[UUID, Backend | None, str]]:
+        """The spaces of the family besides this one that its embedder fills too, as they are when the run begins."""
+        if self._family is None:
+            async with self._resources.database.read(self._workspace) as scope:
+                rows = await family(scope, self._space.store_id)
+            made_by = await fingerprint_of(self._space.embedder) if rows else {}
+            self._family = [
+                (row["id"], Backend.from_json(row["backend"]), row["collection"])
+                for row in rows
+                if row["fingerprint"] == made_by
+            ]
+        return self._family

@@ -1,0 +1,1 @@
+"""Copies of document stores: the same documents, cut or embedded otherwise, to be tried beside the original."""
