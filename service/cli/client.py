@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from service.cli.exits import CommandError, Refused, Unreachable
+from service.cli.exits import CommandError, Refused, Rejected, Unreachable
 from service.cli.folder import KEY, running, write_private
 from service.cli.options import environment, settings_for
 
@@ -63,12 +63,14 @@ class Client:
         """Send a change as JSON, get JSON."""
         return self.send("PUT", path, json=dict(body)).json()
 
-    def upload(self, path: str, files: list[tuple[str, Path]]) -> str:
-        """Send named files as multipart, without waiting for what becomes of them; returns the job's path."""
+    def upload(self, path: str, files: list[tuple[str, Path]], fields: Mapping[str, str] | None = None) -> str:
+        """Send named files as multipart, with fields beside them, without waiting for what becomes of them; returns
+        the job's path."""
         opened = [(name, file.open("rb")) for name, file in files]
         try:
             parts = [("files", (name, stream)) for name, stream in opened]
-            response = self.send("POST", path, files=parts, headers={"Prefer": "respond-async"})
+            headers = {"Prefer": "respond-async"}
+            response = self.send("POST", path, files=parts, data=dict(fields or {}), headers=headers)
         finally:
             for _, stream in opened:
                 stream.close()
@@ -218,6 +220,20 @@ def connect(data: Path | None, url: str | None, key: str | None) -> Iterator[Cli
         yield client
 
 
+@contextmanager
+def connect_here(data: Path) -> Iterator[Client]:
+    """A client for the service that runs on this folder, with the folder's key, whatever the environment names."""
+    note = running(data)
+    if note is None:
+        raise Unreachable(f"no service runs on {data}")
+
+    def renewed() -> str:
+        return _make_key(data, data / KEY)
+
+    with Client(note.url, _stored_key(data / KEY) or renewed(), renewed) as client:
+        yield client
+
+
 def _stored_key(file: Path) -> str:
     try:
         return file.read_text("utf-8").strip()
@@ -255,4 +271,4 @@ def _raise_for(response: httpx.Response) -> None:
         message = f"{response.request.method} {response.request.url} answered {response.status_code}"
     if response.status_code in (401, 403):
         raise Refused(f"{message} (key refused by {response.request.url.copy_with(path='/')})")
-    raise CommandError(message)
+    raise Rejected(message, response.status_code)

@@ -59,6 +59,15 @@ class Refused(CommandError):
     code = Exit.REFUSED
 
 
+class Rejected(CommandError):
+    """The service answers with an error. `status` is the one of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """The message is the service's."""
+        super().__init__(message)
+        self.status = status
+
+
 _EXPECTED = {
     "service.cli.exits:CommandError": Exit.FAILED,
     "service.settings:SettingsError": Exit.USAGE,

@@ -93,8 +93,9 @@ class Part:
         return True
 
 
-def follow_lifeline() -> None:
-    """In a part: end when the supervisor is gone, however it went. Does nothing without a supervisor."""
+def follow_lifeline(patience: float = 4.0) -> None:
+    """In a part: end when the supervisor is gone, however it went, within `patience` seconds. Does nothing without a
+    supervisor."""
     descriptor = os.environ.pop(LIFELINE, "")
     if not descriptor:
         return
@@ -103,7 +104,7 @@ def follow_lifeline() -> None:
     def watch() -> None:
         os.read(int(descriptor), 1)  # nobody writes: this returns when the other end closes
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(4.0)
+        time.sleep(patience)
         os._exit(1)
 
     os.set_inheritable(int(descriptor), False)

@@ -28,9 +28,11 @@ def up(
 
     Prints one line on stdout when requests will be answered. Everything else goes to stderr.
     """
-    from service.cli.supervisor import Supervisor, Wishes
+    from service.cli.parts import follow_lifeline
+    from service.cli.supervisor import GRACE, Supervisor, Wishes
     from service.settings import load, sources
 
+    follow_lifeline(GRACE + 10.0)  # of a command that started this for itself
     overrides = {"data": data, "port": port, "host": host}
     settings = load(environment(), overrides)
     exactly = sources(environment(), overrides).get("port") is not None

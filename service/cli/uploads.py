@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,10 +115,12 @@ def batches(files: Iterable[File]) -> Iterator[list[File]]:
         yield batch
 
 
-def upload(client: Client, store: str, files: Sequence[File], *, show: bool) -> Report:
+def upload(
+    client: Client, store: str, files: Sequence[File], *, show: bool, fields: Mapping[str, str] | None = None
+) -> Report:
     """Put the files into the document store of this name (made when missing) and wait until they are searchable.
 
-    `show` draws a progress bar on stderr. A file that cannot be read is in the report, not an error.
+    `fields` go along with each upload, such as `splitter`; `show` draws a progress bar on stderr. A file that cannot be read is in the report, not an error.
     """
     begun = time.monotonic()
     found = client.store(store) or client.post("/document-store/store", {"name": store})
@@ -128,7 +130,8 @@ def upload(client: Client, store: str, files: Sequence[File], *, show: bool) -> 
 
     def send(batch: list[File]) -> None:
         try:
-            status = follow(client, client.upload(f"/document-store/upsert/{report.store_id}", batch), progress)
+            path = client.upload(f"/document-store/upsert/{report.store_id}", batch, fields)
+            status = follow(client, path, progress)
         except OSError as error:
             raise CommandError(f"a file cannot be read: {error}") from None
         with lock:
