@@ -174,6 +174,8 @@ def install_error_handlers(app: FastAPI) -> None:
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = error.errors()
+        if any(item["type"] == "missing" and item["loc"] == ("body",) for item in errors):
+            return error_response(MissingPart("body not provided!"))
         malformed = any(item["type"] == "json_invalid" for item in errors)
         status = 400 if malformed else 422
         message = "The body is not valid JSON: " + str(errors[0].get("ctx", {}).get("error", "")) if malformed else ""

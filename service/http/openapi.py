@@ -138,10 +138,10 @@ def _completed(document: dict[str, Any], bodies: Sequence[type[BaseModel]]) -> d
 
 
 def _add_errors(operation: dict[str, Any]) -> None:
-    """The errors that follow from what a route takes: a body can be malformed or too large, a field unusable."""
+    """The errors that follow from what a route takes: a body can be malformed, missing or too large, a field unusable."""
     statuses = {422} if operation.get("parameters") or "requestBody" in operation else set()
     if "requestBody" in operation:
-        statuses |= {400, 413}
+        statuses |= {400, 413} | ({412} if operation["requestBody"].get("required") else set())
     for status in statuses:
         operation["responses"][str(status)] = error_answer(status)
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -326,6 +326,18 @@ async def test_malformed_json_is_400(app: FastAPI, client: httpx.AsyncClient, te
     assert not problems, "\n".join(problems)
 
 
+async def test_a_body_that_is_missing_is_412(app: FastAPI, client: httpx.AsyncClient) -> None:
+    problems = []
+    for operation in described(app):
+        if not operation.takes_json or not operation.spec["requestBody"].get("required"):
+            continue
+        response = await client.request(operation.method, operation.url())
+        # a route that knows its object by the path alone may look for it first, one that takes forms too reads none
+        if found := complaint(response, 412, 404, 400):
+            problems.append(f"{operation}: {found}")
+    assert not problems, "\n".join(problems)
+
+
 async def test_a_body_that_is_no_object_is_refused(app: FastAPI, client: httpx.AsyncClient) -> None:
     problems = []
     for operation in described(app):
