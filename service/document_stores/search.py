@@ -67,7 +67,7 @@ def filter_in(vector_store: Component | None) -> Filter | None:
     for it. Raises `Unprocessable` naming the field."""
     config = vector_store.config if vector_store is not None else {}
     found: Filter | None = None
-    for field in ("pgMetadataFilter", "chromaMetadataFilter", "qdrantFilter"):
+    for field in ("pgMetadataFilter", "chromaMetadataFilter", "pineconeMetadataFilter", "qdrantFilter"):
         where = f"vectorStore.config.{field}"
         kept = json_object(config.get(field), where)
         try:

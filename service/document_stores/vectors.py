@@ -21,8 +21,17 @@ from stores.records.database import Scope
 from stores.vector import VECTOR_STORES, vector_store_names
 from stores.vector.base import Capability, VectorStore
 
-OWN = ("pgvector", "postgres", "faiss", "memoryVectorStore", "simpleStoreLlamaIndex")
-"""Names that mean the service's own vector store: its database, unless the operator has chosen another one."""
+OWN = (
+    "pgvector",
+    "postgres",
+    "faiss",
+    "memoryVectorStore",
+    "pinecone",
+    "pineconeLlamaIndex",
+    "simpleStoreLlamaIndex",
+)
+"""Names that mean the service's own vector store: its database, unless the operator has chosen another one. Pinecone's
+are among them, as its nodes are filled here (ADR 48): nothing is written to an index of the caller's, or read from one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,18 @@ ROWS = (
         TOP_K,
         anchors=ANCHORS[:2],
     ),
+    vector_store(
+        "pinecone",
+        "Pinecone",
+        "The vector store of this service; no index at Pinecone is written or read",
+        Field("pineconeIndex", "Pinecone Index", optional=True, description=UNUSED),
+        Field("pineconeNamespace", "Pinecone Namespace", optional=True, description=UNUSED),
+        FILE_UPLOAD,
+        Field("pineconeTextKey", "Pinecone Text Key", optional=True, description=UNUSED),
+        Field("pineconeMetadataFilter", "Pinecone Metadata Filter", FieldType.JSON, optional=True),
+        TOP_K,
+        version=5,
+    ),
     record_manager("SQLiteRecordManager", "SQLite Record Manager", MORE, TABLE, version=1.1),
     record_manager(
         "postgresRecordManager",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -285,7 +286,8 @@ async def test_a_key_is_sent_to_its_hosts_and_may_be_replaced(talk: Talk, server
 @pytest.mark.parametrize(
     ("name", "config", "status", "named"),
     [
-        ("pinecone", {}, 422, ["vectorStore.name", "pinecone", "pgvector", "chroma", "qdrant"]),
+        ("weaviate", {}, 422, ["vectorStore.name", "weaviate", "pgvector", "chroma", "qdrant"]),
+        ("pinecone", {"pineconeMetadataFilter": {"a": {"$near": 1}}}, 422, ["pineconeMetadataFilter", "$near"]),
         ("memory", {}, 422, ["vectorStore.name", "memory"]),
         ("chroma", {"chromaURL": "localhost:8000"}, 422, ["vectorStore.config.chromaURL", "http://"]),
         ("chroma", {"chromaURL": "http://chroma.example:8000/api"}, 422, ["chromaURL", "path"]),
@@ -312,6 +314,16 @@ async def test_a_place_that_cannot_be_used_is_refused_before_anything_is_written
         assert all(word in response.json()["message"] for word in named), response.text
         assert "secret-word" not in response.text
     assert await talk.rows("SELECT 1 AS one FROM documents") == []
+
+
+async def test_a_document_store_of_pinecones_is_kept_here_and_its_filter_holds(talk: Talk) -> None:
+    fields = {"pineconeIndex": "notes", "credential": str(uuid4())}
+    place = {"name": "pinecone", "config": {**fields, "pineconeMetadataFilter": {"kind": {"$eq": "new"}}}}
+    store = await talk.store(vectorStoreConfig=json.dumps(place))
+    await talk.upsert(store, ("a.txt", "Alpha stands first."), metadata={"kind": "new"})
+    await talk.upsert(store, ("b.txt", "Beta stands second."), metadata={"kind": "old"})
+    assert (await located(talk, store))[1] is None
+    assert [found["pageContent"] for found in await talk.query(store, "stands")] == ["Alpha stands first."]
 
 
 async def test_a_credential_for_other_hosts_or_products_is_not_sent(talk: Talk, qdrant: Place) -> None:

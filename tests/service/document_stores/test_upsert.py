@@ -336,7 +336,7 @@ async def test_a_file_that_fails_leaves_its_former_content_alone(talk: Talk) -> 
         ({"splitter": {"name": "recursiveCharacterTextSplitter", "config": {"chunkSize": "big"}}}, 422, ["chunkSize"]),
         ({"embedding": {"name": "nobodysEmbeddings"}}, 422, ["nobodysEmbeddings", "openAIEmbeddings"]),
         ({"embedding": {"name": "openAIEmbeddings", "config": {"credential": str(uuid4())}}}, 404, ["redential"]),
-        ({"vectorStore": {"name": "pinecone"}}, 422, ["vectorStore.name", "pinecone", "pgvector"]),
+        ({"vectorStore": {"name": "weaviate"}}, 422, ["vectorStore.name", "weaviate", "pgvector"]),
         ({"recordManager": {"name": "diary"}}, 422, ["recordManager.name", "postgresRecordManager"]),
         ({"metadata": {"big": "x" * 20_000}}, 413, ["max_metadata", "16384"]),
     ],

@@ -50,6 +50,7 @@ CONTRACT = {
     "qdrant": "qdrantServerUrl qdrantCollection fileUpload qdrantVectorDimension contentPayloadKey metadataPayloadKey"
     " batchSize qdrantSimilarity qdrantCollectionConfiguration topK qdrantFilter",
     "faiss": "basePath topK",
+    "pinecone": "pineconeIndex pineconeNamespace fileUpload pineconeTextKey pineconeMetadataFilter topK",
     "memoryVectorStore": "topK",
     "SQLiteRecordManager": "additionalConfig tableName namespace cleanup sourceIdKey",
     "postgresRecordManager": "host database port ssl additionalConfig tableName namespace cleanup sourceIdKey",
