@@ -215,6 +215,16 @@ class Settings(BaseModel):
         description="Runs of flows for webhooks and schedules, and answers sent back, that one worker has going at the"
         " same time, beside its jobs.",
     )
+    evaluation_concurrency: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Cases of evaluations that one worker has going at the same time, beside its jobs and runs; several"
+        " evaluations share them.",
+    )
+    max_evaluation_cases: int = Field(
+        100_000, ge=1, description="Most cases of an evaluation: rows of the dataset x targets x repeats."
+    )
     worker_nice: int = Field(
         5, ge=0, le=19, description="How far a worker leaves the processors to others, in the steps of `nice`."
     )

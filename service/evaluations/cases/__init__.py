@@ -1,0 +1,1 @@
+"""The rows that an evaluation asks, and the results of its cases."""
