@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
@@ -113,11 +113,24 @@ class OpenApiToolkit(ToolStep):
         document = read(text)
         chosen = self._options.selected_server or server_of(document)
         self._server = checked_url(urljoin(place, chosen) if place else chosen).rstrip("/")
+        if place and not self._options.selected_server and self._options.headers:
+            self._check_host()
         wanted = {name.strip() for name in self._options.selected_endpoints}
         found = operations(document)
         self._operations = [item for item in found if not wanted or not wanted.isdisjoint(item.names)]
         if not self._operations:
             raise ValueError("there is no operation in the document")
+
+    def _check_host(self) -> None:
+        """The node's headers may open doors: who writes the document that a link names does not say where they go.
+        Raises `ValueError`."""
+        link, server = urlsplit(self._options.open_api_link), urlsplit(self._server)
+        same = (server.hostname, server.port) == (link.hostname, link.port)
+        if not same or (link.scheme == "https" and server.scheme != "https"):
+            raise ValueError(
+                f"the document at {link.netloc} names {server.scheme}://{server.netloc} as its server, which is not"
+                " to be told the node's headers without you saying so: choose it as selectedServer"
+            )
 
     async def tools(self, run: Run) -> Sequence[Tool]:
         """A tool for each operation."""

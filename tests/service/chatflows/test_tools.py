@@ -354,6 +354,24 @@ async def test_an_api_becomes_a_tool_for_each_operation(desk: Desk) -> None:
         await desk.ask(step, 0)
 
 
+async def test_a_document_of_others_does_not_say_where_headers_go(desk: Desk) -> None:
+    link, keys = f"{desk.site.url}/api.json", '{"X-Key": "k"}'
+
+    def at(server: str) -> None:
+        desk.site["/api.json"] = Answer(json.dumps(API).replace("{url}/v1", server), "application/json")
+
+    for server in ("https://thief.example/v1", "http://127.0.0.1:1/v1"):
+        at(server)
+        with pytest.raises(FlowNotRunnable, match=f"{server[:-3]} as its server.*selectedServer"):
+            await desk.step("openAPIToolkit", {"openApiLink": link, "headers": keys})
+        for chosen in ({"headers": ""}, {"headers": keys, "selectedServer": server}):
+            made = await desk.step("openAPIToolkit", {"openApiLink": link, **chosen})
+            assert len(await made.tools(desk.run)) == 2
+    for server in (f"{desk.site.url}/v1", "/v1"):
+        at(server)
+        assert await (await desk.step("openAPIToolkit", {"openApiLink": link, "headers": keys})).tools(desk.run)
+
+
 async def test_the_code_that_editors_put_there_needs_no_javascript(desk: Desk) -> None:
     from service.chatflows.steps.openapi_document import _OWN_CALL
 
