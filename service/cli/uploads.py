@@ -120,7 +120,8 @@ def upload(
 ) -> Report:
     """Put the files into the document store of this name (made when missing) and wait until they are searchable.
 
-    `fields` go along with each upload, such as `splitter`; `show` draws a progress bar on stderr. A file that cannot be read is in the report, not an error.
+    `fields` go along with each upload, such as `splitter`; `show` draws a progress bar on stderr. A file that cannot be
+    read is in the report, not an error.
     """
     begun = time.monotonic()
     found = client.store(store) or client.post("/document-store/store", {"name": store})

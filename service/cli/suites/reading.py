@@ -97,9 +97,9 @@ def path_of(place: Sequence[int | str]) -> str:
 
 def _known(place: Sequence[int | str]) -> str:
     """Which keys there are at this place, and which one may be meant."""
-    model: Any = Suite
+    model: type[BaseModel] | None = Suite
     for part in place[:-1]:
-        if isinstance(part, str) and isinstance(model, type) and part in model.model_fields:
+        if isinstance(part, str) and model is not None and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
     names = list(model.model_fields) if model is not None else []
     near = difflib.get_close_matches(str(place[-1]), names, 1)

@@ -197,7 +197,12 @@ class Baseline(Part):
     tolerance: float | dict[str, float] = Field(
         0.0, description="How much worse is let pass, though it is real: for all metrics, or by metric"
     )
-    level: float = Field(0.95, gt=0.5, lt=1, description="How sure a difference must be to count as real")
+    level: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="How sure a difference must be to count as real; corrected (Holm) for how many metrics are judged",
+    )
 
     @field_validator("tolerance")
     @classmethod
