@@ -42,4 +42,5 @@ ROUTERS = {
     "datasets": "service.datasets.routes:routes",
     "dataset_transfers": "service.datasets.routes:transfers",
     "evaluators": "service.evaluators.routes:routes",
+    "fronts": "service.sweeps.routes:routes",
 }

@@ -23,6 +23,7 @@ METRICS = {
     "firstToken": "service.metrics.first_token:FirstToken",
     "tokens": "service.metrics.tokens:Tokens",
     "cost": "service.metrics.cost:Cost",
+    "contextLength": "service.metrics.context_length:ContextLength",
     "length": "service.metrics.length:Length",
     # with a model
     "faithfulness": "service.metrics.faithfulness:Faithfulness",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
 
 from service.answers.extractive import REFUSAL, REFUSAL_GERMAN
-from service.metrics.base import Case, Outcome, Taken
+from service.metrics.base import Case, Outcome, Passage, Taken
 from service.metrics.rouge_l import common_subsequence
 from tests.service.metrics.cases import answered, outcome, value
 
@@ -215,6 +215,13 @@ TAKEN = Taken(latency=1200.0, first_token=80.5, input_tokens=100, output_tokens=
 )
 async def test_what_an_answer_takes_is_told(name: str, options: dict[str, object], wanted: float) -> None:
     assert await value(name, answered(" 26 days off.\n", taken=TAKEN), **options) == wanted
+
+
+async def test_text_that_was_found_is_counted_whether_there_is_an_answer_or_not() -> None:
+    passages = (Passage("Kiosks close at noon."), Passage("12"))
+    assert await value("contextLength", Case("When?", found=passages)) == 23
+    assert await value("contextLength", answered("At noon.", found=())) == 0
+    assert (await outcome("contextLength", answered("At noon."))).outcome is Outcome.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize("name", ["latency", "firstToken", "tokens", "cost"])
