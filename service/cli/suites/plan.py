@@ -49,7 +49,11 @@ class Plan:
 
 def read_plan(file: Path, more: Sequence[Threshold]) -> Plan:
     """A suite file and what it names, with more thresholds. Raises `UsageProblem`, which names the file and the key."""
-    suite = read(file)
+    return planned(file, read(file), more)
+
+
+def planned(file: Path, suite: Suite, more: Sequence[Threshold] = ()) -> Plan:
+    """As `read_plan`, of a suite that was read from a file."""
     for threshold in more:
         known = [target.name for target in suite.targets]
         if unknown := [name for name in threshold.target if name not in ("*", *known)]:

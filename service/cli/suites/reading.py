@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,6 +18,9 @@ MOST_PROBLEMS = 5
 
 ARMS = {"str", "int", "float", "dict[str,float]"}
 """What pydantic adds to a place where a field may be of several types."""
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,20 +41,26 @@ class _Loader(yaml.SafeLoader):
 
 def read(file: Path) -> Suite:
     """The suite in a file. Raises `UsageProblem`, which names the file and the key."""
+    return read_as(Suite, file)
+
+
+def read_as(kind: type[Shape], file: Path) -> Shape:
+    """As `read`, of a file of another kind."""
     try:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{file}: the suite cannot be read: {error}") from None
+        raise UsageProblem(f"{file}: cannot be read: {error}") from None
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 a SafeLoader
     except yaml.YAMLError as error:
         raise UsageProblem(f"{file}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(data, dict):
-        raise UsageProblem(f"{file}: must be a mapping with name, dataset and targets")
+        needed = [name for name, field in kind.model_fields.items() if field.is_required()]
+        raise UsageProblem(f"{file}: must be a mapping with {', '.join(needed)}")
     try:
-        return Suite.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        problems = [f"{file}: {text}" for text in _problems(error, data)]
+        problems = [f"{file}: {text}" for text in _problems(error, kind)]
         more = f"\nand {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
         raise UsageProblem("\n".join(problems[:MOST_PROBLEMS]) + more) from None
 
@@ -68,7 +77,7 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _problems(error: ValidationError, data: Any) -> Iterator[str]:
+def _problems(error: ValidationError, shape: type[BaseModel]) -> Iterator[str]:
     """A line for each mistake: where it is, what it is, what to do."""
     found = [(tuple(part for part in item["loc"] if part not in ARMS), item) for item in error.errors()]
     for place, item in found:
@@ -76,7 +85,7 @@ def _problems(error: ValidationError, data: Any) -> Iterator[str]:
         if kind == "too_short" and any(other[: len(place)] == place != other for other, _ in found):
             continue  # its items are told of
         if kind == "extra_forbidden":
-            yield f"{where}: unknown key; {_known(place)}"
+            yield f"{where}: unknown key; {_known(shape, place)}"
         elif kind == "missing":
             yield f"{where}: is missing; add it"
         elif kind == "value_error":
@@ -95,9 +104,9 @@ def path_of(place: Sequence[int | str]) -> str:
     return text
 
 
-def _known(place: Sequence[int | str]) -> str:
+def _known(shape: type[BaseModel], place: Sequence[int | str]) -> str:
     """Which keys there are at this place, and which one may be meant."""
-    model: type[BaseModel] | None = Suite
+    model: type[BaseModel] | None = shape
     for part in place[:-1]:
         if isinstance(part, str) and model is not None and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
