@@ -25,6 +25,7 @@ VERBS = {
     "store": "service.cli.store:app",
     "principals": "service.cli.principals:app",
     "flow": "service.cli.flow:app",
+    "eval": "service.cli.evals:app",
     "ask": "service.cli.ask:app",
     "dataset": "service.cli.dataset:app",
     "sample": "service.cli.sample:app",

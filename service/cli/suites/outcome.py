@@ -25,7 +25,6 @@ class MeasureInfo:
     metric: str
     better: str
     unit: str
-    is_evaluator: bool = False
 
     def as_json(self) -> dict[str, str]:
         """For a baseline."""
@@ -88,26 +87,18 @@ class Outcome:
 
 
 def read_outcome(client: Client, suite: str, evaluation: Mapping[str, Any], state: str) -> Outcome:
-    """What the service has of a run. Rows are gone through page by page."""
+    """What the service has of a run, of which `evaluation` tells as it was made. Rows are gone through page by page."""
     summary = client.get(f"/evaluations/{evaluation['id']}/summary")
-    infos: dict[str, MeasureInfo] = {}
-    figures: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for target in summary["targets"]:
-        figures[target["label"]] = {}
-        for item in target["measures"]:
-            infos.setdefault(
-                item["label"],
-                MeasureInfo(
-                    item["label"], item["metric"], item["better"], item["unit"], item.get("evaluator") is not None
-                ),
-            )
-            figures[target["label"]][item["label"]] = item["summary"]
-    outcome = Outcome(suite, evaluation, state, list(figures), list(infos.values()), figures, 0)
+    measures = [
+        MeasureInfo(item["label"], item["metric"], item["better"], item["unit"]) for item in evaluation["measures"]
+    ]
+    figures = {target["label"]: target["measures"] for target in summary["targets"]}
+    outcome = Outcome(suite, evaluation, state, list(figures), measures, figures, 0)
     keys: dict[str, str] = {}
     seen: dict[str, int] = {}
     for item in _results(client, str(evaluation["id"])):
         if item["rowId"] not in keys:
-            keys[item["rowId"]] = key_of(item["input"], item["expectedOutput"], item["sources"], seen)
+            keys[item["rowId"]] = key_of(item["question"], item["expected"], item["sources"], seen)
         _take(outcome, keys[item["rowId"]], item)
     return outcome
 
@@ -125,8 +116,8 @@ def _results(client: Client, evaluation_id: str) -> Iterator[Mapping[str, Any]]:
 def _take(outcome: Outcome, key: str, item: Mapping[str, Any]) -> None:
     from service.metrics.base import Score
 
-    row = outcome.rows.setdefault(key, RowOutcome(item["input"]))
-    measures = row.scores.setdefault(item["target"], {})
+    row = outcome.rows.setdefault(key, RowOutcome(item["question"]))
+    measures = row.scores.setdefault(item["targetLabel"], {})
     errors = {}
     for label, kept in item["scores"].items():
         score = Score.from_json(kept)
@@ -135,4 +126,4 @@ def _take(outcome: Outcome, key: str, item: Mapping[str, Any]) -> None:
             errors[label] = score.error
     outcome.cases += 1
     if item["error"] or errors:
-        outcome.broken.append(Broken(item["target"], item["input"], item["repeat"], item["error"] or "", errors))
+        outcome.broken.append(Broken(item["targetLabel"], item["question"], item["repeat"], item["error"], errors))

@@ -62,15 +62,14 @@ def begin(client: Client, plan: Plan, prepared: Prepared) -> Mapping[str, Any]:
 
 
 def follow(client: Client, evaluation_id: str, *, show: bool) -> Mapping[str, Any]:
-    """The progress of an evaluation when it has ended. One that is interrupted (Ctrl-C, SIGTERM, SIGHUP) is cancelled
-    on the service, and `Interrupted` raised. `show` tells on stderr how far it is."""
-    with _interruptible():
-        try:
-            for progress in _shown(_looked(client, evaluation_id), show=show):
-                if progress["state"] not in OPEN:
-                    return progress
-        except KeyboardInterrupt:
-            raise Interrupted(_cancelled(client, evaluation_id)) from None
+    """The progress of an evaluation when it has ended. One that is interrupted is cancelled on the service, and
+    `Interrupted` raised. `show` tells on stderr how far it is."""
+    try:
+        for progress in _shown(_looked(client, evaluation_id), show=show):
+            if progress["state"] not in OPEN:
+                return progress
+    except KeyboardInterrupt:
+        raise Interrupted(_cancelled(client, evaluation_id)) from None
     raise AssertionError("it is looked at until it has ended")
 
 
@@ -90,8 +89,9 @@ def _cancelled(client: Client, evaluation_id: str) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Inside, the signals that end a command raise `KeyboardInterrupt`."""
+def interruptible() -> Iterator[None]:
+    """Inside, the signals that end a command raise `KeyboardInterrupt`, and that ends as `Interrupted`: what was begun
+    is ended in order."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -99,6 +99,8 @@ def _interruptible() -> Iterator[None]:
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     try:
         yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
