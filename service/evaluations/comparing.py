@@ -113,7 +113,7 @@ class RunComparison:
     unmatched: tuple[Sequence[str], Sequence[str]] = ((), ())
     """Labels of targets of the first and of the second that the other has not."""
     lonely: tuple[Sequence[str], Sequence[str]] = ((), ())
-    """Labels of measures that only one of them has."""
+    """Labels of measures that the other has not, or not with the same options."""
     complete: bool = True
     """Both have ended."""
 
@@ -160,24 +160,25 @@ async def compare(
             f"comparisons: {len(pairs)} pairs of targets with {len(measures)} measures; one call makes at most"
             f" {MOST_COMPARISONS}: say target, otherTarget or metric"
         )
-    rows = (await _rows(database, workspace, first.id),)
-    rows = (*rows, rows[0] if second is first else await _rows(database, workspace, second.id))
+    rows = await _rows(database, workspace, first.id)
+    other_rows = rows if second is first else await _rows(database, workspace, second.id)
     targets = []
     for one, other in pairs:
         found = [
-            await _measured(database, workspace, item, (first, one), (second, other), rows[0], rows[1], choice.level)
+            await _measured(database, workspace, item, (first, one), (second, other), rows, other_rows, choice.level)
             for item in measures
         ]
         targets.append(TargetComparison(one, other, _corrected(found, choice.level)))
     labels = [{_label(item, place) for place in range(len(item.plan.targets))} for item in (first, second)]
-    known = [[item.label for item in run.plan.measures] for run in (first, second)]
+    shared = {item.label for item in _shared(first, second)}
+    lonely = [[item.label for item in run.plan.measures if item.label not in shared] for run in (first, second)]
     return RunComparison(
         first,
         second,
         choice.level,
         targets,
         (sorted(labels[0] - labels[1]), sorted(labels[1] - labels[0])),
-        ([item for item in known[0] if item not in known[1]], [item for item in known[1] if item not in known[0]]),
+        (lonely[0], lonely[1]),
         first.state not in OPEN and second.state not in OPEN,
     )
 
@@ -214,12 +215,17 @@ def _pairs(first: Evaluation, second: Evaluation, choice: Choice) -> list[tuple[
 
 
 def _measures(first: Evaluation, second: Evaluation, choice: Choice) -> list[Measure]:
-    known = {item.label for item in second.plan.measures}
-    both = [item for item in first.plan.measures if item.label in known]
+    both = _shared(first, second)
     for label in choice.labels:
         if label not in {item.label for item in both}:
             raise Unprocessable(f"metric: '{label}' is none of both: {', '.join(item.label for item in both)}")
     return [item for item in both if not choice.labels or item.label in choice.labels]
+
+
+def _shared(first: Evaluation, second: Evaluation) -> list[Measure]:
+    """The measures of the first that the second has too, with the same options."""
+    known = {item.label: (item.metric, dict(item.options)) for item in second.plan.measures}
+    return [item for item in first.plan.measures if known.get(item.label) == (item.metric, dict(item.options))]
 
 
 async def _rows(database: Database, workspace: UUID, evaluation_id: UUID) -> _Rows:

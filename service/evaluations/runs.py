@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from service.evaluations.types import (
@@ -12,7 +13,6 @@ from service.evaluations.types import (
     EvaluationType,
     Measure,
     Result,
-    RunSummary,
     Target,
     TargetKind,
 )
@@ -34,6 +34,17 @@ STORE = "Document Store"
 UNGRADED = "Not Graded!"
 """Said by evaluators with a model of a case that failed."""
 UNASKED = "This row has not been asked."
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What evaluators said of all cases, and how long an answer took: milliseconds, on average."""
+
+    passed: int = 0
+    refused: int = 0
+    broken: int = 0
+    """Verdicts that could not be had."""
+    latency: float | None = None
 
 
 def status(evaluation: Evaluation) -> str:
@@ -72,7 +83,7 @@ def _model(inputs: Mapping[str, Any]) -> str:
     return str(inputs.get("modelName") or inputs.get("model") or "")
 
 
-def average(evaluation: Evaluation, told: RunSummary | None) -> str:
+def average(evaluation: Evaluation, told: Figures | None) -> str:
     """`average_metrics`: nothing while it is pending, why it failed, else its figures."""
     if evaluation.state in OPEN or told is None:
         return "{}"

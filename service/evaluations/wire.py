@@ -12,6 +12,7 @@ from service.datasets.wire import DatasetEntity
 from service.datasets.wire import entity as dataset_entity
 from service.errors import Unprocessable
 from service.evaluations import runs
+from service.evaluations.runs import Figures
 from service.evaluations.types import (
     Evaluation,
     EvaluationState,
@@ -19,7 +20,6 @@ from service.evaluations.types import (
     Judge,
     MetricWish,
     Outdated,
-    RunSummary,
     TargetKind,
     TargetWish,
     Wish,
@@ -235,14 +235,6 @@ class EvaluationRun(Wire):
     run_date: Date
 
 
-class EvaluationWithRuns(EvaluationEntity):
-    """An evaluation with the runs of its rows, or a page of them."""
-
-    version_count: int = Field(examples=[1])
-    version_no: int = Field(examples=[1])
-    rows: list[EvaluationRun]
-
-
 class EvaluationVersion(Wire):
     """A version of an evaluation."""
 
@@ -289,17 +281,17 @@ class EvaluationIds(Body):
     is_delete_all_version: bool | None = Field(None, description="With every version of their names", examples=[False])
 
 
-def entity(evaluation: Evaluation, told: RunSummary | None) -> EvaluationEntity:
+def entity(evaluation: Evaluation, told: Figures | None) -> EvaluationEntity:
     """An evaluation as it is read alone."""
     return EvaluationEntity(**columns(evaluation, told))
 
 
-def listed(evaluation: Evaluation, told: RunSummary | None) -> ListedEvaluation:
+def listed(evaluation: Evaluation, told: Figures | None) -> ListedEvaluation:
     """An evaluation in a list."""
     return ListedEvaluation(**columns(evaluation, told), **version(evaluation))
 
 
-def columns(evaluation: Evaluation, told: RunSummary | None) -> dict[str, Any]:
+def columns(evaluation: Evaluation, told: Figures | None) -> dict[str, Any]:
     """The fields that every shape of an evaluation has."""
     targets = evaluation.plan.targets
     return {
