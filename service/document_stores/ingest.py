@@ -157,10 +157,17 @@ class Ingestion:
             except UnknownBlob:
                 await self._fail(document, "upload_lost", "The uploaded file is no longer there.")
             else:
-                self._total = progress.add(document.size, len(prepared.chunks))
+                first, self._total = self._total is None, progress.add(document.size, len(prepared.chunks))
+                if first and len(prepared.to_add) > BATCH:
+                    await self._tell()
                 await queue.put(prepared)
                 continue
             progress.add(document.size, 0)
+
+    async def _tell(self, stage: str = "indexing") -> None:
+        """Say where the job stands without a batch: a slow embedder may take long over one."""
+        async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
+            await self._note(scope, stage)
 
     async def _prepare(self, document: DocumentRow) -> Prepared:
         work, recipe = self._work, Recipe.from_json(document.recipe)
@@ -260,8 +267,7 @@ class Ingestion:
             getting.cancel()
 
     async def _note_waiting(self) -> None:
-        async with self._writing, self._work.resources.database.write(self._work.job.workspace) as scope:
-            await self._note(scope, "waiting")
+        await self._tell("waiting")
 
     async def _commit(self, batch: Batch, found: Found | None) -> None:
         resources, job = self._work.resources, self._work.job

@@ -1,5 +1,6 @@
 """Chunks that are not indexed yet, the contract's insert, and vectors that are taken away again."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from service.document_stores import service
 from service.document_stores.types import Component, Upload, Upsert
 from service.providers.embedding.fake import FakeEmbedder
 from tests.service.document_stores.talk import API, FAKE, PASSAGES, Talk, passages
+from tests.stubs.openai_server import OpenAIStub, Script
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -182,4 +184,18 @@ async def test_an_insert_that_nobody_waits_for_is_a_job(talk: Talk) -> None:
     ended = await talk.end(response.headers["Location"])
     assert (ended["kind"], ended["state"], ended["result"]["numAdded"]) == ("index", "done", 200)
     assert (ended["done"], ended["total"]) == (200, 200)
+    await talk.holds_together()
+
+
+async def test_how_much_there_is_to_do_is_told_before_any_of_it_is_done(talk: Talk) -> None:
+    with OpenAIStub() as stub:
+        store = await talk.store(embeddingConfig={"name": "openAIEmbeddings", "config": {"basepath": stub.url}})
+        stub.script(Script(), times=1)  # the size of the vectors
+        stub.script(Script(hang=True), times=None)
+        job = await talk.start(store, ("a.txt", passages(*[f"Topic{number}" for number in range(150)])))
+        async with asyncio.timeout(60):
+            while (told := (await talk.client.get(job)).json())["total"] is None:  # noqa: ASYNC110 - as clients do
+                await asyncio.sleep(0.02)
+        assert (told["state"], told["stage"], told["done"], told["total"]) == ("running", "indexing", 0, 150)
+        assert (await talk.client.delete(job)).status_code == 200
     await talk.holds_together()
