@@ -1,9 +1,10 @@
 """JUnit XML that other programs read."""
 
 from pathlib import Path
+from typing import Any
 
 from junitparser import JUnitXml
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from service.cli.suites.checks import judge
 from service.cli.suites.junit import write_failure, write_junit
@@ -17,14 +18,16 @@ CHILDREN = {
     "testcase": {"skipped", "error", "failure", "system-out", "system-err"},
 }
 """What may stand in what, by the schema that Jenkins publishes and others follow."""
+OF_ROOT = {"name", "time", "tests", "failures", "errors"}
 NEEDED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name", "classname"},
           "property": {"name", "value"}, "failure": {"message", "type"}, "error": {"message", "type"}}  # fmt: skip
 
 
-def checked(file: Path) -> etree._Element:
+def checked(file: Path) -> Any:
     """The document, held against the common schema: elements, their attributes, and counts that are true."""
     root = etree.parse(str(file)).getroot()
     assert root.tag == "testsuites"
+    assert set(root.attrib) <= OF_ROOT
     for element in root.iter():
         assert {child.tag for child in element} <= CHILDREN.get(str(element.tag), set()), element.tag
         assert NEEDED.get(str(element.tag), set()) <= set(element.attrib), element.tag
