@@ -16,9 +16,11 @@ from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.start import Start, asked_by
 from service.agentflows.state import Output, messages_of
 from service.agentflows.types import FlowTimeout, Message, NotWaiting
+from service.chatflows.engine import instead_of
 from service.chatflows.graph import Graph, Node
 from service.chatflows.preparing import Preparation, credentials_in, together
 from service.chatflows.run import Backing, Run
+from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import BadOption, Step
 from service.chatflows.types import (
     ActionWanted,
@@ -36,7 +38,10 @@ from service.chatflows.types import (
 from service.errors import ServiceError
 from service.plugins import resolve
 
-UNSUPPORTED = "the node '{name}' is not supported in an agentflow. Supported: {known}"
+OF_CHATFLOWS = (
+    "the node '{name}' is one of chatflows. In an agentflow it is chosen within a node: models in llmAgentflow and"
+    " agentAgentflow, tools in agentAgentflow and toolAgentflow, document stores in retrieverAgentflow"
+)
 
 
 class AgentFlow:
@@ -273,7 +278,7 @@ def examine(graph: Graph, *, chat_model: str = "", lender: AgentFlow | None = No
 
 def _build(node: Node, level: Level, chat_model: str, examined: Examined, names: frozenset[str]) -> None:
     if node.name not in NODES:
-        text = UNSUPPORTED.format(name=node.name, known=", ".join(sorted(NODES)))
+        text = OF_CHATFLOWS.format(name=node.name) if node.name in STEPS else instead_of(node, NODES)
         examined.problems.append(Problem(node.id, f"{node.title}: {text}", ProblemKind.UNSUPPORTED))
         return
     maker = Maker(node, level, chat_model, names)

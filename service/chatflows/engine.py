@@ -1,7 +1,7 @@
 """Compiles graphs into typed steps, once per version of a flow, and runs them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -179,11 +179,11 @@ def unsupported(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes.values() if node.name not in STEPS]
 
 
-def instead_of(node: Node) -> str:
-    """Why a node cannot be run here, and what to use instead."""
+def instead_of(node: Node, known: Collection[str] = STEPS) -> str:
+    """Why a node cannot be run here, and what to use instead; `known` are the nodes that can in its kind of flow."""
     if node.name in ELSEWHERE:
         return f"the node '{node.name}' is not available here. {ELSEWHERE[node.name]}"
-    near = ", ".join(get_close_matches(node.name, STEPS, 4, 0.5))
+    near = ", ".join(get_close_matches(node.name, known, 4, 0.5))
     said = UNSUPPORTED.format(name=node.name, near=f"; similar ones: {near}" if near else "")
     return f"{said}. {KEPT_HERE}" if node.category == STORES else said
 

@@ -164,5 +164,9 @@ class Run:
     last: Paused | None = None
     """What the session's last run of this agentflow left, for flows that keep their state or their form from turn to
     turn (`AgentFlow.remembers`); its `executed` and `state` are enough."""
+    execution: UUID | None = None
+    """What writes the run of an agentflow down; flows that it calls are written down as its children."""
     depth: int = 0
     """How many flows have called each other to get here."""
+    kept: bool = True
+    """False: nothing of it is stored, nor of the flows that it calls."""

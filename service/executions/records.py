@@ -15,7 +15,8 @@ from stores.records.database import Connection, Scope
 LOST = "The process that ran it ended before the run did."
 
 _SHOWN = sql.SQL(
-    "e.id, e.workspace_id, e.chatflow_id, e.session_id, e.action, e.usage, e.is_public, e.created_at, e.updated_at,"
+    "e.id, e.workspace_id, e.chatflow_id, e.session_id, e.action, e.usage, e.is_public, e.parent_id, e.created_at,"
+    " e.updated_at,"
     " CASE WHEN e.state = 'INPROGRESS' AND e.lease_until < now() THEN 'ERROR' ELSE e.state END AS state,"
     " CASE WHEN e.state = 'INPROGRESS' AND e.lease_until < now() THEN {lost} ELSE e.error END AS error,"
     " CASE WHEN e.state = 'INPROGRESS' AND e.lease_until < now() THEN e.lease_until ELSE e.stopped_at END"
@@ -44,6 +45,7 @@ def _execution(connection: Connection, row: DictRow) -> Execution:
         usage=row["usage"],
         error=row["error"],
         is_public=row["is_public"],
+        parent=row["parent_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         stopped_at=row["stopped_at"],
@@ -63,8 +65,9 @@ async def insert(
     """A run that begins; None when there is no such flow any more, or a run of this id has begun before."""
     count = await scope.run(
         "INSERT INTO executions (id, workspace_id, chatflow_id, caller, session_id, chat_id, chat_type, state,"
-        " lease_until, context) SELECT %(id)s, %(workspace)s, f.id, %(caller)s, %(session)s, %(chat)s, %(type)s,"
-        " 'INPROGRESS', now() + make_interval(secs => %(lease)s), %(context)s"
+        " lease_until, context, parent_id)"
+        " SELECT %(id)s, %(workspace)s, f.id, %(caller)s, %(session)s, %(chat)s, %(type)s,"
+        " 'INPROGRESS', now() + make_interval(secs => %(lease)s), %(context)s, %(parent)s"
         " FROM chatflows f WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s"
         " ON CONFLICT (id) DO NOTHING",
         id=execution_id,
@@ -75,6 +78,7 @@ async def insert(
         type=owner.type,
         lease=lease_seconds,
         context=_json(scope, context),
+        parent=owner.parent,
     )
     return Hold(execution_id, 1) if count else None
 

@@ -55,17 +55,19 @@ async def begin(
     kept: bool = True,
     remembers: bool = False,
     admit: Callable[[Run], None] | None = None,
+    parent: UUID | None = None,
 ) -> tuple[Run, Recording]:
     """Note that a run of an agentflow begins, or take up the one that `answer` is for; the run as it is to be run.
 
     `caller` and `kind` are what its messages are stored under; `execution` is the id of a new one, where it was chosen
     before; `kept`: False where nothing of the flow's conversations is to be kept; `remembers`: the flow goes on from
-    what the session's last run left; `admit` raises what speaks against a new run, before anything is noted.
-    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `NotFound` when the flow is gone, and `BegunBefore`
-    for an id whose run has begun.
+    what the session's last run left; `admit` raises what speaks against a new run, before anything is noted; `parent`:
+    the run that called the flow.
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `NotFound` when the flow is gone, and
+    `BegunBefore` for an id whose run has begun.
     """
     assert run.chatflow is not None
-    owner = Owner(run.chatflow, caller, run.session, run.chat, kind)
+    owner = Owner(run.chatflow, caller, run.session, run.chat, kind, parent)
     if answer is not None:
         return await _resume(database, run, owner, answer, kept=kept)
     context = storable({"question": run.question, "form": run.form, "webhook": run.webhook})
@@ -82,7 +84,7 @@ async def begin(
             raise chatflows.missing(run.chatflow)
     recording = Recording(database, run.workspace, hold, {}, kept=kept)
     recording.begin()
-    return run, recording
+    return replace(run, execution=hold.id), recording
 
 
 async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *, kept: bool) -> tuple[Run, Recording]:
@@ -133,12 +135,22 @@ def _continued(run: Run, waiting: Waiting, answer: Answer) -> Run:
     context, pause = waiting.context, waiting.pause
     return replace(
         run,
+        execution=waiting.hold.id,
         question=str(context.get("question") or ""),
         form=context.get("form"),
         webhook=context.get("webhook"),
         human=HumanInput(Decision.PROCEED if answer.proceed else Decision.REJECT, waiting.node, answer.feedback),
         paused=Paused(executed(pause.get("executed") or ()), pause.get("state") or {}, pause.get("progress") or {}),
     )
+
+
+async def standing(database: Database, workspace: UUID, execution: UUID) -> RunStatus | None:
+    """How a run is now; one whose process has died is an ERROR. None for an unknown one."""
+    async with database.read(workspace) as scope:
+        state = await records.state_of(scope, execution)
+    if state is None:
+        return None
+    return RunStatus.ERROR if state[0] is RunStatus.INPROGRESS and not state[2] else state[0]
 
 
 async def ended(database: Database, workspace: UUID, execution: UUID) -> tuple[RunStatus, str | None] | None:

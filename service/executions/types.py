@@ -47,6 +47,8 @@ class Owner:
     chat: str
     type: str
     """How it came in (contract 6.5, `chatType`)."""
+    parent: UUID | None = None
+    """The run whose node or tool called the flow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Execution:
     usage: Mapping[str, Any] | None
     error: str | None
     is_public: bool | None
+    parent: UUID | None
     created_at: datetime
     updated_at: datetime
     stopped_at: datetime | None

@@ -21,7 +21,7 @@ PROMPTS = frozenset({"system", "developer"})
 
 
 class ExecutionEntity(Wire):
-    """A run of an agentflow. `usage` and `error` are this service's own."""
+    """A run of an agentflow. `usage`, `error` and `parentExecutionId` are this service's own."""
 
     id: UUID
     execution_data: str = Field(description="The nodes that ran, as JSON text", examples=[NODES])
@@ -36,6 +36,7 @@ class ExecutionEntity(Wire):
     workspace_id: UUID
     usage: dict[str, Any] | None = Field(None, description="Tokens that its models took")
     error: str | None = Field(None, description="Why it failed")
+    parent_execution_id: UUID | None = Field(None, description="The run of another agentflow that called this flow")
 
 
 class ListedExecution(ExecutionEntity):
@@ -97,7 +98,7 @@ def public(found: Execution) -> ExecutionEntity:
     """An execution as everybody reads it: besides, without credentials, instructions to models, and the id of the
     session, which opens the conversation to callers without a key."""
     values = _values(found, [_public(masked("", node)) for node in found.nodes])
-    return ExecutionEntity(**{**values, "session_id": "", "action": None, "usage": None})
+    return ExecutionEntity(**{**values, "session_id": "", "action": None, "usage": None, "parent_execution_id": None})
 
 
 def _values(found: Execution, nodes: Sequence[Any]) -> dict[str, Any]:
@@ -115,6 +116,7 @@ def _values(found: Execution, nodes: Sequence[Any]) -> dict[str, Any]:
         "workspace_id": found.workspace,
         "usage": None if found.usage is None else dict(found.usage),
         "error": found.error,
+        "parent_execution_id": found.parent,
     }
 
 

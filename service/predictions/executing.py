@@ -5,6 +5,7 @@ from uuid import UUID
 from service.agentflows.flow import AgentFlow
 from service.chatflows import graph as graphs
 from service.chatflows import service as chatflows
+from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
 from service.chatflows.run import Run
 from service.chatflows.types import BrokenGraph, Chatflow, Decision, FlowType
@@ -19,7 +20,7 @@ SCHEDULE = "schedule"
 """Whose the runs are that a clock starts: whoever has a key of the workspace may answer them."""
 
 
-START, WEBHOOK = "startAgentflow", "webhookTrigger"
+START, WEBHOOK, CLOCK = "startAgentflow", "webhookTrigger", "scheduleInput"
 
 KEY = "key:"
 """What the names of callers begin with who hold a key of the workspace."""
@@ -31,13 +32,22 @@ class OnlySigned(Unauthorized):
     code = "only_signed"
 
 
+class OnlyByClock(Unauthorized):
+    """This flow is started by a clock, and by whoever has a key of its workspace."""
+
+    code = "only_by_clock"
+
+
 async def _check_open(resources: Resources, flow: Chatflow) -> None:
-    """A webhook that a secret closes is closed to visitors on every way. Raises `OnlySigned`."""
+    """What a clock starts is nothing that visitors may start, however they come by the flow's id, and a webhook that a
+    secret closes is closed to them on every way. Raises `OnlyByClock`, `OnlySigned`."""
     try:
         nodes = graphs.parse(flow.flow_data).nodes.values()
     except BrokenGraph:
         return  # the flow's failure is told by whoever runs it
     inputs = next((node.inputs for node in nodes if node.name == START), {})
+    if inputs.get("startInputType") == CLOCK:
+        raise OnlyByClock
     if inputs.get("startInputType") != WEBHOOK:
         return
     now = await chatflows.get(resources.database, flow.workspace, flow.id)
@@ -59,8 +69,8 @@ async def recorded(
 ) -> tuple[Run, Recording | None]:
     """The run as it is to be run, and what writes it down; None for what is no agentflow.
 
-    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `OnlySigned`, `FormWanted`, and
-    `BegunBefore` for an occasion that was taken."""
+    Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `OnlySigned`, `OnlyByClock`,
+    `FormWanted`, and `BegunBefore` for an occasion that was taken."""
     if flow.type is not FlowType.AGENTFLOW and not isinstance(compiled, AgentFlow):
         return run, None
     if member is None and occasion is None and not run.caller.startswith(KEY):
@@ -75,6 +85,24 @@ async def recorded(
         kept=keeps,
         remembers=isinstance(compiled, AgentFlow) and compiled.remembers,
         admit=compiled.admit if isinstance(compiled, AgentFlow) else None,
+    )
+
+
+async def recorded_within(
+    resources: Resources, known: KnownFlow, compiled: Flow, run: Run, parent: UUID | None, *, keeps: bool
+) -> tuple[Run, Recording | None]:
+    """`recorded`, of a flow that another flow calls; `parent` is the execution of that one. Raises `FormWanted`."""
+    if not isinstance(compiled, AgentFlow):
+        return run, None
+    return await executions.begin(
+        resources.database,
+        run,
+        caller=run.caller,
+        kind=ChatType.INTERNAL.value,
+        kept=keeps,
+        remembers=compiled.remembers,
+        admit=compiled.admit,
+        parent=parent,
     )
 
 

@@ -7,6 +7,7 @@ be: the flow and the caller that it was called for. So nobody reads it who names
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -16,8 +17,10 @@ from service.chatflows.flow import Flow
 from service.chatflows.keeping import keeping_of
 from service.chatflows.run import Run
 from service.chatflows.types import StepEvent
-from service.errors import Unprocessable
-from service.predictions.keeping import columns, keep
+from service.errors import ServiceError, Unprocessable
+from service.executions.service import Recording
+from service.predictions.executing import recorded_within
+from service.predictions.keeping import Ending, columns, keep
 from service.predictions.opening import ready
 from service.predictions.types import ChatType, Exchange, State
 from service.predictions.usage import Spent
@@ -25,6 +28,7 @@ from service.predictions.variables import variables_of
 from service.predictions.work import leave
 from service.predictions.written import Written
 from service.viewers import Viewer
+from service.worker.postgres import OUT_OF_REACH
 
 if TYPE_CHECKING:
     from service.resources import Resources
@@ -73,9 +77,10 @@ async def called(
     entrance = await chatflows.enter(
         resources, flow, None, session or run.session, session_in, member=run.workspace, viewer=for_whom
     )
-    known, compiled = entrance.known, None
+    known, compiled, recording = entrance.known, None, None
+    failure: ServiceError | None = None
     try:
-        keeps = keeping_of(known.flow.api_config).stores(resources.settings)
+        keeps = run.kept and keeping_of(known.flow.api_config).stores(resources.settings)
         inner = Run(
             workspace=run.workspace,
             chatflow=flow,
@@ -89,24 +94,49 @@ async def called(
             variables=await variables_of(resources, known, run.variables),
             form=form,
             depth=run.depth + 1,
+            kept=run.kept,
         )
         compiled = await ready(resources, known, overrides or {}, inner)
-        written = Written()
+        inner, recording = await recorded_within(resources, known, compiled, inner, run.execution, keeps=keeps)
+        written = Written(execution=inner.execution)
         async with aclosing(compiled.run(inner)) as events:
             async for event in events:
+                if recording is not None:
+                    recording.note(event)
                 written.take(event)
                 if written.action is not None:
                     raise Waits
                 yield event
+        spent = Spent.of(written.usage, resources.settings.prices)
+        usage = spent.shown(full=True) if spent.models else None
         if keeps:
-            await _keep(resources, inner, compiled, written)
+            ending = None if recording is None else partial(recording.end, usage=usage)
+            await _keep(resources, inner, compiled, written, spent, ending)
+        elif recording is not None:
+            await recording.fail(None, usage=usage)
+    except ServiceError as error:
+        failure = error
+        raise
     finally:
-        await leave(resources, known, compiled)
+        await _end(recording, failure)
+        await leave(resources, known, compiled, recording=recording)
 
 
-async def _keep(resources: "Resources", run: Run, compiled: Flow, written: Written) -> None:
+async def _end(recording: Recording | None, failure: ServiceError | None) -> None:
+    """Write down how a run ended that did not come to its end. What cannot be written now ends with its lease."""
+    if recording is None or recording.ended:
+        return
+    try:
+        await recording.fail(failure.message if failure else None, stopped=failure is None)
+    except OUT_OF_REACH as error:
+        log.warning("Execution %s cannot be written now: %s", recording.id, error)
+
+
+async def _keep(
+    resources: "Resources", run: Run, compiled: Flow, written: Written, spent: Spent, ending: Ending | None
+) -> None:
     assert run.chatflow is not None
-    made: dict[str, Any] = {**columns(written, Spent.of(written.usage, resources.settings.prices))}
+    made: dict[str, Any] = {**columns(written, spent)}
     exchange = Exchange(
         user_id=uuid4(),
         answer_id=uuid4(),
@@ -121,4 +151,4 @@ async def _keep(resources: "Resources", run: Run, compiled: Flow, written: Writt
         lead=None,
         **made,
     )
-    await keep(resources, run.workspace, exchange)
+    await keep(resources, run.workspace, exchange, ending=ending)

@@ -56,15 +56,20 @@ async def run(work: Work) -> Mapping[str, Any]:
     if said is None:
         async with resources.database.write(workspace) as scope:
             await work.note(scope, BEGUN, 0, 1)
-        said = await _run(resources, workspace, payload)
+        try:
+            said = await _run(resources, workspace, payload)
+        except executions.BegunBefore:
+            said = None  # the same delivery came twice: the other call's job says how it ended
     async with resources.database.write(workspace) as scope:
         await work.note(scope, ENDED, 1, 1)
+        if said is None:
+            return {"status": "REPEATED"}
         await _send(scope, resources, payload, said)
     return {"status": said["status"]}
 
 
 async def _run(resources: Resources, workspace: UUID, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What the flow says: `status` with `data` or `error` (contract 6.9)."""
+    """What the flow says: `status` with `data` or `error` (contract 6.9). Raises `BegunBefore`."""
     human = payload["human"]
     question = Question(
         payload["question"],
@@ -85,6 +90,8 @@ async def _run(resources: Resources, workspace: UUID, payload: Mapping[str, Any]
         finally:
             leave()
         return _told(json.loads(answer(prediction)))
+    except executions.BegunBefore:
+        raise
     except ServiceError as error:
         return {"status": "ERROR", "error": error.message}
 

@@ -60,7 +60,9 @@ async def call_webhook(id: Id, request: Request, resources: CurrentResources, ca
     """Starts an agentflow whose start node is a webhook trigger, or answers a run of it that waits (`humanInput` in the
     body). The flow sees body, headers and query as `$webhook`. Where the flow has a secret the call must be signed by
     it. The start node says which method, content type and fields are wanted, and whether the answer is the result, a
-    stream, or 202 at once with the result sent to a callback URL."""
+    stream, or 202 at once with the result sent to a callback URL. A delivery that comes once more (by `Webhook-Id`,
+    `X-GitHub-Delivery` and their like, or signed at the same moment) starts nothing, unless its run failed: what became
+    of it is the answer, `chatId`, `executionId` and `status`."""
     target = flow_id(id)
     left = await rate_limits.spend(resources, target, request.client and request.client.host)
     given = Call(
@@ -80,7 +82,9 @@ async def call_webhook(id: Id, request: Request, resources: CurrentResources, ca
         address=request.client.host if request.client else "",
     )
     if isinstance(started, Accepted):
-        return JSONResponse(WebhookAccepted(chat_id=started.chat).model_dump(), 202, dict(left))
+        told = WebhookAccepted(chat_id=started.chat, status=started.status, execution_id=started.execution)
+        shown = told.model_dump(mode="json", exclude_none=True)
+        return JSONResponse(shown, 202 if started.behind else 200, dict(left))
     return await respond(request, started, left)
 
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from service.agentflows.nodes.start import asked_by
 from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
+from service.chatflows.types import RunStatus
 from service.egress.errors import EgressRefused
 from service.errors import BadRequest
 from service.executions import service as executions
@@ -21,7 +22,7 @@ from service.predictions.service import Prediction
 from service.predictions.types import ChatType, Occasion, Question
 from service.resources import Resources
 from service.webhooks import records, signatures
-from service.webhooks.contents import body_of, shown_headers
+from service.webhooks.contents import body_of, delivery_of, shown_headers
 from service.webhooks.listeners import mirror
 from service.webhooks.trigger import check, trigger_of
 from service.webhooks.types import Accepted, Call, Callback, Delivery, Mode, SignatureWrong, Trigger
@@ -32,6 +33,14 @@ SECRET_BYTES = 32
 ROOM = 2
 """Calls from outside are taken in while no more than so much of the workspace's queue is in use, half of it: whoever
 knows a flow's id can make them, and uploads need room too."""
+
+FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT, RunStatus.TERMINATED)
+
+TOLD = {RunStatus.FINISHED: "SUCCESS", RunStatus.STOPPED: "STOPPED"}
+"""What is said of a run that a delivery started before; of any other that it goes on."""
+
+ATTEMPTS = 100
+"""How often a delivery that fails is run."""
 
 DUE_AT_ONCE = 100
 """Deliveries that a worker queues at a time."""
@@ -65,7 +74,7 @@ async def call(
     """
     known = await chatflows.know(resources, flow_id, believed=0)
     trigger = trigger_of(known.flow)
-    await _verify(resources.database, known, trigger, given)
+    moment = await _verify(resources.database, known, trigger, given)
     given = replace(given, body=await asyncio.to_thread(body_of, given.headers.get("content-type", ""), given.content))
     fields = given.body if isinstance(given.body, Mapping) else {}
     question = asked({name: fields.get(name) for name in ("humanInput", "chatId", "sessionId")})
@@ -74,9 +83,19 @@ async def call(
     seen = {"body": given.body, "headers": shown_headers(trigger, given.headers), "query": given.query}
     text = "" if question.human else asked_by(seen, trigger.inputs)
     question = replace(question, text=text, streaming=trigger.mode is Mode.STREAM)
+    execution = uuid4()
+    if question.human is None and (delivery := delivery_of(given, moment)):
+        execution, status = await _run_of(resources.database, known, delivery)
+        if not (question.chat or question.session):
+            question = replace(question, chat=str(uuid5(execution, "chat")))
+        if status is not None:
+            entrance = await chatflows.enter(resources, flow_id, token, "", lambda _: "")
+            resources.flows.release(entrance.known)
+            told, behind = TOLD.get(status, "PROCESSING"), trigger.mode is Mode.ASYNC
+            return Accepted(question.chat or question.session, told, execution, behind)
     if trigger.mode is Mode.ASYNC:
-        return await _accept(resources, known, trigger, question, seen, token)
-    occasion = Occasion(ChatType.WEBHOOK, webhook=seen)
+        return await _accept(resources, known, trigger, question, seen, token, execution)
+    occasion = Occasion(ChatType.WEBHOOK, execution=execution, webhook=seen)
     prediction = await predictions.ask(
         resources, flow_id, question, token=token, origin=origin, address=address, occasion=occasion
     )
@@ -84,17 +103,30 @@ async def call(
     return prediction
 
 
-async def _verify(database: Database, known: KnownFlow, trigger: Trigger, given: Call) -> None:
-    """A flow that has a secret is called by those who know it. Raises `SignatureWrong`."""
+async def _run_of(database: Database, known: KnownFlow, delivery: str) -> tuple[UUID, RunStatus | None]:
+    """The id of the run that a delivery starts, and how that is if it has begun before. One that failed or was stopped
+    is run anew: the sender has heard so, and that is why it sends again."""
+    for attempt in range(ATTEMPTS):
+        execution = uuid5(known.flow.id, f"{attempt} {delivery}")
+        status = await executions.standing(database, known.flow.workspace, execution)
+        if status not in FAILED:
+            return execution, status
+    raise executions.BegunBefore(f"This delivery has failed {ATTEMPTS} times: it is not run again")
+
+
+async def _verify(database: Database, known: KnownFlow, trigger: Trigger, given: Call) -> str:
+    """A flow that has a secret is called by those who know it; the moment of signing, if that is signed. Raises
+    `SignatureWrong`."""
     async with database.read(known.flow.workspace) as scope:
         secret = await records.secret_of(scope, known.flow.id)
     if secret is not None:
-        signatures.verify(trigger, secret, given.headers, given.content, time.time())
-    elif trigger.verifies:
+        return signatures.verify(trigger, secret, given.headers, given.content, time.time())
+    if trigger.verifies:
         raise SignatureWrong(
             "Webhook signature verification is enabled but no secret has been generated;"
             " POST /api/v1/chatflows/{id}/webhook-secret makes one"
         )
+    return ""
 
 
 async def _accept(
@@ -104,6 +136,7 @@ async def _accept(
     question: Question,
     seen: Mapping[str, Any],
     token: str | None,
+    execution: UUID,
 ) -> Accepted:
     """Queue the run: from now on it survives this process."""
     flow = known.flow
@@ -123,7 +156,7 @@ async def _accept(
     human = question.human
     payload = {
         "flowId": str(flow.id),
-        "executionId": str(uuid4()),
+        "executionId": str(execution),
         "caller": entrance.name,
         "chatId": chat,
         "sessionId": session,

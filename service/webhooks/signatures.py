@@ -13,7 +13,7 @@ Ours are those of the Standard Webhooks (`webhook-id`, `webhook-timestamp`, `web
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from service.webhooks.types import SignatureWrong, Trigger
 
@@ -21,27 +21,27 @@ SLACK = "v0"
 STRIPE = "v1"
 
 
-def verify(trigger: Trigger, secret: str, headers: Mapping[str, str], content: bytes, now: float) -> None:
-    """Raises `SignatureWrong` for a call that is not signed by this secret, or was too long ago (`now` in seconds)."""
+def verify(trigger: Trigger, secret: str, headers: Mapping[str, str], content: bytes, now: float) -> str:
+    """The moment of signing as it is written, and signed; empty where none is. Raises `SignatureWrong` for a call that
+    is not signed by this secret, or was too long ago (`now` in seconds)."""
     given = headers.get(trigger.header, "").strip()
     if not given:
         raise SignatureWrong(f"Missing signature header: {trigger.header}")
+    moment = ""
     if trigger.plain:
         good = hmac.compare_digest(_bytes(secret), _bytes(given.removeprefix("Bearer ")))
     else:
-        good = _signed(trigger, _bytes(secret), headers, given, content, now)
+        parts = [part.strip().partition("=") for part in given.split(",")]
+        named = [(name, value) for name, equals, value in parts if equals]
+        moment = dict(named).get("t") or (headers.get(trigger.timestamp_header, "") if trigger.timestamp_header else "")
+        recent = not (moment or trigger.timestamp_header) or _recent(moment, trigger.tolerance, now)
+        good = recent and _signed(_bytes(secret), named, given, moment, content)
     if not good:
         raise SignatureWrong("Invalid webhook signature")
+    return moment
 
 
-def _signed(
-    trigger: Trigger, secret: bytes, headers: Mapping[str, str], given: str, content: bytes, now: float
-) -> bool:
-    parts = [part.strip().partition("=") for part in given.split(",")]
-    named = [(name, value) for name, equals, value in parts if equals]
-    moment = dict(named).get("t") or (headers.get(trigger.timestamp_header, "") if trigger.timestamp_header else "")
-    if (moment or trigger.timestamp_header) and not _recent(moment, trigger.tolerance, now):
-        return False
+def _signed(secret: bytes, named: Sequence[tuple[str, str]], given: str, moment: str, content: bytes) -> bool:
     if not named:
         text = b"%s.%s" % (_bytes(moment), content) if moment else content
         return _equal(secret, text, given, "sha256")

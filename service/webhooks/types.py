@@ -140,6 +140,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A call whose run goes on behind its answer."""
+    """A call whose run goes on behind its answer, or that came before."""
 
     chat: str
+    status: str = "PROCESSING"
+    """That, or how the run of a call ended that came before: SUCCESS, STOPPED."""
+    execution: UUID | None = None
+    """The run of a call that came before."""
+    behind: bool = True
+    """Whether the flow answers behind the call."""

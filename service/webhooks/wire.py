@@ -23,10 +23,14 @@ class WebhookSecret(Wire):
 
 
 class WebhookAccepted(Wire):
-    """The run goes on; what it says is sent to the flow's callback URL."""
+    """The run goes on; what it says is sent to the flow's callback URL. Or the delivery came before, and its run is
+    `executionId`."""
 
     chat_id: str
-    status: str = Field("PROCESSING", examples=["PROCESSING"])
+    status: str = Field(
+        "PROCESSING", description="For a delivery that came before also SUCCESS or STOPPED", examples=["PROCESSING"]
+    )
+    execution_id: UUID | None = Field(None, description="Of a delivery that came before")
 
 
 class ListenerMade(Wire):

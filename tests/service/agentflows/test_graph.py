@@ -20,6 +20,11 @@ ITERATION = node("it", "iteration", iterationInput="[]")
 Parts = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
+def old(name: str) -> dict[str, Any]:
+    """A node of another kind of flow."""
+    return {"id": "o", "type": "customNode", "data": {"id": "o", "name": name, "category": "Others", "inputs": {}}}
+
+
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
@@ -45,6 +50,9 @@ Parts = tuple[list[dict[str, Any]], list[dict[str, Any]]]
         ),
         (([START, node("x", "directReply", parent="r"), REPLY], [edge("start", "r")]), "'r', which is no iteration"),
         (([START, node("v", "videoGenerator")], [edge("start", "v")]), "'videoGeneratorAgentflow' is not supported"),
+        (([START, node("s", "customAgent")], [edge("start", "s")]), "similar ones: "),
+        (([START, old("chatOpenAI")], []), "is one of chatflows. In an agentflow it is chosen within a node"),
+        (([START, old("supervisor")], []), "Build the team as an agentflow of version 2"),
         (([START, node("m", "llm")], [edge("start", "m")]), "choose a model that writes"),
         (([START, node("m", "llm", llmModel="chatNowhere")], [edge("start", "m")]), "'chatNowhere'"),
         (([START, node("m", "llm", llmModel="calculator")], [edge("start", "m")]), "'calculator' is no model"),

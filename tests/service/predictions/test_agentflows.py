@@ -251,6 +251,34 @@ def test_a_variable_that_a_call_changes_is_that_of_the_flow_which_was_called_onl
         assert answer.json()["text"] == f"{said} changed"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_flow_that_another_one_calls_is_written_down_as_its_child(house: House, fails: bool) -> None:
+    house.stub.script(Script(status=401) if fails else Script(reply="Inner words"), times=None)
+    inner = made(house, talking(house))
+    outer = made(house, chain(node("e", "executeFlow", executeFlowSelectedFlow=inner)))
+    answer = house.ask(outer, "Hi", chatId="c1")
+    assert answer.status_code == (502 if fails else 200), answer.text
+    (parent,) = house.client.get("/executions", params={"agentflowId": outer}).json()["data"]
+    (child,) = house.client.get("/executions", params={"agentflowId": inner}).json()["data"]
+    assert (child["parentExecutionId"], parent["parentExecutionId"]) == (parent["id"], None)
+    assert child["state"] == parent["state"] == ("ERROR" if fails else "FINISHED")
+    names = [item["nodeId"] for item in json.loads(child["executionData"])]
+    assert names == ["start", "m"]
+    if fails:
+        assert child["error"]
+    else:
+        assert child["usage"]["total_tokens"] == parent["usage"]["total_tokens"] > 0
+        messages = house.client.get(f"/chatmessage/{inner}").json()
+        assert [message["executionId"] for message in messages] == [child["id"]] * 2
+
+
+def test_what_a_flow_that_was_called_waits_for_is_an_error_of_both(house: House) -> None:
+    inner = made(house, chain(node("h", "humanInput"), node("r", "directReply", directReplyMessage="x")))
+    outer = made(house, chain(node("e", "executeFlow", executeFlowSelectedFlow=inner)))
+    assert house.ask(outer, "Hi", chatId="c1").json()["code"] == "nested_flow_waits"
+    assert [item["state"] for item in house.client.get("/executions").json()["data"]] == ["ERROR", "ERROR"]
+
+
 def test_a_function_is_refused_when_it_is_saved_while_javascript_is_off(house: House) -> None:
     function = chain(node("f", "customFunction", customFunctionJavascriptFunction="return 1"))
     answer = house.client.post("/chatflows", json={"name": "F", "type": "AGENTFLOW", "flowData": function})

@@ -185,9 +185,19 @@ def test_failures_and_stops_are_told(desk: Desk) -> None:
     assert execution["state"] == "STOPPED"
     human = {"type": "proceed", "startNodeId": "human_0", "feedback": "fine"}
     body = {"chatId": execution["sessionId"], "humanInput": human}
-    assert desk.open("POST", f"/prediction/{waiting}", json=body).status_code == 404
+    assert desk.open("POST", f"/prediction/{waiting}", json=body).status_code == 401
     answer = desk.client.post(f"/internal-prediction/{waiting}", json=body)
     assert answer.json()["text"] == "proceed: fine"
+
+
+@pytest.mark.parametrize("body", [{"question": "now"}, {"question": "now", "streaming": True}, {"form": {"n": 1}}])
+def test_what_a_clock_starts_no_visitor_starts(desk: Desk, body: dict[str, Any]) -> None:
+    flow = daily(desk)
+    refused = desk.open("POST", f"/prediction/{flow}", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (401, "only_by_clock")
+    assert desk.runs == []
+    assert desk.client.post(f"/prediction/{flow}", json={"question": "now"}).status_code == 200
+    assert desk.client.post(f"/internal-prediction/{flow}", json={"question": "now"}).status_code == 200
 
 
 def test_a_time_that_was_missed_often_is_run_once(desk: Desk) -> None:
@@ -265,7 +275,7 @@ def test_executions_go_with_their_logs(desk: Desk) -> None:
     flow = daily(desk)
     pass_time(desk)
     (log,) = ended(desk, flow)
-    other = desk.ask(flow).json()["executionId"]
+    other = desk.client.post(f"/prediction/{flow}", json={"question": "now"}).json()["executionId"]
     path = f"/chatflows/{flow}/schedule/trigger-logs"
     gone = desk.client.request("DELETE", path, json={"logIds": [log["id"]]}).json()
     assert gone == {"success": True, "deletedLogs": 1, "deletedExecutions": 1}

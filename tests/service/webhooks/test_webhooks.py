@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import time
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from service.api_keys import service as api_keys
 from tests.service.executions.conftest import Desk
 from tests.service.predictions.live import DEFAULT_WORKSPACE
 
@@ -203,8 +205,6 @@ def test_secrets_lie_sealed(desk: Desk) -> None:
 
 
 def test_the_flows_key_counts_for_calls_too(desk: Desk) -> None:
-    from service.api_keys import service as api_keys
-
     key, secret = desk.live.run(api_keys.create(desk.live.resources.database, DEFAULT_WORKSPACE, "door"))
     flow = hook(desk, {"apikeyid": str(key.id)})
     assert call(desk, flow, json={}).status_code == 401
@@ -219,6 +219,58 @@ def test_calls_are_counted_with_questions(desk: Desk) -> None:
     assert desk.ask(flow).status_code == 200
     refused = call(desk, flow, json={})
     assert (refused.status_code, refused.text) == (429, "Slow down")
+
+
+@pytest.mark.parametrize("header", ["X-GitHub-Delivery", "Webhook-Id"])
+@pytest.mark.parametrize("mode", ["sync", "stream"])
+def test_a_delivery_that_comes_twice_runs_once(desk: Desk, header: str, mode: str) -> None:
+    flow = hook(desk, webhookResponseMode=mode)
+    first = call(desk, flow, json={"q": "hi"}, headers={header: "d-1"})
+    assert first.status_code == 200
+    again = call(desk, flow, json={"q": "hi"}, headers={header: "d-1"})
+    (execution,) = desk.executions()
+    assert again.status_code == 200
+    assert again.json() == {"chatId": execution["sessionId"], "status": "SUCCESS", "executionId": execution["id"]}
+    assert len(desk.runs) == 1
+    other = hook(desk)
+    for flow_id, name in ((flow, "d-2"), (other, "d-1")):
+        assert call(desk, flow_id, json={"q": "hi"}, headers={header: name}).status_code == 200
+    assert len(desk.runs) == 3
+
+
+def test_a_delivery_that_failed_may_come_once_more(desk: Desk) -> None:
+    flow = hook(desk, webhookDefaultInput="fail")
+    for _ in range(2):
+        assert call(desk, flow, json={}, headers={"Webhook-Id": "d-1"}).status_code == 502
+    assert len(desk.runs) == 2
+
+
+def test_a_delivery_of_a_closed_flow_is_told_to_nobody(desk: Desk) -> None:
+    key, secret = desk.live.run(api_keys.create(desk.live.resources.database, DEFAULT_WORKSPACE, "door"))
+    flow = hook(desk, {"apikeyid": str(key.id)})
+    mine = {"Webhook-Id": "d-1", "Authorization": f"Bearer {secret}"}
+    assert call(desk, flow, json={"q": "hi"}, headers=mine).status_code == 200
+    assert call(desk, flow, json={"q": "hi"}, headers={"Webhook-Id": "d-1"}).status_code == 401
+    assert call(desk, flow, json={"q": "hi"}, headers=mine).json()["status"] == "SUCCESS"
+
+
+def test_a_call_that_signs_its_moment_is_not_replayed(desk: Desk) -> None:
+    flow = hook(desk, webhookTimestampHeader="X-Moment")
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+    body = b'{"q": "pay"}'
+
+    def signed(moment: int) -> dict[str, str]:
+        value = hmac.new(secret.encode(), b"%d.%s" % (moment, body), sha256).hexdigest()
+        return {"Content-Type": "application/json", "X-Webhook-Signature": value, "X-Moment": str(moment)}
+
+    now = int(time.time())
+    assert call(desk, flow, content=body, headers=signed(now)).json()["text"] == "You said: pay"
+    assert call(desk, flow, content=body, headers=signed(now)).json()["status"] == "SUCCESS"
+    upper = {**signed(now), "X-Webhook-Signature": signed(now)["X-Webhook-Signature"].upper()}
+    assert call(desk, flow, content=body, headers=upper).json()["status"] == "SUCCESS"
+    assert call(desk, flow, content=body, headers=signed(now - 1)).json()["text"] == "You said: pay"
+    assert call(desk, flow, content=body, headers=signed(now - 400)).status_code == 401
+    assert len(desk.runs) == 2
 
 
 def test_no_page_of_another_origin_may_call(desk: Desk) -> None:
