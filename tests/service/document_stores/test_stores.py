@@ -41,7 +41,7 @@ async def test_a_store_is_changed_in_part(client: httpx.AsyncClient, talk: Talk)
         ({"name": "x" * 501}, "name"),
         ({"name": "A", "embeddingConfig": "{"}, "embeddingConfig"),
         ({"name": "A", "embeddingConfig": {"name": "nobodysEmbeddings"}}, "openAIEmbeddings"),
-        ({"name": "A", "vectorStoreConfig": {"name": "pinecone"}}, "pgvector"),
+        ({"name": "A", "vectorStoreConfig": {"name": "weaviate"}}, "pgvector"),
         ({"name": "A", "recordManagerConfig": {"name": "diary"}}, "postgresRecordManager"),
     ],
 )

@@ -182,7 +182,7 @@ async def test_names_that_there_are_not_are_told_what_there_is(talk: Talk, clien
     text = {"name": "plainText", "config": {"text": "x"}}
     for body, word in [
         ({"loader": {"name": "notionPage"}}, "cheerioWebScraper"),
-        ({"loader": text, "vectorStore": {"name": "pinecone"}}, "postgres"),
+        ({"loader": text, "vectorStore": {"name": "weaviate"}}, "postgres"),
         ({"loader": text, "embedding": {"name": "psychicEmbeddings"}}, "openAIEmbeddings"),
         ({"loader": text, "recordManager": {"name": "mine"}}, "postgresRecordManager"),
         ({"loader": text, "splitter": {"name": "mine"}}, "recursiveCharacterTextSplitter"),
