@@ -12,6 +12,7 @@ from service.chatflows.cache import FlowCache
 from service.document_stores.cache import StoreCache
 from service.document_stores.pool import VectorPool
 from service.egress.client import Egress, open_egress
+from service.evaluations.turns import Turns
 from service.javascript.service import JavaScript, open_javascript
 from service.jobs.records import CHANNEL
 from service.jobs.watch import JobWatch
@@ -30,7 +31,7 @@ from stores.blobs.base import BlobStore
 from stores.blobs.local import LocalBlobStore
 from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
-from stores.records.facts import remember
+from stores.records.facts import change, remember
 from stores.records.migrate import pending
 from stores.records.server import check_server
 from stores.records.signals import Callback, Signals
@@ -62,15 +63,28 @@ class Resources:
     egress: Egress
     javascript: JavaScript | None
     """None: the operator has not switched it on."""
+    evaluating: Turns
+    """The places of this process for calls of evaluations."""
+
+
+KEYRING = "keyring"
+"""The fact that says which keys a database needs."""
 
 
 async def check_keyring(database: Database, keyring: Keyring) -> None:
-    """Remember the key ring's fingerprint in a new database; refuse to start with other keys on a known one."""
-    if await remember(database, "keyring", keyring.fingerprint) != keyring.fingerprint:
+    """Remember the key ring's fingerprint in a new database; refuse to start with other keys on a known one.
+
+    Keys that were added are taken in: from now on none of them may be missing, as the newest seals. Older ones that are
+    needed no more may be there. Raises `SettingsError`."""
+    known = await remember(database, KEYRING, keyring.fingerprint)
+    if known in (keyring.fingerprint, keyring.latest.fingerprint):
+        return
+    if not keyring.extends(known):
         raise SettingsError(
             f"{PREFIX}SECRET_KEY: this database's credentials were sealed with another key. Give the key that was used"
             " before, or the data folder with its secrets.json; nothing was changed."
         )
+    await change(database, KEYRING, known, keyring.fingerprint)
 
 
 @asynccontextmanager
@@ -128,6 +142,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     sandbox=sandbox,
                     egress=egress,
                     javascript=javascript,
+                    evaluating=Turns(settings.evaluation_concurrency),
                 )
             finally:
                 await runs.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any, cast
 
 from langchain_core.language_models import LanguageModelInput
@@ -26,6 +27,7 @@ async def speak(
 
     `name` is the model's, where its answers do not say it. Raises `ProviderError`.
     """
+    begun = perf_counter()
     if whole:
         message = await model.ainvoke(list(messages))
         for thought in thoughts(message):
@@ -41,7 +43,7 @@ async def speak(
         message = _joined(chunks)
     if taken := message.usage_metadata:
         told = message.response_metadata.get("model_name")
-        yield Usage(str(told or name), taken["input_tokens"], taken["output_tokens"])
+        yield Usage(str(told or name), taken["input_tokens"], taken["output_tokens"], perf_counter() - begun)
     yield message
 
 

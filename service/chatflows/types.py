@@ -121,6 +121,8 @@ class Passage:
     text: str
     metadata: Mapping[str, Any]
     score: float
+    document: str = field(default="", compare=False)
+    """The id of its document, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ class Usage:
     model: str
     input_tokens: int
     output_tokens: int
+    seconds: float | None = field(default=None, compare=False)
+    """How long the call took; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Document stores as targets: what is asked of them, and the chunks that they find."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,9 +56,16 @@ def _viewer(principals: object) -> Viewer:
 
 
 async def found_by(
-    resources: Resources, workspace: UUID, target: Target, options: SearchOptions, question: str
-) -> Sequence[Passage]:
-    """The chunks that a document store finds, best first. Raises what the search raises."""
+    resources: Resources,
+    workspace: UUID,
+    target: Target,
+    options: SearchOptions,
+    question: str,
+    *,
+    documents: frozenset[str] = frozenset(),
+) -> tuple[Passage, ...]:
+    """The chunks that a document store finds, best first; `documents`: those that are looked for, by whatever id they
+    are named. Raises what the search raises."""
     found = await search(
         resources,
         workspace,
@@ -69,15 +76,14 @@ async def found_by(
         where=options.where,
         retrieval=options.retrieval,
     )
-    return [passage_of(item) for item in found]
+    return tuple(_passage(item, documents) for item in found)
 
 
-def passage_of(chunk: FoundChunk) -> Passage:
-    """A chunk as metrics see it."""
+def _passage(chunk: FoundChunk, documents: frozenset[str]) -> Passage:
     return Passage(
         text=chunk.text,
         chunk_id=str(chunk.id),
-        document_id=str(chunk.document_id),
+        document_id=document_of(str(chunk.document_id), chunk.metadata, documents),
         sources=sources_of(chunk.metadata),
         score=chunk.score,
     )
@@ -87,3 +93,10 @@ def sources_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of where a chunk comes from: its file or page, and its title."""
     names = (metadata.get("source"), metadata.get("fileName"), metadata.get("title"), metadata.get("url"))
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name.strip()))
+
+
+def document_of(document: str, metadata: Mapping[str, Any], wanted: frozenset[str]) -> str:
+    """The id by which a passage's document is looked for: that of the loader that brought it (`docId`, as callers of
+    the contract see it) where that is `wanted`, else its own."""
+    loader = str(metadata.get("docId") or "")
+    return loader if loader in wanted else document or loader

@@ -162,14 +162,16 @@ async def rows(
 ) -> list[tuple[EvaluatedRow, list[Result]]]:
     """Rows from this place on, each with its results so far by target and repeat: every page costs the same. Raises
     `NotFound`."""
-    await get(database, workspace, evaluation_id)
+    found = await get(database, workspace, evaluation_id)
     async with database.read(workspace) as scope:
-        return await _rows(scope, evaluation_id, offset, size)
+        return await _rows(scope, found, offset, size)
 
 
-async def _rows(scope: Scope, evaluation_id: UUID, offset: int, size: int) -> list[tuple[EvaluatedRow, list[Result]]]:
-    asked = await cases.rows(scope, evaluation_id, offset, size)
-    results = await cases.of_rows(scope, evaluation_id, offset, offset + size)
+async def _rows(
+    scope: Scope, evaluation: Evaluation, offset: int, size: int
+) -> list[tuple[EvaluatedRow, list[Result]]]:
+    asked = await cases.rows(scope, evaluation.id, offset, size)
+    results = await cases.of_rows(scope, evaluation.id, offset, offset + size, evaluation.plan.labels)
     by_place: dict[int, list[Result]] = {}
     for item in results:
         by_place.setdefault(item.place, []).append(item)
@@ -180,11 +182,11 @@ async def batches(
     database: Database, workspace: UUID, evaluation_id: UUID, *, size: int = BATCH
 ) -> AsyncIterator[list[tuple[EvaluatedRow, list[Result]]]]:
     """All rows with their results, `size` at a time: no more are in memory. Raises `NotFound`."""
-    await get(database, workspace, evaluation_id)
+    evaluation = await get(database, workspace, evaluation_id)
     start = 0
     while True:
         async with database.read(workspace) as scope:
-            found = await _rows(scope, evaluation_id, start, size)
+            found = await _rows(scope, evaluation, start, size)
         if found:
             yield found
         if len(found) < size:
@@ -202,7 +204,9 @@ async def results(
         raise Unprocessable(f"target: the evaluation has the targets 0 to {len(found.plan.targets) - 1}")
     lower = chosen.sort is Sort.SCORE and measure_of(found, chosen.label).better is Better.LOWER
     async with database.read(workspace) as scope:
-        return await cases.page(scope, evaluation_id, chosen, offset, size, lower_is_better=lower)
+        return await cases.page(
+            scope, evaluation_id, chosen, offset, size, labels=found.plan.labels, lower_is_better=lower
+        )
 
 
 def measure_of(evaluation: Evaluation, label: str) -> Measure:
@@ -327,6 +331,6 @@ async def reopen(scope: Scope, queue: Queue, evaluation_id: UUID) -> Job | None:
     done, failed = await cases.counts(scope, evaluation_id)
     if done >= found.total:
         return None
-    job = await jobs.submit(scope, queue, KIND, payload={"evaluationId": str(evaluation_id)})
+    job = await jobs.submit(scope, queue, KIND, payload={"evaluationId": str(evaluation_id), "before": done})
     await records.reopen(scope, evaluation_id, job.id, done=done, failed=failed)
     return job

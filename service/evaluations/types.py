@@ -133,6 +133,11 @@ class Plan:
     otherwise each case is a conversation of its own."""
     judge: Judge | None = None
 
+    @property
+    def labels(self) -> list[str]:
+        """Of the measures, in their order."""
+        return [item.label for item in self.measures]
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

@@ -53,7 +53,7 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
             models=models,
             history=history,
         )
-        return [Passage(str(item.id), item.text, item.metadata, item.score) for item in found]
+        return [Passage(str(item.id), item.text, item.metadata, item.score, str(item.document_id)) for item in found]
 
     async def quote(question: str, passages: Sequence[Passage]) -> Quoted:
         return await quoted(resources, question, passages)

@@ -18,7 +18,7 @@ from service.chatflows.types import (
     ToolsUsed,
 )
 from service.errors import ServiceError
-from service.predictions.usage import Spent
+from service.predictions.usage import Spent as Spent
 
 
 @dataclass(frozen=True, slots=True)

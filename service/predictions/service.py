@@ -115,7 +115,7 @@ async def ask(
         chat = question.chat or question.session or str(uuid4())
         session = session_in(known) or chat
         brought = await uploads.bring(resources, known, entrance.caller, question, chat=chat, address=address)
-        keeps = keeping_of(known.flow.api_config).stores(resources.settings)
+        keeps = question.kept and keeping_of(known.flow.api_config).stores(resources.settings)
         before = await earlier.recalled(resources, known, entrance.history) if keeps else ()
         run = Run(
             workspace=known.flow.workspace,
@@ -133,6 +133,7 @@ async def ask(
             webhook=occasion.webhook if occasion else None,
             caller=name,
             variables=await variables_of(resources, known, question.variables),
+            kept=question.kept,
         )
         if compiled is None:
             compiled = await ready(resources, known, question.overrides, run)

@@ -91,6 +91,8 @@ class Question:
     """The answer to the pending action of an earlier message: `id`, `mapping`, `elements` (contract 1.1)."""
     evaluation: bool = False
     """Whether its messages are to be kept apart as those of an evaluation; for callers with a key only."""
+    kept: bool = True
+    """False: nothing of it is stored, whatever the flow's owner says, nor of the flows that it calls."""
 
 
 @dataclass(frozen=True, slots=True)

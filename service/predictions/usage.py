@@ -18,11 +18,15 @@ class Taken:
     output: int = 0
     calls: int = 0
     cost: float | None = 0.0
+    seconds: float | None = None
+    """How long the calls took that were timed."""
 
     def plus(self, other: "Taken") -> "Taken":
         """Both."""
         cost = None if self.cost is None or other.cost is None else self.cost + other.cost
-        return Taken(self.input + other.input, self.output + other.output, self.calls + other.calls, cost)
+        times = [item.seconds for item in (self, other) if item.seconds is not None]
+        calls = self.calls + other.calls
+        return Taken(self.input + other.input, self.output + other.output, calls, cost, sum(times) if times else None)
 
     def shown(self, *, cost: bool) -> dict[str, Any]:
         """As clients read it, by the names that LangChain and Flowise have for it; `cost`: with calls and cost."""
@@ -51,7 +55,7 @@ class Spent:
         """The sum of single calls."""
         models: dict[str, Taken] = {}
         for call in usage:
-            taken = Taken(call.input_tokens, call.output_tokens, 1, cost(call, prices))
+            taken = Taken(call.input_tokens, call.output_tokens, 1, cost(call, prices), call.seconds)
             models[call.model] = models.get(call.model, Taken()).plus(taken)
         return cls(models, bool(prices))
 

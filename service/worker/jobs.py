@@ -15,11 +15,18 @@ JOBS = {
     "webhook": "service.webhooks.jobs:run",
     "callback": "service.webhooks.jobs:deliver",
     "scheduled": "service.schedules.jobs:run",
+    "evaluate": "service.evaluations.jobs:run",
 }
 
 RUNS = frozenset({"webhook", "callback", "scheduled"})
 """Kinds that wait for models and other hosts for as long as these take: they have places of their own
 (`run_concurrency`), so that they keep no document waiting."""
+
+EVALUATIONS = frozenset({"evaluate"})
+"""Kinds that go on for as long as a dataset is large: a worker takes up to `MOST_EVALUATIONS` of them beside all other
+work, and these share what `evaluation_concurrency` gives them (ADR 0050)."""
+
+MOST_EVALUATIONS = 16
 
 CONCLUDE = {
     "ingest": "service.upsert_history.service:conclude",
@@ -33,6 +40,7 @@ GIVE_UP = {
     "sync": "service.sync.jobs:give_up",
     "webhook": "service.webhooks.jobs:give_up",
     "scheduled": "service.schedules.jobs:give_up",
+    "evaluate": "service.evaluations.jobs:give_up",
 }
 """What a kind notes in the very transaction that records a job's failure: takes the scope, the job and its error."""
 
@@ -48,6 +56,7 @@ AFTERMATH = {
 RETRY = {
     "ingest": "service.document_stores.retrying.service:retry",
     "sync": "service.sync.jobs:retry",
+    "evaluate": "service.evaluations.jobs:retry",
 }
 """What a kind does again of a job that has ended, in the caller's transaction: takes the scope, the queue and the job,
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""

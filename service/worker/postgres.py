@@ -12,12 +12,12 @@ from psycopg import InterfaceError, OperationalError
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from service.worker import records
-from service.worker.jobs import RUNS
+from service.worker.jobs import EVALUATIONS, RUNS
 from stores.records.database import Connection, Database
 
 TASK = "ragstone.job"
 
-JOBS_LANE, RUNS_LANE = "ragstone", "ragstone.runs"
+JOBS_LANE, RUNS_LANE, EVALUATIONS_LANE = "ragstone", "ragstone.runs", "ragstone.evaluations"
 """The queues of the tables: a worker has places for each."""
 
 OUT_OF_REACH = (OperationalError, InterfaceError, PoolTimeout, PoolClosed, ConnectorException)
@@ -65,9 +65,10 @@ class PostgresQueue:
     async def put(self, connection: Connection, job_id: UUID, kind: str, *, lock: str | None = None) -> None:
         """See `service.worker.queue.Queue.put`."""
         options: dict[str, Any] = {"connection": connection}
-        if kind in RUNS:
-            turn = await records.turn(connection, job_id, RUNS_LANE)
-            options |= {"queue": RUNS_LANE, "priority": -turn}
+        lane = RUNS_LANE if kind in RUNS else EVALUATIONS_LANE if kind in EVALUATIONS else JOBS_LANE
+        if lane != JOBS_LANE:
+            turn = await records.turn(connection, job_id, lane)
+            options |= {"queue": lane, "priority": -turn}
         if lock is not None:
             options["lock"] = lock
         await self.app.configure_task(TASK, **options).defer_async(job_id=str(job_id))

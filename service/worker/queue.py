@@ -10,8 +10,8 @@ class Queue(Protocol):
     """Puts jobs on the queue, on the connection that writes their data."""
 
     async def put(self, connection: Connection, job_id: UUID, kind: str, *, lock: str | None = None) -> None:
-        """Queue a job that has its row in `jobs`; jobs with one lock run one at a time, in order. Kinds of `RUNS` wait
-        apart from the others, and flows take turns there."""
+        """Queue a job that has its row in `jobs`; jobs with one lock run one at a time, in order. Kinds of `RUNS` and
+        of `EVALUATIONS` wait apart from the others, and flows or workspaces take turns there."""
         ...
 
     async def put_if_missing(self, connection: Connection, job_id: UUID, kind: str, *, lock: str | None = None) -> None:

@@ -20,7 +20,7 @@ def newest_worker(connection: Session) -> int:
 def living_workers(connection: Session, seconds: float) -> int:
     """How many workers gave a heartbeat in the last `seconds`; each is registered once a lane."""
     row = connection.execute(
-        "SELECT ceil(count(*) / 2.0) FROM procrastinate_workers"
+        "SELECT ceil(count(*) / 3.0) FROM procrastinate_workers"
         " WHERE last_heartbeat > now() - make_interval(secs => %s)",
         (seconds,),
     ).fetchone()
@@ -38,13 +38,15 @@ async def waits(connection: Connection, job_id: UUID) -> bool:
 
 
 async def turn(connection: Connection, job_id: UUID, lane: str) -> int:
-    """When a job's turn on a lane is, among those that wait there: after what its flow has waiting already, and not
-    before anybody's. So flows take turns however much one of them has waiting, and nobody waits for ever."""
+    """When a job's turn on a lane is, among those that wait there: after what its flow has waiting already, or its
+    workspace where it runs no flow, and not before anybody's. So flows and workspaces take turns however much one of
+    them has waiting, and nobody waits for ever."""
     cursor = await connection.execute(
-        "WITH waiting AS (SELECT -q.priority AS turn, j.payload ->> 'flowId' AS flow FROM procrastinate_jobs q"
-        " JOIN jobs j ON j.id = (q.args ->> 'job_id')::uuid WHERE q.queue_name = %(lane)s AND q.status = 'todo')"
-        " SELECT greatest(min(turn), 1 + max(turn) FILTER (WHERE flow IS NOT DISTINCT FROM"
-        " (SELECT payload ->> 'flowId' FROM jobs WHERE id = %(job)s)), 0) AS turn FROM waiting",
+        "WITH waiting AS (SELECT -q.priority AS turn, coalesce(j.payload ->> 'flowId', j.workspace_id::text) AS party"
+        " FROM procrastinate_jobs q JOIN jobs j ON j.id = (q.args ->> 'job_id')::uuid"
+        " WHERE q.queue_name = %(lane)s AND q.status = 'todo')"
+        " SELECT greatest(min(turn), 1 + max(turn) FILTER (WHERE party = (SELECT"
+        " coalesce(payload ->> 'flowId', workspace_id::text) FROM jobs WHERE id = %(job)s)), 0) AS turn FROM waiting",
         {"lane": lane, "job": job_id},
     )
     row = await cursor.fetchone()

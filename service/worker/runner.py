@@ -16,8 +16,15 @@ from service.resources import Resources
 from service.secret_names import redacted_text
 from service.worker import records
 from service.worker.housekeeping import keep_house
-from service.worker.jobs import AFTERMATH, CONCLUDE, JOBS
-from service.worker.postgres import JOBS_LANE, OUT_OF_REACH, RUNS_LANE, PostgresQueue, Superseded
+from service.worker.jobs import AFTERMATH, CONCLUDE, JOBS, MOST_EVALUATIONS
+from service.worker.postgres import (
+    EVALUATIONS_LANE,
+    JOBS_LANE,
+    OUT_OF_REACH,
+    RUNS_LANE,
+    PostgresQueue,
+    Superseded,
+)
 from service.worker.schedules import queue_due
 from service.worker.work import Stopped, Work
 from stores.records.database import Scope
@@ -71,6 +78,7 @@ class Runner:
                 log.info("Taking up %d job(s) of a worker that died", freed)
         settings = self._resources.settings
         lanes = {JOBS_LANE: settings.worker_concurrency, RUNS_LANE: settings.run_concurrency}
+        lanes[EVALUATIONS_LANE] = MOST_EVALUATIONS
         workers = [asyncio.create_task(self._work(lane, places)) for lane, places in lanes.items()]
         watch = asyncio.create_task(self._every(STALLED_SECONDS / 2, self._watch_over_jobs))
         tidy = asyncio.create_task(self._every(TIDY_SECONDS, self._tidy))

@@ -20,6 +20,8 @@ PYDANTIC = (
     "service/**/wire.py",
     "service/settings.py",
     "service/cli/config.py",  # describes the settings
+    "service/cli/suites/suite.py",  # what suite files may hold
+    "service/cli/suites/reading.py",  # tells of mistakes in them
     "service/chatflows/steps/*.py",  # options of steps
     "service/agentflows/nodes/*.py",  # options of nodes
     "service/providers/**/*.py",  # LangChain's ports are pydantic models
@@ -102,8 +104,9 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # tools
     "py_mini_racer": ("service/javascript/child.py",),
     "simpleeval": ("service/chatflows/steps/tool_calculator.py",),
-    "yaml": ("service/chatflows/steps/openapi_document.py",),
+    "yaml": ("service/chatflows/steps/openapi_document.py", "service/cli/suites/reading.py"),
     # command line, secrets
+    "junitparser": ("service/cli/suites/junit.py",),
     "typer": ("service/cli/*.py",),
     "rich": ("service/cli/*.py",),
     "cryptography": ("service/keyring.py", "service/vault.py"),
@@ -121,6 +124,10 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "re2": ("service/metrics/regex.py",),  # patterns of authors, in linear time
     "jsonschema": ("service/json_schema.py",),
     "referencing": ("service/json_schema.py",),
+    # reports
+    "pygal": ("service/reports/charts.py",),
+    "jinja2": ("service/reports/page.py",),
+    "markupsafe": ("service/reports/*.py",),
     "numpy": ("service/**/*.py", "stores/**/*.py"),
 }
 """Every distribution the source imports, and the files that may: a vendor's name stands in its adapter only."""
@@ -146,8 +153,9 @@ WIDE_DOORS = {
         "steps",
         "texts",
     },  # the compiler: predictions run what it compiles
-    "predictions": {"backing", "text", "writing"},  # what steps are lent; clean texts; how answers are written
+    "predictions": {"backing", "events", "text", "writing"},  # what steps are lent; what runs say; how answers are written
     "attachments": {"kinds"},  # what a file is
+    "evaluations": {"comparing"},  # runs held against each other, as reports show them
     "document_stores": {"search", "gathering", "secrets"},  # what answers queries, the ledger's side of sync, masks
 }
 """Features whose service is more than one module, and which ones they are."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -16,6 +17,7 @@ async def spoken_by(
     chat: BaseChatModel, messages: Sequence[BaseMessage], *, whole: bool
 ) -> AsyncGenerator[Token | Thinking | Usage, None]:
     """The model's answer, piece by piece or `whole`. Raises `ProviderError`."""
+    begun = perf_counter()
     if whole:
         message = await chat.ainvoke(list(messages))
         for thought in thoughts(message):
@@ -23,7 +25,7 @@ async def spoken_by(
         if text := message.text:
             yield Token(str(text))
         if message.usage_metadata:
-            yield _usage(chat, message.response_metadata, message.usage_metadata)
+            yield _usage(chat, message.response_metadata, message.usage_metadata, begun)
         return
     usage: UsageMetadata | None = None
     about: dict[str, Any] = {}
@@ -45,9 +47,9 @@ async def spoken_by(
     if (seconds := timed.ended()) is not None:
         yield Thinking("", seconds)
     if usage:
-        yield _usage(chat, about, usage)
+        yield _usage(chat, about, usage, begun)
 
 
-def _usage(chat: BaseChatModel, about: Mapping[str, Any], taken: UsageMetadata) -> Usage:
+def _usage(chat: BaseChatModel, about: Mapping[str, Any], taken: UsageMetadata, begun: float) -> Usage:
     name = about.get("model_name") or getattr(chat, "model_name", "") or getattr(chat, "model", "")
-    return Usage(str(name), taken["input_tokens"], taken["output_tokens"])
+    return Usage(str(name), taken["input_tokens"], taken["output_tokens"], perf_counter() - begun)

@@ -133,14 +133,16 @@ def _passage(kept: Mapping[str, Any]) -> Passage:
     )
 
 
-def _scores(kept: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Score]:
+def _scores(kept: Mapping[str, Any], details: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Score]:
+    """The scores in the order of the labels, which the database has forgotten."""
     return {
-        label: Score.from_json({**score, "details": details[label]} if label in details else score)
-        for label, score in kept.items()
+        label: Score.from_json({**kept[label], "details": details[label]} if label in details else kept[label])
+        for label in labels
+        if label in kept
     }
 
 
-def _result(row: DictRow) -> Result:
+def _result(row: DictRow, labels: Sequence[str]) -> Result:
     return Result(
         place=row["place"],
         target=row["target"],
@@ -149,7 +151,7 @@ def _result(row: DictRow) -> Result:
         found=None if row["found"] is None else tuple(_passage(item) for item in row["found"]),
         taken=_taken(row["taken"]),
         details=row["details"],
-        scores=_scores(row["scores"], row["score_details"]),
+        scores=_scores(row["scores"], row["score_details"], labels),
         error=row["error"],
         attempts=tuple(Attempt(item["error"], item["status"], item["waited"]) for item in row["attempts"]),
         finished_at=row["finished_at"],
@@ -247,6 +249,18 @@ async def forget_after(scope: Scope, evaluation_id: UUID) -> int:
     )
 
 
+async def first_missing(scope: Scope, evaluation_id: UUID, target: int, repeat: int) -> int:
+    """The place behind those that a conversation, which is asked in order, has results of."""
+    row = await scope.one(
+        "SELECT coalesce(max(place) + 1, 0) AS place FROM evaluation_results WHERE workspace_id = %(workspace)s"
+        " AND evaluation_id = %(evaluation)s AND target = %(target)s AND repeat = %(repeat)s",
+        evaluation=evaluation_id,
+        target=target,
+        repeat=repeat,
+    )
+    return int(row["place"]) if row else 0
+
+
 async def turns(
     scope: Scope, evaluation_id: UUID, target: int, repeat: int, before: int, size: int
 ) -> list[tuple[str, str]]:
@@ -285,9 +299,17 @@ _ORDERED: Mapping[Sort, LiteralString] = {
 
 
 async def page(
-    scope: Scope, evaluation_id: UUID, chosen: ResultFilter, offset: int, size: int, *, lower_is_better: bool = False
+    scope: Scope,
+    evaluation_id: UUID,
+    chosen: ResultFilter,
+    offset: int,
+    size: int,
+    *,
+    labels: Sequence[str],
+    lower_is_better: bool = False,
 ) -> tuple[list[CaseResult], int]:
-    """Results with their rows, and how many there are of them; with `Sort.SCORE` the worst come first."""
+    """Results with their rows, scores by these labels, and how many results there are of them; with `Sort.SCORE` the
+    worst come first."""
     wanted: dict[str, Any] = {"evaluation": evaluation_id, "target": chosen.target, "broken": chosen.errors}
     found = await scope.all(
         _WITH_ROW + _CHOSEN + _ORDERED[chosen.sort] + " LIMIT %(size)s OFFSET %(offset)s",
@@ -298,11 +320,11 @@ async def page(
         offset=offset,
     )
     total = await scope.one("SELECT count(*) AS total" + _CHOSEN, **wanted)
-    return [CaseResult(_row(row), _result(row)) for row in found], int(total["total"]) if total else 0
+    return [CaseResult(_row(row), _result(row, labels)) for row in found], int(total["total"]) if total else 0
 
 
-async def of_rows(scope: Scope, evaluation_id: UUID, start: int, end: int) -> list[Result]:
-    """The results of the rows from `start` to before `end`, by row, target and repeat."""
+async def of_rows(scope: Scope, evaluation_id: UUID, start: int, end: int, labels: Sequence[str]) -> list[Result]:
+    """The results of the rows from `start` to before `end`, by row, target and repeat, with scores by these labels."""
     found = await scope.all(
         "SELECT * FROM evaluation_results WHERE workspace_id = %(workspace)s AND evaluation_id = %(evaluation)s"
         " AND place >= %(start)s AND place < %(end)s ORDER BY place, target, repeat",
@@ -310,7 +332,7 @@ async def of_rows(scope: Scope, evaluation_id: UUID, start: int, end: int) -> li
         start=start,
         end=end,
     )
-    return [_result(row) for row in found]
+    return [_result(row, labels) for row in found]
 
 
 # Scores
