@@ -93,7 +93,8 @@ def _errors(outcome: Outcome, most: int) -> Check:
     if count <= most:
         return Check(Kind.ERRORS, "", "errors", demand, told, Result.PASSED)
     first = outcome.broken[0]
-    reason = f"{count} cases have an error, such as {first.target!r} asked {first.question[:80]!r}: {first.reason}"
+    many = "1 case has an error:" if count == 1 else f"{count} cases have an error, such as"
+    reason = f"{many} {first.target!r} asked {first.question[:80]!r}: {first.reason}"
     return Check(Kind.ERRORS, "", "errors", demand, told, Result.FAILED, reason)
 
 
