@@ -22,6 +22,7 @@ PYDANTIC = (
     "service/cli/config.py",  # describes the settings
     "service/cli/suites/suite.py",  # what suite files may hold
     "service/cli/suites/reading.py",  # tells of mistakes in them
+    "service/cli/sweeps/spec.py",  # what sweep files may hold
     "service/chatflows/steps/*.py",  # options of steps
     "service/agentflows/nodes/*.py",  # options of nodes
     "service/providers/**/*.py",  # LangChain's ports are pydantic models
