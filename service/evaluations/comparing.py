@@ -91,6 +91,8 @@ class MeasureComparison:
     improved: Sequence[Change]
     """The rows that changed most for the better; of a measure that has no better, that rose."""
     worsened: Sequence[Change]
+    steps: Sequence[float] = ()
+    """Second less first of every pair, in the order of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ async def _measured(
         examples=left_out[:MOST_UNPAIRED],
         improved=falling if turned else rising,
         worsened=rising if turned else falling,
+        steps=[item.by for item in changes],
     )
 
 

@@ -42,5 +42,8 @@ ROUTERS = {
     "datasets": "service.datasets.routes:routes",
     "dataset_transfers": "service.datasets.routes:transfers",
     "evaluators": "service.evaluators.routes:routes",
+    "reports": "service.reports.routes:routes",
+    "evaluation_outcomes": "service.evaluations.outcomes.routes:routes",  # /metrics before /{id}
+    "evaluations": "service.evaluations.routes:routes",
     "fronts": "service.sweeps.routes:routes",
 }
