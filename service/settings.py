@@ -69,7 +69,8 @@ class Settings(BaseModel):
     database_pool: int = Field(16, ge=2, le=200, description="Most database connections a process holds.")
     secret_key: SecretStr | None = Field(
         None,
-        description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder.",
+        description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder. While"
+        " keys are exchanged: 2:NEW,1:OLD.",
     )
     vector_store: SecretStr = Field(
         SecretStr("pgvector://"),
@@ -219,8 +220,8 @@ class Settings(BaseModel):
         4,
         ge=1,
         le=64,
-        description="Cases of evaluations that one worker has going at the same time, beside its jobs and runs; several"
-        " evaluations share them.",
+        description="Calls to flows, document stores and judges that the evaluations of one worker make at the same time,"
+        " beside its jobs and runs; several evaluations share them.",
     )
     max_evaluation_cases: int = Field(
         100_000, ge=1, description="Most cases of an evaluation: rows of the dataset x targets x repeats."

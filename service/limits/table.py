@@ -57,6 +57,13 @@ LIMITS = (
         "dataset_questions", "service.datasets.drafting:MOST_QUESTIONS", "questions", "Questions drafted in one call"
     ),
     Limit("evaluators", "service.evaluators.service:MAX_EVALUATORS", "evaluators", "Evaluators of a workspace"),
+    Limit("evaluations", "service.evaluations.service:MAX_EVALUATIONS", "evaluations", "Evaluations of a workspace"),
+    Limit("max_evaluation_cases", "max_evaluation_cases", "cases", "Rows x targets x repeats of an evaluation"),
+    Limit("evaluation_targets", "service.evaluations.service:MAX_TARGETS", "targets", "Targets of an evaluation"),
+    Limit("evaluation_repeats", "service.evaluations.service:MAX_REPEATS", "repeats", "Repeats of an evaluation"),
+    Limit("evaluation_measures", "service.evaluations.service:MAX_MEASURES", "measures", "Metrics and evaluators of one"),
+    Limit("evaluation_retries", "service.evaluations.service:MAX_RETRIES", "retries", "Retries of one of its calls"),
+    Limit("evaluation_concurrency", "evaluation_concurrency", "calls", "Calls of evaluations at once, by a worker"),
     Limit("crawl_pages", "crawl_pages", "pages", "Pages of one crawl or sitemap"),
     Limit("question", "service.predictions.wire:MAX_QUESTION", "characters", "A question"),
     Limit("form", "service.predictions.asking:MAX_FORM", "characters", "Values of a form, or of an action, as JSON"),
