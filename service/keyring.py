@@ -5,6 +5,7 @@ import binascii
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from service.settings import PREFIX, Settings, SettingsError
 
 NONCE = 12
+
+FILE = "secrets.json"
+"""Where the data folder keeps them."""
 
 
 class WrongKey(Exception):
@@ -37,7 +41,20 @@ class Keyring:
     @property
     def fingerprint(self) -> str:
         """Identifies the keys without revealing them: databases remember it and refuse other keys."""
-        return sha256(b"ragstone keyring" + b"".join(self.keys[v] for v in sorted(self.keys))).hexdigest()[:16]
+        parts = [(b"" if version == 1 else b"%d:" % version) + self.keys[version] for version in sorted(self.keys)]
+        return sha256(b"ragstone keyring" + b"".join(parts)).hexdigest()[:16]
+
+    @property
+    def latest(self) -> "Keyring":
+        """The newest key alone: what is left when everything is sealed by it."""
+        return Keyring({self.newest: self.keys[self.newest]})
+
+    def extends(self, fingerprint: str) -> bool:
+        """Whether these are the keys of this fingerprint, or those and newer ones, or those and older ones."""
+        versions = sorted(self.keys)
+        ends = range(1, len(versions) + 1)
+        parts = [versions[:end] for end in ends] + [versions[-end:] for end in ends]
+        return any(Keyring({v: self.keys[v] for v in part}).fingerprint == fingerprint for part in parts)
 
     def seal(self, value: bytes, owner: UUID) -> tuple[int, bytes]:
         """The key version and the sealed value."""
@@ -61,13 +78,45 @@ def open_keyring(settings: Settings) -> Keyring:
     Raises `SettingsError` for a key that is not 32 bytes in base64, or looks like a sample.
     """
     if settings.secret_key is not None:
-        return Keyring({1: _decode(settings.secret_key.get_secret_value())})
-    file = settings.data / "secrets.json"
+        return _given(settings.secret_key.get_secret_value())
+    file = settings.data / FILE
     try:
         stored = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         stored = _create(file)
     return Keyring({int(version): _decode(key) for version, key in stored["keys"].items()})
+
+
+def write_keyring(data: Path, keyring: Keyring) -> None:
+    """Keep these keys in the data folder, in place of those that are there. It has the former ones or the new ones,
+    whenever the machine goes down."""
+    keys = {str(version): base64.b64encode(key).decode() for version, key in sorted(keyring.keys.items())}
+    aside = _aside(data / FILE, {"keys": keys})
+    aside.replace(data / FILE)
+    descriptor = os.open(data, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def grown(keyring: Keyring) -> Keyring:
+    """The keys and a new one."""
+    return Keyring({**keyring.keys, keyring.newest + 1: secrets.token_bytes(32)})
+
+
+def _given(text: str) -> Keyring:
+    """`KEY`, or `VERSION:KEY` and more of them, separated by commas. Raises `SettingsError`."""
+    keys: dict[int, bytes] = {}
+    for item in text.split(","):
+        version, colon, key = item.strip().rpartition(":")
+        if colon and not (version.isascii() and version.isdecimal() and 0 < int(version) < 10**6):
+            raise SettingsError(f"{PREFIX}SECRET_KEY: the version before ':' must be a number from 1 on")
+        number = int(version) if colon else 1
+        if number in keys:
+            raise SettingsError(f"{PREFIX}SECRET_KEY: version {number} is given twice; write 2:NEW,1:OLD")
+        keys[number] = _decode(key)
+    return Keyring(keys)
 
 
 def _decode(text: str) -> bytes:
@@ -85,11 +134,7 @@ def _decode(text: str) -> bytes:
 def _create(file: Path) -> dict[str, dict[str, str]]:
     stored = {"keys": {"1": base64.b64encode(secrets.token_bytes(32)).decode()}}
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        json.dump(stored, out)
-        out.flush()
-        os.fsync(out.fileno())
+    aside = _aside(file, stored)
     try:
         os.link(aside, file)  # fails when another process was first; then its keys count
     except FileExistsError:
@@ -97,3 +142,13 @@ def _create(file: Path) -> dict[str, dict[str, str]]:
     finally:
         aside.unlink()
     return stored
+
+
+def _aside(file: Path, stored: Mapping[str, Mapping[str, str]]) -> Path:
+    """A file beside this one that holds the keys, on disk."""
+    aside = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        json.dump(stored, out)
+        out.flush()
+        os.fsync(out.fileno())
+    return aside

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import psycopg
 
@@ -20,6 +21,8 @@ from service.cli.listen import listen
 from service.document_stores.check.repair import repair
 from service.document_stores.check.service import Finding, check
 from service.errors import ServiceError
+from service.javascript.types import SETTING
+from service.keyring import open_keyring
 from service.providers.defaults import Defaults
 from service.providers.embedding import LOCAL, MINILM, MULTILINGUAL, create_embedder
 from service.providers.embedding.base import Embedder
@@ -39,6 +42,8 @@ FRESH_SECONDS = 15.0
 
 SECRETS = "secrets.json"
 
+INSTALL = "install the extra: pip install 'ragstone[javascript]'"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -52,7 +57,8 @@ class Result:
 
 def examine(settings: Settings) -> list[Result]:
     """Run every check."""
-    results = [*_python(), *_folder(settings), *_disk(settings), *_port(settings), *_embedder(settings)]
+    results = [*_python(), *_folder(settings), *_disk(settings), *_port(settings), *_javascript(settings)]
+    results += _embedder(settings)
     with ExitStack() as stack:
         try:
             url = stack.enter_context(open_database(settings, "doctor", migrated=False))
@@ -93,6 +99,15 @@ def _python() -> Iterator[Result]:
     yield Result("python", fits, platform.python_version(), "" if fits else "install Python 3.11 or newer")
 
 
+def _javascript(settings: Settings) -> Iterator[Result]:
+    if not settings.javascript:
+        yield Result("javascript", True, f"off: flows with code are refused; {SETTING}=on lets it run apart")
+    elif find_spec("py_mini_racer") is None:
+        yield Result("javascript", False, "on, without its library: no part of the service starts", INSTALL)
+    else:
+        yield Result("javascript", True, "on: code of tools and functions runs in processes of its own")
+
+
 def _folder(settings: Settings) -> Iterator[Result]:
     data = settings.data
     if not data.exists():
@@ -117,7 +132,10 @@ def _folder(settings: Settings) -> Iterator[Result]:
             "secrets", False, f"{data / SECRETS} is missing", "restore it from a backup: credentials are sealed with it"
         )
     else:
-        yield Result("secrets", True, "given by RAGSTONE_SECRET_KEY" if settings.secret_key else "in the data folder")
+        place = "given by RAGSTONE_SECRET_KEY" if settings.secret_key else "in the data folder"
+        several = _made(settings) and len(open_keyring(settings).keys) > 1
+        half = "; an exchange of keys has begun: `ragstone key rotate` ends it" if several else ""
+        yield Result("secrets", True, f"{place}{half}")
 
 
 def _disk(settings: Settings) -> Iterator[Result]:

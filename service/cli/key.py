@@ -1,4 +1,4 @@
-"""`ragstone key`: make, list and revoke API keys, whether the service runs or not."""
+"""`ragstone key`: make, list and revoke API keys, whether the service runs or not; exchange the key that seals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from service.cli.exits import EPILOG, UsageProblem
+from service.cli.exits import EPILOG, InUse, Unreachable, UsageProblem
 from service.cli.options import DataOption, JsonOption, settings_for
 from service.cli.output import print_json, print_table, say
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from stores.records.database import Database
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Make, list and revoke API keys.", epilog=EPILOG)
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="API keys, and the key that seals secrets.", epilog=EPILOG
+)
 
 Result = TypeVar("Result")
 
@@ -102,6 +104,71 @@ def revoke(
         print_json({"id": number, "revoked": True})
     else:
         say(f"Key {number} is revoked.")
+
+
+@app.command(epilog=EPILOG)
+def rotate(
+    while_running: Annotated[
+        bool, typer.Option("--while-running", help="Every process has been started anew with both keys.")
+    ] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Exchange the key that seals secrets: make a new one, seal everything anew by it, forget the old one.
+
+    Stop the service first. May be broken off: until it has ended both keys are kept, and it goes on when it is called
+    again. With RAGSTONE_SECRET_KEY, that names both keys: 2:NEW,1:OLD.
+    """
+    from service.keyring import grown, open_keyring, write_keyring
+
+    settings = settings_for(data)
+    given = settings.secret_key is not None
+    if settings.database_url is None:
+        from service.cli.folder import SERVING, holder_of
+
+        holder = holder_of(settings.data)
+        if holder is not None and holder.verb == SERVING:
+            raise InUse(f"process {holder.pid} runs the service on {settings.data}: stop it first")
+        if not (settings.data / "postgres" / "data").exists():
+            raise Unreachable(f"there is no Ragstone in {settings.data}: name its --data")
+    keyring = open_keyring(settings)
+    if len(keyring.keys) == 1:
+        old = keyring.newest
+        if given:
+            raise UsageProblem(
+                f"RAGSTONE_SECRET_KEY holds one key: set it to {old + 1}:NEW,{old}:OLD for every process, NEW made by"
+                " `openssl rand -base64 32` and OLD the present key, then call this again"
+            )
+        keyring = grown(keyring)
+
+    async def work(url: str) -> int:
+        from service.sealing.service import others
+        from service.sealing.service import rotate as seal_anew
+        from service.vault import Vault
+        from stores.records.database import Database
+
+        async with Database(url, size=1, sealer=Vault(keyring)) as database:
+            if not while_running and (found := await others(database)):
+                raise InUse(
+                    f"{found} other connections use the database: stop the service, or start all of it with both keys"
+                    " and add --while-running"
+                )
+            if not given:
+                write_keyring(settings.data, keyring)
+            return await seal_anew(database, keyring)
+
+    from service.cli.database import open_database
+
+    with open_database(settings, "key rotate") as url:
+        changed = asyncio.run(work(url))
+        if not given:
+            write_keyring(settings.data, keyring.latest)
+    if as_json:
+        print_json({"version": keyring.newest, "sealed": changed})
+        return
+    say(f"{changed} secrets were sealed anew by the key of version {keyring.newest}.")
+    if given:
+        say(f"From now on RAGSTONE_SECRET_KEY may hold that key alone, as {keyring.newest}:KEY.")
 
 
 def make_key(settings: "Settings", name: str, scopes: list[str], principals: list[str] | None = None) -> dict[str, Any]:

@@ -244,11 +244,11 @@ class Supervisor:
         answers = self._settings.chat_model or "extractive (no model configured)"
         facts = {"url": self._url, "api": f"{self._url}/api/v1", "docs": f"{self._url}/docs", "data": str(self._data)}
         if self._wishes.as_json:
-            line = json.dumps({"ready": True, **facts, "answers": answers})
+            line = json.dumps({"ready": True, **facts, "answers": answers, "javascript": self._settings.javascript})
         else:
             line = (
                 f"Ready · {facts['url']} · API {facts['api']} · Docs {facts['docs']} · Data {facts['data']}"
-                f" · Answers: {answers}"
+                f" · Answers: {answers} · JavaScript: {'on' if self._settings.javascript else 'off'}"
             )
         with suppress(BrokenPipeError):
             print(line, flush=True)

@@ -5,11 +5,8 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.idempotency.types import LEASE_SECONDS, Answer, Asked, Entry
+from service.idempotency.types import LEASE_SECONDS, NOBODY, Answer, Asked, Entry
 from stores.records.database import Connection
-
-NOBODY = UUID(int=0)
-"""In the place of a workspace for answers of public routes."""
 
 
 def _sealed(connection: Connection, asked: Asked, answer: Answer) -> bytes | None:

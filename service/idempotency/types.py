@@ -9,6 +9,9 @@ MAX_KEY = 255
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer that are kept, streamed ones included."""
 
+NOBODY = UUID(int=0)
+"""In the place of a workspace for answers of public routes."""
+
 LEASE_SECONDS = 30.0
 """How long a key stays taken after its process gave the last sign of life."""
 

@@ -39,8 +39,9 @@ PLACES = (
     ),
     Place("tools", texts=("schema", "func")),
     Place("variables", texts=("value",)),
+    Place("evaluations", ("plan",)),
 )  # fmt: skip
-"""Every place. Answers kept for an Idempotency-Key are not among them: they go after a day."""
+"""Every place besides credentials and the answers that are kept for an Idempotency-Key."""
 
 
 async def page(connection: Connection, place: Place, after: UUID, most: int) -> list[Mapping[str, Any]]:
@@ -67,6 +68,55 @@ async def replace(connection: Connection, place: Place, row: Mapping[str, Any], 
         {"id": row["id"], "before": before, "value": value},
     )
     return cursor.rowcount == 1
+
+
+async def credentials(connection: Connection, after: UUID, newest: int, most: int) -> list[Mapping[str, Any]]:
+    """Credentials that another key than the newest has sealed, by id."""
+    cursor = await connection.execute(
+        "SELECT id, key_version, sealed FROM credentials WHERE id > %(after)s AND key_version <> %(newest)s"
+        " ORDER BY id LIMIT %(most)s",
+        {"after": after, "newest": newest, "most": most},
+    )
+    return list(await cursor.fetchall())
+
+
+async def replace_credential(connection: Connection, row: Mapping[str, Any], version: int, sealed: bytes) -> bool:
+    """`replace` for a credential."""
+    cursor = await connection.execute(
+        "UPDATE credentials SET key_version = %(version)s, sealed = %(sealed)s"
+        " WHERE id = %(id)s AND key_version = %(before)s AND sealed = %(held)s",
+        {"id": row["id"], "before": row["key_version"], "held": row["sealed"], "version": version, "sealed": sealed},
+    )
+    return cursor.rowcount == 1
+
+
+async def answers(connection: Connection, after: tuple[str, str], most: int) -> list[Mapping[str, Any]]:
+    """Answers that are kept for an Idempotency-Key, by whose and which it is."""
+    cursor = await connection.execute(
+        "SELECT owner, key, workspace_id, body FROM idempotency_keys WHERE (owner, key) > (%(owner)s, %(key)s)"
+        " AND body IS NOT NULL ORDER BY owner, key LIMIT %(most)s",
+        {"owner": after[0], "key": after[1], "most": most},
+    )
+    return list(await cursor.fetchall())
+
+
+async def replace_answer(connection: Connection, row: Mapping[str, Any], body: bytes) -> bool:
+    """`replace` for a kept answer."""
+    cursor = await connection.execute(
+        "UPDATE idempotency_keys SET body = %(body)s WHERE owner = %(owner)s AND key = %(key)s AND body = %(held)s",
+        {"owner": row["owner"], "key": row["key"], "held": row["body"], "body": body},
+    )
+    return cursor.rowcount == 1
+
+
+async def others(connection: Connection) -> int:
+    """How many connections besides this one use the database."""
+    cursor = await connection.execute(
+        "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    row = await cursor.fetchone()
+    return int(row["count"]) if row else 0
 
 
 async def fact(connection: Connection, name: str) -> str | None:

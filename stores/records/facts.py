@@ -11,6 +11,16 @@ async def recall(database: Database, name: str) -> str | None:
     return row["value"] if row else None
 
 
+async def change(database: Database, name: str, before: str, value: str) -> bool:
+    """Note another value of a fact; False when it is not (any more) what it was `before`."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "UPDATE instance_facts SET value = %(value)s WHERE name = %(name)s AND value = %(before)s",
+            {"name": name, "before": before, "value": value},
+        )
+    return cursor.rowcount == 1
+
+
 async def remember(database: Database, name: str, value: str) -> str:
     """Note a fact unless there is one of this name already; gives the fact as the database knows it."""
     async with database.connection() as connection:

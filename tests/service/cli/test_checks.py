@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import checks
+from service.keyring import grown, open_keyring, write_keyring
 from service.settings import Settings
 
 
@@ -25,3 +26,26 @@ def test_the_doctor_says_which_bundled_models_there_are(monkeypatch: pytest.Monk
         "every document store that names no embedding gets multilingual-e5-small",
     )
     assert not told(False, "multilingual")[0]
+
+
+def test_the_doctor_says_whether_code_of_flows_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*, on: bool, there: bool = True) -> checks.Result:
+        monkeypatch.setattr(checks, "find_spec", lambda _: object() if there else None)
+        (result,) = checks._javascript(Settings(javascript=on))
+        return result
+
+    assert (told(on=False).ok, "RAGSTONE_JAVASCRIPT=on" in told(on=False).detail) == (True, True)
+    assert (told(on=True).ok, told(on=True).detail[:3]) == (True, "on:")
+    lacks = told(on=True, there=False)
+    assert (lacks.ok, "ragstone[javascript]" in lacks.remedy) == (False, True)
+
+
+def test_the_doctor_tells_of_an_exchange_of_keys_that_was_broken_off(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    tmp_path.chmod(0o700)
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    keyring = open_keyring(settings)
+    for ring, said in ((keyring, False), (grown(keyring), True)):
+        write_keyring(tmp_path, ring)
+        (told,) = [result for result in checks._folder(settings) if result.check == "secrets"]
+        assert (told.ok, "ragstone key rotate" in told.detail) == (True, said)

@@ -14,7 +14,7 @@ from tests.service.cli.conftest import Up, eventually, ragstone
 
 READY = re.compile(
     r"Ready · (http://127\.0\.0\.1:\d+) · API \1/api/v1 · Docs \1/docs · Data (\S+)"
-    r" · Answers: extractive \(no model configured\)\n"
+    r" · Answers: extractive \(no model configured\) · JavaScript: off\n"
 )
 
 

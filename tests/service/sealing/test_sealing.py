@@ -138,7 +138,7 @@ async def test_what_was_written_before_is_sealed_by_housekeeping(
     assert await seal_rest(resources) >= 2
     assert await found(resources.database, CANARY) == []
     assert await seal_rest(resources) == 0
-    assert await reseal(resources.database) == 0  # equal values are sealed equal
+    assert await reseal(resources.database, resources.keyring) == 0  # equal values are sealed equal
     assert (await client.get(f"/api/v1/chatflows/{flow['id']}")).json() == flow
     again = (await client.get(f"{API}/store/{store}")).json()["loaders"][0]
     assert (again["id"], again["loaderConfig"]["repoLink"]) == (saved["id"], config["repoLink"])
