@@ -109,7 +109,7 @@ def _take(gathered: Gathered, place: int, measure: Measured, scores: Sequence[Sc
     places, first = np.unique(rows, return_inverse=True)
     means = np.asarray(np.bincount(first, values) / np.bincount(first), np.float64) if len(valued) else values
     gathered.rows.setdefault(gathered.columns[place].run, {}).update((item.row, item.place) for item in scores)
-    gathered.series[place, measure.label] = Series(places + 1.0, means)
+    gathered.series[place, measure.label] = Series((places + 1).astype(np.float64), means)
     if (good := _goodness(measure, values)) is not None:
         repeats = gathered.runs[gathered.columns[place].run].plan.repeats
         cases = rows * repeats + np.array([repeat for _, repeat, _ in valued], np.int64)

@@ -5,7 +5,7 @@ def figure(value: float) -> str:
     """A figure with three digits that count, thousands apart."""
     size = abs(value)
     if size < 0.001:
-        return f"{value:.2g}"
+        return f"{value:.2g}" if value else "0"
     if size >= 100:
         return f"{value:,.0f}"
     return f"{value:.{3 if size < 10 else 1}f}".rstrip("0").rstrip(".")
