@@ -12,7 +12,6 @@ import typer
 from service.cli.exits import EPILOG, Exit, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import moment, print_json, print_table, say
-from service.cli.sweep import apply, sweep
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -249,10 +248,6 @@ def cancel(
         print_json(done)
     else:
         say(f"{found['name']}, version {found['version']}, is {done['state']}: {_cases(done)}")
-
-
-app.command(epilog=EPILOG)(sweep)
-app.command(epilog=EPILOG)(apply)
 
 
 @contextmanager

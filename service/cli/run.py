@@ -25,7 +25,7 @@ VERBS = {
     "store": "service.cli.store:app",
     "principals": "service.cli.principals:app",
     "flow": "service.cli.flow:app",
-    "eval": "service.cli.evals:app",
+    "eval": "service.cli.sweep:app",  # adds its verbs to those of service.cli.evals
     "ask": "service.cli.ask:app",
     "dataset": "service.cli.dataset:app",
     "sample": "service.cli.sample:app",

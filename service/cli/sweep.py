@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.exits import UsageProblem
+from service.cli.evals import app
+from service.cli.exits import EPILOG, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import print_json, print_table, say
 
@@ -29,6 +30,7 @@ SeedOption = Annotated[
 ]
 
 
+@app.command(epilog=EPILOG)
 def sweep(
     file: FileArgument,
     apply: Annotated[
@@ -78,6 +80,7 @@ def sweep(
             print_json(told)
 
 
+@app.command(epilog=EPILOG)
 def apply(
     file: FileArgument,
     number: Annotated[str, typer.Argument(help="Number of the settings in the sweep's table.", metavar="N")],
