@@ -86,8 +86,8 @@ TABLES = [
     Table(
         "steps", STEPS, Step, "service/chatflows/steps",
         frozenset(
-            {"agents", "base", "keys", "openapi_document", "prompts", "retrievers", "scripts", "speech", "tool",
-             "tool_http"}
+            {"agents", "base", "keys", "openapi_document", "options", "prompts", "retrievers", "scripts", "speech",
+             "tool", "tool_http"}
         ),
     ),
     Table(

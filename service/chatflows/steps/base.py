@@ -7,21 +7,19 @@ that stands in the `Run`. Steps reach the rest of the service only through `Back
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from enum import Enum
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Run
+from service.chatflows.steps.options import BadOption as BadOption
+from service.chatflows.steps.options import StepOptions as StepOptions
+from service.chatflows.steps.options import complaint, shown
 from service.chatflows.types import Passage, StepEvent, Structured, Thinking, Token, Turn, Usage
 from service.concurrency import together
 from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
@@ -30,21 +28,6 @@ if TYPE_CHECKING:
     # importing LangChain costs half a second of CPU: only what runs a model pays for it
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
-
-
-class StepOptions(BaseModel):
-    """Base of options: Flowise's field names in camelCase; an empty text counts as not set, numbers may be texts."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_unset(cls, data: Any) -> Any:
-        return {name: value for name, value in data.items() if value is not None and value != ""}
-
-
-class BadOption(ValueError):
-    """An option cannot be used; the message names its field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +81,7 @@ class Step(ABC):
         try:
             return cls.Options.model_validate({k: v for k, v in node.inputs.items() if k not in linked})
         except ValidationError as error:
-            raise BadOption("; ".join(dict.fromkeys(map(_complaint, error.errors())))) from None
+            raise BadOption("; ".join(dict.fromkeys(map(complaint, error.errors())))) from None
 
     @classmethod
     def build(cls, node: Node, links: Links) -> Self:
@@ -133,7 +116,7 @@ class Step(ABC):
             for anchor in cls.anchors
             if not anchor.named
         ]
-        inputs += [_field(name, item) for name, item in cls.Options.model_fields.items()]
+        inputs += [shown(name, item) for name, item in cls.Options.model_fields.items()]
         return {
             "label": cls.label,
             "name": name,
@@ -146,60 +129,6 @@ class Step(ABC):
             **({"credential": {"names": list(cls.credential)}} if cls.credential else {}),
             **({"outputs": [{"name": output, "label": output} for output in cls.outputs]} if cls.outputs else {}),
         }
-
-
-def _complaint(error: ErrorDetails) -> str:
-    # of a choice of types, the place names the type as well: no field of anybody's
-    place = ".".join(str(part) for part in error["loc"] if "[" not in str(part))
-    return f"{place}: {error['msg']}"
-
-
-_TYPES = {bool: "boolean", int: "number", float: "number", str: "string", dict: "json", list: "json"}
-
-
-def _field(name: str, info: FieldInfo) -> dict[str, Any]:
-    choices = _choices(info.annotation)
-    kind = "options" if choices else _kind(info.annotation)
-    required = info.is_required()
-    value = None if required else info.get_default(call_default_factory=True)
-    default = {} if value in (None, "", {}, []) else {"default": value}
-    return {
-        "label": info.title or name.replace("_", " ").capitalize(),
-        "name": info.alias or name,
-        "type": kind,
-        **({} if required else {"optional": True}),
-        **default,
-        **({"description": info.description} if info.description else {}),
-        **({"options": [{"label": choice, "name": choice} for choice in choices]} if choices else {}),
-    }
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    """The types in an annotation, without what wraps them."""
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType, Annotated):
-        for part in get_args(annotation)[: 1 if origin is Annotated else None]:
-            yield from _parts(part)
-    else:
-        yield annotation
-
-
-def _choices(annotation: Any) -> list[str]:
-    """The values of a field that has a fixed list."""
-    for part in _parts(annotation):
-        if get_origin(part) is Literal:
-            return [str(value) for value in get_args(part)]
-        if isinstance(part, type) and issubclass(part, Enum):
-            return [str(member.value) for member in part]
-    return []
-
-
-def _kind(annotation: Any) -> str:
-    for part in _parts(annotation):
-        kind = get_origin(part) or part
-        if isinstance(kind, type) and kind in _TYPES:
-            return _TYPES[kind]
-    return "string"
 
 
 class ModelStep(Step):
