@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from service.chatflows import service as chatflows
+from service.credentials import service as credentials
 from service.document_stores import service as document_stores
 from service.errors import Unprocessable
 from service.evaluations.judging import check_judge
@@ -68,6 +69,7 @@ async def planned(resources: Resources, workspace: UUID, wish: Wish) -> Plan:
         )
     if judge is not None:
         _check_size("judge.inputs", judge.inputs)
+        await _check_credential(resources, workspace, judge.credential)
         check_judge(resources, judge)
     return Plan(
         targets=_labelled(targets),
@@ -78,6 +80,17 @@ async def planned(resources: Resources, workspace: UUID, wish: Wish) -> Plan:
         conversation=wish.conversation,
         judge=judge,
     )
+
+
+async def _check_credential(resources: Resources, workspace: UUID, named: str) -> None:
+    """Raises `NotFound` for a credential that the workspace lacks, `Unprocessable` for what is no id of one."""
+    if not named:
+        return
+    try:
+        credential = UUID(named)
+    except ValueError:
+        raise Unprocessable(f"credentialId: '{named[:40]}' is no id") from None
+    await credentials.get(resources.database, resources.keyring, workspace, credential)
 
 
 def check_name(name: str) -> None:

@@ -78,6 +78,7 @@ TAGS = {
     "Variables": "Values that flows find as `$vars`.",
     "Datasets": "Questions with the answers and sources that are expected of flows.",
     "Evaluators": "Rules that judge answers.",
+    "Evaluations": "Datasets put to flows and document stores: what came of it, how good it is, and what changed.",
     "Feedback and leads": "What people say of answers, and who they say that they are.",
 }
 """What the tags of routes stand for; a test holds that every tag is described."""
