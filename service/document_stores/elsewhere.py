@@ -26,6 +26,10 @@ class Elsewhere(VectorStore):
     def narrows(self) -> bool:
         return self._inner.narrows
 
+    @property
+    def compares(self) -> bool:
+        return self._inner.compares
+
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """Raises `Unsupported`: there is none without a store behind it."""

@@ -148,6 +148,10 @@ class SeenVectors(VectorStore):
         self._vectors = vectors
         self._narrow = narrow
 
+    @property
+    def compares(self) -> bool:
+        return self._vectors.compares
+
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """Never: it is made of another one."""

@@ -227,6 +227,9 @@ class Call:
     query: Query
     sources: Sources
     notes: Notes = SILENT
+    enough: int | None = None
+    """How many of the best chunks a search may stop at where further ones cost more requests; None: all that it is to
+    find."""
 
 
 class StageOptions(BaseModel):
@@ -278,7 +281,8 @@ class SearchStage(Stage):
 
     @abstractmethod
     async def search(self, question: Question, limit: int, call: Call) -> list[Hit]:
-        """At most `limit` chunks that pass `call.query.where`, best first, each once.
+        """At most `limit` chunks that pass `call.query.where`, best first, each once. Fewer than `call.enough` are all
+        there are.
 
         Errors of the stores and of the embedder come through as they are.
         """

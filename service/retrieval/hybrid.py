@@ -1,15 +1,20 @@
 """Hybrid: nearness of vectors and shared words together, by the calibrated fusion of `fusion`.
 
-Both halves search at once. Every candidate of either half is then scored by both, exactly: the keyword index knows the
-score of every chunk after one search, and as the words are found sooner, the vector store is asked for the cosines of
-what they found while it still searches.
+Both halves search at once. Every candidate of either half that may be among the best is scored by both, exactly: the
+keyword index knows the score of every chunk after one search. As the words are found sooner, a vector store that
+compares quickly is asked for the cosines of what they found while it still searches. Another one is asked afterwards,
+and only for few of them: a chunk that is not among the nearest is no nearer than the last of these, which bounds its
+score, and most cannot be among the best any more (the threshold algorithm of Fagin, Lotem & Naor 2003, "Optimal
+aggregation algorithms for middleware").
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from service.retrieval.base import Call, Hit, Question, SearchStage, StageOptions, point_id
@@ -17,6 +22,9 @@ from service.retrieval.fusion import best, candidates, fused, weight_for
 from service.retrieval.narrowing import few_of, nearest, worded
 from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Vector
+
+MARGIN = 0.02
+"""Added to the cosine that bounds a score: an approximate index may pass over a chunk that is a little nearer."""
 
 
 class HybridOptions(StageOptions):
@@ -35,14 +43,19 @@ class HybridOptions(StageOptions):
 class _Halves:
     """What both halves found for one question."""
 
-    cosines: dict[int, float]
+    near: dict[int, float]
+    """Cosines of the nearest chunks."""
+    compared: dict[int, float]
+    """Cosines of others that the words found; 0 for a chunk whose vector is not there yet."""
     hits: Hits
     weight: float
 
-    def fused(self, numbers: list[int], limit: int) -> list[Hit]:
-        # A chunk whose vector is not there yet is judged by its words alone.
-        cosine = np.array([self.cosines.get(number, 0.0) for number in numbers], np.float64)
-        lexical = self.lexical(numbers)
+    def best(self, limit: int) -> list[Hit]:
+        """The best of the chunks whose cosines are known."""
+        cosines = {**self.compared, **self.near}
+        numbers = sorted(cosines)
+        cosine = np.array([cosines[number] for number in numbers], np.float64)
+        lexical = self._lexical(numbers)
         scores = fused(cosine, lexical, self.hits.bound, self.weight)
         met = lexical / self.hits.bound if self.hits.bound > 0 else lexical
         return [
@@ -50,7 +63,14 @@ class _Halves:
             for place in best(scores, limit)
         ]
 
-    def lexical(self, numbers: list[int]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    def others(self, margin: float) -> dict[int, float]:
+        """The most that each of the other chunks with the words can score."""
+        numbers = [each for each in self.hits.numbers.tolist() if each not in self.near and each not in self.compared]
+        reach = max(min(self.near.values(), default=1.0) + margin, 0.0)  # a chunk without a vector counts as 0
+        most = fused(np.full(len(numbers), reach), self._lexical(numbers), self.hits.bound, self.weight)
+        return dict(zip(numbers, most.tolist(), strict=True))
+
+    def _lexical(self, numbers: list[int]) -> NDArray[np.float64]:
         return self.hits.of(np.array(numbers, np.int32)).astype(np.float64)
 
 
@@ -77,13 +97,25 @@ class Hybrid(SearchStage):
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
-        near, compared, hits = first.result(), third.result(), second.result()
-        weight = self.options.weight
+        hits, weight = second.result(), self.options.weight
         if weight is None:
             weight = weight_for(hits.language, call.sources.languages, hits.words)
-        _tell(len(near), hits, weight, call)
-        halves = _Halves({**compared, **near}, hits, weight)
-        return halves.fused(sorted({*near, *hits.numbers.tolist()}), limit)
+        halves = _Halves(first.result(), third.result(), hits, weight)
+        _tell(halves, call)
+        return await self._best(halves, asked.result(), limit, call)
+
+    async def _best(self, halves: _Halves, vector: Vector, limit: int, call: Call) -> list[Hit]:
+        """The best chunks, once the cosines are known of all that may be among them."""
+        found = halves.best(limit)
+        others = halves.others(MARGIN / (1 - call.sources.unrelated))
+        enough = min(limit, call.enough or limit)
+        least = found[enough - 1].score if enough <= len(found) else -math.inf
+        if hopeful := [number for number, most in others.items() if most >= least]:
+            compared = halves.compared | await _cosines(vector, hopeful, call)
+            found = replace(halves, compared=compared).best(limit)
+        # Those that one of the rest might come before stay away.
+        last = max((most for most in others.values() if most < least), default=-math.inf)
+        return [hit for hit in found if hit.score > last]
 
     async def _embedded(self, question: Question, call: Call) -> Vector:
         with call.notes.timed("embedding"):
@@ -101,15 +133,11 @@ class Hybrid(SearchStage):
     async def _compare(
         self, asked: Awaitable[Vector], words: Awaitable[Hits], limit: int, call: Call
     ) -> dict[int, float]:
-        """The cosines of the chunks that the words found, of those that have a vector."""
-        hits, sources = await words, call.sources
-        if len(hits.all_scores) <= candidates(limit) or not len(hits.numbers):
-            return {}  # the vectors find them all
-        ids = [point_id(number) for number in hits.numbers.tolist()]
-        vector = await asked
-        with call.notes.timed("vectors of words"):
-            scores = await sources.vectors.score(sources.collection, vector, ids)
-        return {int(key): sources.nearness(score) for key, score in scores.items()}
+        """The cosines of the chunks that the words found, where that takes no longer than the search."""
+        hits = await words
+        if not call.sources.vectors.compares or len(hits.all_scores) <= candidates(limit):
+            return {}  # or the vectors find them all
+        return await _cosines(await asked, hits.numbers.tolist(), call)
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
         among = await few
@@ -117,9 +145,19 @@ class Hybrid(SearchStage):
             return await worded(question.text, candidates(limit), call, among)
 
 
-def _tell(near: int, hits: Hits, weight: float, call: Call) -> None:
+async def _cosines(vector: Vector, numbers: list[int], call: Call) -> dict[int, float]:
+    """The cosines of these chunks; 0 for those that have no vector yet, and are judged by their words alone."""
+    if not numbers:
+        return {}
+    sources = call.sources
+    with call.notes.timed("vectors of words"):
+        scores = await sources.vectors.score(sources.collection, vector, [point_id(number) for number in numbers])
+    return dict.fromkeys(numbers, 0.0) | {int(key): sources.nearness(score) for key, score in scores.items()}
+
+
+def _tell(halves: _Halves, call: Call) -> None:
     notes = call.notes
-    notes.fact("language", hits.language)
-    notes.fact("weight", weight)
-    notes.fact("foundByVectors", near)
-    notes.fact("foundByWords", len(hits.numbers))
+    notes.fact("language", halves.hits.language)
+    notes.fact("weight", halves.weight)
+    notes.fact("foundByVectors", len(halves.near))
+    notes.fact("foundByWords", len(halves.hits.numbers))

@@ -107,8 +107,10 @@ class Pipeline:
         found: list[Found] = []
         for further in (0, *SPARES_WHEN_SHORT):
             limit = SPARE * wanted + further
+            # Spare ones are not worth a request: as a rule, all of the best may be shown.
+            enough = wanted if trace is None and len(questions) == 1 and not further else limit
             with _notes(trace, self.search.name) as searched:
-                lists = await self._searched(questions, limit, replace(call, notes=searched))
+                lists = await self._searched(questions, limit, replace(call, notes=searched, enough=enough))
                 hits = lists[0] if len(lists) == 1 else merged(lists, self._rank_constant)[:limit]
                 searched.asked(question.text for question in questions)
                 searched.handed((), hits)
@@ -125,7 +127,7 @@ class Pipeline:
                         notes.cut(number, "not live: its document is being indexed, or it was deleted")
                 found = [_found(row, numbers) for row in rows[:wanted]]
                 notes.handed(hits, found, f"beyond the {wanted} that were wanted")
-            if len(found) == wanted or all(len(each) < limit for each in lists):
+            if len(found) == wanted or all(len(each) < enough for each in lists):
                 break
         return found
 

@@ -65,6 +65,8 @@ class Capability(StrEnum):
     """`query` and `count` take a filter."""
     NARROW = "narrow"
     """A filter narrows the search in the index itself, so that one which lets much through costs little more."""
+    COMPARE = "compare"
+    """`score` compares a hundred points in no more time than a search takes: no vectors travel."""
     TRANSACTION = "transaction"
     """`within(connection)` joins the caller's Postgres transaction."""
     PERSISTENT = "persistent"
@@ -112,6 +114,11 @@ class VectorStore(ABC):
     def narrows(self) -> bool:
         """Whether it declares NARROW; a view of a store says what that store says."""
         return Capability.NARROW in self.capabilities
+
+    @property
+    def compares(self) -> bool:
+        """Whether it declares COMPARE; as `narrows`."""
+        return Capability.COMPARE in self.capabilities
 
     @classmethod
     @abstractmethod

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import SplitResult, quote, unquote
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from stores.vector.base import (
@@ -57,6 +58,7 @@ READ = 1_000
 """Points read at a time."""
 NUMBERS = 400_000
 """Numbers of vectors that one request writes at most: well below the size that a server takes."""
+JSON = {"Content-Type": "application/json"}
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 
 
@@ -330,8 +332,9 @@ class ChromaVectorStore(VectorStore):
 
         client = self._client = self._client or self._connect()
         try:
-            response = await client.request(method, path, json=body)
-            answer = response.json()
+            content = None if body is None else orjson.dumps(body)
+            response = await client.request(method, path, content=content, headers=JSON if content else None)
+            answer = orjson.loads(response.content)
         except (HTTPError, ValueError, OSError) as problem:
             raise Unavailable(f"Chroma does not answer: {str(problem) or type(problem).__name__}") from problem
         if response.is_success:

@@ -35,7 +35,9 @@ class MemoryVectorStore(VectorStore):
     No method waits for anything, so each one is atomic within its event loop.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.FILTER, Capability.NARROW})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.FILTER, Capability.NARROW, Capability.COMPARE}
+    )
 
     def __init__(self) -> None:
         """An empty store."""

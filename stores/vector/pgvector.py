@@ -113,7 +113,13 @@ class PgVectorStore(VectorStore):
     """A vector store in the service's own Postgres, in the caller's transaction where that is wanted."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.FILTER, Capability.NARROW, Capability.TRANSACTION, Capability.PERSISTENT}
+        {
+            Capability.FILTER,
+            Capability.NARROW,
+            Capability.COMPARE,
+            Capability.TRANSACTION,
+            Capability.PERSISTENT,
+        }
     )
 
     def __init__(self, database: Database, *, precision: Precision = Precision.FULL) -> None:

