@@ -126,16 +126,23 @@ async def give_up_waiting(scope: Scope, store_id: UUID, message: str) -> int:
     )
 
 
-async def recount(scope: Scope, store_id: UUID) -> int:
-    """Give documents the numbers of chunks and characters that they hold; says how many had others."""
-    return await scope.run(
-        "UPDATE documents d SET chunks = held.chunks, characters = held.characters, updated_at = now() FROM"
-        " (SELECT d.id, count(c.id) AS chunks, coalesce(sum(length(c.text)), 0) AS characters FROM documents d"
+async def recount(scope: Scope, store_id: UUID) -> tuple[int, int]:
+    """Give documents the numbers of chunks and characters that they hold; says how many had others, and how many of
+    them have lost chunks. Those are not taken for unchanged any more: the same file makes their chunks again."""
+    row = await scope.one(
+        "WITH held AS (SELECT d.id, d.chunks AS said, count(c.id) AS chunks,"
+        " coalesce(sum(length(c.text)), 0) AS characters FROM documents d"
         " LEFT JOIN chunks c ON c.document_id = d.id AND c.live WHERE d.workspace_id = %(workspace)s"
-        " AND d.store_id = %(store)s GROUP BY d.id) AS held"
-        " WHERE d.id = held.id AND (d.chunks, d.characters) IS DISTINCT FROM (held.chunks, held.characters)",
+        " AND d.store_id = %(store)s GROUP BY d.id), changed AS ("
+        "UPDATE documents d SET chunks = held.chunks, characters = held.characters, updated_at = now(),"
+        " digest = CASE WHEN held.chunks < held.said THEN NULL ELSE d.digest END FROM held"
+        " WHERE d.id = held.id AND (d.chunks, d.characters) IS DISTINCT FROM (held.chunks, held.characters)"
+        " RETURNING held.chunks < held.said AS lost)"
+        " SELECT count(*) AS changed, count(*) FILTER (WHERE lost) AS lost FROM changed",
         store=store_id,
     )
+    assert row is not None
+    return row["changed"], row["lost"]
 
 
 async def leftover_collections(scope: Scope, store_id: UUID) -> list[str]:

@@ -112,7 +112,7 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
         lost = await records.give_up_waiting(shelf.scope, store.id, LOST_JOB)
         hidden = await records.unfinished_chunks(shelf.scope, store.id)
         await shelf.remove(hidden)
-        recounted = await records.recount(shelf.scope, store.id)
+        recounted, poorer = await records.recount(shelf.scope, store.id)
         leftover = await records.leftover_collections(shelf.scope, store.id)
     if leftover:
         await drop_soon(resources, workspace, leftover)
@@ -123,6 +123,8 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
         yield f"removed {len(hidden)} chunks of uploads that never ended"
     if recounted:
         yield f"counted the chunks of {recounted} documents anew"
+    if poorer:
+        yield f"{poorer} documents had lost chunks: upload them again, or refresh their loaders, to have all of them"
     if marked := await mark_waiting(resources, workspace, store.id):
         yield f"let the vectors of {marked} documents say who may find them"
     space = await current_space(resources, workspace, store.id)

@@ -16,6 +16,7 @@ from service.document_stores.collections.records import add as add_collection
 from service.resources import Resources
 from service.worker.runner import Runner
 from stores.vector.base import Point
+from tests.service.document_stores.talk import API, Talk
 
 TEXT = "# Doors\n\nThe red door leads to the cellar.\n\n# Windows\n\nThe round window looks over the harbour."
 
@@ -127,6 +128,27 @@ async def test_vectors_are_made_anew_from_the_ledger(
     assert "harbour" in await found_by(client, store, "window over the harbour")
 
 
+async def test_chunks_that_the_ledger_lost_come_back_with_the_same_file(
+    resources: Resources, collection: tuple[UUID, str], talk: Talk
+) -> None:
+    store = collection[0]
+    async with resources.database.connection() as connection:
+        await connection.execute("DELETE FROM chunks WHERE store_id = %s AND text LIKE %s", (store, "%harbour%"))
+    assert "1 documents hold another number of chunks than they say" in (await problems(resources))[0]
+    assert "1 documents had lost chunks: upload them again" in " ".join(await mended(resources))
+    assert await problems(resources) == []
+    stop = asyncio.Event()
+    working = asyncio.create_task(Runner(resources, alone=True).run(stop))
+    again = await talk.client.post(
+        f"{API}/upsert/{store}", files={"files": ("house.md", TEXT.encode(), "text/markdown")}
+    )
+    assert (again.json()["numAdded"], again.json()["numSkipped"]) == (1, 0), again.text
+    stop.set()
+    await working
+    assert await talk.texts(str(store)) == [TEXT]
+    assert await problems(resources) == []
+
+
 async def test_points_and_words_of_no_chunk_are_removed(
     resources: Resources, collection: tuple[UUID, str], workspace: UUID
 ) -> None:
@@ -159,7 +181,7 @@ async def test_what_waits_for_a_lost_job_says_so_and_leftovers_go(
         leftover = await add_collection(scope, collection[0], building=True)
     await resources.vectors.create(leftover, 384)
     assert len(await problems(resources)) == 4
-    assert len(await mended(resources)) == 4
+    assert len(await mended(resources)) == 5
     assert await problems(resources) == []
     async with resources.database.connection() as connection:
         row = await (await connection.execute("SELECT state, error FROM documents")).fetchone()
