@@ -349,7 +349,7 @@ class RunSummary:
     refused: int
     """Verdicts that do not."""
     broken: int
-    """Verdicts that could not be had: errors."""
+    """Verdicts that could not be had: errors, and cases that there is no verdict on, as one without an answer."""
     latency: float | None
     """Mean milliseconds of an answer, over all cases."""
     complete: bool

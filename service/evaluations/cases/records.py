@@ -353,11 +353,11 @@ async def scores(scope: Scope, evaluation_id: UUID, target: int, label: str) -> 
 
 
 async def verdicts(scope: Scope, evaluation_id: UUID, labels: Sequence[str]) -> tuple[int, int, int]:
-    """How many verdicts of these measures pass, do not, and are errors."""
+    """How many verdicts of these measures pass, do not, and could not be had."""
     row = await scope.one(
         "SELECT count(*) FILTER (WHERE (s.value ->> 'value')::float8 >= 1) AS passed,"
         " count(*) FILTER (WHERE (s.value ->> 'value')::float8 < 1) AS refused,"
-        " count(*) FILTER (WHERE s.value ? 'error') AS broken"
+        " count(*) FILTER (WHERE NOT s.value ? 'value') AS broken"
         " FROM evaluation_results r CROSS JOIN LATERAL jsonb_each(r.scores) AS s"
         " WHERE r.workspace_id = %(workspace)s AND r.evaluation_id = %(evaluation)s AND s.key = ANY(%(labels)s)",
         evaluation=evaluation_id,
