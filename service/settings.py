@@ -220,8 +220,8 @@ class Settings(BaseModel):
         4,
         ge=1,
         le=64,
-        description="Calls to flows, document stores and judges that the evaluations of one worker make at the same time,"
-        " beside its jobs and runs; several evaluations share them.",
+        description="Calls to flows, document stores and judges that the evaluations of one worker make at the same"
+        " time, beside its jobs and runs; several evaluations share them.",
     )
     max_evaluation_cases: int = Field(
         100_000, ge=1, description="Most cases of an evaluation: rows of the dataset x targets x repeats."
