@@ -176,6 +176,8 @@ def _against(outcome: Outcome, suite: Suite, baseline: Baseline) -> Iterator[Che
         for label in baseline.measures[target]:
             if label in found:
                 pairs += found[label].pairs
+                if not found[label].pairs and found[label].alone == (0, 0):
+                    continue  # it applies to neither run
                 yield _compared_check(label, target, found[label], rules.tolerated(label), judged=label in judged)
             elif label in judged:
                 yield _missing(target, label, baseline)
@@ -231,7 +233,10 @@ def _compared_check(label: str, target: str, comparison: "Comparison", tolerance
     worse = comparison.verdict == "worse" and _size(comparison) > tolerance + SLACK
     if not judged:
         return Check(Kind.BASELINE, target, label, "–", found, Result.NOTED, details=details)
-    if comparison.alone[0] and not comparison.pairs:
+    if not comparison.pairs and not comparison.alone[0]:
+        why = "the baseline has no value of it"
+        return Check(Kind.BASELINE, target, label, "–", found, Result.NOTED, why, details)
+    if not comparison.pairs:
         reason = f"{label} of {target!r}: no row that the baseline scores has a score now"
         return Check(Kind.BASELINE, target, label, demand, found, Result.FAILED, reason, details)
     if not worse:

@@ -195,6 +195,23 @@ def test_what_the_baseline_has_and_the_run_has_not_fails(tmp_path: Path) -> None
     )
 
 
+def test_what_applies_to_no_row_of_the_baseline_fails_nothing(tmp_path: Path) -> None:
+    nothing = [not_applicable("nothing was asked for but passages")] * 20
+    earlier = saved(outcome({"retrieval": {"recall@5": MIXED, "tokenF1": nothing}}), tmp_path)
+    for values, shown in ((nothing, []), (MIXED, [Result.NOTED])):
+        run = outcome({"retrieval": {"recall@5": MIXED, "tokenF1": values}})
+        found = judge(run, suite(thresholds=[]), earlier)
+        assert [check.result for check in found if check.measure == "tokenF1"] == shown
+        assert not any(check.failed for check in found)
+
+
+def test_what_had_values_and_has_none_now_fails(tmp_path: Path) -> None:
+    earlier = saved(outcome({"retrieval": {"recall@5": MIXED, "mrr@10": MIXED}}), tmp_path)
+    run = outcome({"retrieval": {"recall@5": MIXED, "mrr@10": [not_applicable("no gold")] * 20}})
+    (check,) = [item for item in judge(run, suite(thresholds=[]), earlier) if item.failed]
+    assert (check.measure, "no row that the baseline scores has a score now" in check.reason) == ("mrr@10", True)
+
+
 def test_a_metric_that_only_the_rules_know_fails(tmp_path: Path) -> None:
     earlier = saved(outcome({"retrieval": {"recall@5": MIXED}}), tmp_path)
     run = outcome({"retrieval": {"recall@5": MIXED}})
