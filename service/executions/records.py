@@ -261,8 +261,9 @@ _PASS = sql.SQL("""
 """).format(not_bound=_NOT_BOUND)
 
 
-async def page(scope: Scope, wanted: Filter, offset: int, size: int) -> tuple[list[Execution], int]:
-    """Executions that pass, last changed first, and how many there are in all."""
+async def page(scope: Scope, wanted: Filter, offset: int, size: int, room: int) -> tuple[list[Execution], int]:
+    """Executions that pass, last changed first, and how many there are in all. The first ones have their nodes, as many
+    as fit into `room` bytes; others have none."""
     params = {
         "id": wanted.id,
         "chatflow": wanted.chatflow,
@@ -275,10 +276,12 @@ async def page(scope: Scope, wanted: Filter, offset: int, size: int) -> tuple[li
     }
     rows = await scope.all(
         sql.SQL(
-            "SELECT {} FROM executions e JOIN chatflows f ON f.id = e.chatflow_id"
-            " WHERE e.workspace_id = %(workspace)s AND {} ORDER BY e.updated_at DESC, e.id"
-            " OFFSET %(offset)s LIMIT %(size)s"
-        ).format(_WHOLE, _PASS),
+            "SELECT {}, CASE WHEN sum(octet_length(e.data::text)) OVER (ORDER BY e.updated_at DESC, e.id) <= %(room)s"
+            " THEN e.data ELSE '[]' END AS data FROM (SELECT e.* FROM executions e"
+            " JOIN chatflows f ON f.id = e.chatflow_id WHERE e.workspace_id = %(workspace)s AND {}"
+            " ORDER BY e.updated_at DESC, e.id OFFSET %(offset)s LIMIT %(size)s) e ORDER BY e.updated_at DESC, e.id"
+        ).format(_SHOWN, _PASS),
+        room=room,
         offset=offset,
         size=size,
         **params,

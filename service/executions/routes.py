@@ -66,7 +66,8 @@ async def list_executions(
     resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace, wanted: Wanted, page: Page
 ) -> ExecutionPage:
     """Runs of agentflows with their flows, last changed first; twelve on a page where `limit` says nothing else, a
-    hundred at most. What was done for somebody with principals is listed only to keys that may read every document."""
+    hundred at most. Of a page that is larger than 16 MB nodes and graphs are left out: read the execution. What was
+    done for somebody with principals is listed only to keys that may read every document."""
     size = min(page.limit or PAGE_SIZE, MOST)
     offset = (max(page.page, 1) - 1) * size
     scoped = Filter(
@@ -80,7 +81,7 @@ async def list_executions(
         everything=believed(caller),
     )
     found, total = await service.page(resources.database, workspace, scoped, offset, size)
-    return ExecutionPage(data=[wire.listed(*item) for item in found], total=total)
+    return ExecutionPage(data=wire.listed(found, service.ROOM), total=total)
 
 
 @routes.get("/executions/{id}", VIEW, errors=(400, 404), summary="Read an execution", response_model=ExecutionEntity)

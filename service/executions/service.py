@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 
+ROOM = 16_000_000
+"""Bytes that the nodes of a page of executions may take, and once more its flows."""
+
 
 class BegunBefore(AlreadyAnswered):
     """This run has begun before."""
@@ -195,9 +198,10 @@ async def public(database: Database, execution: UUID) -> Execution:
 async def page(
     database: Database, workspace: UUID, wanted: Filter, offset: int, size: int
 ) -> tuple[list[tuple[Execution, Chatflow]], int]:
-    """Executions with their flows, last changed first, and how many there are in all."""
+    """Executions with their flows, last changed first, and how many there are in all. Their nodes come with them as far
+    as they fit into `ROOM`."""
     async with database.read(workspace) as scope:
-        found, total = await records.page(scope, wanted, offset, size)
+        found, total = await records.page(scope, wanted, offset, size, ROOM)
     flows = {}
     for flow_id in {item.chatflow for item in found}:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,8 @@ class ExecutionEntity(Wire):
 
 
 class ListedExecution(ExecutionEntity):
-    """An execution with its flow."""
+    """An execution with its flow. Of what makes a page too large nothing is shown: `executionData` is `[]`, `flowData`
+    of the flows is empty."""
 
     agentflow: ChatflowEntity
 
@@ -88,10 +90,16 @@ def entity(found: Execution) -> ExecutionEntity:
     return ExecutionEntity(**_values(found, [masked("", node) for node in found.nodes]))
 
 
-def listed(found: Execution, flow: Chatflow) -> ListedExecution:
-    """An execution with its flow."""
-    nodes = [masked("", node) for node in found.nodes]
-    return ListedExecution(**_values(found, nodes), agentflow=flow_entity(flow))
+def listed(found: Sequence[tuple[Execution, Chatflow]], room: int) -> list[ListedExecution]:
+    """Executions with their flows, whose graphs are left out where all of them take more than `room` bytes."""
+    fits = sum(len(flow.flow_data) for _, flow in found) <= room
+    return [
+        ListedExecution(
+            **_values(item, [masked("", node) for node in item.nodes]),
+            agentflow=flow_entity(flow if fits else replace(flow, flow_data="")),
+        )
+        for item, flow in found
+    ]
 
 
 def public(found: Execution) -> ExecutionEntity:

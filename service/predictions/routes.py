@@ -254,3 +254,12 @@ abort_chat_message_without_chat = messages.refuse(
     summary="Stop an answer",
     response_model=Aborted,
 )
+abort_chat_message_without_ids = messages.refuse(
+    "PUT",
+    "/chatmessage/abort",
+    PUBLIC,
+    "abort_chat_message_without_ids",
+    "chatflowid",
+    summary="Stop an answer",
+    response_model=Aborted,
+)

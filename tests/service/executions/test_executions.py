@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.api_keys import service as api_keys
+from service.executions import service
 from tests.service.executions.conftest import Desk
 from tests.service.predictions.live import DEFAULT_WORKSPACE
 
@@ -184,6 +185,20 @@ def test_an_aborted_run_is_terminated(desk: Desk) -> None:
         asked.result(30)
     (listed,) = desk.executions()
     assert listed["state"] == "TERMINATED"
+
+
+def test_a_page_stays_within_bounds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = desk.flow()
+    for number in range(3):
+        desk.ask(flow, "x" * 2000, chatId=f"c{number}")
+    whole = desk.executions()
+    assert all(json.loads(item["executionData"]) and item["agentflow"]["flowData"] for item in whole)
+    monkeypatch.setattr(service, "ROOM", max(len(item["executionData"]) for item in whole) * 2)
+    assert [json.loads(item["executionData"]) == [] for item in desk.executions()] == [False, False, True]
+    assert len(desk.nodes(whole[2]["id"])) > 0, "alone, it is shown whole"
+    monkeypatch.setattr(service, "ROOM", len(whole[0]["agentflow"]["flowData"]) * 2)
+    assert [item["agentflow"]["flowData"] for item in desk.executions()] == ["", "", ""]
+    assert [item["agentflow"]["name"] for item in desk.executions()] == ["Agents"] * 3
 
 
 def test_lists_are_filtered_and_paged(desk: Desk) -> None:
