@@ -139,9 +139,8 @@ async def test_chunks_that_the_ledger_lost_come_back_with_the_same_file(
     assert await problems(resources) == []
     stop = asyncio.Event()
     working = asyncio.create_task(Runner(resources, alone=True).run(stop))
-    again = await talk.client.post(
-        f"{API}/upsert/{store}", files={"files": ("house.md", TEXT.encode(), "text/markdown")}
-    )
+    house = {"files": ("house.md", TEXT.encode(), "text/markdown")}
+    again = await talk.client.post(f"{API}/upsert/{store}", files=house)
     assert (again.json()["numAdded"], again.json()["numSkipped"]) == (1, 0), again.text
     stop.set()
     await working
