@@ -37,7 +37,7 @@ def sweep(
         str | None, typer.Option(help="Set these settings for good: a number of the table, or `chosen`.", metavar="N")
     ] = None,
     yes: YesOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be tried, and leave.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be tried, and do nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run anew what was run before.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Show all settings, not those on the front alone.")] = False,
     holdout: HoldoutOption = None,
@@ -60,11 +60,11 @@ def sweep(
     if csv is not None and not csv.absolute().parent.is_dir():
         raise UsageProblem(f"{csv} cannot be written: there is no folder {csv.absolute().parent}")
     wish = _read(file, holdout, seed)
+    if dry_run:
+        _print_trials(wish, as_json=as_json)
+        return
     with _begun(file, wish, data, url, key, show=not as_json) as run:
-        run.say(running.estimate(run, running.question_count(run)) + ".")
-        if dry_run:
-            _print_trials(run, as_json=as_json)
-            return
+        run.say(running.estimate(run, running.question_count(run)))
         ordered = [trial for batch in running.batches(run) for trial in batch]
         with interruptible(), running.tidied(run):
             evaluations = running.evaluated(run, again=again)
@@ -140,17 +140,20 @@ def _check(trials: Sequence["Trial"], run: "Run") -> None:
             flows.changed(run.subject.flow, flows.copied(run.subject.flow), trial)
 
 
-def _print_trials(run: "Run", *, as_json: bool) -> None:
-    from service.cli.sweeps.trials import NOW, shown
+def _print_trials(wish: "Sweep", *, as_json: bool) -> None:
+    from service.cli.sweeps.trials import NOW, shown, trials_of
 
+    chosen = trials_of(wish)
     if as_json:
-        print_json([{"number": trial.number, "settings": dict(trial.settings)} for trial in run.chosen.trials])
+        print_json([{"number": trial.number, "settings": dict(trial.settings)} for trial in chosen.trials])
         return
     rows = [
         (trial.number, ", ".join(f"{name}={shown(value)}" for name, value in trial.settings.items()) or NOW)
-        for trial in run.chosen.trials
+        for trial in chosen.trials
     ]
     print_table(("#", "settings"), rows)
+    sampled = f", a random sample (seed {wish.seed})" if chosen.sampled else ""
+    say(f"{len(chosen.trials) - 1} of {chosen.combinations} combinations{sampled}, and what is there now.")
 
 
 def _apply(run: "Run", wanted: str, suggested: "Trial | None", *, yes: bool) -> dict[str, Any]:

@@ -230,15 +230,30 @@ def _near(comparison: Comparison | None) -> bool:
 
 def _chosen(candidates: Sequence[Weighed], weighed: Sequence[Objective], best: int | None) -> int | None:
     """Of those on the front that are near the best, the one that takes least of the last objective (cost, text), then
-    of those before it (time), then has the best quality; the first of equal ones."""
+    of those before it (time), as far as the rows tell, then has the best quality; the first of equal ones."""
     if best is None:
         return None
     quality, *rest = weighed
     able = [place for place, each in enumerate(candidates) if each.front and (place == best or _near(each.against))]
+    for objective in reversed(rest):
+        able = _least(able, objective, candidates)
+    values = {place: _upwards(quality, candidates[place].figures[quality.label].value) for place in able}
+    return max(able, key=lambda place: (values[place], -place), default=best)
 
-    def rank(place: int) -> tuple[float, ...]:
-        figures = candidates[place].figures
-        takes = [_upwards(each, _step(figures[each.label].value)) for each in reversed(rest)]
-        return (*takes, _upwards(quality, figures[quality.label].value), -place)
 
-    return max(able, key=rank, default=best)
+def _least(places: Sequence[int], objective: Objective, candidates: Sequence[Weighed]) -> list[int]:
+    """Those that take least of an objective, or hardly more: a step at most, or so little that the intervals meet."""
+    figures = {place: candidates[place].figures[objective.label] for place in places}
+    values = {place: _upwards(objective, each.value) for place, each in figures.items()}
+    first = figures[max(places, key=lambda place: values[place])] if places else None
+    return [
+        place
+        for place in places
+        if first is not None and (_step(figures[place].value) == _step(first.value) or _meet(figures[place], first))
+    ]
+
+
+def _meet(one: Figure, other: Figure) -> bool:
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return one.value == other.value
+    return one.low <= other.high and other.low <= one.high

@@ -127,19 +127,21 @@ def batches(run: Run) -> list[list[Trial]]:
 def estimate(run: Run, rows: int) -> str:
     """What will be done, in a line or two."""
     count = len(run.chosen.trials) - 1
-    kinds = len(variants.different(run.subject.store, run.chosen.trials)) - 1 if run.subject.store is not None else 0
-    parts = [f"{count} settings to try, of {run.chosen.combinations} combinations, and what is there now"]
-    if run.chosen.sampled:
-        parts[0] += f" (a random sample, seed {run.sweep.seed})"
+    sampled = f", a random sample with seed {run.sweep.seed}" if run.chosen.sampled else ""
+    repeats = f" x {run.sweep.repeats}" if run.sweep.repeats > 1 else ""
     cases = (count + 1) * rows * run.sweep.repeats
-    parts.append(f"{rows} questions{f' x {run.sweep.repeats}' if run.sweep.repeats > 1 else ''}: {cases} cases")
-    if kinds:
-        chunks = run.subject.store["totalChunks"] if run.subject.store is not None else 0
-        parts.append(
-            f"{kinds} {'copies' if kinds > 1 else 'copy'} of {run.subject.store['name'] if run.subject.store else ''}"
-            f" ({chunks:,} chunks as it is now) for a while; texts that are embedded already are not embedded again"
+    told = (
+        f"{count} of {run.chosen.combinations} combinations{sampled}, and what is there now: {rows} questions{repeats}"
+        f" x {count + 1} = {cases:,} cases."
+    )
+    store = run.subject.store
+    copies = len(variants.different(store, run.chosen.trials)) - 1 if store is not None else 0
+    if store is not None and copies:
+        told += (
+            f" {copies} {'copies' if copies > 1 else 'copy'} of {store['name']}, which has {store['totalChunks']:,}"
+            " chunks, for as long as it takes; texts that are embedded already are not embedded again."
         )
-    return "; ".join(parts)
+    return told
 
 
 def evaluated(run: Run, *, again: bool) -> list[str]:

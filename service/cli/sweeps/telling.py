@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from service.cli.exits import CommandError
-from service.cli.output import console, say
-from service.cli.sweeps.trials import NOW, Trial, shown
+from service.cli.output import print_table, say
+from service.cli.sweeps.trials import INDEX, NOW, QUERY, Trial, shown
 
 CHOSEN, FRONT, TIES = "->", "*", "="
 
@@ -35,44 +35,32 @@ def chosen_of(trials: Sequence[Trial], front: Mapping[str, Any]) -> Trial | None
 
 def print_front(trials: Sequence[Trial], front: Mapping[str, Any], *, everything: bool) -> None:
     """The table on stdout, and what is to be known of it on stderr."""
-    from rich.table import Table
-    from rich.text import Text
-
     rows = results(trials, front)
     some = [row for row in rows if everything or row[1]["front"] or not row[0].settings]
-    tried = _tried(trials)
-    objectives = front["objectives"]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    table.add_column("#", justify="right", no_wrap=True)
-    for name in tried:
-        table.add_column(name, overflow="fold")
-    for objective in objectives:
-        table.add_column(_heading(objective), no_wrap=True)
-        if objective is objectives[0] and front["heldRows"]:
-            table.add_column("held back", no_wrap=True)
-    if any(candidate["errors"] for _, candidate in some):
-        table.add_column("errors", justify="right")
-    chosen = chosen_of(trials, front)
+    tried, chosen = _tried(trials), chosen_of(trials, front)
+    quality, *rest = front["objectives"]
+    held, errors = bool(front["heldRows"]), any(candidate["errors"] for _, candidate in some)
+    columns = ["", "#", *tried, _heading(quality), *(["held back"] if held else [])]
+    columns += [*map(_heading, rest), *(["errors"] if errors else [])]
+    cells = []
     for trial, candidate in some:
-        cells = [_marks(candidate, chosen=trial is chosen), str(trial.number)]
-        cells += [shown(trial.settings[name]) if name in trial.settings else "now" for name in tried]
-        for objective in objectives:
-            cells.append(_interval(candidate["figures"].get(objective["label"])))
-            if objective is objectives[0] and front["heldRows"]:
-                cells.append(_interval(candidate["held"]))
-        if len(cells) < len(table.columns):
-            cells.append(str(candidate["errors"] or ""))
-        table.add_row(*(Text(cell) for cell in cells))
-    console().print(table)
-    for line in _notes(trials, front, len(rows) - len(some)):
-        say(line)
+        line = [_marks(candidate, chosen=trial is chosen), str(trial.number)]
+        line += [shown(trial.settings[name]) if name in trial.settings else "now" for name in tried]
+        line.append(_interval(candidate["figures"].get(quality["label"])))
+        line += [_interval(candidate["held"])] if held else []
+        line += [_interval(candidate["figures"].get(each["label"])) for each in rest]
+        line += [str(candidate["errors"])] if errors else []
+        cells.append(line)
+    print_table(columns, cells)
+    for text in _notes(trials, front, len(rows) - len(some)):
+        say(text)
 
 
 def _tried(trials: Sequence[Trial]) -> list[str]:
     """The settings that differ."""
     names = dict.fromkeys(name for trial in trials for name in trial.settings)
-    return list(names)
+    order = (*INDEX, *QUERY)
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _heading(objective: Mapping[str, Any]) -> str:
@@ -103,18 +91,19 @@ def _number(value: float) -> str:
 def _notes(trials: Sequence[Trial], front: Mapping[str, Any], hidden: int) -> list[str]:
     quality, *rest = front["objectives"]
     rows, held = front["rows"], front["heldRows"]
-    found = [
-        f"{FRONT} on the front of {' and '.join(each['label'] for each in front['objectives'])}: no other is as good in"
-        " all of it and better in something.",
-        f"{TIES} as good in {quality['label']} as the best, as far as {rows} questions tell (paired test, corrected for"
-        f" {len(trials)} settings).",
-    ]
+    found = []
     if (chosen := chosen_of(trials, front)) is not None:
         takes = f", and takes least {_least(rest)}" if rest else ""
         name = f"#{chosen.number}" if chosen.settings else f"#0, {NOW},"
         found.append(f"{CHOSEN} suggested: {name} is within a standard error of the best{takes}.")
     else:
         found.append(f"Nothing could be measured by {quality['label']}: do the questions have what it needs?")
+    found += [
+        f"{FRONT:2} on the front of {', '.join(each['label'] for each in front['objectives'])}: no other is as good in"
+        " all of it and better in something.",
+        f"{TIES:2} as good in {quality['label']} as the best, as far as {rows} questions tell (paired test, corrected"
+        f" for {len(trials)} settings).",
+    ]
     found += [f"{label} is not weighed: {why}." for label, why in front["leftOut"].items()]
     if hidden:
         found.append(f"{hidden} more that others are better than: --all shows them.")
