@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from service.api_keys.types import ApiKey
+from service.api_keys.types import ApiKey, BoundFlow
 from stores.records.database import Connection, Scope
 
 
@@ -71,6 +71,27 @@ async def everything(scope: Scope) -> list[ApiKey]:
         "SELECT * FROM api_keys WHERE workspace_id = %(workspace)s AND revoked_at IS NULL ORDER BY created_at, id"
     )
     return [_key(row) for row in rows]
+
+
+async def bound(scope: Scope) -> list[BoundFlow]:
+    """The flows of the workspace that are bound to a key, by name."""
+    rows = await scope.all(
+        "SELECT api_key_id, name, category, updated_at FROM chatflows"
+        " WHERE workspace_id = %(workspace)s AND api_key_id IS NOT NULL ORDER BY name, id"
+    )
+    return [BoundFlow(row["api_key_id"], row["name"], row["category"], row["updated_at"]) for row in rows]
+
+
+async def update(scope: Scope, key_id: UUID, name: str, scopes: Iterable[str]) -> bool:
+    """Give a living key a name and scopes; False when there is none of this id."""
+    touched = await scope.run(
+        "UPDATE api_keys SET name = %(name)s, scopes = %(scopes)s"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND revoked_at IS NULL",
+        id=key_id,
+        name=name,
+        scopes=sorted(scopes),
+    )
+    return touched == 1
 
 
 async def revoke(scope: Scope, key_id: UUID) -> bool:

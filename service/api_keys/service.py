@@ -8,13 +8,19 @@ from uuid import UUID, uuid4
 
 from service.api_keys import records
 from service.api_keys.scopes import SCOPES
-from service.api_keys.types import ApiKey
-from service.errors import NotFound, Unprocessable
-from service.http.access import Caller
+from service.api_keys.types import ApiKey, BoundFlow
+from service.errors import BadRequest, NotFound, Unprocessable
+from service.http.access import FULL, Caller
 from service.viewers import principals as checked
 from stores.records.database import Database
 
 TOUCH_SECONDS = 60.0
+
+
+class NotYours(BadRequest):
+    """Nobody gives away permissions that they do not have."""
+
+    code = "permission_not_held"
 
 
 def digest(secret: str) -> bytes:
@@ -49,6 +55,35 @@ async def create(
     return key, secret
 
 
+def granted(holder: frozenset[str], scopes: Iterable[str]) -> frozenset[str]:
+    """The scopes, which whoever gives them must have. Raises `NotYours`, `BadRequest` for unknown ones."""
+    wanted = frozenset(scopes)
+    if unknown := wanted - SCOPES:
+        raise BadRequest(f"permissions: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(SCOPES))}")
+    if FULL not in holder and (more := wanted - holder):
+        raise NotYours(f"permissions: your key does not have {', '.join(sorted(more))}")
+    return wanted
+
+
+async def update(database: Database, workspace: UUID, key_id: UUID, name: str, scopes: frozenset[str]) -> None:
+    """Give a key a name and scopes; they count from its next call on. Raises `NotFound`."""
+    async with database.write(workspace) as scope:
+        if not await records.update(scope, key_id, name, scopes):
+            raise missing(key_id)
+
+
+async def with_flows(database: Database, workspace: UUID) -> list[tuple[ApiKey, list[BoundFlow]]]:
+    """The workspace's living keys, and the flows that are bound to each."""
+    async with database.read(workspace) as scope:
+        keys, flows = await records.everything(scope), await records.bound(scope)
+    return [(key, [flow for flow in flows if flow.key == key.id]) for key in keys]
+
+
+def missing(key_id: UUID) -> NotFound:
+    """There is no such key: the message names it."""
+    return NotFound(f"API key {key_id} not found")
+
+
 async def everything(database: Database, workspace: UUID) -> list[ApiKey]:
     """The workspace's living keys, without their secrets."""
     async with database.read(workspace) as scope:
@@ -59,7 +94,7 @@ async def revoke(database: Database, workspace: UUID, key_id: UUID) -> None:
     """End a key at once. Raises `NotFound`."""
     async with database.write(workspace) as scope:
         if not await records.revoke(scope, key_id):
-            raise NotFound(f"API key {key_id} not found")
+            raise missing(key_id)
 
 
 class Verifier:

@@ -19,3 +19,13 @@ class ApiKey:
     used_at: datetime | None
     revoked_at: datetime | None
     principals: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundFlow:
+    """A flow that answers those alone who send a key."""
+
+    key: UUID
+    name: str
+    category: str | None
+    updated_at: datetime

@@ -36,6 +36,7 @@ PUBLIC_ROUTES = frozenset(
         "GET /api/v1/node-icon/{name}",  # drawn from the component's name alone
         "POST /api/v1/prediction",
         "POST /api/v1/prediction/{id}",
+        "PUT /api/v1/chatmessage/abort",
         "PUT /api/v1/chatmessage/abort/{chatflowid}",
         "PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}",
         "GET /healthz",

@@ -52,6 +52,7 @@ POST /api/v1/leads
 POST /api/v1/prediction
 POST /api/v1/prediction/{id}
 POST /api/v1/webhook/{id}
+PUT /api/v1/chatmessage/abort
 PUT /api/v1/chatmessage/abort/{chatflowid}
 PUT /api/v1/chatmessage/abort/{chatflowid}/{chatid}
 PUT /api/v1/feedback/{id}

@@ -188,13 +188,29 @@ async def make_evaluator(client: httpx.AsyncClient, _resources: Resources) -> st
     return await made(client, "/api/v1/evaluators", body)
 
 
+async def make_evaluation(client: httpx.AsyncClient, resources: Resources) -> str:
+    dataset, store = await make_dataset(client, resources), await make_document_store(client, resources)
+    await made(client, "/api/v1/datasets/rows", {"datasetId": dataset, "input": "canary?"})
+    body = {"name": "mine", "datasetId": dataset, "targets": [{"storeId": store}]}
+    response = await client.post("/api/v1/evaluations", json=body)
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
+
+
 async def made(client: httpx.AsyncClient, path: str, body: Json) -> str:
     response = await client.post(path, json=body)
     assert response.status_code == 200, response.text
     return str(response.json()["id"])
 
 
+async def make_api_key(client: httpx.AsyncClient, _resources: Resources) -> str:
+    """Of all keys the one that was made last."""
+    body = {"keyName": "mine", "permissions": ["chatflows:view"]}
+    return str((await client.post("/api/v1/apikey", json=body)).json()[-1]["id"])
+
+
 OBJECTS: dict[str, Make] = {
+    "/api/v1/apikey/": make_api_key,
     "/api/v1/credentials/": make_credential,
     "/api/v1/chatflows/": make_chatflow,
     "/api/v1/validation/": make_chatflow,
@@ -226,6 +242,7 @@ OBJECTS: dict[str, Make] = {
     "/api/v1/datasets/rows/": make_dataset_row,
     "/api/v1/datasets/": make_dataset,
     "/api/v1/evaluators/": make_evaluator,
+    "/api/v1/evaluations/": make_evaluation,
 }
 """Who makes the object whose id stands in a path: a route with an id belongs to one of these, or to NO_OBJECTS."""
 
