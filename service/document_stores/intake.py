@@ -202,7 +202,7 @@ class Intake:
         """
         store = await self.lock(scope)
         if self.fingerprint is not None and await chunk_rows.any_indexed(scope, self.store_id):
-            check_space(store, self.fingerprint)
+            check_space(store, self.fingerprint, self.embedding)
         uploads = await self._own(scope, uploads)
         known = await ledger.by_source(scope, self.store_id, [upload.source or "" for upload, _ in uploads])
         loader_id = await self._loader(scope, {row.loader_id for row in known.values()})

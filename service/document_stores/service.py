@@ -103,7 +103,7 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
         if now is None:
             raise NotFound(f"Document store {store_id} not found")
         if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
-            check_space(now, fingerprint)
+            check_space(now, fingerprint, changes["embedding"])
         if "vector_store" in changes:
             await check_place(scope, now, await backend_of(resources, scope, changes["vector_store"]))
         await records.update(scope, store_id, changes)

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from service.document_stores.indexing import records as indexing
 from service.document_stores.indexing.types import Which
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.local_embedding import SAMPLE_CHUNKS, chosen, settled
+from service.document_stores.secrets import masked
 from service.document_stores.types import Backend, Component, StoreRow
 from service.document_stores.vectors import backend_of, same_place, vectors_at, vectors_of, writing_at
 from service.errors import BadRequest, Conflict, NotFound, ServiceError
@@ -83,11 +85,19 @@ async def fingerprint_of(embedder: Embedder) -> dict[str, Any]:
     return found
 
 
-def check_space(store: StoreRow, fingerprint: Mapping[str, Any]) -> None:
-    """Raises `EmbeddingChanged` when the document store's vectors are from another space than `fingerprint`."""
+def check_space(store: StoreRow, fingerprint: Mapping[str, Any], asked: Component | None = None) -> None:
+    """Raises `EmbeddingChanged` when the document store's vectors are from another space than `fingerprint`, which is
+    that of its configured embedding, or of the one that a call asks for."""
     if store.fingerprint is None or dict(store.fingerprint) == dict(fingerprint):
         return
     old, new = (f"'{each.get('model')}' of {each.get('provider')}" for each in (store.fingerprint, fingerprint))
+    if asked is not None:
+        fields = f" --config {quote(json.dumps(masked(asked.config)))}" if asked.config else ""
+        raise EmbeddingChanged(
+            f"The vectors of document store '{store.name}' were made by {old}, and the embedding is to be {new}."
+            f" Run `ragstone store reindex {store.id} --embedding {quote(asked.name)}{fields}` to make them anew by it,"
+            " or upsert into a new document store."
+        )
     raise EmbeddingChanged(
         f"The vectors of document store '{store.name}' were made by {old}, the configured embedding is {new}."
         f" Run `ragstone store reindex {store.id}` to make its vectors anew, give it its former embedding, or upsert"

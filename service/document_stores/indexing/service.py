@@ -103,7 +103,7 @@ async def _configure(
     if store is None:
         raise NotFound(f"Document store {store_id} not found")
     if fingerprint is not None and await chunk_rows.any_indexed(scope, store_id):
-        check_space(store, fingerprint)
+        check_space(store, fingerprint, configs["embedding"])
     if "vector_store" in configs:
         await check_place(scope, store, await backend_of(resources, scope, configs["vector_store"]))
     if configs:

@@ -1,6 +1,7 @@
 """Chunks that are not indexed yet, the contract's insert, and vectors that are taken away again."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID
 
@@ -123,7 +124,8 @@ async def test_without_its_vectors_a_store_takes_another_embedding(talk: Talk) -
     for path in ("save", "insert"):
         refused = await talk.client.post(f"{API}/vectorstore/{path}", json={"storeId": store, **other})
         assert (refused.status_code, refused.json()["code"]) == (409, "embedding_changed")
-        assert f"ragstone store reindex {store}" in refused.json()["message"]
+        command = f"`ragstone store reindex {store} --embedding fake --config '{json.dumps(other['embeddingConfig'])}'`"
+        assert command in refused.json()["message"]
     await talk.client.delete(f"{API}/vectorstore/{store}")
     assert (await insert(talk, store, **other))["numAdded"] == 1
     assert len(await talk.query(store, "Alpha")) == 1

@@ -302,7 +302,7 @@ async def test_changing_the_embedding_otherwise_is_refused_with_the_command(talk
     await talk.upsert(store, ("a.txt", passages("alder")))
     answer: httpx.Response = await talk.client.put(f"{API}/store/{store}", json={"embeddingConfig": OTHER})
     assert answer.status_code == 409
-    assert f"ragstone store reindex {store}" in answer.json()["message"]
+    assert f"ragstone store reindex {store} --embedding fake" in answer.json()["message"]
 
 
 async def test_writers_as_fast_as_the_reindex_are_held_back_in_the_end(
