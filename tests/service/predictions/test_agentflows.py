@@ -273,7 +273,8 @@ def test_a_flow_that_another_one_calls_is_written_down_as_its_child(house: House
 
 
 def test_what_a_flow_that_was_called_waits_for_is_an_error_of_both(house: House) -> None:
-    inner = made(house, chain(node("h", "humanInput"), node("r", "directReply", directReplyMessage="x")))
+    nodes = [node("start", "start"), node("h", "humanInput"), node("r", "directReply", directReplyMessage="x")]
+    inner = made(house, graph(nodes, [edge("start", "h"), edge("h", "r", 0)]))
     outer = made(house, chain(node("e", "executeFlow", executeFlowSelectedFlow=inner)))
     assert house.ask(outer, "Hi", chatId="c1").json()["code"] == "nested_flow_waits"
     assert [item["state"] for item in house.client.get("/executions").json()["data"]] == ["ERROR", "ERROR"]
