@@ -38,7 +38,7 @@ WHOLE = frozenset({"id"})
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout: no lines, columns as wide as they need to be."""
+    """A table on stdout: no lines, columns as wide as they need to be. A cell may be rich's `Text`, with its colour."""
     from rich.table import Table
     from rich.text import Text
 
@@ -46,5 +46,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     console().print(table)
