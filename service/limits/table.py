@@ -62,6 +62,8 @@ LIMITS = (
     Limit("evaluation_targets", "service.evaluations.service:MAX_TARGETS", "targets", "Targets of an evaluation"),
     Limit("evaluation_repeats", "service.evaluations.service:MAX_REPEATS", "repeats", "Repeats of an evaluation"),
     Limit("evaluation_measures", "service.evaluations.service:MAX_MEASURES", "measures", "Metrics, evaluators of one"),
+    Limit("evaluation_results", "service.evaluations.outcomes.routes:MOST_RESULTS", "results", "A page of results"),
+    Limit("comparisons", "service.evaluations.comparing:MOST_COMPARISONS", "measures", "Measures compared in one call"),
     Limit("evaluation_retries", "service.evaluations.service:MAX_RETRIES", "retries", "Retries of one of its calls"),
     Limit("evaluation_concurrency", "evaluation_concurrency", "calls", "Calls of evaluations at once, by a worker"),
     Limit("crawl_pages", "crawl_pages", "pages", "Pages of one crawl or sitemap"),
