@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Path, Query, Request
 
-from service.chatflows.routes import VIEW, flow_id
+from service.chatflows.routes import VIEW, Id, flow_id
 from service.errors import NotFound
 from service.feedback import service, wire
 from service.feedback.wire import Done, FeedbackBody, FeedbackChange, FeedbackShown
@@ -83,10 +83,7 @@ async def change_feedback(
     response_model=list[FeedbackShown],
 )
 async def list_feedback(
-    chatflowid: Annotated[
-        str,
-        Path(alias="chatflowid", description="Id of the chatflow", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]),
-    ],
+    chatflowid: Id,
     resources: CurrentResources,
     workspace: CurrentWorkspace,
     page: Page,

@@ -1,10 +1,8 @@
 """Leads over HTTP (contract 6.5). Reading them needs a key, and works with one (Annex 2 no. 14)."""
 
-from typing import Annotated
+from fastapi import Request
 
-from fastapi import Path, Request
-
-from service.chatflows.routes import VIEW, flow_id
+from service.chatflows.routes import VIEW, Id, flow_id
 from service.http.access import PUBLIC, CurrentWorkspace
 from service.http.routing import Routes
 from service.http.wire import Page
@@ -41,10 +39,7 @@ async def add_lead(body: LeadBody, request: Request, resources: CurrentResources
     response_model=list[LeadShown],
 )
 async def list_leads(
-    chatflowid: Annotated[
-        str,
-        Path(alias="chatflowid", description="Id of the chatflow", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]),
-    ],
+    chatflowid: Id,
     resources: CurrentResources,
     workspace: CurrentWorkspace,
     page: Page,

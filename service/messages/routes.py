@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 
-from service.chatflows.routes import VIEW, flow_id
+from service.chatflows.routes import VIEW, Id, flow_id
 from service.http.access import Caller, CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.http.wire import Deleted, Page, Paging, date_in
@@ -22,10 +22,6 @@ routes = Routes("Chat messages")
 
 DELETE = needs("chatflows:update", "chatflows:delete", "agentflows:update", "agentflows:delete")
 
-Flow = Annotated[
-    str,
-    Path(alias="chatflowid", description="Id of the chatflow", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]),
-]
 Order = Annotated[str | None, Query(description="`DESC`: newest first; anything else: oldest first")]
 OnlyId = Annotated[str | None, Query(alias="messageId", description="Only this one")]
 WithFeedback = Annotated[
@@ -95,7 +91,7 @@ Listing = Annotated[_Listing, Depends(_listing)]
     response_model=list[RatedMessage | ChatMessage],
 )
 async def list_chat_messages(
-    chatflowid: Flow,
+    chatflowid: Id,
     resources: CurrentResources,
     caller: CurrentCaller,
     workspace: CurrentWorkspace,
@@ -115,7 +111,7 @@ async def list_chat_messages(
     response_model=list[RatedMessage | ChatMessage],
 )
 async def list_internal_chat_messages(
-    chatflowid: Flow,
+    chatflowid: Id,
     resources: CurrentResources,
     caller: CurrentCaller,
     workspace: CurrentWorkspace,
@@ -151,7 +147,7 @@ async def _page(
     response_model=Deleted,
 )
 async def delete_chat_messages(
-    chatflowid: Flow, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
+    chatflowid: Id, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
 ) -> Deleted:
     """Removes the messages that pass the filters, all of the chatflow without any: with their feedback, and with the
     files of conversations of which nothing is left. What the chatflow remembers is made of its messages, so it forgets
@@ -166,9 +162,7 @@ async def delete_chat_messages(
     summary="Count the messages of a chatflow",
     response_model=Stats,
 )
-async def get_stats(
-    chatflowid: Flow, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
-) -> Stats:
+async def get_stats(chatflowid: Id, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters) -> Stats:
     """Messages, sessions and ratings of a chatflow in numbers."""
     return wire.stats(await service.count(resources.database, workspace, flow_id(chatflowid), wanted))
 

@@ -230,7 +230,7 @@ predict_internally_without_id = routes.refuse(
     response_model=Aborted,
 )
 async def abort_chat_message(
-    chatflowid: Annotated[str, Path(description="Id of the chatflow")],
+    chatflowid: Id,
     chatid: Annotated[str, Path(description="Id of the conversation")],
     resources: CurrentResources,
 ) -> Aborted:
