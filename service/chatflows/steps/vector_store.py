@@ -162,12 +162,12 @@ class VectorStore(RetrieverStep):
     def notes(cls, node: Node) -> list[str]:
         """What of the node's fields has no effect, and why."""
         unused = ", ".join(name for name in cls.unused if node.inputs.get(name) not in (None, ""))
+        said = f"{unused} {'have' if ', ' in unused else 'has'} no effect: " if unused else ""
         if cls.server and node.inputs.get(cls.server):
-            return [f"{node.title}: {unused} have no effect: this service names its own collections"] if unused else []
+            return [f"{node.title}: {said}this service names its own collections"] if unused else []
         named = f"; it names no server ({cls.server})" if cls.server else ""
         if not unused and not named:
             return []
-        said = f"{unused} have no effect: " if unused else ""
         return [f"{node.title}: {said}this service keeps the vectors itself{named}"]
 
     def __init__(self, node: Node, options: Any, links: Links) -> None:
