@@ -39,7 +39,7 @@ async def versions(database: Database) -> set[str]:
     found: set[str] = set()
     async with database.connection() as connection:
         for table in [place.table for place in PLACES]:
-            rows = await connection.execute(f"SELECT t::text AS row FROM {table} t")  # type: ignore[arg-type]
+            rows = await connection.execute(f"SELECT t::text AS row FROM {table} t")
             texts = [row["row"] for row in await rows.fetchall()]
             found |= {part.split(":")[0] for text in texts for part in text.split(SEALED)[1:]}
         rows = await connection.execute("SELECT body FROM idempotency_keys WHERE body IS NOT NULL")
