@@ -5,8 +5,7 @@ from uuid import UUID
 
 from service.evaluations import service
 from service.evaluations.outcomes import records
-from service.evaluations.runs import Figures
-from service.evaluations.types import Evaluation
+from service.evaluations.types import Evaluation, Figures
 from stores.records.database import Database
 
 Told = tuple[Evaluation, Figures]

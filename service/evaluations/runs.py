@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from service.evaluations.types import (
@@ -11,6 +10,7 @@ from service.evaluations.types import (
     Evaluation,
     EvaluationState,
     EvaluationType,
+    Figures,
     Measure,
     Result,
     Target,
@@ -34,17 +34,6 @@ STORE = "Document Store"
 UNGRADED = "Not Graded!"
 """Said by evaluators with a model of a case that failed."""
 UNASKED = "This row has not been asked."
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What evaluators said of all cases, and how long an answer took: milliseconds, on average."""
-
-    passed: int = 0
-    refused: int = 0
-    broken: int = 0
-    """Verdicts that could not be had."""
-    latency: float | None = None
 
 
 def status(evaluation: Evaluation) -> str:

@@ -356,6 +356,17 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What evaluators said of all cases, and how long an answer took: milliseconds, on average."""
+
+    passed: int = 0
+    refused: int = 0
+    broken: int = 0
+    """Verdicts that could not be had."""
+    latency: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutdatedTarget:
     """Whether a target was changed since. None: it is gone."""
 

@@ -12,11 +12,11 @@ from service.datasets.wire import DatasetEntity
 from service.datasets.wire import entity as dataset_entity
 from service.errors import Unprocessable
 from service.evaluations import runs
-from service.evaluations.runs import Figures
 from service.evaluations.types import (
     Evaluation,
     EvaluationState,
     EvaluationType,
+    Figures,
     Judge,
     MetricWish,
     Outdated,

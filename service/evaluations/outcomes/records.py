@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
-from service.evaluations.runs import Figures
-from service.evaluations.types import Evaluation
+from service.evaluations.types import Evaluation, Figures
 from service.evaluators.types import EvaluatorType
 from stores.records.database import Scope
 

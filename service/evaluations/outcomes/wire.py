@@ -7,11 +7,12 @@ from pydantic import Field
 
 from service.evaluations.comparing import Change, MeasureComparison, RunComparison, Why
 from service.evaluations.files import shown
-from service.evaluations.runs import Figures, called
+from service.evaluations.runs import called
 from service.evaluations.types import (
     CaseResult,
     Evaluation,
     EvaluationState,
+    Figures,
     Progress,
     RunSummary,
     Target,
@@ -219,9 +220,9 @@ class MeasureComparisonEntity(Wire):
     lower: int = Field(examples=[1])
     errors: list[int] = Field(description="Scores of each run that are errors", examples=[[0, 0]])
     unpaired: dict[str, int] = Field(description="Rows that are not paired, by reason", examples=[{"changed": 1}])
-    unpaired_rows: list[UnpairedEntity] = Field(description="The first of them")
-    improved: list[ChangeEntity] = Field(description="Rows that changed most for the better")
-    worsened: list[ChangeEntity]
+    unpaired_rows: list[UnpairedEntity] = Field(description="The first of them", examples=[[]])
+    improved: list[ChangeEntity] = Field(description="Rows that changed most for the better", examples=[[]])
+    worsened: list[ChangeEntity] = Field(description="And for the worse", examples=[[]])
 
 
 class ComparedTargets(Wire):
