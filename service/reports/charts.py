@@ -76,8 +76,7 @@ def by_row(measure: Measured, lines: Sequence[Series | None]) -> Markup:
             **_scale(measure),
         )
     )
-    if measure.is_share:
-        chart.y_labels = SHARES
+    chart.y_labels = SHARES if measure.is_share else ticks(*_ends(lines))
     chart.x_labels = ticks(
         1, max((line.places[-1] for line in lines if line and len(line.places)), default=1), integers=True
     )
@@ -124,6 +123,7 @@ def cumulative(measure: Measured, lines: Sequence[Series | None]) -> Markup:
         )
     )
     chart.y_labels = SHARES
+    chart.x_labels = ticks(*_ends(lines))
     shares = np.linspace(0, 1, POINTS)
     for place, line in enumerate(lines):
         values = np.array([]) if line is None else line.values
@@ -145,6 +145,7 @@ def differences(label: str, steps: Numbers) -> Markup:
         )
     )
     chart.x_labels = ticks(1, len(steps), integers=True)
+    chart.y_labels = ticks(min(float(steps[0]), 0.0), max(float(steps[-1]), 0.0))
     places = np.linspace(1, len(steps), len(most))
     chart.add("0", list(zip(places.tolist(), most.tolist(), strict=True)))
     return _drawn(chart, f"Differences in {label}, row by row")
@@ -191,6 +192,15 @@ def _options(**more: Any) -> dict[str, Any]:
 
 def _scale(measure: Measured) -> dict[str, Any]:
     return {"range": (0, 1)} if measure.is_share else {}
+
+
+def _ends(lines: Sequence[Series | None]) -> tuple[float, float]:
+    """The least and the greatest value; zero, where it is near, as the least."""
+    values = np.concatenate([line.values for line in lines if line is not None] or [np.zeros(1)])
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    return (0.0 if 0 <= low < high / 2 else low), high
 
 
 def _bar(estimate: Estimate | None) -> Any:
