@@ -21,6 +21,7 @@ NAMES = (
     "memory",
     "footprint",
     "retrieval",
+    "evaluation",
     "engines",
 )
 

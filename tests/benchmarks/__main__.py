@@ -17,6 +17,7 @@ from tests.benchmarks import (
     deletion,
     during,
     engines,
+    evaluation,
     footprint,
     ingestion,
     memory,
@@ -57,6 +58,8 @@ def measures(given: argparse.Namespace) -> Iterator[Measure]:
                 yield from memory.run(service)
             if "retrieval" in wanted:
                 yield from retrieval.run(service)
+            if "evaluation" in wanted:
+                yield from evaluation.run(service, given.requests)
         if "footprint" in wanted:
             yield from footprint.run(data)
 
