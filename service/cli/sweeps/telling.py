@@ -40,7 +40,7 @@ def print_front(trials: Sequence[Trial], front: Mapping[str, Any], *, everything
     tried, chosen = _tried(trials), chosen_of(trials, front)
     quality, *rest = front["objectives"]
     held, errors = bool(front["heldRows"]), any(candidate["errors"] for _, candidate in some)
-    columns = ["", "#", *tried, _heading(quality), *(["held back"] if held else [])]
+    columns = ["", "#", *_short(tried), _heading(quality), *(["held back"] if held else [])]
     columns += [*map(_heading, rest), *(["errors"] if errors else [])]
     cells = []
     for trial, candidate in some:
@@ -61,6 +61,12 @@ def _tried(trials: Sequence[Trial]) -> list[str]:
     names = dict.fromkeys(name for trial in trials for name in trial.settings)
     order = (*INDEX, *QUERY)
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Inputs without their node, where that is clear."""
+    ends = [name.rpartition(".")[2] for name in names]
+    return [end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)]
 
 
 def _heading(objective: Mapping[str, Any]) -> str:

@@ -15,61 +15,51 @@ import pytest
 from service.cli.folder import KEY
 from tests.service.cli.conftest import Up, environment, eventually, ragstone
 
-TOPICS = ("Leave", "Pension", "Travel", "Parking", "Canteen", "Laptops")
+TOPICS = ("Leave", "Pension", "Travel")
 
 
 def page(topic: str) -> str:
     """A page with a fact, and with much beside it."""
-    filler = " ".join(f"Of {topic.lower()} much more could be said, part {number}." for number in range(40))
+    filler = " ".join(f"Of {topic.lower()} much more could be said, part {number}." for number in range(25))
     return f"# {topic}\n\nThe office of {topic} has the number {len(topic)}42.\n\n{filler}\n"
+
+
+def call(service: Up, path: str, method: str = "GET", **options: Any) -> Any:
+    """What the service answers."""
+    headers = {"Authorization": f"Bearer {(service.data / KEY).read_text().strip()}"}
+    response = httpx.request(method, f"{service.note.url}/api/v1{path}", headers=headers, timeout=60, **options)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 @pytest.fixture
 def sweep(service: Up, tmp_path: Path) -> Path:
     """A document store and a dataset about it, and a sweep over them."""
-    here = ("--data", service.data)
-    files = tmp_path / "files"
-    files.mkdir()
-    for topic in TOPICS:
-        (files / f"{topic.lower()}.md").write_text(page(topic))
+    if not (service.data / KEY).exists():
+        assert ragstone("dataset", "ls", "--data", service.data).returncode == 0  # makes a key
     name = tmp_path.name
-    done = ragstone("ingest", files, "--store", name, *here)
-    assert done.returncode == 0, done.stderr
-    rows = tmp_path / f"{name}.jsonl"
-    rows.write_text(
-        "".join(
-            json.dumps(
-                {
-                    "input": f"Which number has the office of {topic}?",
-                    "sources": [{"quote": f"The office of {topic} has the number"}],
-                }
-            )
-            + "\n"
-            for topic in TOPICS
-        )
-    )
-    assert ragstone("dataset", "import", rows, *here).returncode == 0
+    store = call(service, "/document-store/store", "POST", json={"name": name})
+    files = [("files", (f"{topic.lower()}.md", page(topic).encode())) for topic in TOPICS]
+    call(service, f"/document-store/upsert/{store['id']}", "POST", files=files)
+    made = call(service, "/datasets/set", "POST", json={"name": name})
+    rows = [
+        {
+            "input": f"Which number has the office of {topic}?",
+            "sources": [{"quote": f"The office of {topic} has the number"}],
+        }
+        for topic in TOPICS
+    ]
+    call(service, f"/datasets/set/{made['id']}/import", "POST", json={"rows": rows})
     file = tmp_path / "sweep.yaml"
-    file.write_text(
-        json.dumps(  # which is YAML
-            {
-                "name": name,
-                "dataset": name,
-                "target": {"document_store": name},
-                "settings": {"chunk_size": [None, 300], "k": [1, 5]},
-                "metrics": ["recall@5"],
-            }
-        )
-    )
+    wish = {
+        "name": name,
+        "dataset": name,
+        "target": {"document_store": name},
+        "settings": {"chunk_size": [None, 300], "k": [1, 5]},
+        "metrics": ["recall@5"],
+    }
+    file.write_text(json.dumps(wish))  # which is YAML
     return file
-
-
-def call(service: Up, path: str) -> Any:
-    """What the service answers."""
-    headers = {"Authorization": f"Bearer {(service.data / KEY).read_text().strip()}"}
-    response = httpx.get(f"{service.note.url}/api/v1{path}", headers=headers, timeout=60)
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 def held(service: Up, name: str) -> dict[str, Any]:
@@ -94,7 +84,7 @@ def test_settings_are_tried_shown_and_set_for_good(service: Up, sweep: Path, tmp
     assert {each["number"] for each in told["trials"]} == {0, 1, 2, 3, 4}
     by_number = {each["number"]: each for each in told["trials"]}
     assert by_number[3]["settings"] == {"chunk_size": 300, "k": 1}
-    assert all(each["cases"] == 6 and not each["errors"] for each in told["trials"])
+    assert all(each["cases"] == 3 and not each["errors"] for each in told["trials"])
     large, small = (by_number[number]["figures"]["contextLength"]["value"] for number in (1, 3))
     assert small < large
     assert by_number[3]["front"]
@@ -156,7 +146,7 @@ def test_a_sweep_that_was_killed_is_taken_up_by_the_next_run(service: Up, sweep:
     done = ragstone("eval", "sweep", sweep, "--json", "--data", service.data)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert all(each["cases"] == 6 and not each["errors"] for each in told["trials"])
+    assert all(each["cases"] == 3 and not each["errors"] for each in told["trials"])
     assert copies(service, sweep.parent.name) == []
 
 
@@ -182,14 +172,9 @@ def test_a_flow_is_tried_on_copies_of_it(service: Up, sweep: Path) -> None:
 
 def test_mistakes_are_said_before_anything_is_made(service: Up, sweep: Path) -> None:
     wish = json.loads(sweep.read_text())
-    for settings, said in (
-        ({"chunk_size": 0}, "settings.chunk_size"),
-        ({"prompt": "x"}, "settings.prompt: is of a flow"),
-        ({"splitter": "scissors"}, "scissors"),
-    ):
-        sweep.write_text(json.dumps({**wish, "settings": settings}))
-        done = ragstone("eval", "sweep", sweep, "--data", service.data)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    sweep.write_text(json.dumps({**wish, "settings": {"splitter": "scissors"}}))
+    done = ragstone("eval", "sweep", sweep, "--data", service.data)
+    assert (done.returncode, "scissors" in done.stderr) == (2, True), done.stderr
+    assert copies(service, sweep.parent.name) == []
     shown = ragstone("eval", "sweep", sweep, "--dry-run", "--json")
     assert json.loads(shown.stdout)[1]["settings"] == {"splitter": "scissors"}
-    assert copies(service, sweep.parent.name) == []
