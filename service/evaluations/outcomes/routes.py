@@ -9,9 +9,10 @@ from fastapi.responses import StreamingResponse
 from service.evaluations import comparing, files, service
 from service.evaluations.comparing import Choice
 from service.evaluations.outcomes import wire
-from service.evaluations.types import ResultFilter, Sort
+from service.evaluations.types import OPEN, ResultFilter, Sort
 from service.http.access import CurrentWorkspace, needs
 from service.http.routing import Routes
+from service.jobs.routes import LONGEST_WAIT
 from service.metrics import METRICS
 from service.metrics.making import metric_class
 from service.metrics.resampling import LEVEL
@@ -43,10 +44,19 @@ async def list_metrics() -> list[wire.MetricEntity]:
     response_model=wire.EvaluationProgress,
 )
 async def get_evaluation_progress(
-    id: UUID, resources: CurrentResources, workspace: CurrentWorkspace
+    id: UUID,
+    resources: CurrentResources,
+    workspace: CurrentWorkspace,
+    wait: Annotated[
+        float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for its end before this answers")
+    ] = 0.0,
 ) -> wire.EvaluationProgress:
     """Cases that are done and how fast they get done; `events` is where its job can be followed."""
-    return wire.progress(await service.progress(resources.database, workspace, id))
+    found = await service.progress(resources.database, workspace, id)
+    if wait and found.job is not None and found.state in OPEN:
+        await resources.watch.wait(workspace, found.job, wait)
+        found = await service.progress(resources.database, workspace, id)
+    return wire.progress(found)
 
 
 @routes.get(
