@@ -165,12 +165,10 @@ class Runner:
         """What comes of a case: what the target says, then what that is worth."""
         attempts: list[Attempt] = []
         answered, error = Answered(), ""
-        begun = perf_counter()
         try:
             answered = await self._patience[asked.target].call(lambda: self._answer(asked), attempts)
         except ServiceError as failure:
             error = clean(redacted_text(failure.message))[:LONGEST_ERROR] or type(failure).__name__
-            answered = Answered(taken=Taken(latency=round(1000 * (perf_counter() - begun), 3)))
         spent: list[Usage] = []
         case = case_of(asked.row, answered, error)
         scores = await self._scores(case, self._lender.to_case(attempts, spent))
