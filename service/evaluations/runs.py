@@ -182,4 +182,4 @@ def judgement(measure: Measure, case: Result | None) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # as JSON.stringify writes it

@@ -298,8 +298,8 @@ def columns(evaluation: Evaluation, told: Figures | None) -> dict[str, Any]:
         "id": evaluation.id,
         "name": evaluation.name,
         "evaluation_type": evaluation.type,
-        "chatflow_id": json.dumps([str(item.id) for item in targets]),
-        "chatflow_name": json.dumps([item.label or item.name for item in targets], ensure_ascii=False),
+        "chatflow_id": _json([str(item.id) for item in targets]),
+        "chatflow_name": _json([item.label or item.name for item in targets]),
         "dataset_id": evaluation.dataset,
         "dataset_name": evaluation.dataset_name,
         "additional_config": runs.additional(evaluation),
@@ -350,3 +350,7 @@ def outdated(evaluation: Evaluation, found: Outdated, dataset: Dataset | None) -
         dataset=dataset_entity(dataset) if dataset is not None and found.dataset else "",
         errors=errors,
     )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
