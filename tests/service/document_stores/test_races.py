@@ -124,7 +124,7 @@ async def test_a_running_upload_that_is_cancelled_leaves_what_was_before(talk: T
     await talk.upsert(store, ("a.txt", passages("Alpha")))
     gate.open.clear()
     gate.free = 1
-    job = await talk.start(store, ("a.txt", passages(*MANY)), ("b.txt", passages("Beta")))
+    job = await talk.start(store, ("a.txt", passages(*MANY)), ("b.txt", passages("Beta", *MANY)))
     await gate.waiting.wait()
     cancelled = (await talk.client.delete(job)).json()
     assert (cancelled["state"], cancelled["error"]["code"]) == ("cancelled", "cancelled")
