@@ -211,6 +211,8 @@ def _pairs(first: Evaluation, second: Evaluation, choice: Choice) -> list[tuple[
             for start, end in named
             if end is not None and choice.target in (None, start) and choice.other_target in (None, end)
         ]
+    if not pairs and first.id == second.id:
+        raise Unprocessable("other: the evaluation has one target, so that there is nothing to hold against it")
     if not pairs:
         raise Unprocessable("target: no two targets have the same label; say target and otherTarget by their places")
     return pairs

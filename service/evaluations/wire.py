@@ -135,7 +135,10 @@ class NewEvaluation(Body):
     def _targets(self) -> Sequence[TargetWish]:
         if self.targets is not None:
             return [item.wish() for item in self.targets]
-        return [TargetWish(TargetKind.CHATFLOW, item) for item in _ids("chatflowId", self.chatflow_id)]
+        flows = _ids("chatflowId", self.chatflow_id)
+        if not flows:
+            raise Unprocessable("chatflowId: names no chatflow; give some, or targets")
+        return [TargetWish(TargetKind.CHATFLOW, item) for item in flows]
 
     def _judge(self) -> Judge | None:
         if self.judge is not None:

@@ -217,9 +217,7 @@ def test_what_is_unknown_or_broken_is_named_and_nothing_is_kept(desk: Desk) -> N
         ("repeats", 0, 422),
         ("metrics", ["nonsense"], 422),
     ):
-        name = unknown if status == 404 else field
-        if (field, value) in (("chatflowId", ""), ("metrics", ["nonsense"])):
-            name = "target" if field == "chatflowId" else "nonsense"
+        name = unknown if status == 404 else "nonsense" if field == "metrics" else field
         refused(client.post("/evaluations", json={**good, field: value}), status, name)
     llm = {**good, "evaluationType": "llm", "llm": "chatOpenAI", "model": "m", "credentialId": unknown}
     refused(client.post("/evaluations", json=llm), 404, unknown)
