@@ -193,7 +193,7 @@ def test_a_page_stays_within_bounds(desk: Desk, monkeypatch: pytest.MonkeyPatch)
         desk.ask(flow, "x" * 2000, chatId=f"c{number}")
     whole = desk.executions()
     assert all(json.loads(item["executionData"]) and item["agentflow"]["flowData"] for item in whole)
-    monkeypatch.setattr(service, "ROOM", max(len(item["executionData"]) for item in whole) * 2)
+    monkeypatch.setattr(service, "ROOM", max(len(item["executionData"]) for item in whole) * 5 // 2)
     assert [json.loads(item["executionData"]) == [] for item in desk.executions()] == [False, False, True]
     assert len(desk.nodes(whole[2]["id"])) > 0, "alone, it is shown whole"
     monkeypatch.setattr(service, "ROOM", len(whole[0]["agentflow"]["flowData"]) * 2)
