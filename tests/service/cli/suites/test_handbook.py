@@ -1,9 +1,11 @@
 """The sample handbook's own suite, as its users and CI run it: on a service that the command starts and ends."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,20 +13,35 @@ from junitparser import JUnitXml
 
 from service.cli import main
 from service.cli.suites.baseline import load
+from service.cli.suites.suite import Suite
 from tests.service.cli.conftest import Up, environment
 
+README = Path(__file__).parents[4] / "README.md"
 HANDBOOK = Path(__file__).parents[4] / "datasets" / "handbook"
 PATIENCE = 540.0
 
 
+def blocks() -> list[Any]:
+    """The YAML of the README's section: a suite, and a workflow."""
+    section = README.read_text("utf-8").partition("\n## Evaluate in CI\n")[2].partition("\n## ")[0]
+    return [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)]
+
+
+def test_the_suite_of_the_readme_can_be_used() -> None:
+    suite = Suite.model_validate(blocks()[0])
+    assert [target.name for target in suite.targets] == ["retrieval", "answers"]
+
+
 @pytest.mark.timeout(600)
-def test_the_handbook_passes_its_suite_on_a_service_that_is_started_for_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "service.cli", "eval", "run", str(HANDBOOK / "suite.yaml")]
-    outputs = ["--junit", "junit.xml", "--save", "run.json", "--report", "report.html"]
+def test_the_handbook_passes_its_suite_as_the_workflow_of_the_readme_runs_it(tmp_path: Path) -> None:
+    (step,) = [step["run"] for step in blocks()[1]["jobs"]["evaluate"]["steps"] if "eval run" in step.get("run", "")]
+    verb, *arguments = step.split()
+    assert verb == "ragstone"
+    (tmp_path / "datasets").symlink_to(HANDBOOK.parent)
     done = subprocess.run(
-        [*command, *outputs],
+        [sys.executable, "-m", "service.cli", *arguments],
         cwd=tmp_path,
-        env=environment(TMPDIR=str(tmp_path), PYTHONPATH=str(HANDBOOK.parents[1])),
+        env=environment(TMPDIR=str(tmp_path), PYTHONPATH=str(README.parent)),
         capture_output=True,
         text=True,
         check=False,
