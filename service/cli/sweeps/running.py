@@ -244,7 +244,12 @@ def _copy_name(run: Run, store: Mapping[str, Any], trial: Trial) -> str:
 
 
 def _copies(run: Run, store: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = run.client.get(f"/document-store/store/{store['id']}/copies")
+    try:
+        found: list[Mapping[str, Any]] = run.client.get(f"/document-store/store/{store['id']}/copies")
+    except Rejected as error:
+        if error.status != 404:  # it was deleted meanwhile
+            raise
+        return []
     return found
 
 

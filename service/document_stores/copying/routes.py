@@ -51,6 +51,7 @@ async def copy_store(
 @routes.get(
     "/document-store/store/{id}/copies",
     needs("documentStores:view"),
+    errors=(404,),
     summary="List the copies of a document store",
     response_model=list[CopyRow],
 )

@@ -79,8 +79,10 @@ async def copy(
 
 
 async def of_store(resources: Resources, workspace: UUID, store_id: UUID) -> list[Copy]:
-    """The copies of a document store that are there, the oldest first; also of one that is gone."""
+    """The copies of a document store that are there, the oldest first. Raises `NotFound`."""
     async with resources.database.read(workspace) as scope:
+        if await records.get(scope, store_id) is None:
+            raise NotFound(f"Document store {store_id} not found")
         return await copies.of_store(scope, store_id)
 
 

@@ -165,6 +165,7 @@ async def test_a_copy_that_cannot_be_made_makes_nothing(talk: Talk) -> None:
         assert (response.status_code, named in response.text) == (422, True), (body, response.text)
     missing = await talk.client.post(f"{API}/store/{UUID(int=7)}/copy", json={})
     assert missing.status_code == 404
+    assert (await talk.client.get(f"{API}/store/{UUID(int=7)}/copies")).status_code == 404
     assert len((await talk.client.get(f"{API}/store")).json()) == 1
 
 
