@@ -24,7 +24,7 @@ def test_every_verb_explains_itself_and_its_exit_codes(verb: str, capsys: pytest
     assert main([verb, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert " ".join(EPILOG.split()) in shown
-    assert "--json" in shown or verb in ("dataset", "flow", "jobs", "key", "serve", "store", "sync", "worker")
+    assert "--json" in shown or verb in ("dataset", "eval", "flow", "jobs", "key", "serve", "store", "sync", "worker")
 
 
 def test_a_wrong_command_line_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
