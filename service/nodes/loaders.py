@@ -266,9 +266,6 @@ ROWS = (
 )  # fmt: skip
 
 REFUSED = {
-    "customDocumentLoader": "it runs JavaScript in the server, which this service never does; send what it would make"
-    " as plainText or as files",
-    "documentStore": "it reads another document store; copy that one with its archive, or link both to the chatflow",
-    "vectorStoreToDocument": "it reads another vector store; upsert the documents themselves",
+    "documentStore": "It reads another document store. Copy that one with its archive, or link both to the chatflow.",
 }
-"""Loaders of Flowise that there are not here for a reason, which is said to whoever names one."""
+"""What to do in place of loaders of chatflows that document stores have not."""

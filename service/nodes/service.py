@@ -6,6 +6,7 @@ from typing import Any
 
 from loaders import FLOWISE_LOADERS, LOADERS
 from loaders.splitters import FLOWISE_SPLITTERS
+from service.chatflows import elsewhere
 from service.connectors import CONNECTORS
 from service.errors import Unprocessable
 from service.json_text import parsed
@@ -47,8 +48,8 @@ def loader_names() -> Iterator[str]:
 
 
 def refusal(name: str) -> str | None:
-    """Why a loader of Flowise is not here on purpose; None for one that is here, or not known."""
-    return loaders.REFUSED.get(name)
+    """What to use in place of a loader of Flowise that is not here; None for one that is, or that is not known."""
+    return loaders.REFUSED.get(name) or elsewhere.LOADERS.get(name)
 
 
 def check(node: Node, config: Mapping[str, Any], where: str) -> None:

@@ -99,7 +99,7 @@ def _loader(name: str) -> str:
     if name == "file":
         return DETECT
     if (reason := nodes.refusal(name)) is not None:
-        raise Unprocessable(f"loader.name: '{name}' is not available here: {reason}. Use one of {_known()}.")
+        raise Unprocessable(f"loader.name: '{name}' is not available here. {reason}")
     try:
         return canonical(name)
     except LoaderError:
