@@ -104,8 +104,8 @@ async def ask(
     name = (occasion.caller if occasion else "") or entrance.name
     try:
         viewer = viewer_of(entrance.caller, question.principals)
-        if origin and member is None and not known.allows(origin):
-            raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=question.streaming)
+        if member is None:
+            _check_origin(known, origin, plain=question.streaming)
         function = post_processing.function_of(known.config)
         lent = backing(resources, viewer)
         post_processing.check(function, lent.script)
@@ -149,9 +149,14 @@ async def ask(
         await leave(resources, known, compiled, brought, recording)
         raise
     full = _sees_all(entrance.caller, member)
-    label, form = compiled.memory_label, question.form
-    kept = known.flow.type, form, keeps
+    label, kept = compiled.memory_label, (known.flow.type, question.form, keeps)
     return Prediction(running, chat, session, brought.question, label, message, streams, full, *kept)
+
+
+def _check_origin(known: KnownFlow, origin: str | None, *, plain: bool) -> None:
+    """Raises `OriginRefused` in the flow's own words."""
+    if origin and not known.allows(origin):
+        raise chatflows.OriginRefused(str(known.config.get("allowedOriginsError") or ""), plain=plain)
 
 
 def _kind(caller: Caller, member: UUID | None, question: Question) -> ChatType:
