@@ -138,7 +138,7 @@ async def pairs(gathered: Gathered) -> list[Pair]:
         choices = [Choice(labels=tuple(labels[:most]))] if labels else []
     else:
         others = range(1, min(len(first.plan.targets), MOST_PAIRS + 1))
-        most = comparing.MOST_COMPARISONS
+        most = comparing.MOST_COMPARISONS // max(len(others), 1)
         choices = [Choice(0, other, tuple(labels[:most])) for other in others] if labels else []
     found = []
     for choice in choices:
