@@ -22,7 +22,7 @@ MADE = "Kept by `ragstone eval run`"
 CATEGORY = "Evaluation suite"
 """The category of chatflows that suites bring."""
 PAGE = 1000
-"""Rows of a dataset in one request."""
+"""Rows of a dataset, or documents, in one request."""
 
 Remark = Callable[[str], None]
 
@@ -81,7 +81,7 @@ def _filled(client: Client, plan: Plan, filling: Filling, remark: Remark, *, sho
                 f"{plan.file}: document_stores: the service has a document store {name!r} that no suite made, and it is"
                 " left as it is: choose another name, or leave it out here to evaluate it"
             )
-        if found["description"] == mark and found["totalChunks"]:
+        if found["description"] == mark and _holds(client, str(found["id"]), {file for file, _ in filling.files}):
             remark(f"Document store {name}: as it was.")
             return str(found["id"])
         if f"settings {filling.settings}" not in found["description"]:
@@ -109,14 +109,28 @@ def _settings(filling: Filling) -> dict[str, str]:
     return {name: part.model_dump_json() for name, part in parts.items() if part is not None}
 
 
+def _holds(client: Client, store_id: str, names: set[str]) -> bool:
+    """Whether it holds just these documents, none of them half done."""
+    documents = _documents(client, store_id)
+    return {item["name"] for item in documents} == names and all(item["state"] == "ready" for item in documents)
+
+
 def _without_others(client: Client, store_id: str, names: set[str]) -> int:
     """Remove the documents that are not among these; how many there were."""
-    gone = 0
-    for document in client.get(f"/document-store/documents/{store_id}"):
-        if document["name"] not in names:
-            client.send("DELETE", f"/document-store/documents/{store_id}/{document['id']}")
-            gone += 1
-    return gone
+    gone = [item for item in _documents(client, store_id) if item["name"] not in names]
+    for document in gone:
+        client.send("DELETE", f"/document-store/documents/{store_id}/{document['id']}")
+    return len(gone)
+
+
+def _documents(client: Client, store_id: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    while len(found) % PAGE == 0:
+        page = client.get(f"/document-store/documents/{store_id}", page=len(found) // PAGE + 1, limit=PAGE)
+        if not page:
+            break
+        found += page
+    return found
 
 
 # The dataset

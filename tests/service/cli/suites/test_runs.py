@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from junitparser import JUnitXml
 
 from service.cli import main
-from service.cli.client import connect
+from service.cli.client import Client, connect
 from tests.service.agentflows import flows as agentflows
 from tests.service.cli.conftest import PATIENCE, Up, alive, environment, eventually, ragstone
 from tests.service.cli.suites.making import folder
@@ -125,6 +126,9 @@ def test_what_was_changed_in_the_files_is_changed_on_the_service(
         assert store is not None
         names = {item["name"] for item in client.get(f"/document-store/documents/{store['id']}")}
         after = client.get(f"/datasets/set/{dataset['id']}")["rows"]
+        client.send("DELETE", f"/document-store/documents/{store['id']}/{document_of(client, store, 'badges.md')}")
+        assert Ran(capsys, service, file, "--fail-under", "recall@3=0.1").result["cases"] == 3
+        assert document_of(client, store, "badges.md")  # what somebody took out is in again
     assert names == set(NOTES) - {"showers.md"}
     assert [row["input"] for row in after] == [asked for asked, _, _ in changed]
     assert [before.get(row["input"]) == row["id"] for row in after] == [True, True, False]
@@ -136,6 +140,12 @@ def test_what_was_changed_in_the_files_is_changed_on_the_service(
     assert anew is not None
     assert anew["id"] != store["id"]
     assert anew["loaders"][0]["splitterConfig"]["chunkSize"] == 200
+
+
+def document_of(client: Client, store: Mapping[str, Any], name: str) -> str:
+    """The id of a document."""
+    documents = client.get(f"/document-store/documents/{store['id']}")
+    return str(next(item["id"] for item in documents if item["name"] == name))
 
 
 def test_a_threshold_that_is_missed_fails_and_says_so(
