@@ -287,6 +287,7 @@ _CHOSEN: LiteralString = (
     " AND (%(broken)s::boolean IS NULL OR r.broken = %(broken)s)"
 )
 
+_HOW_MANY: LiteralString = "SELECT count(*) AS total"
 _WITH_ROW: LiteralString = "SELECT r.*, w.id, w.row_id, w.input, w.output, w.sources, w.metadata"
 
 _PLACED: LiteralString = "r.place, r.target, r.repeat"
@@ -319,7 +320,7 @@ async def page(
         size=size,
         offset=offset,
     )
-    total = await scope.one("SELECT count(*) AS total" + _CHOSEN, **wanted)
+    total = await scope.one(_HOW_MANY + _CHOSEN, **wanted)
     return [CaseResult(_row(row), _result(row, labels)) for row in found], int(total["total"]) if total else 0
 
 
