@@ -181,7 +181,7 @@ async def test_names_that_there_are_not_are_told_what_there_is(talk: Talk, clien
     store = await talk.store()
     text = {"name": "plainText", "config": {"text": "x"}}
     for body, word in [
-        ({"loader": {"name": "notionPage"}}, "cheerioWebScraper"),
+        ({"loader": {"name": "notionPage"}}, "Export the pages as files"),
         ({"loader": text, "vectorStore": {"name": "weaviate"}}, "postgres"),
         ({"loader": text, "embedding": {"name": "psychicEmbeddings"}}, "openAIEmbeddings"),
         ({"loader": text, "recordManager": {"name": "mine"}}, "postgresRecordManager"),
