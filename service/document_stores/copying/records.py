@@ -72,12 +72,15 @@ async def lacking(scope: Scope, store_id: UUID, copy_id: UUID, limit: int) -> li
     return [Original(**{**row, "recipe": scope.opened(row["recipe"])}) for row in rows]
 
 
-async def restrict_loader(scope: Scope, loader_id: UUID, principals: Sequence[str] | None) -> None:
-    """Who may find what comes in through a loader of a copy."""
+async def liken_loader(scope: Scope, loader_id: UUID, original: UUID) -> None:
+    """Give a loader of a copy its place among the others, and who may find what comes in through it, as the original
+    has them."""
     await scope.run(
-        "UPDATE loaders SET principals = %(principals)s WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        "UPDATE loaders l SET principals = o.principals, created_at = o.created_at FROM loaders o"
+        " WHERE l.workspace_id = %(workspace)s AND l.id = %(id)s"
+        " AND o.workspace_id = %(workspace)s AND o.id = %(original)s",
         id=loader_id,
-        principals=None if principals is None else list(principals),
+        original=original,
     )
 
 

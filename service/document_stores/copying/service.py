@@ -130,7 +130,7 @@ async def _loaders(scope: Scope, made: StoreRow, splitter: Component | None) -> 
         key = loader_in(made.id, loader.id)
         component = Component(loader.component, loader.config)
         await records.insert_loader(scope, key, made.id, component, loader.name, _splitter(loader, splitter))
-        await copies.restrict_loader(scope, key, loader.principals)
+        await copies.liken_loader(scope, key, loader.id)
         found.append(str(key))
     return found
 
