@@ -18,8 +18,8 @@ from tests.benchmarks.synthetic import Question
 
 LIMIT = candidates(SPARE * 10)
 """Vectors that a search for ten chunks takes from the index."""
-BREADTH = 400
-"""`hnsw.ef_search` of these searches."""
+LEAST_BREADTH, MOST_BREADTH, POINTS_PER_STEP = 400, 1000, 250
+"""`hnsw.ef_search` of these searches, and the points for each one that it grows by."""
 
 POSTINGS = """
     SELECT term, string_agg(postings, '' ORDER BY segment) FROM lexical_postings
@@ -54,8 +54,9 @@ class Bare:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, store: StoreRow) -> AsyncIterator[Bare]:
-    """The document store's indexes. Its vectors are in Postgres or in a server of Chroma."""
+async def opened(settings: Settings, store: StoreRow, points: int) -> AsyncIterator[Bare]:
+    """The document store's indexes. Its vectors, so many of them, are in Postgres or in a server of Chroma."""
+    breadth = min(max(LEAST_BREADTH, points // POINTS_PER_STEP), MOST_BREADTH)
     assert settings.database_url is not None
     url = urlsplit(settings.vector_store.get_secret_value())
     pool = AsyncConnectionPool(
@@ -63,7 +64,7 @@ async def opened(settings: Settings, store: StoreRow) -> AsyncIterator[Bare]:
         min_size=2,
         open=False,
         # the index itself is the floor: over a small table, the planner may find a scan as cheap
-        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={BREADTH} -c enable_seqscan=off"},
+        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={breadth} -c enable_seqscan=off"},
     )
     await pool.open(wait=True)
     async with pool, httpx2.AsyncClient(base_url=f"http://{url.netloc}/api/v2", trust_env=False) as client:

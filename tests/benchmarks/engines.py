@@ -118,7 +118,7 @@ async def _measured(service: Service, url: str, store: UUID, corpus: Corpus, bui
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources(settings))
         sources, row = await _opened(resources, store)
-        bare = await stack.enter_async_context(bare_engines.opened(settings, row))
+        bare = await stack.enter_async_context(bare_engines.opened(settings, row, len(corpus.vectors)))
         found = Searches(resources, sources, bare)
         ours, theirs = await found.beside(corpus.questions)
         recall = await found.recall(corpus, None)

@@ -8,7 +8,7 @@ import pytest
 
 from stores import vector
 from stores.records.database import Database
-from stores.vector import UnknownVectorStore, open_vector_store
+from stores.vector import UnknownVectorStore, open_vector_store, pgvector
 from stores.vector.base import BadUrl, Point, Unavailable, VectorStoreError
 from stores.vector.filters import parse
 from stores.vector.memory import MemoryVectorStore
@@ -57,6 +57,21 @@ async def test_filters_that_let_few_points_through_keep_their_recall(
         hits += len(actual & expected)
         total += len(expected)
     assert hits / total >= 0.95
+
+
+async def test_searches_are_broader_in_larger_collections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pgvector, "POINTS_PER_STEP", 2)
+    store = PgVectorStore(database)
+    await store.create("large", 3)
+    await store.upsert("large", [Point(f"p{n:04d}", [1, n, n * n]) for n in range(1500)])
+    breadths = []
+    async with database.connection() as connection, connection.transaction():
+        for _ in range(2):
+            assert (await store.within(connection).query("large", [1, 2, 4], 1))[0].id == "p0002"
+            cursor = await connection.execute("SELECT current_setting('hnsw.ef_search') AS breadth")
+            breadths.append(await cursor.fetchone())
+            await connection.execute("ANALYZE vectors_large")
+    assert breadths == [{"breadth": "200"}, {"breadth": "750"}]
 
 
 async def test_the_settings_of_a_search_do_not_outlive_it(database: Database) -> None:
