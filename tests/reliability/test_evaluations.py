@@ -1,5 +1,6 @@
 """Workers that are killed in the middle of evaluations: no finished case is asked again, nothing is lost or doubled."""
 
+import asyncio
 import signal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tests.service.document_stores.test_kills import Start, start, stub  # noqa:
 from tests.service.evaluations.lab import Lab, flow_target, store_target
 from tests.stubs.openai_server import OpenAIStub, Script
 
-ROWS = 40
+ROWS = 30
 KILLS = 2
 
 
@@ -54,18 +55,18 @@ async def test_an_evaluation_that_was_killed_says_what_an_undisturbed_one_says(
 ) -> None:
     lab = Lab(client, resources, workspace, Talk(client, resources, workspace))
     first = start()
-    store, dataset = await lab.shelf(), await lab.dataset(300)
+    store, dataset = await lab.shelf(), await lab.dataset(100)
     metrics = [MetricWish("recall@2"), MetricWish("mrr@6"), MetricWish("ndcg@6")]
     whole = await lab.end(await lab.make(dataset, store_target(store, topK=6), metrics=metrics, repeats=2), seconds=120)
     killed = await lab.make(dataset, store_target(store, topK=6), metrics=metrics, repeats=2, name="Killed")
-    while (await lab.get(killed)).done < 100:
-        pass
+    while (await lab.get(killed)).done < 50:  # noqa: ASYNC110 - as clients do
+        await asyncio.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert (await lab.get(killed)).done < 600
+    assert (await lab.get(killed)).done < 200
     start()
     killed = await lab.end(killed, seconds=120)
-    assert (killed.state, killed.done, killed.failed) == (EvaluationState.COMPLETED, 600, 0)
+    assert (killed.state, killed.done, killed.failed) == (EvaluationState.COMPLETED, 200, 0)
     assert [said(item) for item in await lab.results(killed)] == [said(item) for item in await lab.results(whole)]
     one, other = [await service.summary(resources.database, workspace, item.id) for item in (whole, killed)]
     assert one.targets[0].measures == other.targets[0].measures
