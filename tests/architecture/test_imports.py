@@ -110,7 +110,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # command line, secrets
     "junitparser": ("service/cli/suites/junit.py",),
     "typer": ("service/cli/*.py",),
-    "rich": ("service/cli/*.py",),
+    "rich": ("service/cli/*.py", "service/cli/suites/*.py"),
     "cryptography": ("service/keyring.py", "service/vault.py"),
     # port types and plain tools, anywhere they are needed
     "langchain_core": ("loaders/**/*.py", "service/**/*.py"),
