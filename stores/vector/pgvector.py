@@ -48,7 +48,7 @@ MIN_EF_SEARCH = 200
 GOOD_EF_SEARCH = 400
 """Of 100,000 points of 384 dimensions, close to each other, the first ten were found with .88 at 200, .95 at 300, .99
 at 400. The least with a filter, of whose matches few may lie near."""
-POINTS_PER_STEP = 250
+POINTS_PER_STEP = 200
 """The breadth grows with the collection, by one for so many of its points up to `MAX_EF_SEARCH`: of 120,000 points, .94
 were found at 400, .98 at 600."""
 

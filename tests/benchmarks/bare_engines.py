@@ -18,7 +18,7 @@ from tests.benchmarks.synthetic import Question
 
 LIMIT = candidates(SPARE * 10)
 """Vectors that a search for ten chunks takes from the index."""
-LEAST_BREADTH, MOST_BREADTH, POINTS_PER_STEP = 400, 1000, 250
+LEAST_BREADTH, MOST_BREADTH, POINTS_PER_STEP = 400, 1000, 200
 """`hnsw.ef_search` of these searches, and the points for each one that it grows by."""
 
 POSTINGS = """
