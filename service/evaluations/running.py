@@ -1,8 +1,9 @@
 """The runner: cases that have no result yet are asked, scored and kept, so many at a time.
 
 Results are kept as they come, several in one transaction when they come together, with the job's progress. So what a
-worker that dies has asked in vain is what it was at: the cases in flight and those that wait to be kept, at most twice
-as many as are asked at the same time. Rows are read a page at a time.
+worker that dies has asked in vain is what it was at: the cases in flight, and those that wait to be kept or are just
+being kept, of flows at most four times as many as are asked at the same time. Searches cost so little that more of them
+may wait (`WAITING`): else they would stand still while the database writes. Rows are read a page at a time.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ PAGE = 50
 """Rows that are in memory at once."""
 AT_ONCE = 64
 """Results that are kept in one transaction at most."""
+WAITING = 8
+"""Results of searches that may wait to be kept, for each that is asked at the same time; of flows, one."""
 MOST_TURNS = 200
 """Turns of a conversation that a flow is told of, the newest ones."""
 LONGEST_ERROR = 2_000
@@ -89,7 +92,8 @@ class Runner:
         }
         most = work.resources.settings.evaluation_concurrency
         self._places = min(evaluation.plan.concurrency or most, most)
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._places)
+        cheap = all(item.kind is TargetKind.STORE for item in evaluation.plan.targets)
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._places * (WAITING if cheap else 1))
         self._before = int(work.payload.get("before") or 0)
 
     async def run(self) -> None:
@@ -214,8 +218,13 @@ class Runner:
         """By label, in the plan's order. Those that ask a judge do so side by side."""
         if case.failure:
             return {label: failed(case.failure) for label in self._metrics}
-        scores = await together(*(item.score(case, lent) for item in self._metrics.values()))
-        return dict(zip(self._metrics, scores, strict=True))
+        asking = [label for label, item in self._metrics.items() if item.needs_model]
+        told = await together(*(self._metrics[label].score(case, lent) for label in asking)) if asking else []
+        judged = dict(zip(asking, told, strict=True))
+        return {
+            label: judged[label] if label in judged else await item.score(case, lent)
+            for label, item in self._metrics.items()
+        }
 
     # Keeping
 

@@ -43,7 +43,7 @@ async def test_a_worker_killed_in_the_middle_of_an_evaluation_asks_no_finished_c
     ended = await lab.end(made, seconds=120)
     assert (ended.state, ended.done, ended.failed) == (EvaluationState.COMPLETED, ROWS, 0)
     assert [item.place for item in await lab.results(made)] == list(range(ROWS))
-    in_vain = 2 * resources.settings.evaluation_concurrency
+    in_vain = 4 * resources.settings.evaluation_concurrency
     assert ROWS <= len(stub.requests) <= ROWS + KILLS * in_vain
 
 
