@@ -7,7 +7,7 @@ from pydantic import Field
 
 from service.errors import BadRequest
 from service.feedback.types import Feedback, Rating
-from service.http.wire import BlankIsNone, Body, Date, Wire
+from service.http.wire import BlankIsNone, Body, Date, IdText, Wire
 
 LONGEST_CONTENT = 10_000
 LONGEST_CHAT = 512
@@ -20,7 +20,7 @@ class FeedbackBody(Body):
         None, description="Id of the answer: `chatMessageId`", examples=["0b0f2a53-93f7-4d0f-8f1b-6d4b8cc0a9d3"]
     )
     chatflowid: Annotated[UUID | None, BlankIsNone] = Field(None, alias="chatflowid")
-    chat_id: Annotated[str | None, BlankIsNone] = Field(None, max_length=LONGEST_CHAT)
+    chat_id: Annotated[str | None, BlankIsNone, IdText] = Field(None, max_length=LONGEST_CHAT)
     rating: Rating | None = Field(None, examples=["THUMBS_UP"])
     content: str | None = Field(None, max_length=LONGEST_CONTENT, examples=["Just what I needed"])
 

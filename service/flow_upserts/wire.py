@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, ValidationError
@@ -11,7 +11,7 @@ from service.document_stores.types import Upload
 from service.document_stores.wire import EXAMPLE_ID, AddedDoc, FailedDocument
 from service.errors import BadRequest, Unprocessable, describe_validation
 from service.flow_upserts.types import FlowUpsert, Started
-from service.http.wire import Body, Wire
+from service.http.wire import Body, IdText, Wire
 from service.jobs.types import Job
 from service.json_text import read
 from service.viewers import MOST_OF_DOCUMENT, principals
@@ -35,7 +35,7 @@ class FlowUpsertBody(Body):
         examples=[{"chunkSize": 800}],
     )
     question: str | None = Field(None, max_length=100_000, description="Accepted; has no effect")
-    chat_id: str | None = Field(
+    chat_id: Annotated[str | None, IdText] = Field(
         None,
         max_length=512,
         description="The conversation that files belong to, where the vector store keeps them apart",

@@ -93,6 +93,18 @@ BlankIsNone = BeforeValidator(_blank_is_none)
 """For fields that forms send as an empty text when nothing was chosen."""
 
 
+def id_text(value: object) -> object:
+    """A finite number as the text that JavaScript writes of it, anything else as it is: some clients count their
+    conversations, and Flowise takes numbers for names of chats and sessions."""
+    if isinstance(value, float) and isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+IdText = BeforeValidator(id_text)
+"""For names that clients give to chats and sessions."""
+
+
 def date_in(name: str, value: str | None) -> datetime | None:
     """A date of a query; without a zone it is UTC. Raises `Unprocessable`, naming the parameter."""
     if not value:

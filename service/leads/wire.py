@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from service.errors import BadRequest
-from service.http.wire import BlankIsNone, Body, Date, Wire
+from service.http.wire import BlankIsNone, Body, Date, IdText, Wire
 from service.leads.types import Lead
 
 LONGEST = 500
@@ -18,7 +18,7 @@ class LeadBody(Body):
     chatflowid: Annotated[UUID | None, BlankIsNone] = Field(
         None, alias="chatflowid", examples=["5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"]
     )
-    chat_id: str | None = Field(None, max_length=LONGEST, examples=["c1"])
+    chat_id: Annotated[str | None, IdText] = Field(None, max_length=LONGEST, examples=["c1"])
     name: str | None = Field(None, max_length=LONGEST, examples=["Anna"])
     email: str | None = Field(None, max_length=LONGEST, examples=["anna@example.org"])
     phone: str | None = Field(None, max_length=LONGEST)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from service.chatflows.types import Role, Turn
 from service.errors import BadRequest, MissingPart, TooLarge, describe_validation
-from service.http.wire import Body, Wire
+from service.http.wire import Body, IdText, Wire, id_text
 from service.json_text import read
 from service.predictions import asking
 from service.predictions.asking import InvalidField
@@ -61,7 +61,9 @@ class PredictionBody(BaseModel):
     model_config = Body.model_config
 
     question: Line | None = Field(None, max_length=MAX_QUESTION, examples=["How many days of leave do I have?"])
-    chat_id: Line | None = Field(None, max_length=MAX_ID, description="Id of the conversation; none: a new one")
+    chat_id: Annotated[Line | None, IdText] = Field(
+        None, max_length=MAX_ID, description="Id of the conversation, a number too; none: a new one"
+    )
     streaming: Annotated[bool, BeforeValidator(_is_true)] = Field(
         False, description='true or "true": answer as a stream of events, where the flow can stream', examples=[False]
     )
@@ -112,7 +114,7 @@ class PredictionBody(BaseModel):
         """What is asked; `header`: `viewers.HEADER`, `files`: parts of a form. Raises `InvalidField`, `Unprocessable`
         naming the field."""
         overrides = self.override_config or {}
-        session = overrides.get("sessionId")
+        session = id_text(overrides.get("sessionId"))
         if session is not None and (not isinstance(session, str) or len(session) > MAX_ID):
             raise InvalidField(f"overrideConfig.sessionId: must be a text of at most {MAX_ID} characters")
         return Question(

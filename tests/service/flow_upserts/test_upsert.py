@@ -450,6 +450,6 @@ async def test_bodies_are_checked(flows: Flows) -> None:
     broken = await flows.client.post(url, files=[("files", ("a.txt", b"x"))], data={"overrideConfig": "{"})
     assert "overrideConfig" in broken.json()["message"]
     assert (await flows.client.post(url, content=b"{")).status_code == 400
-    wrong = await flows.client.post(url, content=json.dumps({"chatId": 7}))
+    wrong = await flows.client.post(url, content=json.dumps({"chatId": [7]}))
     assert wrong.status_code == 422
     assert "chatId" in wrong.json()["message"]

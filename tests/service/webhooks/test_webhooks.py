@@ -84,7 +84,7 @@ def test_what_no_call_can_be(desk: Desk) -> None:
     broken = call(desk, flow, content="{", headers={"Content-Type": "application/json"})
     deep = call(desk, flow, content="[" * 10_000, headers={"Content-Type": "application/json"})
     files = call(desk, flow, files={"files": ("a.txt", b"x")})
-    named = call(desk, flow, json={"chatId": 7})
+    named = call(desk, flow, json={"chatId": [7]})
     assert [item.status_code for item in (broken, deep, files, named)] == [400, 400, 415, 422]
     assert desk.runs == []
 
