@@ -50,8 +50,9 @@ SPARE = 16
 """Points asked for beyond the limit, so that a tie at its edge is seen."""
 WIDEST = 4_096
 """Points that the index is asked for at most; a search that needs more compares them all."""
-FEW = 80
-"""Points whose vectors are read and compared here; of more of them, the engine tells the nearest."""
+FEW = 200
+"""Points whose vectors are read and compared here, at .14 ms each; of more of them, the engine tells the nearest, which
+takes it 7 ms among 10,000 points and 130 ms among 120,000."""
 EF_SEARCH = 200
 """Breadth of a search in the index."""
 READ = 1_000
@@ -176,8 +177,7 @@ class ChromaVectorStore(VectorStore):
     async def score(self, collection: str, vector: Vector, ids: Sequence[str]) -> dict[str, float]:
         async def compare(known: _Collection) -> dict[str, float]:
             row, keys = unit(vector, known.dimension), list(dict.fromkeys(ids))
-            few = len(keys) <= FEW
-            return await (self._scores(known, row, keys) if few else self._best(known, row, keys, len(keys)))
+            return await self._scores(known, row, keys)
 
         return await self._with(collection, compare)
 
