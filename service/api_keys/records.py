@@ -73,6 +73,15 @@ async def everything(scope: Scope) -> list[ApiKey]:
     return [_key(row) for row in rows]
 
 
+async def living(scope: Scope, key_id: UUID) -> ApiKey | None:
+    """A living key of the workspace; locked until the transaction ends, so that it stays what it is."""
+    row = await scope.one(
+        "SELECT * FROM api_keys WHERE workspace_id = %(workspace)s AND id = %(id)s AND revoked_at IS NULL FOR UPDATE",
+        id=key_id,
+    )
+    return _key(row) if row else None
+
+
 async def bound(scope: Scope) -> list[BoundFlow]:
     """The flows of the workspace that are bound to a key, by name."""
     rows = await scope.all(

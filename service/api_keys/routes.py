@@ -57,16 +57,20 @@ async def create_api_key(
 async def update_api_key(
     id: UUID, body: KeyDraft, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
 ) -> list[ApiKeyEntity]:
-    """Another name and other permissions, which count from the key's next call on; answers with all keys."""
+    """Another name and other permissions, which count from the key's next call on; answers with all keys. Nobody
+    changes a key that may more than their own."""
     name, scopes = body.named(), service.granted(caller.scopes, body.wanted())
-    await service.update(resources.database, workspace, id, name, scopes)
+    await service.update(resources.database, workspace, id, name, scopes, caller.scopes)
     return await _list(resources, workspace)
 
 
-@routes.delete("/apikey/{id}", DELETE, errors=(404,), summary="End an API key", response_model=Deleted)
-async def delete_api_key(id: UUID, resources: CurrentResources, workspace: CurrentWorkspace) -> Deleted:
-    """Ends a key at once; flows that are bound to it are closed until they are bound to another one."""
-    await service.revoke(resources.database, workspace, id)
+@routes.delete("/apikey/{id}", DELETE, errors=(400, 404), summary="End an API key", response_model=Deleted)
+async def delete_api_key(
+    id: UUID, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> Deleted:
+    """Ends a key at once; flows that are bound to it are closed until they are bound to another one. Nobody ends a key
+    that may more than their own."""
+    await service.revoke(resources.database, workspace, id, caller.scopes)
     return Deleted(affected=1)
 
 

@@ -12,7 +12,7 @@ from service.api_keys.types import ApiKey, BoundFlow
 from service.errors import BadRequest, NotFound, Unprocessable
 from service.http.access import FULL, Caller
 from service.viewers import principals as checked
-from stores.records.database import Database
+from stores.records.database import Database, Scope
 
 TOUCH_SECONDS = 60.0
 
@@ -65,11 +65,30 @@ def granted(holder: frozenset[str], scopes: Iterable[str]) -> frozenset[str]:
     return wanted
 
 
-async def update(database: Database, workspace: UUID, key_id: UUID, name: str, scopes: frozenset[str]) -> None:
-    """Give a key a name and scopes; they count from its next call on. Raises `NotFound`."""
+async def update(
+    database: Database,
+    workspace: UUID,
+    key_id: UUID,
+    name: str,
+    scopes: frozenset[str],
+    holder: frozenset[str] = frozenset({FULL}),
+) -> None:
+    """Give a key a name and scopes; they count from its next call on. Raises `NotFound`, and `NotYours` for a key that
+    may more than `holder`, who changes it."""
     async with database.write(workspace) as scope:
+        await _touchable(scope, key_id, holder)
         if not await records.update(scope, key_id, name, scopes):
             raise missing(key_id)
+
+
+async def _touchable(scope: Scope, key_id: UUID, holder: frozenset[str]) -> None:
+    """Whether whoever has these scopes may change or end a key: nobody takes permissions that they do not have, or a
+    key for keys alone would shut out every other."""
+    if FULL in holder:
+        return
+    key = await records.living(scope, key_id)
+    if key is not None and (more := key.scopes - holder):
+        raise NotYours(f"permissions: the key has {', '.join(sorted(more))}, which yours does not have")
 
 
 async def with_flows(database: Database, workspace: UUID) -> list[tuple[ApiKey, list[BoundFlow]]]:
@@ -90,9 +109,10 @@ async def everything(database: Database, workspace: UUID) -> list[ApiKey]:
         return await records.everything(scope)
 
 
-async def revoke(database: Database, workspace: UUID, key_id: UUID) -> None:
-    """End a key at once. Raises `NotFound`."""
+async def revoke(database: Database, workspace: UUID, key_id: UUID, holder: frozenset[str] = frozenset({FULL})) -> None:
+    """End a key at once. Raises `NotFound`, and `NotYours` for a key that may more than `holder`, who ends it."""
     async with database.write(workspace) as scope:
+        await _touchable(scope, key_id, holder)
         if not await records.revoke(scope, key_id):
             raise missing(key_id)
 

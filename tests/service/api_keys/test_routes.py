@@ -74,6 +74,24 @@ async def test_nobody_gives_what_they_do_not_have(client: httpx.AsyncClient, res
     assert (await client.post(PATH, json=body, headers=holding(client, weak))).status_code == 200
 
 
+async def test_nobody_takes_what_they_do_not_have(client: httpx.AsyncClient) -> None:
+    """A key for keys alone shuts no administrator out."""
+    mine = ("apikeys:create", "apikeys:update", "apikeys:delete", "apikeys:view")
+    weak = holding(client, (await made(client, "Weak", *mine))["apiKey"])
+    for strong in (await made(client, "Admin", "*"), await made(client, "Editor", "apikeys:view", "chatflows:view")):
+        body = {"keyName": "Taken", "permissions": ["apikeys:view"]}
+        changed = await client.put(f"{PATH}/{strong['id']}", json=body, headers=weak)
+        ended = await client.delete(f"{PATH}/{strong['id']}", headers=weak)
+        for refused in (changed, ended):
+            assert (refused.status_code, refused.json()["code"]) == (400, "permission_not_held")
+        kept = next(key for key in (await client.get(PATH)).json() if key["id"] == strong["id"])
+        assert (kept["keyName"], kept["permissions"]) == (strong["keyName"], strong["permissions"])
+        assert (await client.get(PATH, headers=holding(client, strong["apiKey"]))).status_code == 200
+    same = await made(client, "Same", "apikeys:view")
+    assert (await client.delete(f"{PATH}/{same['id']}", headers=weak)).status_code == 200
+    assert (await client.delete(f"{PATH}/{same['id']}", headers=weak)).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
