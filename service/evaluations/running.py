@@ -21,6 +21,7 @@ from service.errors import ServiceError
 from service.evaluations import records
 from service.evaluations.asking import Answered, answered_by
 from service.evaluations.cases import records as cases
+from service.evaluations.earlier import MOST_TURNS, earlier
 from service.evaluations.judging import Lender, judged_shown
 from service.evaluations.patience import Patience
 from service.evaluations.searching import SearchOptions, found_by, read_options
@@ -46,8 +47,6 @@ AT_ONCE = 64
 """Results that are kept in one transaction at most."""
 WAITING = 8
 """Results of searches that may wait to be kept, for each that is asked at the same time; of flows, one."""
-MOST_TURNS = 200
-"""Turns of a conversation that a flow is told of, the newest ones."""
 LONGEST_ERROR = 2_000
 
 STAGE = "asking"
@@ -55,7 +54,8 @@ STAGE = "asking"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A case that is to be asked. `session` and `history`: the conversation that it is part of."""
+    """A case that is to be asked. `session` and `history`: the conversation that it is part of, or the turns
+    that its row brings."""
 
     row: EvaluatedRow
     target: int
@@ -130,7 +130,7 @@ class Runner:
             async for row, done in rows:
                 for target, repeat in kinds:
                     if (row.place, target, repeat) not in done:
-                        yield Asked(row, target, repeat, str(uuid4()))
+                        yield Asked(row, target, repeat, str(uuid4()), earlier(row.metadata))
 
     async def _conversations(self) -> AsyncGenerator[Conversation, None]:
         for target, repeat in product(range(len(self._plan.targets)), range(self._plan.repeats)):
@@ -210,7 +210,13 @@ class Runner:
         begun = perf_counter()
         options = self._searches[asked.target]
         found = await found_by(
-            resources, self._evaluation.workspace, target, options, asked.row.question, documents=documents
+            resources,
+            self._evaluation.workspace,
+            target,
+            options,
+            asked.row.question,
+            history=asked.history,
+            documents=documents,
         )
         return Answered(found=found, taken=Taken(latency=round(1000 * (perf_counter() - begun), 3)))
 

@@ -1,10 +1,11 @@
 """Document stores as targets: what is asked of them, and the chunks that they find."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from service.chatflows.types import Turn
 from service.document_stores.search import filter_of, limit_of, search
 from service.document_stores.types import FoundChunk
 from service.errors import Unprocessable
@@ -62,10 +63,11 @@ async def found_by(
     options: SearchOptions,
     question: str,
     *,
+    history: Sequence[Turn] = (),
     documents: frozenset[str] = frozenset(),
 ) -> tuple[Passage, ...]:
-    """The chunks that a document store finds, best first; `documents`: those that are looked for, by whatever id they
-    are named. Raises what the search raises."""
+    """The chunks that a document store finds, best first. `history`: the turns before the question; `documents`: those
+    that are looked for, by whatever id they are named. Raises what the search raises."""
     found = await search(
         resources,
         workspace,
@@ -75,6 +77,7 @@ async def found_by(
         k=options.k,
         where=options.where,
         retrieval=options.retrieval,
+        history=history,
     )
     return tuple(_passage(item, documents) for item in found)
 

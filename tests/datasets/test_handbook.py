@@ -43,6 +43,7 @@ class Question:
     kind: str
     language: str
     after: str | None = None
+    history: list[dict[str, str]] | None = None
 
 
 def read_questions() -> list[Question]:
@@ -137,8 +138,15 @@ def test_follow_ups_name_an_earlier_kind_of_question_and_no_other_does() -> None
     by_id = {question.id: question for question in QUESTIONS}
     for question in QUESTIONS:
         assert (question.after is not None) == (question.kind == "follow-up")
-        if question.after is not None:
-            assert by_id[question.after].kind not in {"follow-up", "absent"}
+        if question.after is None:
+            assert question.history is None
+            continue
+        before = by_id[question.after]
+        assert before.kind not in {"follow-up", "absent"}
+        assert question.history == [
+            {"role": "userMessage", "content": before.question},
+            {"role": "apiMessage", "content": before.answer},
+        ]
 
 
 def test_every_file_is_asked_about() -> None:

@@ -49,10 +49,10 @@ def test_the_handbook_passes_its_suite_as_the_workflow_of_the_readme_runs_it(tmp
     )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "Starting a service on a folder of its own" in done.stderr
-    assert done.stdout.splitlines()[-1].endswith("passed: 9 checks, 76 cases")
+    assert done.stdout.splitlines()[-1].endswith("passed: 9 checks, 80 cases")
     read = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert (read.tests, read.failures, read.errors) == (9, 0, 0)
-    assert len(load(tmp_path / "run.json").scores("retrieval", "recall@5")) == 38
+    assert len(load(tmp_path / "run.json").scores("retrieval", "recall@5")) == 40
     assert "recall@5" in (tmp_path / "report.html").read_text("utf-8")
     assert not list(tmp_path.glob("ragstone-*"))
 
