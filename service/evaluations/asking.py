@@ -23,6 +23,7 @@ from service.evaluations.searching import document_of, sources_of
 from service.evaluations.types import Passage, Taken, Target
 from service.metrics.citing import sentences
 from service.predictions import service as predictions
+from service.predictions import writing
 from service.predictions.events import Event, Failure, Metadata, Spent
 from service.predictions.service import Prediction
 from service.predictions.text import clean, json_of
@@ -32,6 +33,8 @@ from service.resources import Resources
 SHOWN = 2_000
 """Characters that are kept of what a tool was given, and of what it said."""
 MOST_TOOLS = 50
+WHOLE = 20_000
+"""Characters that are kept of the whole body of an answer without a text."""
 SECONDS = 60.0
 """For which is waited for a next event before it is looked again."""
 
@@ -166,6 +169,8 @@ def _answered(prediction: Prediction, heard: _Heard, ended: float, documents: fr
     details: dict[str, Any] = {}
     if heard.structured:
         details["structured"] = True
+    elif not answer:
+        details["body"] = clean(writing.answer(prediction).decode()[:WHOLE])
     if heard.tools:
         details["usedTools"] = [_tool(use) for use in heard.tools[:MOST_TOOLS]]
     if nested := [_nested(node) for node in heard.nodes]:

@@ -112,13 +112,21 @@ def _run(evaluation: Evaluation, row: EvaluatedRow, cases: Sequence[Result | Non
         "evaluationId": str(evaluation.id),
         "input": row.question,
         "expectedOutput": row.expected,
-        "actualOutput": _json([(case.answer if case else None) or "" for case in cases]),
+        "actualOutput": _json([said(case) if case else "" for case in cases]),
         "metrics": _json([measured(case) if case else {} for case in cases]),
         "evaluators": _json([[graded(measure, case) for measure in plain] for case in cases]),
         "llmEvaluators": _json([judgement(measure, case) for case in cases for measure in judged]),
         "errors": _json([case.error if case else UNASKED for case in cases]),
         "runDate": date(max(dates, default=evaluation.created_at)),
     }
+
+
+def said(case: Result) -> str:
+    """What a target said: its text, else its JSON within a fence, else the whole body of a flow that said neither. What
+    is evaluated is the text or the bare JSON: a body holds ids that are no answer."""
+    if case.answer and case.details.get("structured"):
+        return f"```json\n{case.answer}\n```"
+    return case.answer or str(case.details.get("body") or "")
 
 
 def measured(case: Result) -> dict[str, Any]:

@@ -35,10 +35,18 @@ class Recording:
     The end is written by `end` in the transaction that stores the messages, or by `fail` when nothing is stored."""
 
     def __init__(
-        self, database: Database, workspace: UUID, hold: Hold, spent: Mapping[str, Any], *, kept: bool = True
+        self,
+        database: Database,
+        workspace: UUID,
+        hold: Hold,
+        spent: Mapping[str, Any],
+        *,
+        kept: bool = True,
+        attended: bool = True,
     ) -> None:
         """`spent`: the usage of attempts before this one. What is not `kept` goes when the run has ended, as nothing is
-        to be known of the flow's conversations; one that waits for a person stays until it is answered."""
+        to be known of the flow's conversations; one that waits for a person stays until it is answered, unless there is
+        nobody who could (`attended`)."""
         self.id = hold.id
         self.ended = False
         """Whether its end has been written."""
@@ -47,6 +55,7 @@ class Recording:
         self._hold = hold
         self._spent = spent
         self._kept = kept
+        self._attended = attended
         self._nodes: Sequence[Executed] | None = None
         self._written: Sequence[Executed] | None = None
         self._status: RunStatus | None = None
@@ -83,7 +92,7 @@ class Recording:
         await self._release()
         state = self._outcome(error, stopped=stopped)
         waits = state is RunStatus.STOPPED
-        if not self._kept and not waits:
+        if not self._kept and not (waits and self._attended):
             await records.delete(scope, [self.id])
             self.ended = True
             return

@@ -85,7 +85,7 @@ async def begin(
             if await records.state_of(scope, chosen) is not None:
                 raise BegunBefore
             raise chatflows.missing(run.chatflow)
-    recording = Recording(database, run.workspace, hold, {}, kept=kept)
+    recording = Recording(database, run.workspace, hold, {}, kept=kept, attended=run.kept)
     recording.begin()
     return replace(run, execution=hold.id), recording
 
