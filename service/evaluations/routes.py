@@ -9,19 +9,18 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from service.datasets import service as datasets
-from service.errors import Forbidden, NotFound
-from service.evaluations import listing, runs, service, wire
+from service.errors import NotFound
+from service.evaluations import listing, runs, service, sight, wire
 from service.evaluations.listing import Told
 from service.evaluations.outcomes import wire as outcomes
-from service.evaluations.types import EvaluatedRow, Evaluation, Plan, Result, TargetKind, Wish
-from service.http.access import SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace, needs
+from service.evaluations.types import EvaluatedRow, Evaluation, Result
+from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ASYNC, PREFER
 from service.http.asked import asked
 from service.http.routing import Routes
 from service.http.wire import Page, Paging
 from service.jobs.wire import url as job_url
 from service.resources import CurrentResources, Resources
-from service.viewers import READS_EVERYTHING, believed
 
 routes = Routes("Evaluations")
 
@@ -71,7 +70,7 @@ async def create_evaluation(
     store as a target needs a permission to read all of it."""
     body = await asked(request, wire.NewEvaluation)
     wish = body.wish()
-    _allow(caller, wish)
+    sight.check_asker(caller, wish)
     made = await service.create(resources, workspace, wish)
     return await _started(resources, workspace, made, request, native=body.native)
 
@@ -91,7 +90,7 @@ async def run_evaluation_again(
     """The next version of an evaluation: the same targets, metrics and judge, with the dataset, flows and document
     stores as they are now. Answers as `POST /evaluations`."""
     before = await service.get(resources.database, workspace, id)
-    _allow(caller, before.plan)
+    sight.check_asker(caller, before.plan)
     made = await service.run_again(resources, workspace, id)
     return await _started(resources, workspace, made, request, native=False)
 
@@ -220,13 +219,6 @@ async def _everything(resources: Resources, workspace: UUID) -> list[wire.Listed
 
 def _listed(found: list[Told]) -> list[wire.ListedEvaluation]:
     return [wire.listed(*item) for item in found]
-
-
-def _allow(caller: Caller, asked_for: Wish | Plan) -> None:
-    """Results show what document stores hold, to whomever their options name: who asks them must be able to read them
-    anyway. Raises `Forbidden`."""
-    if any(item.kind is TargetKind.STORE for item in asked_for.targets) and not believed(caller):
-        raise Forbidden(f"This key lacks the permission {' or '.join(sorted(READS_EVERYTHING))}.")
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,9 @@ from uuid import UUID
 from fastapi import Query
 from fastapi.responses import HTMLResponse
 
-from service.http.access import CurrentWorkspace, needs
+from service.evaluations import service as evaluations
+from service.evaluations import sight
+from service.http.access import CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.reports import service
 from service.resources import CurrentResources
@@ -19,7 +21,7 @@ VIEW = needs("evaluations:view")
 @routes.get(
     "/evaluations/{id}/report",
     VIEW,
-    errors=(404, 422),
+    errors=(403, 404, 422),
     summary="Read the report on an evaluation",
     response_class=HTMLResponse,
     responses={200: {"content": {"text/html": {"example": "<!doctype html>"}}}},
@@ -27,10 +29,15 @@ VIEW = needs("evaluations:view")
 async def get_evaluation_report(
     id: UUID,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     compare: Annotated[UUID | None, Query(description="Another evaluation, held against this one")] = None,
 ) -> HTMLResponse:
     """One HTML page that needs nothing else: what was run, figures with their intervals, plots, the slowest and the
-    worst rows with what they found, errors; of two evaluations also the differences. It may be kept as a file."""
+    worst rows with what they found, errors; of two evaluations also the differences. It may be kept as a file. What was
+    found for named principals is for keys that may read every document."""
+    for each in (id, *([] if compare is None else [compare])):
+        sight.check_reader(caller, await evaluations.get(resources.database, workspace, each))
     page = await service.page(resources, workspace, id, compare)
-    return HTMLResponse(page, headers={"Content-Security-Policy": service.policy()})
+    policy = f"{service.policy()}; frame-ancestors 'none'"  # which counts in headers only, not in the page
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from service.evaluations import comparing, files, service
+from service.evaluations import comparing, files, service, sight
 from service.evaluations.comparing import Choice
 from service.evaluations.outcomes import wire
 from service.evaluations.types import OPEN, ResultFilter, Sort
-from service.http.access import CurrentWorkspace, needs
+from service.http.access import CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.jobs.routes import LONGEST_WAIT
 from service.metrics import METRICS
@@ -62,13 +62,14 @@ async def get_evaluation_progress(
 @routes.get(
     "/evaluations/{id}/results",
     VIEW,
-    errors=(404, 422),
+    errors=(403, 404, 422),
     summary="Read results",
     response_model=wire.CasePage,
 )
 async def list_evaluation_results(
     id: UUID,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     page: Annotated[int, Query(ge=1, le=10_000_000, description="Page, from 1")] = 1,
     limit: Annotated[int, Query(ge=1, le=MOST_RESULTS, description="Results in a page")] = 100,
@@ -79,8 +80,10 @@ async def list_evaluation_results(
         bool | None, Query(description="`true`: only those that hold an error; `false`: the others")
     ] = None,
 ) -> wire.CasePage:
-    """What came of the cases: answers, passages, scores with their details, times, errors. One page at a time."""
+    """What came of the cases: answers, passages, scores with their details, times, errors. One page at a time.
+    What was found for named principals is for keys that may read every document."""
     evaluation = await service.get(resources.database, workspace, id)
+    sight.check_reader(caller, evaluation)
     chosen = ResultFilter(target, errors, sort, metric)
     found, total = await service.results(resources.database, workspace, id, chosen, (page - 1) * limit, limit)
     return wire.case_page(evaluation, found, total)
@@ -129,7 +132,7 @@ async def compare_evaluations(
 @routes.get(
     "/evaluations/{id}/export",
     VIEW,
-    errors=(404, 422),
+    errors=(403, 404, 422),
     summary="Export results",
     response_class=StreamingResponse,
     responses={200: {"description": "The results", "content": {CSV: TEXT, JSONL: TEXT}}},
@@ -137,12 +140,14 @@ async def compare_evaluations(
 async def export_evaluation(
     id: UUID,
     resources: CurrentResources,
+    caller: CurrentCaller,
     workspace: CurrentWorkspace,
     format: Annotated[Literal["csv", "jsonl"], Query(description="CSV for spreadsheets, or JSON Lines")] = "jsonl",
 ) -> Response:
     """All results in order, sent piece by piece. JSON Lines have a line for each as the route for results shows it; in
-    CSV, texts that a spreadsheet would calculate have an apostrophe before them."""
+    CSV, texts that a spreadsheet would calculate have an apostrophe before them. Who may read them: as `results`."""
     evaluation = await service.get(resources.database, workspace, id)
+    sight.check_reader(caller, evaluation)
     batches = service.batches(resources.database, workspace, id)
     return StreamingResponse(
         files.as_csv(evaluation, batches) if format == "csv" else files.as_jsonl(evaluation, batches),
