@@ -1,4 +1,4 @@
-"""Who may read what evaluations found: passages for named principals are for those alone who may read every document."""
+"""Who may read what evaluations found: what was found for somebody is for those alone who may read every document."""
 
 import pytest
 
