@@ -21,9 +21,7 @@ ASKING = graph(
 )
 
 
-async def test_a_flow_that_waits_for_a_person_fails_its_case_and_leaves_no_run_behind(
-    lab: Lab, worker: Runner
-) -> None:
+async def test_a_flow_that_waits_for_a_person_fails_its_case_and_leaves_no_run_behind(lab: Lab, worker: Runner) -> None:
     flow = await lab.flow(ASKING, type="AGENTFLOW")
     outer = await lab.flow(
         chain(node("call", "executeFlow", executeFlowSelectedFlow=str(flow))), "Outer", type="AGENTFLOW"
