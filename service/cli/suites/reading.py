@@ -16,6 +16,10 @@ MOST_PROBLEMS = 5
 """Mistakes that are told at once."""
 
 
+MOST_PARTS = 100_000
+"""Values in a file: a few lines of aliases can stand for billions, which somebody would have to write out as JSON."""
+
+
 ARMS = {"str", "int", "float", "dict[str,float]"}
 """What pydantic adds to a place where a field may be of several types."""
 
@@ -52,8 +56,13 @@ def read_as(kind: type[Shape], file: Path) -> Shape:
         raise UsageProblem(f"{file}: cannot be read: {error}") from None
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 a SafeLoader
+        parts = _parts(data, {})
     except yaml.YAMLError as error:
         raise UsageProblem(f"{file}: not valid YAML: {_one_line(error)}") from None
+    except RecursionError:
+        raise UsageProblem(f"{file}: is nested too deeply, or holds itself") from None
+    if parts > MOST_PARTS:
+        raise UsageProblem(f"{file}: stands for more than {MOST_PARTS} values, its aliases written out")
     if not isinstance(data, dict):
         needed = [name for name, field in kind.model_fields.items() if field.is_required()]
         raise UsageProblem(f"{file}: must be a mapping with {', '.join(needed)}")
@@ -63,6 +72,17 @@ def read_as(kind: type[Shape], file: Path) -> Shape:
         problems = [f"{file}: {text}" for text in _problems(error, kind)]
         more = f"\nand {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
         raise UsageProblem("\n".join(problems[:MOST_PROBLEMS]) + more) from None
+
+
+def _parts(value: Any, known: dict[int, int]) -> int:
+    """How many values it holds, those behind aliases as often as they are named. Raises `RecursionError` for what holds
+    itself."""
+    if not isinstance(value, Mapping | list):
+        return 1
+    if id(value) not in known:
+        items = [*value, *value.values()] if isinstance(value, Mapping) else value
+        known[id(value)] = 1 + sum(_parts(item, known) for item in items)
+    return known[id(value)]
 
 
 def schema() -> dict[str, Any]:

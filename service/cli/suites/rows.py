@@ -61,7 +61,7 @@ def _json_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageProblem(f"{file}: row {number}: is no JSON: {error}") from None
         if not isinstance(record, dict):
             raise UsageProblem(f"{file}: row {number}: must be an object")

@@ -7,7 +7,8 @@ from fastapi import Request
 
 from service.document_stores.copying import service
 from service.document_stores.copying.wire import CopyBody, CopyResult, CopyRow, copy_result, copy_row
-from service.http.access import CurrentWorkspace, needs
+from service.errors import Forbidden
+from service.http.access import FULL, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
 from service.http.routing import Routes
 from service.jobs.types import Job
@@ -15,30 +16,41 @@ from service.resources import CurrentResources
 
 routes = Routes("Document stores")
 
+CONFIGURES = "documentStores:upsert-config"
+"""Who has this says by what documents are embedded."""
+
 
 @routes.post(
     "/document-store/store/{id}/copy",
     needs("documentStores:create"),
-    errors=(400, 404, 409, 422, 429, 502, 503, 507),
+    errors=(400, 403, 404, 409, 422, 429, 502, 503, 507),
     summary="Copy a document store",
     response_model=CopyResult,
     responses={**ACCEPTED},
     openapi_extra={"parameters": [PREFER]},
 )
 async def copy_store(
-    id: UUID, body: CopyBody, request: Request, resources: CurrentResources, workspace: CurrentWorkspace
+    id: UUID,
+    body: CopyBody,
+    request: Request,
+    resources: CurrentResources,
+    caller: CurrentCaller,
+    workspace: CurrentWorkspace,
 ) -> Any:
     """A new document store with the same documents, cut by another splitter or embedded otherwise, to be tried beside
     the original. Texts that are embedded in the original, or in another copy of it, are not embedded again. With
     `hours` it is deleted after so many. With `Prefer: respond-async` the answer is 202 and the job, whose `storeId` is
-    the copy's."""
+    the copy's. Another embedding is sent all texts, and so needs the permission to configure that."""
+    embedding = body.component("embedding", body.embedding)
+    if embedding is not None and not {FULL, CONFIGURES} & caller.scopes:
+        raise Forbidden(f"This key lacks the permission {CONFIGURES}.")
     job = await service.copy(
         resources,
         workspace,
         id,
         body.name,
         splitter=body.component("splitter", body.splitter),
-        embedding=body.component("embedding", body.embedding),
+        embedding=embedding,
         seconds=body.hours * 3600 if body.hours is not None else None,
     )
 

@@ -172,3 +172,24 @@ def test_metrics_of_one_name_are_told_apart_as_the_service_does(tmp_path: Path) 
 def test_a_threshold_of_the_command_line_must_name_a_target_that_there_is(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="there is no such target"):
         read_plan(folder(tmp_path), [Threshold(metric="mrr", fail_under=0.5, target=("bot",))])
+
+
+def bomb(place: str) -> str:
+    """A suite of ten lines that stand for a hundred million values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8)]
+    return "\n".join(["name: x", *lines, place])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (bomb("targets: [{document_store: Notes, options: {filter: *a7}}]"), "its aliases written out"),
+        ("name: x\ntargets: " + "[" * 5_000 + "]" * 5_000, "is nested too deeply"),
+        ("name: x\ntargets: &a [*a]", "is nested too deeply, or holds itself"),
+        ("name: x\ntargets: !!python/object/apply:os.system [id]", "not valid YAML"),
+    ],
+    ids=["bomb", "deep", "itself", "python"],
+)
+def test_files_that_are_made_to_exhaust_whoever_reads_them(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, text)

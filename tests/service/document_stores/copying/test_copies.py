@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from service.api_keys import service as api_keys
 from service.document_stores.copying.service import forget_expired
 from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
@@ -177,3 +178,23 @@ async def test_the_copy_of_a_document_store_with_a_model_by_language_has_the_sam
     rows = await talk.rows("SELECT fingerprint FROM document_stores WHERE id = ANY(%s)", [UUID(store), UUID(copy)])
     assert json.dumps(rows[0]["fingerprint"]) == json.dumps(rows[1]["fingerprint"])
     assert FAKE["name"] not in json.dumps(rows[0]["fingerprint"])
+
+
+async def test_texts_are_sent_to_another_embedder_by_those_alone_who_configure_that(
+    talk: Talk, resources: Resources, workspace: UUID, embedder: FakeEmbedder
+) -> None:
+    """Its address is the caller's to choose: a copy would be a way to read every document."""
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("Alpha")))
+    given(embedder)
+    for scopes, status in (
+        (("documentStores:create", "documentStores:upsert-config"), 200),
+        (("documentStores:create",), 403),
+    ):
+        _, secret = await api_keys.create(resources.database, workspace, "narrow", scopes)
+        headers = {"Authorization": f"Bearer {secret}"}
+        body = {"embedding": {**FAKE, "config": {**FAKE["config"], "dimension": 7}}}
+        refused = await talk.client.post(f"{API}/store/{store}/copy", json=body, headers=headers)
+        assert refused.status_code == status, refused.text
+        plain = await talk.client.post(f"{API}/store/{store}/copy", json={}, headers=headers)
+        assert plain.status_code == 200, plain.text
