@@ -31,7 +31,7 @@ OWN = (
     "simpleStoreLlamaIndex",
 )
 """Names that mean the service's own vector store: its database, unless the operator has chosen another one. Pinecone's
-are among them, as its nodes are filled here (ADR 48): nothing is written to an index of the caller's, or read from one."""
+are among them, as its nodes are filled here (ADR 48): an index of the caller's is neither written to nor read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,9 @@ async def compare(
             for item in measures
         ]
         targets.append(TargetComparison(one, other, _corrected(found, choice.level)))
-    labels = [{_label(item, place) for place in range(len(item.plan.targets))} for item in (first, second)]
-    shared = {item.label for item in _shared(first, second)}
-    lonely = [[item.label for item in run.plan.measures if item.label not in shared] for run in (first, second)]
+    labels = [{item.label for item in run.plan.targets} for run in (first, second)]
+    common = {item.label for item in shared(first, second)}
+    lonely = [[item.label for item in run.plan.measures if item.label not in common] for run in (first, second)]
     return RunComparison(
         first,
         second,
@@ -183,11 +183,6 @@ async def compare(
         (lonely[0], lonely[1]),
         first.state not in OPEN and second.state not in OPEN,
     )
-
-
-def _label(run: Evaluation, place: int) -> str:
-    target = run.plan.targets[place]
-    return target.label or target.name
 
 
 def _pairs(first: Evaluation, second: Evaluation, choice: Choice) -> list[tuple[int, int]]:
@@ -204,8 +199,8 @@ def _pairs(first: Evaluation, second: Evaluation, choice: Choice) -> list[tuple[
     elif one == other == 1:
         pairs = [(0, 0)]
     else:
-        places = {_label(second, place): place for place in reversed(range(other))}
-        named = [(place, places.get(_label(first, place))) for place in range(one)]
+        places = {item.label: place for place, item in enumerate(second.plan.targets)}
+        named = [(place, places.get(item.label)) for place, item in enumerate(first.plan.targets)]
         pairs = [
             (start, end)
             for start, end in named
@@ -219,14 +214,14 @@ def _pairs(first: Evaluation, second: Evaluation, choice: Choice) -> list[tuple[
 
 
 def _measures(first: Evaluation, second: Evaluation, choice: Choice) -> list[Measure]:
-    both = _shared(first, second)
+    both = shared(first, second)
     for label in choice.labels:
         if label not in {item.label for item in both}:
             raise Unprocessable(f"metric: '{label}' is none of both: {', '.join(item.label for item in both)}")
     return [item for item in both if not choice.labels or item.label in choice.labels]
 
 
-def _shared(first: Evaluation, second: Evaluation) -> list[Measure]:
+def shared(first: Evaluation, second: Evaluation) -> list[Measure]:
     """The measures of the first that the second has too, with the same options."""
     known = {item.label: (item.metric, dict(item.options)) for item in second.plan.measures}
     return [item for item in first.plan.measures if known.get(item.label) == (item.metric, dict(item.options))]
@@ -261,7 +256,7 @@ async def _measured(
         other = _by_row(await cases.scores(scope, second[0].id, second[1], measure.label))
     left_out = list(_unpaired(rows, other_rows, one, other))
     gone = {item.row for item in left_out}
-    shared = [row for row in rows.prints if row not in gone]
+    paired = [row for row in rows.prints if row not in gone]
     apart = {item.row for item in left_out if item.why in (Why.FIRST_ONLY, Why.SECOND_ONLY, Why.CHANGED)}
     comparison = await asyncio.to_thread(
         compared,
@@ -270,7 +265,7 @@ async def _measured(
         better=measure.better,
         level=level,
     )
-    changes = [Change(row, rows.questions[row], _mean(one[row]), _mean(other[row])) for row in shared]
+    changes = [Change(row, rows.questions[row], _mean(one[row]), _mean(other[row])) for row in paired]
     rising = sorted((item for item in changes if item.by > 0), key=lambda item: -item.by)[:MOST_CHANGES]
     falling = sorted((item for item in changes if item.by < 0), key=lambda item: item.by)[:MOST_CHANGES]
     turned = measure.better is Better.LOWER

@@ -31,12 +31,11 @@ _COUNTED: LiteralString = """
     WITH counted AS (
         SELECT id, row_number() OVER (PARTITION BY name ORDER BY ordinal) AS version,
             count(*) OVER (PARTITION BY name) AS versions
-        FROM evaluations WHERE workspace_id = %(workspace)s
-            AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s)))
+        FROM evaluations WHERE workspace_id = %(workspace)s AND name = ANY(%(names)s))
     SELECT e.*, c.version, c.versions, j.state AS job_state FROM evaluations e
     JOIN counted c USING (id) LEFT JOIN jobs j ON j.id = e.job_id
 """
-"""Evaluations of the workspace, of these names or all, with their versions."""
+"""Evaluations of the workspace, of these names, with their versions."""
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

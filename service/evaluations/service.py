@@ -11,7 +11,6 @@ from service.document_stores import service as document_stores
 from service.errors import Conflict, NotFound, TooLarge, Unprocessable
 from service.evaluations import records, summing
 from service.evaluations.cases import records as cases
-from service.evaluations.planning import DEFAULT_METRICS as DEFAULT_METRICS
 from service.evaluations.planning import MAX_MEASURES as MAX_MEASURES
 from service.evaluations.planning import MAX_REPEATS as MAX_REPEATS
 from service.evaluations.planning import MAX_RETRIES as MAX_RETRIES

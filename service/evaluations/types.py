@@ -141,7 +141,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller wants evaluated. None for `metrics`: those of `service.DEFAULT_METRICS`."""
+    """What a caller wants evaluated. None for `metrics`: those of `planning.DEFAULT_METRICS`."""
 
     name: str
     dataset: UUID

@@ -12,6 +12,7 @@ from service.datasets.wire import DatasetEntity
 from service.datasets.wire import entity as dataset_entity
 from service.errors import Unprocessable
 from service.evaluations import runs
+from service.evaluations.planning import MAX_MEASURES, MAX_TARGETS
 from service.evaluations.types import (
     Evaluation,
     EvaluationState,
@@ -29,9 +30,8 @@ from service.json_text import parsed
 
 ID = "5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"
 LIST = "A JSON array as a text, as Flowise's forms send it, or an array"
-MOST_TARGETS = 20
-MOST_METRICS = 50
-MOST_EVALUATORS = 100
+MOST_IDS = 100
+"""Of one list; those that count most are bounded once more by the plan."""
 
 
 class TargetFields(Body):
@@ -99,10 +99,10 @@ class NewEvaluation(Body):
     llm: str | None = Field(None, max_length=200, description="The node of the model that judges")
     model: str | None = Field(None, max_length=500, description="Its model")
     targets: list[TargetFields] | None = Field(
-        None, max_length=MOST_TARGETS, description="In place of `chatflowId`: chatflows and document stores"
+        None, max_length=MAX_TARGETS, description="In place of `chatflowId`: chatflows and document stores"
     )
     metrics: list[str | MetricFields] | None = Field(
-        None, max_length=MOST_METRICS, description="Left out: those that the targets can be measured by"
+        None, max_length=MAX_MEASURES, description="Left out: those that the targets can be measured by"
     )
     judge: JudgeFields | None = Field(None, description="In place of `llm`, `model`, `credentialId`")
     repeats: int = Field(1, description="How often each row is asked", examples=[1])
@@ -167,8 +167,8 @@ def _ids(field: str, value: str | list[str] | None) -> list[UUID]:
             raise Unprocessable(f"{field}: must be an array of ids, as JSON text")
     if isinstance(found, str):
         return []
-    if len(found) > MOST_EVALUATORS:
-        raise Unprocessable(f"{field}: {len(found)} of them; the limit is {MOST_EVALUATORS}")
+    if len(found) > MOST_IDS:
+        raise Unprocessable(f"{field}: {len(found)} of them; the limit is {MOST_IDS}")
     ids = []
     for place, item in enumerate(found):
         try:
@@ -284,11 +284,6 @@ class EvaluationIds(Body):
     is_delete_all_version: bool | None = Field(None, description="With every version of their names", examples=[False])
 
 
-def entity(evaluation: Evaluation, told: Figures | None) -> EvaluationEntity:
-    """An evaluation as it is read alone."""
-    return EvaluationEntity(**columns(evaluation, told))
-
-
 def listed(evaluation: Evaluation, told: Figures | None) -> ListedEvaluation:
     """An evaluation in a list."""
     return ListedEvaluation(**columns(evaluation, told), **version(evaluation))
@@ -302,7 +297,7 @@ def columns(evaluation: Evaluation, told: Figures | None) -> dict[str, Any]:
         "name": evaluation.name,
         "evaluation_type": evaluation.type,
         "chatflow_id": _json([str(item.id) for item in targets]),
-        "chatflow_name": _json([item.label or item.name for item in targets]),
+        "chatflow_name": _json([item.label for item in targets]),
         "dataset_id": evaluation.dataset,
         "dataset_name": evaluation.dataset_name,
         "additional_config": runs.additional(evaluation),

@@ -139,7 +139,7 @@ def _completed(document: dict[str, Any], bodies: Sequence[type[BaseModel]]) -> d
 
 
 def _add_errors(operation: dict[str, Any]) -> None:
-    """The errors that follow from what a route takes: a body can be malformed, missing or too large, a field unusable."""
+    """The errors that follow from what a route takes: bodies malformed, missing or too large, unusable fields."""
     statuses = {422} if operation.get("parameters") or "requestBody" in operation else set()
     if "requestBody" in operation:
         statuses |= {400, 413} | ({412} if operation["requestBody"].get("required") else set())

@@ -130,10 +130,7 @@ async def pairs(gathered: Gathered) -> list[Pair]:
     first, last = gathered.runs[0], gathered.runs[-1]
     labels = [item.label for item in first.plan.measures]
     if first is not last:
-        known = {item.label: (item.metric, dict(item.options)) for item in last.plan.measures}
-        labels = [
-            item.label for item in first.plan.measures if known.get(item.label) == (item.metric, dict(item.options))
-        ]
+        labels = [item.label for item in comparing.shared(first, last)]
         most = comparing.MOST_COMPARISONS // min(len(first.plan.targets), len(last.plan.targets))
         choices = [Choice(labels=tuple(labels[:most]))] if labels else []
     else:

@@ -25,7 +25,7 @@ KINDS = {TargetKind.CHATFLOW: "chatflow", TargetKind.STORE: "document store"}
 
 def label_of(target: Target) -> str:
     """What results call a target."""
-    return cut(target.label or target.name, LONGEST_NAME)
+    return cut(target.label, LONGEST_NAME)
 
 
 def run_of(evaluation: Evaluation, letter: str) -> Run:

@@ -78,7 +78,7 @@ def _objectives(held: Sequence[Evaluation], quality: str, by: Sequence[str] | No
     for each in held:
         for label in (quality, *others):
             evaluations.measure_of(each, label)
-    measures = [evaluations.measure_of(first, label) for label in (quality, *others) if label]
+    measures = [evaluations.measure_of(first, label) for label in (quality, *others)]
     if quality in others:
         raise Unprocessable(f"by: '{quality}' is the quality")
     return [_objective(each) for each in measures]

@@ -155,7 +155,7 @@ WIDE_DOORS = {
         "steps",
         "texts",
     },  # the compiler: predictions run what it compiles
-    "predictions": {"backing", "events", "text", "writing"},  # what steps are lent; what runs say; how answers are written
+    "predictions": {"backing", "events", "text", "writing"},  # what steps are lent, what runs say and write
     "attachments": {"kinds"},  # what a file is
     "evaluations": {"comparing"},  # runs held against each other, as reports show them
     "document_stores": {"search", "gathering", "secrets"},  # what answers queries, the ledger's side of sync, masks

@@ -1,5 +1,6 @@
 """Reports on evaluations in a real browser: they ask for nothing, run nothing, and can be read anywhere."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ def opened(found: Report, chromium: str, folder: Path) -> dict[str, Any]:
     return drive("report.mjs", {"chromium": chromium, "file": str(file), "pictures": str(folder)})
 
 
-@pytest.mark.parametrize("kind", ["plain", "hostile", "large"])
-def test_a_page_runs_nothing_asks_for_nothing_and_fits(chromium: str, tmp_path: Path, kind: str) -> None:
-    found = {"plain": report, "hostile": hostile, "large": large}[kind]()
-    seen = opened(found, chromium, tmp_path)
+@pytest.mark.parametrize("make", [report, hostile, large])
+def test_a_page_runs_nothing_asks_for_nothing_and_fits(
+    chromium: str, tmp_path: Path, make: Callable[[], Report]
+) -> None:
+    seen = opened(make(), chromium, tmp_path)
     assert seen["requests"] == []
     assert seen["problems"] == []
     assert seen["pdf"] > 10_000
@@ -36,6 +38,6 @@ def test_a_page_runs_nothing_asks_for_nothing_and_fits(chromium: str, tmp_path: 
         assert (view["scripts"], view["images"]) == (0, 0)
         assert view["plots"] > 0
         assert view["styled"] == "solid"
-    if kind == "hostile":
+    if make is hostile:
         titles = {"".join(letter for letter in view["title"] if letter.isprintable()) for view in seen["views"]}
         assert titles == {ATTACK.replace("\x07", "")}

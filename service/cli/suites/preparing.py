@@ -139,7 +139,7 @@ def _documents(client: Client, store_id: str) -> list[Mapping[str, Any]]:
 def _dataset(client: Client, plan: Plan, remark: Remark) -> Mapping[str, Any]:
     wish = plan.suite.dataset
     name = wish.name or plan.suite.name
-    found = _named(client.get("/datasets"), name)
+    found = client.dataset(name)
     if plan.rows is None:
         if found is None:
             raise UsageProblem(f"{plan.file}: dataset.name: there is no dataset {name!r}; with `file` its rows come in")

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -12,6 +13,7 @@ from service.cli.exits import CommandError, Rejected, Unreachable, UsageProblem
 from service.cli.output import console, say
 from service.cli.suites.plan import Plan
 from service.cli.suites.preparing import Prepared
+from service.cli.suites.suite import Judge
 
 OPEN = ("queued", "running", "paused")
 LOOK_SECONDS = 0.3
@@ -26,8 +28,7 @@ class Interrupted(CommandError):
 
 
 def begin(client: Client, plan: Plan, prepared: Prepared) -> Mapping[str, Any]:
-    """Make the evaluation; a further version, where there is one of the suite's name. Raises `UsageProblem`, with the
-    service's words, for a suite that it does not take."""
+    """Make the evaluation; a further version, where there is one of the suite's name. Raises what `start` raises."""
     suite = plan.suite
     simple = [item["id"] for item in prepared.evaluators if item["type"] != "llm"]
     judged = [item["id"] for item in prepared.evaluators if item["type"] == "llm"]
@@ -45,17 +46,19 @@ def begin(client: Client, plan: Plan, prepared: Prepared) -> Mapping[str, Any]:
     for name in ("concurrency", "retries"):
         if getattr(suite, name) is not None:
             body[name] = getattr(suite, name)
-    if suite.judge is not None:
-        body["judge"] = {
-            "name": suite.judge.name,
-            "inputs": suite.judge.inputs,
-            "credentialId": suite.judge.credential,
-        }
+    return start(client, plan.file, body, suite.judge)
+
+
+def start(client: Client, file: Path, body: Mapping[str, Any], judge: Judge | None) -> Mapping[str, Any]:
+    """Queue an evaluation that a file asks for. Raises `UsageProblem`, with the service's words, for one that it does
+    not take."""
+    judging = {"name": judge.name, "inputs": judge.inputs, "credentialId": judge.credential} if judge else None
+    asked = body if judging is None else {**body, "judge": judging}
     try:
-        response = client.send("POST", "/evaluations", json=body, headers={"Prefer": "respond-async"})
+        response = client.send("POST", "/evaluations", json=asked, headers={"Prefer": "respond-async"})
     except Rejected as error:
         if error.status in (400, 404, 413, 422):
-            raise UsageProblem(f"{plan.file}: {error}") from None
+            raise UsageProblem(f"{file}: {error}") from None
         raise
     made: Mapping[str, Any] = response.json()
     return made

@@ -22,7 +22,7 @@ from service.cli.exits import CommandError, Rejected, UsageProblem
 from service.cli.output import say
 from service.cli.suites.plan import Plan
 from service.cli.suites.preparing import Prepared
-from service.cli.suites.running import OPEN, follow
+from service.cli.suites.running import OPEN, follow, start
 from service.cli.sweeps import flows, trials, variants
 from service.cli.sweeps.spec import Sweep
 from service.cli.sweeps.trials import Chosen, Trial
@@ -190,18 +190,7 @@ def _begun(run: Run, name: str, targets: Sequence[Mapping[str, Any]]) -> Mapping
     }
     if run.sweep.concurrency is not None:
         body["concurrency"] = run.sweep.concurrency
-    if run.sweep.judge is not None:
-        judge = run.sweep.judge
-        body["judge"] = {"name": judge.name, "inputs": judge.inputs, "credentialId": judge.credential}
-    try:
-        made: Mapping[str, Any] = run.client.send(
-            "POST", "/evaluations", json=body, headers={"Prefer": "respond-async"}
-        ).json()
-    except Rejected as error:
-        if error.status in (400, 404, 413, 422):
-            raise UsageProblem(f"{run.plan.file}: {error}") from None
-        raise
-    return made
+    return start(run.client, run.plan.file, body, run.sweep.judge)
 
 
 def _target(run: Run, trial: Trial) -> dict[str, Any]:
@@ -239,8 +228,7 @@ def _copied_store(run: Run, trial: Trial) -> str | None:
 
 
 def _copy_name(run: Run, store: Mapping[str, Any], trial: Trial) -> str:
-    told = variants.told(trial.index)
-    return f"Sweep {run.digest}: {store['name'][:100]}, {told[:300]}"
+    return f"Sweep {run.digest}: {store['name'][:100]}, {trials.told(trial.index)[:300]}"
 
 
 def _copies(run: Run, store: Mapping[str, Any]) -> list[Mapping[str, Any]]:

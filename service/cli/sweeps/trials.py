@@ -51,8 +51,7 @@ class Trial:
     @property
     def label(self) -> str:
         """How results call it."""
-        told = ", ".join(f"{name}={shown(value)}" for name, value in self.settings.items())
-        text = f"#{self.number} {told or NOW}"
+        text = f"#{self.number} {told(self.settings)}"
         return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
@@ -129,6 +128,11 @@ def options(settings: Mapping[str, Any]) -> dict[str, Any]:
     stages = pipeline(settings)
     found: dict[str, Any] = {"topK": settings["k"]} if "k" in settings else {}
     return found if stages is None else {**found, "retrieval": stages}
+
+
+def told(settings: Mapping[str, Any]) -> str:
+    """Settings on one line."""
+    return ", ".join(f"{name}={shown(value)}" for name, value in settings.items()) or NOW
 
 
 def shown(value: Any) -> str:

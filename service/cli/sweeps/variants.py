@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.cli.exits import UsageProblem
-from service.cli.sweeps.trials import Trial, shown
+from service.cli.sweeps.trials import Trial
 
 OWN_CHUNKS = "chunks"
 """The loader of chunks that callers cut themselves: no splitter cuts these."""
@@ -37,11 +37,6 @@ def splitter(store: Mapping[str, Any], index: Mapping[str, Any]) -> dict[str, An
     sizes = {"chunkSize": index.get("chunk_size"), "chunkOverlap": index.get("chunk_overlap")}
     config |= {field: value for field, value in sizes.items() if value is not None}
     return {"name": name or (kept["name"] if kept is not None else "default"), "config": config}
-
-
-def told(index: Mapping[str, Any]) -> str:
-    """The settings in one line."""
-    return ", ".join(f"{name}={shown(value)}" for name, value in index.items())
 
 
 def different(store: Mapping[str, Any], trials: Sequence[Trial]) -> list[tuple[dict[str, Any], list[Trial]]]:
