@@ -30,6 +30,8 @@ from service.json_text import parsed
 
 ID = "5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"
 LIST = "A JSON array as a text, as Flowise's forms send it, or an array"
+LONGEST_LIST = 10_000
+"""Characters of such a text: reading one of megabytes would hold up every other caller."""
 MOST_IDS = 100
 """Of one list; those that count most are bounded once more by the plan."""
 
@@ -159,6 +161,8 @@ def _ids(field: str, value: str | list[str] | None) -> list[UUID]:
     """The ids of a list, or of the JSON array in a text. Raises `Unprocessable`, naming the field."""
     found: Any = value or []
     if isinstance(value, str) and value.strip():
+        if len(value) > LONGEST_LIST:
+            raise Unprocessable(f"{field}: has {len(value)} characters, the limit is {LONGEST_LIST}")
         try:
             found = parsed(value)
         except ValueError as error:
