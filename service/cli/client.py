@@ -180,10 +180,18 @@ class Client:
             raise Unreachable(f"{self.url} does not answer ({reason}); is the service running?") from None
 
 
+_LISTED = {
+    "chatflow": "; `ragstone flow ls` lists what there is",
+    "dataset": "; `ragstone dataset ls` lists what there is",
+    "document store": "; `ragstone status` lists what there is",
+    "evaluation": "; `ragstone eval ls` lists what there is",
+}
+
+
 def need(found: Mapping[str, Any] | None, kind: str, name: str) -> Mapping[str, Any]:
     """What was found, else a `CommandError` that says what was looked for."""
     if found is None:
-        raise CommandError(f"there is no {kind} {name!r}")
+        raise CommandError(f"there is no {kind} {name!r}{_LISTED.get(kind, '')}")
     return found
 
 

@@ -259,7 +259,7 @@ def draft_questions(
             done = client.post(f"/datasets/set/{found['id']}/questions", body)
     _print_made(found, done, as_json=as_json)
     if done["fallback"]:
-        say(f"{done['byModel']} of {done['created']} were written by a model: {done['fallback']}")
+        say(f"Of {done['created']} questions, a model wrote {done['byModel']} ({done['fallback']}).")
     if not as_json:
         say(f"They are drafts: read them by `ragstone dataset show {found['id']} --drafts`, then accept them.")
 

@@ -27,7 +27,7 @@ def print_scores(summary: Mapping[str, Any]) -> None:
     """The summary of an evaluation, as `GET /evaluations/{id}/summary` answers it: a line for each measure and target;
     on stderr what failed and why."""
     several = len(summary["targets"]) > 1
-    columns = ("measure", *(("target",) if several else ()), "mean", "interval", "rows", "errors", "n/a", "")
+    columns = ("measure", *(("target",) if several else ()), "mean", "95 % interval", "rows", "errors", "n/a", "")
     print_table(columns, _score_rows(summary, several=several))
     reasons: dict[str, int] = {}
     for target in summary["targets"]:
@@ -45,11 +45,9 @@ def print_scores(summary: Mapping[str, Any]) -> None:
 def _score_rows(summary: Mapping[str, Any], *, several: bool) -> Iterator[tuple[object, ...]]:
     labels = dict.fromkeys(label for target in summary["targets"] for label in target["measures"])
     for label in labels:
-        shown = label
-        for target in summary["targets"]:
-            told = target["measures"].get(label)
-            if told is None:
-                continue
+        for place, target in enumerate(told for told in summary["targets"] if label in told["measures"]):
+            told = target["measures"][label]
+            shown = "" if place else _with_unit(label, told)
             yield (
                 shown,
                 *((target["label"],) if several else ()),
@@ -60,7 +58,6 @@ def _score_rows(summary: Mapping[str, Any], *, several: bool) -> Iterator[tuple[
                 whole(told["notApplicable"]),
                 _quantiles(told),
             )
-            shown = ""
 
 
 def print_comparison(compared: Mapping[str, Any]) -> None:
@@ -70,7 +67,10 @@ def print_comparison(compared: Mapping[str, Any]) -> None:
         if number:
             print_table((), ())
         say(f"{_named(compared['second'], pair['second'])} against {_named(compared['first'], pair['first'])}")
-        columns = ("measure", "verdict", "before", "after", "difference", "interval", "p", "rows", "errors", "unpaired")
+        columns = (
+            *("measure", "verdict", "before", "after", "difference", "95 % interval", "p"),
+            *("rows", "errors", "unpaired"),
+        )
         print_table(columns, (_compared_row(told) for told in pair["measures"]))
     for what, sides in (("targets", "unmatchedTargets"), ("measures", "unmatchedMeasures")):
         left_out = sorted({label for labels in compared.get(sides, ()) for label in labels})
@@ -84,7 +84,7 @@ def _compared_row(told: Mapping[str, Any]) -> tuple[object, ...]:
     words, colour = VERDICTS.get(told["verdict"], (told["verdict"], ""))
     before, after = told["means"] or (None, None)
     return (
-        told["label"],
+        _with_unit(told["label"], told),
         _coloured(words, colour),
         "–" if before is None else figure(before),
         "–" if after is None else figure(after),
@@ -99,6 +99,10 @@ def _compared_row(told: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _named(run: Mapping[str, Any], target: Mapping[str, Any]) -> str:
     return f"{target['label']} ({run['name']}, version {run['version']})"
+
+
+def _with_unit(label: str, told: Mapping[str, Any]) -> str:
+    return f"{label}, {told['unit']}" if told.get("unit") else label
 
 
 def _interval(told: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ def sweep(
     """
     from service.cli.suites.running import interruptible
     from service.cli.sweeps import running, telling
+    from service.cli.sweeps.gold import refuse_ids
 
     if csv is not None and not csv.absolute().parent.is_dir():
         raise UsageProblem(f"{csv} cannot be written: there is no folder {csv.absolute().parent}")
@@ -64,6 +65,8 @@ def sweep(
         _print_trials(wish, as_json=as_json)
         return
     with _begun(file, wish, data, url, key, show=not as_json) as run:
+        if any(trial.index for trial in run.chosen.trials):
+            refuse_ids(run.client, run.plan, run.prepared.dataset_id)
         run.say(running.estimate(run, running.question_count(run)))
         ordered = [trial for batch in running.batches(run) for trial in batch]
         with interruptible(), running.tidied(run):
@@ -141,17 +144,13 @@ def _check(trials: Sequence["Trial"], run: "Run") -> None:
 
 
 def _print_trials(wish: "Sweep", *, as_json: bool) -> None:
-    from service.cli.sweeps.trials import NOW, shown, trials_of
+    from service.cli.sweeps.trials import told, trials_of
 
     chosen = trials_of(wish)
     if as_json:
         print_json([{"number": trial.number, "settings": dict(trial.settings)} for trial in chosen.trials])
         return
-    rows = [
-        (trial.number, ", ".join(f"{name}={shown(value)}" for name, value in trial.settings.items()) or NOW)
-        for trial in chosen.trials
-    ]
-    print_table(("#", "settings"), rows)
+    print_table(("#", "settings"), [(trial.number, told(trial.settings)) for trial in chosen.trials])
     sampled = f", a random sample (seed {wish.seed})" if chosen.sampled else ""
     say(f"{len(chosen.trials) - 1} of {chosen.combinations} combinations{sampled}, and what is there now.")
 

@@ -232,10 +232,10 @@ def _compared_check(label: str, target: str, comparison: "Comparison", tolerance
     details = comparison.as_json()
     worse = comparison.verdict == "worse" and _size(comparison) > tolerance + SLACK
     if not judged:
-        return Check(Kind.BASELINE, target, label, "–", found, Result.NOTED, details=details)
+        return Check(Kind.BASELINE, target, label, "not judged", found, Result.NOTED, details=details)
     if not comparison.pairs and not comparison.alone[0]:
         why = "the baseline has no value of it"
-        return Check(Kind.BASELINE, target, label, "–", found, Result.NOTED, why, details)
+        return Check(Kind.BASELINE, target, label, "not judged", found, Result.NOTED, why, details)
     if not comparison.pairs:
         reason = f"{label} of {target!r}: no row that the baseline scores has a score now"
         return Check(Kind.BASELINE, target, label, demand, found, Result.FAILED, reason, details)

@@ -27,6 +27,7 @@ from service.metrics.stats import Verdict
 
 SCORES = {"recall@5": {"value": 1.0}, "tokenF1": {"notApplicable": "the row has no expected answer"}}
 SUMMARY = {
+    "unit": "",
     "rows": 20,
     "scores": 20,
     "notApplicable": 0,
@@ -348,6 +349,7 @@ def case_page(evaluation: Evaluation, found: list[CaseResult], total: int) -> Ca
 
 def summary(evaluation: Evaluation, told: RunSummary) -> SummaryEntity:
     """What an evaluation says."""
+    units = {item.label: item.unit for item in evaluation.plan.measures}
     return SummaryEntity(
         id=evaluation.id,
         name=evaluation.name,
@@ -368,7 +370,7 @@ def summary(evaluation: Evaluation, told: RunSummary) -> SummaryEntity:
                 label=evaluation.plan.targets[item.target].label,
                 cases=item.cases,
                 failed=item.failed,
-                measures={label: one.as_json() for label, one in item.measures.items()},
+                measures={label: {"unit": units[label], **one.as_json()} for label, one in item.measures.items()},
             )
             for item in told.targets
         ],

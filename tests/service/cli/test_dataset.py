@@ -56,7 +56,10 @@ def test_rows_go_in_from_files_and_out_as_they_were(service: Up, tmp_path: Path)
 
     assert ragstone("dataset", "rm", "Again", *here).returncode == 0
     gone = ragstone("dataset", "show", "Again", *here)
-    assert (gone.returncode, gone.stderr) == (1, "ragstone: there is no dataset 'Again'\n")
+    assert (gone.returncode, gone.stderr) == (
+        1,
+        "ragstone: there is no dataset 'Again'; `ragstone dataset ls` lists what there is\n",
+    )
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing_behind(service: Up, tmp_path: Path) -> None:
@@ -114,7 +117,10 @@ def test_questions_are_drafted_and_wait_to_be_accepted(service: Up, tmp_path: Pa
     assert by_id["accepted"] == 0
 
     missing = ragstone("dataset", "draft", "Never", "--store", "Nowhere", *here)
-    assert (missing.returncode, missing.stderr) == (1, "ragstone: there is no document store 'Nowhere'\n")
+    assert (missing.returncode, missing.stderr) == (
+        1,
+        "ragstone: there is no document store 'Nowhere'; `ragstone status` lists what there is\n",
+    )
     assert "Never" not in ragstone("dataset", "ls", *here).stdout
 
 

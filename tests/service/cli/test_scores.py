@@ -33,7 +33,7 @@ def test_a_run_is_a_line_for_each_measure(capsys: pytest.CaptureFixture[str]) ->
     print_scores(summary("hybrid"))
     shown = capsys.readouterr()
     assert rows(shown.out) == [
-        ["measure", "mean", "interval", "rows", "errors", "n/a"],
+        ["measure", "mean", "95 % interval", "rows", "errors", "n/a"],
         ["recall@5", "0.85", "0.7 to 0.95", "20", "0", "3"],
         ["latency", "1,234", "–", "1,200", "2", "0", "p95 2,500"],
     ]
@@ -83,7 +83,7 @@ def test_two_runs_are_told_with_their_verdicts(capsys: pytest.CaptureFixture[str
     print_comparison({**runs, "complete": False, "targets": [pair], "unmatchedTargets": [["old"], ["new"]]})
     shown = capsys.readouterr()
     assert rows(shown.out) == [
-        ["measure", "verdict", "before", "after", "difference", "interval", "p", "rows", "errors", "unpaired"],
+        ["measure", "verdict", "before", "after", "difference", "95 % interval", "p", "rows", "errors", "unpaired"],
         ["recall@5", "better", "0.7", "0.85", "+0.15", "+0.05 to +0.25", "0.020", "20", "0 / 1", "2"],
         ["tokenF1", "nothing to compare", "–", "–", "–", "–", "–", "0", "0 / 1", "2"],
     ]
