@@ -8,7 +8,7 @@ import typer
 
 from service.cli.exits import UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import print_json
+from service.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -66,7 +66,7 @@ def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Map
     about: dict[str, Any] = {}
     for event, payload in client.events(f"/prediction/{flow_id}", {**body, "streaming": True}):
         if event == "token":
-            print(payload, end="", flush=True)
+            print_text(payload, end="")
         elif event == "sourceDocuments":
             sources = payload or ()
         elif event == "action":
@@ -75,7 +75,7 @@ def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Map
             about["chatId"] = payload["chatId"]
         elif event == "answer":  # of a flow that cannot stream
             written = json.dumps(payload.get("json"), ensure_ascii=False, indent=2)
-            print(payload.get("text", written), end="")
+            print_text(str(payload.get("text", written)), end="")
             sources = payload.get("sourceDocuments") or ()
             about.update(payload)
     print()
@@ -84,6 +84,6 @@ def print_answer(client: "Client", flow_id: str, body: Mapping[str, Any]) -> Map
     for number, source in enumerate(sources, 1):
         from service.cli.search import excerpt, place_of
 
-        print(f"  [{number}] {place_of(source['metadata'])}")
-        print(f"      {excerpt(source['pageContent'], 160)}", flush=True)
+        print_text(f"  [{number}] {place_of(source['metadata'])}")
+        print_text(f"      {excerpt(source['pageContent'], 160)}")
     return about

@@ -11,7 +11,7 @@ import typer
 
 from service.cli.exits import EPILOG, Exit, UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import moment, print_json, print_table, say
+from service.cli.output import moment, print_json, print_table, print_text, say
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -98,7 +98,7 @@ def run(
             print_checks(done.checks)
             print()
             say_failures(done.outcome, done.checks)
-            print(verdict(done.outcome, done.checks))
+            print_text(verdict(done.outcome, done.checks))
     if not done.passed:
         raise typer.Exit(Exit.FAILED)
 

@@ -7,7 +7,7 @@ import typer
 
 from service.cli.exits import EPILOG, Exit
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import moment, print_json, print_table, say
+from service.cli.output import moment, print_json, print_table, print_text, say
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, watch and steer background jobs.", epilog=EPILOG
@@ -130,7 +130,7 @@ def _steer(method: str, path: str, data: Any, url: str | None, key: str | None, 
     if as_json:
         print_json(status)
     else:
-        print(f"{status['id']} {_line(status)}")
+        print_text(f"{status['id']} {_line(status)}")
 
 
 def _row(job: Mapping[str, Any], stores: Mapping[str, str]) -> tuple[object, ...]:

@@ -1,6 +1,11 @@
-"""What commands print: results on stdout, for people or as JSON; everything else on stderr."""
+"""What commands print: results on stdout, for people or as JSON; everything else on stderr.
+
+Names, answers and passages are whatever somebody put into the service. A terminal obeys control characters: it could be
+made to change its title, to hide lines or to type for whoever reads. None of them is printed.
+"""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,14 +14,29 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e]")
+"""All but tabs and ends of lines; those of 8 bits too, and what turns the direction of writing round."""
+
+
+def plain(text: str) -> str:
+    """The text with U+FFFD for each control character; as long as before."""
+    return text if text.isprintable() else _CONTROLS.sub("\ufffd", text)
+
+
 def print_json(value: Any) -> None:
-    """The result as JSON on stdout; dates and ids as text."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+    """The result as JSON on stdout; dates and ids as text. What a terminal would obey is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    print(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """A result for people on stdout."""
+    print(plain(text.replace("\r\n", "\n")), end=end, flush=True)
 
 
 def say(text: str) -> None:
     """A remark on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 def moment(value: str | None) -> str:
@@ -46,5 +66,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        cells = [cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row]
+        for cell in cells:
+            cell.plain = plain(cell.plain)  # rich leaves some of them in
+        table.add_row(*cells)
     console().print(table)

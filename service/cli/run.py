@@ -1,6 +1,5 @@
 """Finds the verb, runs it, and turns expected failures into one line and an exit code."""
 
-import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer.main
 
 from service import __version__
 from service.cli.exits import EPILOG, Exit, exit_code, expected
+from service.cli.output import say
 
 VERBS = {
     "up": "service.cli.up:app",
@@ -87,6 +87,6 @@ def run(arguments: Sequence[str]) -> int:
         return left.code if isinstance(left.code, int) else Exit.OK if left.code is None else Exit.FAILED
     except expected() as error:
         text = getattr(error, "message", None) or str(error)
-        print(f"ragstone: {text.strip()}", file=sys.stderr)
+        say(f"ragstone: {text.strip()}")
         return exit_code(error)
     return Exit.OK

@@ -8,7 +8,7 @@ import typer
 
 from service.cli.exits import UsageProblem
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
-from service.cli.output import print_json, print_table
+from service.cli.output import print_json, print_table, print_text
 
 app = typer.Typer(add_completion=False)
 
@@ -67,11 +67,11 @@ def search(
         print_json(result)
         return
     for number, chunk in enumerate(result["docs"], 1):
-        print(f"{number}. {chunk['score']:.3f}  {place_of(chunk['metadata'])}")
-        print("   " + excerpt(chunk["pageContent"], 240))
+        print_text(f"{number}. {chunk['score']:.3f}  {place_of(chunk['metadata'])}")
+        print_text("   " + excerpt(chunk["pageContent"], 240))
     if not result["docs"]:
         blind = found.get("restricted") and not principal
-        print("Nothing was found." + (" The document store is restricted: say for whom by --as." if blind else ""))
+        print_text("Nothing was found." + (" The document store is restricted: say for whom by --as." if blind else ""))
     if explain:
         print_trace(result["trace"])
 
@@ -80,17 +80,17 @@ def print_trace(trace: Mapping[str, Any]) -> None:
     """Every stage of a search: its time, the questions, what it handed on and what it left out."""
     chunks = {chunk["number"]: chunk for chunk in trace["chunks"]}
     for number, stage in enumerate(trace["stages"], 1):
-        print(f"\nStage {number}: {stage['name']}, {stage['milliseconds']:.1f} ms{_details(stage)}")
+        print_text(f"\nStage {number}: {stage['name']}, {stage['milliseconds']:.1f} ms{_details(stage)}")
         for question in stage["questions"]:
-            print(f"  ? {excerpt(question, 160)}")
+            print_text(f"  ? {excerpt(question, 160)}")
         if stage["candidates"] and stage["name"] != "ledger":  # which hands on what the search found
             print_table(("", "score", "made of", "chunk", "text"), _handed_on(stage["candidates"], chunks))
             if (more := len(stage["candidates"]) - SHOWN) > 0:
-                print(f"… and {more} more")
+                print_text(f"… and {more} more")
         if stage["cut"]:
             print_table(("left out", "why", "best score", "chunk"), _left_out(stage["cut"], chunks))
     if not trace["stages"]:
-        print("\nNothing was searched: the document store holds nothing that could be found.")
+        print_text("\nNothing was searched: the document store holds nothing that could be found.")
 
 
 def place_of(metadata: Mapping[str, Any]) -> str:

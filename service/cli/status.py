@@ -8,7 +8,7 @@ import typer
 from service.cli.exits import Exit
 from service.cli.folder import Running, running
 from service.cli.options import DataOption, JsonOption, settings_for
-from service.cli.output import print_json
+from service.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -42,7 +42,9 @@ def _print(facts: dict[str, Any]) -> None:
     print(f"Postgres   {facts['postgresVersion']}, pgvector {facts['pgvectorVersion']}")
     print("Jobs       " + ", ".join(f"{count} {state}" for state, count in facts["jobs"].items()))
     for store in facts["stores"]:
-        print(f"Store      {store['name']}: {store['status']}, {store['chunks']} chunks{_by(store)} ({store['id']})")
+        print_text(
+            f"Store      {store['name']}: {store['status']}, {store['chunks']} chunks{_by(store)} ({store['id']})"
+        )
 
 
 def _by(store: dict[str, Any]) -> str:
