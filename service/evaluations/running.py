@@ -3,13 +3,14 @@
 Results are kept as they come, several in one transaction when they come together, with the job's progress. So what a
 worker that dies has asked in vain is what it was at: the cases in flight, and those that wait to be kept or are just
 being kept, of flows at most four times as many as are asked at the same time. Searches cost so little that more of them
-may wait (`WAITING`): else they would stand still while the database writes. Rows are read a page at a time.
+may wait (`WAITING`, `GATHERING`): else they would stand still while the database writes. Rows are read a page at a
+time.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
@@ -47,6 +48,8 @@ AT_ONCE = 64
 """Results that are kept in one transaction at most."""
 WAITING = 8
 """Results of searches that may wait to be kept, for each that is asked at the same time; of flows, one."""
+GATHERING = 0.25
+"""Seconds for which results of searches are gathered before they are kept: a transaction costs as much as a search."""
 LONGEST_ERROR = 2_000
 
 STAGE = "asking"
@@ -92,8 +95,8 @@ class Runner:
         }
         most = work.resources.settings.evaluation_concurrency
         self._places = min(evaluation.plan.concurrency or most, most)
-        cheap = all(item.kind is TargetKind.STORE for item in evaluation.plan.targets)
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._places * (WAITING if cheap else 1))
+        self._cheap = all(item.kind is TargetKind.STORE for item in evaluation.plan.targets)
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue(self._places * (WAITING if self._cheap else 1))
         self._before = int(work.payload.get("before") or 0)
 
     async def run(self) -> None:
@@ -237,17 +240,24 @@ class Runner:
     async def _keep_all(self) -> None:
         ended = False
         while not ended:
-            first = await self._results.get()
-            batch = [first] if first is not None else []
-            ended = first is None
-            while not self._results.empty() and len(batch) < AT_ONCE:
-                more = self._results.get_nowait()
-                if more is None:
-                    ended = True
-                else:
+            results, ended = await self._next()
+            if results:
+                await self._keep(results)
+
+    async def _next(self) -> tuple[list[Result], bool]:
+        """Results that are kept together, and whether they are the last: the next one, what is there already, and of
+        searches what comes soon."""
+        first = await self._results.get()
+        if first is None:
+            return [], True
+        batch = [first]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHERING if self._cheap else 0):
+                while len(batch) < AT_ONCE:
+                    if (more := await self._results.get()) is None:
+                        return batch, True
                     batch.append(more)
-            if batch:
-                await self._keep(batch)
+        return batch, False
 
     async def _keep(self, results: Sequence[Result]) -> None:
         evaluation, work = self._evaluation, self._work

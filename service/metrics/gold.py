@@ -14,6 +14,7 @@ import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import Field
 
@@ -75,7 +76,7 @@ class RetrievalMetric(PlainMetric):
     def of(self, case: Case) -> Score:
         if case.found is None:
             return not_applicable("the flow does not say what it retrieved")
-        ranked = ranking(case.found, case.gold)
+        ranked = _ranked(case.found, case.gold)
         if not ranked.grades:
             return not_applicable("the row has no gold sources")
         return self.ranked(ranked)
@@ -97,6 +98,10 @@ def ranking(found: Iterable[Passage], gold: Iterable[Gold]) -> Ranking:
     return Ranking(met, tuple(grades.values()), tuple(f"{kind}: {value[:100]}" for kind, value in wanted))
 
 
+_ranked = lru_cache(8)(ranking)
+"""As the metrics of a case ask for it one after another."""
+
+
 def folded(text: str) -> str:
     """A text for comparing: compatibility forms, case and blanks do not matter."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
@@ -109,8 +114,9 @@ def _plain(item: Gold) -> str:
 
 
 def _met(passage: Passage, wanted: Sequence[tuple[GoldKind, str]]) -> frozenset[int]:
-    names = [folded(name) for name in passage.sources]
-    text = folded(passage.text)
+    kinds = {kind for kind, _ in wanted}
+    names = [folded(name) for name in passage.sources] if GoldKind.SOURCE in kinds else []
+    text = folded(passage.text) if GoldKind.QUOTE in kinds else ""
     document, chunk = passage.document_id.casefold(), passage.chunk_id.casefold()
 
     def meets(kind: GoldKind, value: str) -> bool:

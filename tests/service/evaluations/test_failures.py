@@ -124,9 +124,10 @@ async def test_a_judge_that_fails_every_third_call_makes_errors_and_no_passes(
     monkeypatch.setattr(stub, "_scripts", EveryThird(broken, fine))
     judge = Judge("chatOpenAI", {"modelName": "stub-model", "basepath": stub.url})
     rows = await lab.dataset(9)
-    ended = await lab.end(
-        await lab.make(rows, flow_target(flow), metrics=[], evaluators=[graded.id], judge=judge, retries=0)
-    )
+    made = await lab.make(
+        rows, flow_target(flow), metrics=[], evaluators=[graded.id], judge=judge, retries=0, concurrency=1
+    )  # one after another, so that no call which asks again is a third one too
+    ended = await lab.end(made)
     assert (ended.state, ended.done, ended.failed) == (EvaluationState.COMPLETED, 9, 0)
     scores = [item.scores["Right"] for item in await lab.results(ended)]
     errors = [score for score in scores if score.error]
