@@ -7,13 +7,13 @@ gathered in groups that lie next to each other.
 
 import math
 import re
+import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-import pygal  # type: ignore[import-untyped]  # it has no types
 from markupsafe import Markup
-from pygal.style import Style  # type: ignore[import-untyped]  # it has no types
 
 from service.metrics.resampling import Estimate
 from service.reports.numbers import figure, percent, signed, whole
@@ -48,7 +48,7 @@ def means(rows: Sequence[tuple[str, Sequence[Estimate | None]]], *, around_zero:
     """A bar for each figure of each row (a measure's label; a figure for each column), with its interval. Figures lie
     between 0 and 1, or `around_zero`, between -1 and 1."""
     columns = max((len(figures) for _, figures in rows), default=1)
-    chart = pygal.HorizontalBar(
+    chart = _pygal().HorizontalBar(
         **_options(
             height=max(BAR * (len(rows) * max(columns, 2)) + 44, 120),
             range=_range_of(rows) if around_zero else (0, 1),
@@ -66,7 +66,7 @@ def means(rows: Sequence[tuple[str, Sequence[Estimate | None]]], *, around_zero:
 def by_row(measure: Measured, lines: Sequence[Series | None]) -> Markup:
     """The value of each row, in the rows' order; of many rows the mean of groups. One series a column."""
     dots = _is_dotted(lines)
-    chart = pygal.XY(
+    chart = _pygal().XY(
         **_options(
             stroke=not dots,
             show_dots=dots,
@@ -103,7 +103,7 @@ def by_row_words(lines: Sequence[Series | None]) -> str:
 def distribution(measure: Measured, lines: Sequence[Series | None]) -> Markup:
     """How many rows have which value. One series a column."""
     edges = _edges(measure, [line.values for line in lines if line is not None and len(line.values)])
-    chart = pygal.Bar(**_options(value_formatter=whole, x_label_rotation=0, show_x_guides=False))
+    chart = _pygal().Bar(**_options(value_formatter=whole, x_label_rotation=0, show_x_guides=False))
     chart.x_labels = [figure(edge) for edge in edges[:-1]]
     counts = [[] if line is None else _counted(line.values, edges) for line in lines]
     chart.y_labels = ticks(0, max((count for each in counts for count in each), default=1), integers=True)
@@ -114,7 +114,7 @@ def distribution(measure: Measured, lines: Sequence[Series | None]) -> Markup:
 
 def cumulative(measure: Measured, lines: Sequence[Series | None]) -> Markup:
     """The share of rows that stay below a value: how to read latencies. One series a column."""
-    chart = pygal.XY(
+    chart = _pygal().XY(
         **_options(
             show_dots=False,
             range=(0, 1),
@@ -135,7 +135,7 @@ def cumulative(measure: Measured, lines: Sequence[Series | None]) -> Markup:
 def differences(label: str, steps: Numbers) -> Markup:
     """Second less first of every row, ascending: what lies below zero was better before."""
     most = steps[np.linspace(0, len(steps) - 1, min(len(steps), 2 * POINTS)).round().astype(int)]
-    chart = pygal.XY(
+    chart = _pygal().XY(
         **_options(
             show_dots=len(most) < 2,
             fill=True,
@@ -168,6 +168,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip() + "…"
 
 
+@cache
+def _pygal() -> Any:
+    """The library, without the finder that it leaves behind: that is of an older protocol, so that Python 3.11 warns
+    of every module that is looked for afterwards and is not there."""
+    import pygal  # type: ignore[import-untyped]  # it has no types
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
+    return pygal
+
+
 def _options(**more: Any) -> dict[str, Any]:
     fonts = {f"{part}_font_size": 13 for part in ("label", "major_label", "value", "legend", "no_data", "title")}
     plain: dict[str, Any] = {
@@ -185,7 +195,7 @@ def _options(**more: Any) -> dict[str, Any]:
         "show_legend": False,
         "truncate_label": -1,
         "no_data_text": "no values",
-        "style": Style(font_family="sans-serif", **fonts),
+        "style": _pygal().style.Style(font_family="sans-serif", **fonts),
     }
     return plain | more
 

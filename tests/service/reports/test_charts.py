@@ -1,5 +1,6 @@
 """Plots: what they hold, and what they never do."""
 
+import importlib
 import re
 from xml.etree import ElementTree
 
@@ -115,3 +116,9 @@ def test_axes_have_few_figures_within_their_range(low: float, span: float, integ
 )
 def test_the_figures_of_axes_are_round(low: float, high: float, integers: bool, expected: list[float]) -> None:
     assert charts.ticks(low, high, integers=integers) == expected
+
+
+def test_what_draws_lets_others_look_for_modules_that_are_not_there() -> None:
+    charts.by_row(RECALL, [series(np.array([0.5]))])
+    with pytest.raises(ModuleNotFoundError):  # a warning would be an error here
+        importlib.import_module("not_there_at_all")
