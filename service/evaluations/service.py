@@ -16,6 +16,7 @@ from service.evaluations.planning import MAX_REPEATS as MAX_REPEATS
 from service.evaluations.planning import MAX_RETRIES as MAX_RETRIES
 from service.evaluations.planning import MAX_TARGETS as MAX_TARGETS
 from service.evaluations.planning import planned, target_of
+from service.evaluations.sight import check_reader as check_reader
 from service.evaluations.types import (
     OPEN,
     CaseResult,

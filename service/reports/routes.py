@@ -7,7 +7,6 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse
 
 from service.evaluations import service as evaluations
-from service.evaluations import sight
 from service.http.access import CurrentCaller, CurrentWorkspace, needs
 from service.http.routing import Routes
 from service.reports import service
@@ -37,7 +36,7 @@ async def get_evaluation_report(
     worst rows with what they found, errors; of two evaluations also the differences. It may be kept as a file. What was
     found for named principals is for keys that may read every document."""
     for each in (id, *([] if compare is None else [compare])):
-        sight.check_reader(caller, await evaluations.get(resources.database, workspace, each))
+        evaluations.check_reader(caller, await evaluations.get(resources.database, workspace, each))
     page = await service.page(resources, workspace, id, compare)
     policy = f"{service.policy()}; frame-ancestors 'none'"  # which counts in headers only, not in the page
     return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
