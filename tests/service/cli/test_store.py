@@ -48,7 +48,7 @@ def test_vectors_are_made_anew_where_they_are_wanted(service: Up, tmp_path: Path
         (("--vector-config", '{"chromaURL": "x"}'), 2, "--vector-config needs --vector-store"),
         (("--vector-store", "chroma", "--vector-config", "no"), 2, "--vector-config is not valid JSON"),
         (("--vector-store", "chroma", "--vector-config", '{"chromaURL": "x"}'), 1, "must be like http://host:port"),
-        (("--vector-store", "pinecone"), 1, "chroma, qdrant"),
+        (("--vector-store", "milvus"), 1, "chroma, qdrant"),
     ):
         done = ragstone("store", "reindex", "Moving", *options, "--data", service.data)
         assert (done.returncode, text in done.stderr, done.stderr.count("\n")) == (code, True, 1), done.stderr
