@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -124,13 +125,7 @@ def rotate(
     settings = settings_for(data)
     given = settings.secret_key is not None
     if settings.database_url is None:
-        from service.cli.folder import SERVING, holder_of
-
-        holder = holder_of(settings.data)
-        if holder is not None and holder.verb == SERVING:
-            raise InUse(f"process {holder.pid} runs the service on {settings.data}: stop it first")
-        if not (settings.data / "postgres" / "data").exists():
-            raise Unreachable(f"there is no Ragstone in {settings.data}: name its --data")
+        _check_idle(settings.data)
     keyring = open_keyring(settings)
     if len(keyring.keys) == 1:
         old = keyring.newest
@@ -169,6 +164,17 @@ def rotate(
     say(f"{changed} secrets were sealed anew by the key of version {keyring.newest}.")
     if given:
         say(f"From now on RAGSTONE_SECRET_KEY may hold that key alone, as {keyring.newest}:KEY.")
+
+
+def _check_idle(data: Path) -> None:
+    """Raises `InUse` for a folder on which the service runs, `Unreachable` for one without a database."""
+    from service.cli.folder import SERVING, holder_of
+
+    holder = holder_of(data)
+    if holder is not None and holder.verb == SERVING:
+        raise InUse(f"process {holder.pid} runs the service on {data}: stop it first")
+    if not (data / "postgres" / "data").exists():
+        raise Unreachable(f"there is no Ragstone in {data}: name its --data")
 
 
 def make_key(settings: "Settings", name: str, scopes: list[str], principals: list[str] | None = None) -> dict[str, Any]:
