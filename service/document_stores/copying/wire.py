@@ -1,7 +1,6 @@
 """What a copy is asked with and answered by."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +55,7 @@ class CopyRow(Wire):
     id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Handbook (copy)"])
     created_date: Date
-    expires_date: datetime | None = Field(description="When it is deleted; null: it stays")
+    expires_date: Date | None = Field(description="When it is deleted; null: it stays")
 
 
 def copy_result(job: Job) -> CopyResult:
