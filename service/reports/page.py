@@ -86,7 +86,7 @@ def _plots(report: Report, measure: Measured) -> list[Drawing]:
     told = charts.by_row_words(lines)
     drawings = [
         (told, charts.by_row(measure, lines)),
-        ("How many rows have which value", charts.distribution(measure, lines)),
+        ("How many rows have which value; under a bar, where it begins", charts.distribution(measure, lines)),
     ]
     if measure.unit == TIME:
         drawings.append(("Share of rows that took so long at most", charts.cumulative(measure, lines)))

@@ -24,7 +24,7 @@ async def page(lab: Lab, evaluation: Evaluation, other: Evaluation | None = None
     response = await lab.client.get(f"/api/v1/evaluations/{evaluation.id}/report", params=params)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert response.headers["content-security-policy"] == policy()
+    assert response.headers["content-security-policy"] == f"{policy()}; frame-ancestors 'none'"
     return response.text
 
 
