@@ -95,6 +95,7 @@ def test_a_quoted_answer(house: House, visitor: Visitor) -> None:
     ],
     ids=["500", "401", "hangs", "lies", "breaks off", "500 whole", "hangs whole"],
 )
+@pytest.mark.parametrize("patience", [3.0], ids=["soon"])
 def test_a_failing_model_is_shown_and_another_question_can_be_asked(
     house: House, visitor: Visitor, failure: Script, streaming: bool
 ) -> None:
