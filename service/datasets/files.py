@@ -20,14 +20,13 @@ from service.datasets.types import Row, RowDraft
 from service.datasets.wire import row_of, sources_of
 from service.errors import TooLarge, Unprocessable
 from service.json_text import parsed
+from service.spreadsheets import harmless
 
 MAX_FILES = 50
 """CSV files within one text."""
 
 COLUMNS = ("input", "output", "sources", "metadata", "draft")
 FURTHER = COLUMNS[2:]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets begin formulas with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ async def as_csv(batches: AsyncIterator[list[Row]], *, spreadsheet: bool = False
         for row in rows:
             texts = [row.input, row.output]
             if spreadsheet:
-                texts = [f"'{text}" if text.startswith(FORMULA) else text for text in texts]
+                texts = [harmless(text) for text in texts]
             writer.writerow([*texts, _json(sources_of(row)), _json(dict(row.metadata)), _json(row.draft)])
         yield buffer.getvalue().encode()
         buffer.seek(0)

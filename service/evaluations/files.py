@@ -14,6 +14,7 @@ from typing import Any
 from service.evaluations.types import GOLD_KINDS, EvaluatedRow, Evaluation, Passage, Result
 from service.http.wire import date
 from service.metrics.base import Taken
+from service.spreadsheets import harmless
 
 COLUMNS = (
     "place",
@@ -37,9 +38,6 @@ COLUMNS = (
 )
 """Of a CSV: the row's place from 0 and its id in the dataset; the target's label; sources that should have been found,
 passages that were found and measures without a value as JSON; how often the case was tried."""
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What spreadsheets begin formulas with, in wide forms too."""
 
 NAMED = {kind: named.value for named, kind in GOLD_KINDS.items()}
 
@@ -113,7 +111,7 @@ async def as_csv(evaluation: Evaluation, batches: Batches) -> AsyncIterator[byte
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_MINIMAL)
     labels = [item.label for item in evaluation.plan.measures]
-    writer.writerow([safe(name) for name in (*COLUMNS, *labels)])
+    writer.writerow([harmless(name) for name in (*COLUMNS, *labels)])
     async for batch in batches:
         for row, cases in batch:
             for case in cases:
@@ -130,12 +128,12 @@ def _cells(evaluation: Evaluation, row: EvaluatedRow, case: Result, labels: Sequ
     plain: Mapping[str, Any] = {
         "place": row.place,
         "rowId": row.row,
-        "target": safe(evaluation.plan.targets[case.target].label),
+        "target": harmless(evaluation.plan.targets[case.target].label),
         "repeat": case.repeat,
-        "question": safe(row.question),
-        "expected": safe(row.expected),
-        "answer": safe(case.answer or ""),
-        "error": safe(case.error),
+        "question": harmless(row.question),
+        "expected": harmless(row.expected),
+        "answer": harmless(case.answer or ""),
+        "error": harmless(case.error),
         "attempts": len(case.attempts) + 1,
         **{name: took[name] for name in ("latencyMs", "firstTokenMs", "inputTokens", "outputTokens", "cost")},
         "sources": _json(sources_of(row)),
@@ -145,11 +143,6 @@ def _cells(evaluation: Evaluation, row: EvaluatedRow, case: Result, labels: Sequ
     }
     values = [case.scores[label].value if label in case.scores else None for label in labels]
     return [*(plain[name] for name in COLUMNS), *values]
-
-
-def safe(text: str) -> str:
-    """A text that no spreadsheet calculates."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _emptied(buffer: io.StringIO) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 from service.cli.exits import CommandError
 from service.cli.output import print_table, say
 from service.cli.sweeps.trials import INDEX, NOW, QUERY, Trial, shown
+from service.spreadsheets import harmless
 
 CHOSEN, FRONT, TIES = "->", "*", "="
 
@@ -141,7 +142,7 @@ def write_csv(file: Path, trials: Sequence[Trial], front: Mapping[str, Any]) -> 
             writer.writerow(header)
             for trial, candidate in results(trials, front):
                 cells: list[Any] = [trial.number]
-                cells += [_safe(shown(trial.settings[name])) if name in trial.settings else "" for name in tried]
+                cells += [harmless(shown(trial.settings[name])) if name in trial.settings else "" for name in tried]
                 for label in objectives:
                     cells += _three(candidate["figures"].get(label))
                 cells += _three(candidate["held"])
@@ -153,11 +154,6 @@ def write_csv(file: Path, trials: Sequence[Trial], front: Mapping[str, Any]) -> 
 
 def _three(figure: Mapping[str, Any] | None) -> list[Any]:
     return ["", "", ""] if figure is None else [figure["value"], figure["low"], figure["high"]]
-
-
-def _safe(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def as_json(trials: Sequence[Trial], front: Mapping[str, Any], evaluations: Sequence[str]) -> dict[str, Any]:

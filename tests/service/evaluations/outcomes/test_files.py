@@ -11,6 +11,7 @@ from service.evaluations import files, service
 from service.evaluations.types import Attempt, Evaluation, Passage, Result
 from service.metrics.base import Taken, failed, scored
 from service.resources import Resources
+from service.spreadsheets import FORMULA
 from tests.service.evaluations.outcomes.bench import Bench
 
 MANY = 10_000
@@ -69,5 +70,5 @@ async def test_no_text_of_a_csv_is_a_formula(resources: Resources, workspace: UU
         expected = text if text in ("plain", " =1") else f"'{text}"
         assert (row["answer"], row["error"], row["recall@5"], row["attempts"]) == (expected, expected, "-1.5", "2")
         assert json.loads(row["problems"])["mrr@10"] == text.strip()
-        assert [name for name, value in row.items() if value.startswith(files.FORMULA)] == ["recall@5"]  # a number
+        assert [name for name, value in row.items() if value.startswith(FORMULA)] == ["recall@5"]  # a number
         assert line["answer"] == text
