@@ -151,7 +151,10 @@ def _because(job: Mapping[str, Any]) -> str:
     """Why a job failed, or what it could not take."""
     if job["error"]:
         return str(job["error"]["message"])
-    failed = (job["result"] or {}).get("failed") or []
+    result = job["result"] or {}
+    if cases := result.get("numFailed"):  # an evaluation's: its results say which
+        return f"{cases} of {result['numCases']} cases have an error"
+    failed = result.get("failed") or []
     if not failed:
         return ""
     first = f"{failed[0]['name']}: {failed[0]['message']}"

@@ -34,7 +34,7 @@ async def run(work: Work) -> Mapping[str, Any]:
     if ended is None:
         raise Stopped
     await summing.summed(database, workspace, ended)
-    return {"done": ended.done, "failed": ended.failed}
+    return {"evaluationId": str(ended.id), "numCases": ended.done, "numFailed": ended.failed}
 
 
 async def _run(work: Work, evaluation: Evaluation) -> None:

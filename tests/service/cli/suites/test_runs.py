@@ -231,6 +231,8 @@ def test_cases_with_errors_fail_unless_so_many_are_allowed(
     assert JUnitXml.fromfile(str(tmp_path / "junit.xml")).errors == 7
     allowed = Ran(capsys, service, harbour(tmp_path, "Failing", **changes, max_errors=7))
     assert (allowed.code, allowed.result["errors"]) == (0, 7)
+    assert main(["jobs", "list", "--state", "done", "--limit", "1", "--data", str(service.data)]) == 0
+    assert "7 of 7 cases have an error" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
