@@ -110,7 +110,7 @@ def _selected(soup: BeautifulSoup, selector: str) -> Tag:
 def _body(soup: BeautifulSoup) -> Tag:
     """The part of the page that is its content."""
     articles = soup.find_all("article")
-    for part in (soup.find("main"), soup.select_one("[role=main]"), articles[0] if len(articles) == 1 else None):
+    for part in (soup.find("main"), soup.find(role="main"), articles[0] if len(articles) == 1 else None):
         if part is not None and len(part.get_text(strip=True)) >= _MAIN_LEAST:
             return part
     return soup.body or soup

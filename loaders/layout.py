@@ -158,11 +158,13 @@ class _Layout:
         line = lines[index]
         if not self._body or line.size < 0.95 * self._body or not line.text.strip():
             return 0
+        if _type(line) in self._prose or len(line.cells) > 2:  # most lines: what costs more is asked behind this
+            return 0
         run = _run(lines, index)
         text = " ".join(each.text.strip() for each in run)
-        if len(run) > _HEADING_LINES or len(text) > _LONGEST_HEADING or not _names(text) or len(line.cells) > 2:
+        if len(run) > _HEADING_LINES or len(text) > _LONGEST_HEADING or not _names(text):
             return 0
-        if _masked(line) in self._running or _PAGE_NUMBER.fullmatch(_masked(line)) or _type(line) in self._prose:
+        if _masked(line) in self._running or _PAGE_NUMBER.fullmatch(_masked(line)):
             return 0
         if len(line.cells) == 2 and len(line.cells[0].text) > _LONGEST_NUMBER:
             return 0

@@ -4,6 +4,7 @@ import ctypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import pypdfium2 as pdfium
@@ -273,9 +274,14 @@ def _size(raw: Any, index: int) -> float:
 def _is_bold(raw: Any, index: int) -> bool:
     name, flags = ctypes.create_string_buffer(128), ctypes.c_int()
     raw_api.FPDFText_GetFontInfo(raw, index, name, len(name), flags)
-    if _BOLD.search(name.value.decode("utf-8", "replace")):
+    if _names_bold(name.value):
         return True
     return int(raw_api.FPDFText_GetFontWeight(raw, index)) >= _BOLD_WEIGHT
+
+
+@lru_cache(maxsize=1024)
+def _names_bold(font: bytes) -> bool:
+    return bool(_BOLD.search(font.decode("utf-8", "replace")))
 
 
 def _cells(raw: Any, text: str, first: int, size: float) -> tuple[layout.Cell, ...]:

@@ -36,7 +36,8 @@ from loaders.unicode import clean
 _PRELOADED = (
     "loaders.child", "loaders.program", "charset_normalizer", "bs4.builder._lxml", "docx", "encodings.idna",
     "PIL.ImageFont", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin", "PIL.WebPImagePlugin",
-    "PIL.GifImagePlugin", "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin", "PIL.BmpImagePlugin", "PIL.PpmImagePlugin", "email.parser", "olefile", "pptx",
+    "python_calamine", "striprtf.striprtf", "xlrd",
 )  # fmt: skip
 PARSER = "+"
 """The role of a child that reads a file."""

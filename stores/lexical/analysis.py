@@ -31,10 +31,11 @@ _UNSPACED_LETTERS = (
 _MARKS = (
     "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u0f00-\u0fff"
 )
-_WORD = re.compile(f"[{_UNSPACED_LETTERS}]+|(?:(?![_{_UNSPACED_LETTERS}])[\\w{_MARKS}])+")
+# The plain letters at first: nearly all are, and the class behind them is looked through range by range.
+_WORD = re.compile(f"(?:[a-z0-9]++|(?![_{_UNSPACED_LETTERS}])[\\w{_MARKS}])+|[{_UNSPACED_LETTERS}]+")
 _UNSPACED_START = re.compile(f"[{_UNSPACED_LETTERS}]")
 _CONTRACTION = re.compile(r"(?<=\w)['’](?:s|t|d|m|ll|re|ve)\b")
-_CODE = re.compile(r"(?a:\w)+(?:[-./,:](?a:\w)+)+")
+_CODE = re.compile(r"(?a:(?<!\w)\w++)(?:[-./,:](?a:\w)+)+")
 _DIGIT = re.compile(r"\d")
 _JOINER = re.compile(r"[-./,:_]")
 
@@ -60,7 +61,7 @@ def analyse(text: str) -> Analysed:
     """The terms of a chunk, in the language that it is written in."""
     normal = normalised(text)
     language = detect(normal)
-    terms = Counter(_terms(normal, language))
+    terms = _terms(normal, language)
     return Analysed(terms, terms.total(), language)
 
 
@@ -102,14 +103,16 @@ def _spoken(normal: str, known: Sequence[str]) -> str:
     return known[0] if len(known) == 1 else detect(normal, default="")
 
 
-def _terms(normal: str, language: str) -> Iterator[str]:
+def _terms(normal: str, language: str) -> Counter[str]:
     stops = STOP_WORDS.get(language, frozenset())
-    for word in _words(normal):
-        if _UNSPACED_START.match(word):
-            yield from _pieces(word)
+    terms = Counter(_codes(normal))
+    for word, times in Counter(_words(normal)).items():  # each word is looked at once, however often it occurs
+        if not word.isascii() and _UNSPACED_START.match(word):
+            for piece in _pieces(word):
+                terms[piece] += times
         elif word not in stops:
-            yield _stem(word, language)
-    yield from _codes(normal)
+            terms[_stem(word, language)] += times
+    return terms
 
 
 def _words(normal: str) -> list[str]:
