@@ -55,6 +55,12 @@ class Elsewhere(VectorStore):
         with self._told():
             return await self._inner.query(collection, vector, limit, where=where)
 
+    async def query_and_score(
+        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
+    ) -> tuple[list[Match], dict[str, float]]:
+        with self._told():
+            return await self._inner.query_and_score(collection, vector, limit, ids, where=where)
+
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         with self._told():
             return await self._inner.among(collection, vector, limit, ids)

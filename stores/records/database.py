@@ -9,11 +9,26 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from stores.records.sealing import Keyless, Sealer
+
+
+class Binary(bytes):
+    """A parameter in the binary form of a type that the driver does not know: the statement names it by a cast."""
+
+
+class _BinaryDumper(Dumper):
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: Buffer) -> Buffer:
+        return obj
 
 
 class Connection(AsyncConnection[DictRow]):
@@ -158,6 +173,7 @@ class Database:
         """Autocommit is not among the pool's `kwargs`: the queue's listener opens a connection with these and a mode of
         its own."""
         connection.sealer = self._sealer
+        connection.adapters.register_dumper(Binary, _BinaryDumper)
         await connection.set_autocommit(True)
 
     async def __aenter__(self) -> "Database":

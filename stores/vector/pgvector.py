@@ -6,7 +6,7 @@ cast and score the candidates exactly, and beyond 4,000 the search is a scan. Ve
 """
 
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,13 +17,10 @@ from urllib.parse import SplitResult
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import InterfaceError, OperationalError, errors, sql
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 from psycopg.rows import DictRow, tuple_row
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from stores.records.database import Connection, Database
+from stores.records.database import Binary, Connection, Database
 from stores.vector.base import (
     Capability,
     Match,
@@ -60,24 +57,10 @@ class Precision(StrEnum):
     HALF = "halfvec"
 
 
-class _Packed(bytes):
-    """A vector in the binary form of pgvector."""
-
-
-class _PackedDumper(Dumper):
-    """Sends the bytes as they are and leaves the type to the cast in the statement."""
-
-    format = Format.BINARY
-    oid = 0
-
-    def dump(self, obj: Buffer) -> Buffer:
-        return obj
-
-
 def pack(row: NDArray[np.float32], precision: Precision) -> bytes:
     """The vector as pgvector's `recv` functions read it: dimension, 0, big-endian floats."""
     kind = ">f4" if precision is Precision.FULL else ">f2"
-    return _Packed(struct.pack(">hh", len(row), 0) + row.astype(kind).tobytes())
+    return Binary(struct.pack(">hh", len(row), 0) + row.astype(kind).tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +161,6 @@ class PgVectorStore(VectorStore):
                 " ON CONFLICT (id) DO UPDATE SET embedding = excluded.embedding, metadata = excluded.metadata"
             ).format(table.name, table.cast)
             async with connection.cursor() as cursor:
-                cursor.adapters.register_dumper(_Packed, _PackedDumper)
                 # In the order of ids, so that two writers of the same points wait for each other and never deadlock.
                 await cursor.executemany(statement, [last[key] for key in sorted(last)])
 
@@ -202,6 +184,21 @@ class PgVectorStore(VectorStore):
                 if len(found) == limit:
                     return found
             return await _select(connection, table, row, limit, where, approximate=False)
+
+    async def query_and_score(
+        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
+    ) -> tuple[list[Match], dict[str, float]]:
+        if where is not None or not 0 < 2 * limit <= MAX_EF_SEARCH:
+            return await super().query_and_score(collection, vector, limit, ids, where=where)
+        async with self._session(collection) as connection:
+            table = await self._table(connection, collection)
+            if table.indexed is not None:
+                params = {**_searching(table, unit(vector, table.dimension), limit, None), "ids": list(ids)}
+                rows = await _scored(connection, _both(table, limit), params, prepare=True)
+                matches = _matches([(key, score) for key, score, named in rows if not named])
+                if len(matches) == limit:
+                    return matches, {key: bounded(score) for key, score, named in rows if named}
+        return await super().query_and_score(collection, vector, limit, ids, where=where)
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         async with self._session(collection) as connection:
@@ -302,11 +299,7 @@ async def _select(
     approximate: bool,
 ) -> list[Match]:
     """The nearest points through the index, or by a scan of what the filter lets through."""
-    params: dict[str, Any] = {"vector": pack(row, table.precision)}
-    if approximate:
-        least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
-        params["ef"] = max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit)
-        params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
+    params = _searching(table, row, limit, where) if approximate else {"vector": pack(row, table.precision)}
     if where is None:
         statement = _unfiltered(table, approximate, limit)
     else:
@@ -316,7 +309,18 @@ async def _select(
     return _matches(await _scored(connection, statement, params, prepare=where is None))
 
 
-def _matches(rows: Sequence[tuple[str, float]]) -> list[Match]:
+def _searching(table: _Table, row: NDArray[np.float32], limit: int, where: Filter | None) -> dict[str, Any]:
+    """The parameters of a search through the index."""
+    least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
+    packed = pack(row, table.precision)
+    return {
+        "vector": packed,
+        "ef": max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit),
+        "nearby": packed if table.indexed == table.precision else pack(row, Precision.HALF),
+    }
+
+
+def _matches(rows: Iterable[tuple[Any, ...]]) -> list[Match]:
     ordered = sorted((-bounded(score), key) for key, score in rows)
     return [Match(key, -score) for score, key in ordered]
 
@@ -325,6 +329,19 @@ def _matches(rows: Sequence[tuple[str, float]]) -> list[Match]:
 def _unfiltered(table: _Table, approximate: bool, limit: int) -> bytes:
     """The statement of most searches, written out once: putting it together costs as much as sending it."""
     return _nearest(table, sql.SQL("true"), approximate, limit).as_bytes()
+
+
+@lru_cache(maxsize=512)
+def _both(table: _Table, limit: int) -> bytes:
+    """The statement of a search and of the scores of points by their ids, for one trip instead of two."""
+    scored = sql.SQL(
+        "SELECT id, 1 - (embedding <=> %(vector)s{}) AS score, true FROM {} WHERE id = ANY(%(ids)s::text[])"
+    )
+    return (
+        sql.SQL("SELECT id, score, false AS named FROM ({}) AS nearest UNION ALL {}")
+        .format(_nearest(table, sql.SQL("true"), True, limit), scored.format(table.cast, table.name))
+        .as_bytes()
+    )
 
 
 @lru_cache(maxsize=512)
@@ -382,17 +399,15 @@ async def _rows(
 ) -> list[DictRow]:
     """The rows of a statement. It is planned each time unless `prepare`: a plan for all parameters knows no filter."""
     async with connection.cursor() as cursor:
-        cursor.adapters.register_dumper(_Packed, _PackedDumper)
         await cursor.execute(statement, params, prepare=prepare)
         return await cursor.fetchall()
 
 
 async def _scored(
     connection: Connection, statement: bytes, params: Sequence[Any] | Mapping[str, Any], *, prepare: bool = False
-) -> list[tuple[str, float]]:
+) -> list[tuple[Any, ...]]:
     """The rows of ids and scores that a statement gives; as `_rows`, in the form that is read the quickest."""
     async with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-        cursor.adapters.register_dumper(_Packed, _PackedDumper)
         await cursor.execute(statement, params, prepare=prepare)
         return await cursor.fetchall()
 

@@ -11,6 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from service.chatflows.types import Thinking, Token, Usage
 from service.providers.chat.reading import Timed, thoughts, total
+from service.providers.chat.translated import TranslatedChat
 
 
 async def spoken_by(
@@ -19,7 +20,8 @@ async def spoken_by(
     """The model's answer, piece by piece or `whole`. Raises `ProviderError`."""
     begun = perf_counter()
     if whole:
-        message = await chat.ainvoke(list(messages))
+        ours = chat if isinstance(chat, TranslatedChat) else None
+        message = await (ours.whole(messages) if ours else chat.ainvoke(list(messages)))
         for thought in thoughts(message):
             yield Thinking(thought)
         if text := message.text:

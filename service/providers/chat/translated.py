@@ -4,12 +4,13 @@ that end with whoever reads them."""
 import asyncio
 import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ValidationError
 
@@ -88,6 +89,18 @@ class TranslatedChat(BaseChatModel):
 
     def _said(self, error: Exception) -> ProviderError:
         return error if isinstance(error, ProviderError) else self._ours(error)
+
+    async def whole(self, messages: Sequence[BaseMessage]) -> AIMessage:
+        """The model's answer as one message. As `ainvoke`, but for what LangChain does around each call for callbacks,
+        caches and rate limiters, of which there are none here: a twentieth of a prediction. Raises `ProviderError`."""
+        result = await self._agenerate(list(messages))
+        generation = result.generations[0]
+        message = generation.message
+        if not isinstance(message, AIMessage):
+            raise Malformed("The model provider's answer is no message of a model.")
+        about = (result.llm_output, generation.generation_info, message.response_metadata)
+        message.response_metadata = {key: value for part in about if part for key, value in part.items()}
+        return message
 
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
         async def call() -> ChatResult:

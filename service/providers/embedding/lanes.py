@@ -38,8 +38,10 @@ _Item = tuple[_Request, int, Tokens]
 class Lanes:
     """Two queues of texts, urgent and bulk, over `threads` bulk workers and half as many that only take urgent texts.
 
-    An urgent text therefore never waits for a bulk batch to end. Bulk workers help once a whole batch of urgent
-    texts waits, or several of one caller. Threads start with the first text and end with `close`.
+    An urgent text therefore never waits for a bulk batch to end. Bulk workers help with several urgent texts of one
+    caller. The lone texts of many callers are left to those who wait for them, in shared batches: two more threads on
+    two cores took more from the event loop than they gave (a tenth of the predictions). Threads start with the first
+    text and end with `close`.
     """
 
     def __init__(self, compute: Compute, threads: int) -> None:
@@ -68,7 +70,7 @@ class Lanes:
             (self._urgent if urgent else self._bulk).extend((request, index, texts[index]) for index in order)
             if urgent:
                 self._urgent_came.notify(len(texts))
-            if not urgent or len(texts) > 1 or len(self._urgent) >= BATCH_TEXTS:
+            if not urgent or len(texts) > 1:
                 self._bulk_came.notify_all()
         return request.answer
 
@@ -121,7 +123,7 @@ class Lanes:
             return []
 
     def _choose(self, only_urgent: bool) -> deque[_Item]:
-        if only_urgent or len(self._urgent) >= BATCH_TEXTS:
+        if only_urgent:
             return self._urgent
         # The texts of one caller gain from a second core; lone queries of many callers gain more from a shared batch.
         if self._urgent and len(self._urgent[0][0].rows) > 1:
