@@ -19,6 +19,7 @@ from service.providers.chat.base import close_chat_model
 from service.providers.chat.fake import FakeChat
 from service.providers.chat.openai import OpenAIChat
 from service.providers.chat.services import SERVICES
+from service.providers.chat.translated import TranslatedChat
 from service.providers.defaults import Defaults
 from service.providers.errors import RequestRefused, UnknownProvider
 from tests.stubs.model_servers import ModelStub
@@ -78,6 +79,17 @@ async def test_the_streamed_text_is_the_whole_text(model: BaseChatModel) -> None
     answer = await model.ainvoke(MESSAGES)
     assert answer.text
     assert (await streamed(model)).text == answer.text
+
+
+async def test_the_short_way_to_a_whole_answer_brings_what_the_long_one_does(model: BaseChatModel) -> None:
+    if not isinstance(model, TranslatedChat):
+        pytest.skip("no adapter over a vendor's library")
+    short, long = await model.whole(MESSAGES), await model.ainvoke(MESSAGES)
+    assert (short.text, short.usage_metadata) == (long.text, long.usage_metadata)
+    assert short.text
+    assert {name: type(value) for name, value in short.response_metadata.items()} == {
+        name: type(value) for name, value in long.response_metadata.items()
+    }
 
 
 async def test_tokens_are_counted_alike_streamed_and_not(model: BaseChatModel) -> None:
