@@ -26,10 +26,6 @@ class Elsewhere(VectorStore):
     def narrows(self) -> bool:
         return self._inner.narrows
 
-    @property
-    def compares(self) -> bool:
-        return self._inner.compares
-
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """Raises `Unsupported`: there is none without a store behind it."""
@@ -54,12 +50,6 @@ class Elsewhere(VectorStore):
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         with self._told():
             return await self._inner.query(collection, vector, limit, where=where)
-
-    async def query_and_score(
-        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
-    ) -> tuple[list[Match], dict[str, float]]:
-        with self._told():
-            return await self._inner.query_and_score(collection, vector, limit, ids, where=where)
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         with self._told():

@@ -148,10 +148,6 @@ class SeenVectors(VectorStore):
         self._vectors = vectors
         self._narrow = narrow
 
-    @property
-    def compares(self) -> bool:
-        return self._vectors.compares
-
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
         """Never: it is made of another one."""
@@ -159,11 +155,6 @@ class SeenVectors(VectorStore):
 
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         return await self._vectors.query(collection, vector, limit, where=both(self._narrow, where))
-
-    async def query_and_score(
-        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
-    ) -> tuple[list[Match], dict[str, float]]:
-        return await self._vectors.query_and_score(collection, vector, limit, ids, where=both(self._narrow, where))
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         return await self._vectors.among(collection, vector, limit, ids)

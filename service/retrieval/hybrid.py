@@ -1,16 +1,15 @@
 """Hybrid: nearness of vectors and shared words together, by the calibrated fusion of `fusion`.
 
 Both halves search at once. Every candidate of either half that may be among the best is scored by both, exactly: the
-keyword index knows the score of every chunk after one search. A vector store that compares quickly is asked for the
-cosines of what the words found with its search, or while it still searches. Another one is asked afterwards, and only
-for few of them: a chunk that is not among the nearest is no nearer than the last of these, which bounds its score, and
-most cannot be among the best any more (the threshold algorithm of Fagin, Lotem & Naor 2003, "Optimal aggregation
-algorithms for middleware").
+keyword index knows the score of every chunk after one search, and the vector store is asked for the cosines of the few
+that only the words found and that may come so far. A chunk that is not among the nearest is no nearer than the last of
+these, which bounds its score, and most cannot be among the best any more (the threshold algorithm of Fagin, Lotem &
+Naor 2003, "Optimal aggregation algorithms for middleware").
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +18,9 @@ from pydantic import Field
 
 from service.retrieval.base import Call, Hit, Question, SearchStage, StageOptions, point_id
 from service.retrieval.fusion import best, candidates, fused, weight_for
-from service.retrieval.narrowing import few_of, nearest, nearest_beside, worded
+from service.retrieval.narrowing import few_of, nearest, worded
 from stores.lexical.base import Hits, Numbers
-from stores.vector.base import Match, Vector
+from stores.vector.base import Vector
 
 MARGIN = 0.02
 """Added to the cosine that bounds a score: an approximate index may pass over a chunk that is a little nearer."""
@@ -44,17 +43,14 @@ class _Halves:
     """What both halves found for one question."""
 
     near: dict[int, float]
-    """Cosines of the nearest chunks."""
-    compared: dict[int, float]
-    """Cosines of others that the words found; 0 for a chunk whose vector is not there yet."""
+    """Cosines of the nearest chunks, and of those that were compared besides."""
     hits: Hits
     weight: float
 
     def best(self, limit: int) -> list[Hit]:
-        """The best of the chunks whose cosines are known."""
-        cosines = {**self.compared, **self.near}
-        numbers = sorted(cosines)
-        cosine = np.array([cosines[number] for number in numbers], np.float64)
+        """The best of the near ones."""
+        numbers = sorted(self.near)
+        cosine = np.array([self.near[number] for number in numbers], np.float64)
         lexical = self._lexical(numbers)
         scores = fused(cosine, lexical, self.hits.bound, self.weight)
         met = lexical / self.hits.bound if self.hits.bound > 0 else lexical
@@ -65,7 +61,7 @@ class _Halves:
 
     def others(self, margin: float) -> dict[int, float]:
         """The most that each of the other chunks with the words can score."""
-        numbers = [each for each in self.hits.numbers.tolist() if each not in self.near and each not in self.compared]
+        numbers = [each for each in self.hits.numbers.tolist() if each not in self.near]
         reach = max(min(self.near.values(), default=1.0) + margin, 0.0)  # a chunk without a vector counts as 0
         most = fused(np.full(len(numbers), reach), self._lexical(numbers), self.hits.bound, self.weight)
         return dict(zip(numbers, most.tolist(), strict=True))
@@ -92,15 +88,14 @@ class Hybrid(SearchStage):
                 few = group.create_task(few_of(call))
                 asked = group.create_task(self._embedded(question, call))
                 words = group.create_task(self._lexical(question, limit, call, few))
-                cosines = group.create_task(self._cosines(asked, words, limit, call, few))
+                near = group.create_task(self._near(asked, limit, call, few))
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
         hits, weight = words.result(), self.options.weight
         if weight is None:
             weight = weight_for(hits.language, call.sources.languages, hits.words)
-        near, compared = cosines.result()
-        halves = _Halves(near, compared, hits, weight)
+        halves = _Halves(near.result(), hits, weight)
         _tell(halves, call)
         return await self._best(halves, asked.result(), limit, call)
 
@@ -111,8 +106,7 @@ class Hybrid(SearchStage):
         enough = min(limit, call.enough or limit)
         least = found[enough - 1].score if enough <= len(found) else -math.inf
         if hopeful := [number for number, most in others.items() if most >= least]:
-            compared = halves.compared | await _compared(vector, hopeful, call)
-            found = replace(halves, compared=compared).best(limit)
+            found = replace(halves, near=halves.near | await _compared(vector, hopeful, call)).best(limit)
         # Those that one of the rest might come before stay away.
         last = max((most for most in others.values() if most < least), default=-math.inf)
         return [hit for hit in found if hit.score > last]
@@ -121,35 +115,14 @@ class Hybrid(SearchStage):
         with call.notes.timed("embedding"):
             return await call.sources.vector_of(question)
 
-    async def _cosines(
-        self,
-        asked: Awaitable[Vector],
-        words: asyncio.Task[Hits],
-        limit: int,
-        call: Call,
-        few: Awaitable[Numbers | None],
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """The cosines of the nearest chunks by number, and of others that the words found, where that takes no longer
-        than the search."""
+    async def _near(
+        self, asked: Awaitable[Vector], limit: int, call: Call, few: Awaitable[Numbers | None]
+    ) -> dict[int, float]:
+        """The cosines of the nearest chunks by number."""
         vector, among = await asked, await few
-        if words.done() and among is None and call.query.where is None:
-            if others := _others(words.result(), limit, call):
-                with call.notes.timed("vectors"):
-                    matches, scores = await nearest_beside(vector, candidates(limit), call, _points(others))
-                return _near(matches, call), _by_number(others, scores, call)
-            comparing = None
-        else:
-            comparing = asyncio.create_task(self._compare(vector, words, limit, call))
-        try:
-            with call.notes.timed("vectors"):
-                matches = await nearest(vector, candidates(limit), call, among)
-            return _near(matches, call), (await comparing if comparing else {})
-        finally:
-            if comparing:
-                comparing.cancel()
-
-    async def _compare(self, vector: Vector, words: Awaitable[Hits], limit: int, call: Call) -> dict[int, float]:
-        return await _compared(vector, _others(await words, limit, call), call)
+        with call.notes.timed("vectors"):
+            matches = await nearest(vector, candidates(limit), call, among)
+        return {int(key): call.sources.nearness(score) for key, score in matches}
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
         among = await few
@@ -157,31 +130,12 @@ class Hybrid(SearchStage):
             return await worded(question.text, candidates(limit), call, among)
 
 
-def _others(hits: Hits, limit: int, call: Call) -> list[int]:
-    """The chunks that the words found and whose cosines are asked for at once; the vectors find them all if few."""
-    return hits.numbers.tolist() if call.sources.vectors.compares and len(hits.all_scores) > candidates(limit) else []
-
-
 async def _compared(vector: Vector, numbers: list[int], call: Call) -> dict[int, float]:
-    """The cosines of these chunks."""
-    if not numbers:
-        return {}
-    with call.notes.timed("vectors of words"):
-        scores = await call.sources.vectors.score(call.sources.collection, vector, _points(numbers))
-    return _by_number(numbers, scores, call)
-
-
-def _points(numbers: list[int]) -> list[str]:
-    return [point_id(number) for number in numbers]
-
-
-def _near(matches: Sequence[Match], call: Call) -> dict[int, float]:
-    return {int(key): call.sources.nearness(score) for key, score in matches}
-
-
-def _by_number(numbers: list[int], scores: Mapping[str, float], call: Call) -> dict[int, float]:
     """The cosines of these chunks; 0 for those that have no vector yet, and are judged by their words alone."""
-    return dict.fromkeys(numbers, 0.0) | {int(key): call.sources.nearness(score) for key, score in scores.items()}
+    sources = call.sources
+    with call.notes.timed("vectors of words"):
+        scores = await sources.vectors.score(sources.collection, vector, [point_id(number) for number in numbers])
+    return dict.fromkeys(numbers, 0.0) | {int(key): sources.nearness(score) for key, score in scores.items()}
 
 
 def _tell(halves: _Halves, call: Call) -> None:

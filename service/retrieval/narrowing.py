@@ -6,7 +6,7 @@ filters. When there are more, the backend narrows its search itself; one whose f
 many pass, and the ledger says which of those it found do. The words are always narrowed by the ledger.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,13 +47,6 @@ async def nearest(vector: Vector, limit: int, call: Call, few: Numbers | None) -
         if len(kept) >= limit:
             return [match for match in around if match.id in kept][:limit]
     return await sources.vectors.query(sources.collection, vector, limit, where=where)
-
-
-async def nearest_beside(
-    vector: Vector, limit: int, call: Call, ids: Sequence[str]
-) -> tuple[Sequence[Match], Mapping[str, float]]:
-    """The nearest of all chunks, and the scores of these points: of a query that nothing narrows."""
-    return await call.sources.vectors.query_and_score(call.sources.collection, vector, limit, ids)
 
 
 async def worded(text: str, limit: int, call: Call, few: Numbers | None) -> Hits:

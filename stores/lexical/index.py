@@ -147,7 +147,9 @@ async def _write_postings(scope: Scope, store_id: UUID, segment: int, lists: dic
 
 
 async def _fetch(scope: Scope, store_id: UUID, terms: Sequence[str]) -> _Found | None:
-    rows = await scope.all(_SEARCH, store=store_id, terms=list(terms))
+    # In text form, every byte of a list would travel as two digits.
+    cursor = await scope.connection.execute(_SEARCH, {"store": store_id, "terms": list(terms)}, binary=True)
+    rows = await cursor.fetchall()
     if not rows:
         return None
     head = rows[0]

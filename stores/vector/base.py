@@ -4,7 +4,6 @@ Scores are on one scale for every backend: cosine similarity in [-1, 1], higher 
 given unit vectors. Equal scores are ordered by id, so that order is stable.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,8 +65,6 @@ class Capability(StrEnum):
     """`query` and `count` take a filter."""
     NARROW = "narrow"
     """A filter narrows the search in the index itself, so that one which lets much through costs little more."""
-    COMPARE = "compare"
-    """`score` compares a hundred points in no more time than a search takes: no vectors travel."""
     TRANSACTION = "transaction"
     """`within(connection)` joins the caller's Postgres transaction."""
     PERSISTENT = "persistent"
@@ -115,11 +112,6 @@ class VectorStore(ABC):
         """Whether it declares NARROW; a view of a store says what that store says."""
         return Capability.NARROW in self.capabilities
 
-    @property
-    def compares(self) -> bool:
-        """Whether it declares COMPARE; as `narrows`."""
-        return Capability.COMPARE in self.capabilities
-
     @classmethod
     @abstractmethod
     def open(cls, url: SplitResult, database: object) -> Self:
@@ -154,14 +146,6 @@ class VectorStore(ABC):
     @abstractmethod
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
-
-    async def query_and_score(
-        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
-    ) -> tuple[list[Match], dict[str, float]]:
-        """What `query` finds, and what `score` says of other points; a backend that takes both in one request does."""
-        return await asyncio.gather(
-            self.query(collection, vector, limit, where=where), self.score(collection, vector, ids)
-        )
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         """The `limit` nearest of these points, best first; unknown ids are left out.

@@ -35,9 +35,7 @@ class MemoryVectorStore(VectorStore):
     No method waits for anything, so each one is atomic within its event loop.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.FILTER, Capability.NARROW, Capability.COMPARE}
-    )
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.FILTER, Capability.NARROW})
 
     def __init__(self) -> None:
         """An empty store."""

@@ -102,7 +102,6 @@ class PgVectorStore(VectorStore):
         {
             Capability.FILTER,
             Capability.NARROW,
-            Capability.COMPARE,
             Capability.TRANSACTION,
             Capability.PERSISTENT,
         }
@@ -184,21 +183,6 @@ class PgVectorStore(VectorStore):
                 if len(found) == limit:
                     return found
             return await _select(connection, table, row, limit, where, approximate=False)
-
-    async def query_and_score(
-        self, collection: str, vector: Vector, limit: int, ids: Sequence[str], *, where: Filter | None = None
-    ) -> tuple[list[Match], dict[str, float]]:
-        if where is not None or not 0 < 2 * limit <= MAX_EF_SEARCH:
-            return await super().query_and_score(collection, vector, limit, ids, where=where)
-        async with self._session(collection) as connection:
-            table = await self._table(connection, collection)
-            if table.indexed is not None:
-                params = {**_searching(table, unit(vector, table.dimension), limit, None), "ids": list(ids)}
-                rows = await _scored(connection, _both(table, limit), params, prepare=True)
-                matches = _matches([(key, score) for key, score, named in rows if not named])
-                if len(matches) == limit:
-                    return matches, {key: bounded(score) for key, score, named in rows if named}
-        return await super().query_and_score(collection, vector, limit, ids, where=where)
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         async with self._session(collection) as connection:
@@ -329,19 +313,6 @@ def _matches(rows: Iterable[tuple[Any, ...]]) -> list[Match]:
 def _unfiltered(table: _Table, approximate: bool, limit: int) -> bytes:
     """The statement of most searches, written out once: putting it together costs as much as sending it."""
     return _nearest(table, sql.SQL("true"), approximate, limit).as_bytes()
-
-
-@lru_cache(maxsize=512)
-def _both(table: _Table, limit: int) -> bytes:
-    """The statement of a search and of the scores of points by their ids, for one trip instead of two."""
-    scored = sql.SQL(
-        "SELECT id, 1 - (embedding <=> %(vector)s{}) AS score, true FROM {} WHERE id = ANY(%(ids)s::text[])"
-    )
-    return (
-        sql.SQL("SELECT id, score, false AS named FROM ({}) AS nearest UNION ALL {}")
-        .format(_nearest(table, sql.SQL("true"), True, limit), scored.format(table.cast, table.name))
-        .as_bytes()
-    )
 
 
 @lru_cache(maxsize=512)

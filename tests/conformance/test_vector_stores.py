@@ -6,7 +6,7 @@ A backend of another package joins by its entry point; one that is a server skip
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,6 @@ async def test_every_method_names_a_collection_that_does_not_exist(store: Vector
         store.delete("nowhere", ["a"]),
         store.query("nowhere", EAST, 1),
         store.score("nowhere", EAST, ["a"]),
-        store.query_and_score("nowhere", EAST, 1, ["a"]),
         store.ids("nowhere"),
         store.count("nowhere"),
     ):
@@ -236,29 +235,6 @@ async def test_score_is_exact_and_leaves_out_what_is_not_there(store: VectorStor
     scores = await store.score("words", EAST, ["west", "northeast", "nobody", "west"])
     assert scores == {"west": pytest.approx(-1, abs=CLOSE), "northeast": pytest.approx(0.5**0.5, abs=CLOSE)}
     assert await store.score("words", EAST, []) == {}
-
-
-@pytest.mark.parametrize("limit", [0, 2, 3, 4, 5, 600])
-async def test_a_search_that_scores_other_points_too_says_what_both_calls_say(store: VectorStore, limit: int) -> None:
-    points = [Point(f"p{number:04d}", [100.0, number, 0, 0, 0, 0]) for number in range(20)]
-    await store.upsert("words", [*compass(), *points])
-    for ids in (["west", "east", "p0001", "nobody", "west"], []):
-        matches, scores = await store.query_and_score("words", EAST, limit, ids)
-        assert [match.id for match in matches] == await found(store, EAST, limit)
-        assert scores == pytest.approx(await store.score("words", EAST, ids), abs=CLOSE)
-    for vector, fault in (([0.0] * 6, NotFinite), ([1.0] * 5, WrongDimension)):
-        with pytest.raises(fault):
-            await store.query_and_score("words", vector, 2, ["east"])
-
-
-async def test_a_search_with_a_filter_scores_the_others_without_it(backend: Backend) -> None:
-    backend.needs(Capability.FILTER)
-    store = backend.store
-    await store.upsert("words", [replace(point, metadata={"side": point.id}) for point in compass()])
-    where = parse({"side": {"$in": ["north", "west"]}})
-    matches, scores = await store.query_and_score("words", EAST, 3, ["east"], where=where)
-    assert [match.id for match in matches] == ["north", "west"]
-    assert scores == {"east": pytest.approx(1, abs=CLOSE)}
 
 
 async def test_the_nearest_of_some_points_are_told_in_order_and_unknown_ones_left_out(store: VectorStore) -> None:

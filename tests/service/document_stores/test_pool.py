@@ -74,8 +74,6 @@ async def test_there_is_none_without_a_store_behind_it() -> None:
         Elsewhere.open(None, None)  # type: ignore[arg-type]
 
 
-def test_a_store_elsewhere_narrows_and_compares_as_the_store_behind_it_does() -> None:
+def test_a_store_elsewhere_narrows_as_the_store_behind_it_does() -> None:
     assert Elsewhere(MemoryVectorStore(), "memory").narrows
-    assert Elsewhere(MemoryVectorStore(), "memory").compares
     assert not Elsewhere(Slow(), "slow").narrows
-    assert not Elsewhere(Slow(), "slow").compares

@@ -1,8 +1,7 @@
-"""Hybrid search on backends that compare vectors slowly: the same chunks, with few of them compared."""
+"""Hybrid search: what scoring every candidate finds, with few of them compared."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from service.retrieval.hybrid import Hybrid, HybridOptions
 from service.retrieval.pipeline import Pipeline
 from service.retrieval.trace import Trace
 from stores.lexical.base import Hits, Numbers
-from stores.vector.base import Capability, Match, Point, Vector
+from stores.vector.base import Match, Point, Vector
 from stores.vector.filters import Filter
 from stores.vector.memory import MemoryVectorStore
 from tests.service.retrieval.library import COLLECTION, Library, chunk
@@ -24,10 +23,8 @@ from tests.service.retrieval.library import COLLECTION, Library, chunk
 CHUNKS, DIMENSION = 60, 4
 
 
-class Slow(MemoryVectorStore):
-    """A backend that compares slowly; counts what it is asked to compare."""
-
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.FILTER, Capability.NARROW})
+class Counting(MemoryVectorStore):
+    """Counts what it is asked to compare."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +35,7 @@ class Slow(MemoryVectorStore):
         return await super().score(collection, vector, ids)
 
 
-class Forgetful(Slow):
+class Forgetful(Counting):
     """One whose index passes over a chunk."""
 
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
@@ -112,18 +109,17 @@ async def test_few_comparisons_find_what_all_find(
     expected = corpus.answer(count, limit, weight, unrelated)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hybrid, "candidates", lambda _: count)
-        for store in (MemoryVectorStore(), Slow()):
-            hits = await search(await corpus.sources(store, unrelated), limit, enough, weight)
-            assert len(hits) >= min(len(expected), limit if enough is None else min(enough, limit))
-            assert [hit.number for hit in hits] == [number for number, _ in expected[: len(hits)]]
-            assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected[: len(hits)]], abs=1e-6)
+        hits = await search(await corpus.sources(MemoryVectorStore(), unrelated), limit, enough, weight)
+    assert len(hits) >= min(len(expected), limit if enough is None else min(enough, limit))
+    assert [hit.number for hit in hits] == [number for number, _ in expected[: len(hits)]]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected[: len(hits)]], abs=1e-6)
 
 
 async def test_only_chunks_that_may_be_among_the_best_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hybrid, "candidates", lambda _: 20)
     compared = worded = 0
     for seed in range(20):
-        corpus, store = Corpus(seed), Slow()
+        corpus, store = Corpus(seed), Counting()
         await search(await corpus.sources(store), 12, 4)
         assert len(store.compared) <= 1, "at once"
         compared += sum(store.compared)
@@ -153,7 +149,7 @@ async def test_more_is_compared_when_the_best_may_not_be_shown(monkeypatch: pyte
         corpus = Corpus(seed)
         hidden = {number for number, _ in corpus.answer(12, 9, 1.0, 0.0)}
         found = []
-        for store in (MemoryVectorStore(), Slow()):
+        for store in (MemoryVectorStore(), Counting()):
             library = Library.of(*rows)
             library.hidden = hidden
             sources = replace(await corpus.sources(store), ledger=library)
@@ -166,7 +162,7 @@ async def test_more_is_compared_when_the_best_may_not_be_shown(monkeypatch: pyte
 async def test_an_explanation_names_all_candidates() -> None:
     corpus = Corpus(3)
     sources = replace(
-        await corpus.sources(Slow()), ledger=Library.of(*(chunk(number) for number in range(1, CHUNKS + 1)))
+        await corpus.sources(Counting()), ledger=Library.of(*(chunk(number) for number in range(1, CHUNKS + 1)))
     )
     trace = Trace()
     found = await Pipeline((), Hybrid(), ()).run(Query("q", 3), sources, trace)
