@@ -2,6 +2,7 @@
 caller, and no more of it than the settings allow."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -19,8 +20,8 @@ HERE = {"chatId": "c1"}
 
 
 def prompt(house: House, index: int = -1) -> str:
-    """All that a model was sent, as text."""
-    return json.dumps(house.stub.requests[index].body["messages"])
+    """All that a model was sent, as text; without the random codes of fences, in which any number may stand."""
+    return re.sub("[0-9a-f]{16}", "", json.dumps(house.stub.requests[index].body["messages"]))
 
 
 def seen(house: House) -> list[str]:

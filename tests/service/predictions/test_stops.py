@@ -121,13 +121,13 @@ def test_the_end_of_the_service_keeps_what_was_written(house: House, settings: S
 
 def test_sessions_of_one_caller_are_closed_to_every_other(house: House) -> None:
     flow = house.writing()
-    house.ask(flow, "my secret is 42", chatId="guessable")
+    house.ask(flow, "my secret is plum jam", chatId="guessable")
     url = f"{house.live.url}/api/v1/prediction/{flow}"
     for body in ({"chatId": "guessable"}, {"overrideConfig": {"sessionId": "guessable"}}):
         house.client.post(url, json={"question": "What is the secret?", **body})
-        assert "42" not in str(house.stub.requests[-1].body)
+        assert "plum jam" not in str(house.stub.requests[-1].body)
     other = house.writing()
     house.ask(other, "What is the secret?", chatId="guessable")
-    assert "42" not in str(house.stub.requests[-1].body)
+    assert "plum jam" not in str(house.stub.requests[-1].body)
     house.ask(flow, "What is it?", chatId="guessable")
-    assert "42" in str(house.stub.requests[-1].body)
+    assert "plum jam" in str(house.stub.requests[-1].body)
