@@ -31,6 +31,27 @@ async def test_vectors_wider_than_an_index_takes_are_searched_all_the_same(
     assert found[0].score == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("few", [20_000, 100])
+async def test_deleted_points_that_lie_nearest_keep_no_others_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(pgvector, "SCANNED_QUICKLY", few)  # of few points none go on, of many the scan does
+    pgvector._unfiltered.cache_clear()
+    store = PgVectorStore(database)
+    random = np.random.default_rng(11)
+    near, far = random.normal(size=(1500, 16)) / 50 + np.eye(16)[0], random.normal(size=(60, 16)) + np.eye(16)[1] * 9
+    await store.create("left", 16)
+    await store.upsert("left", [Point(f"n{n:04d}", row) for n, row in enumerate(near)])
+    await store.upsert("left", [Point(f"f{n:04d}", row) for n, row in enumerate(far)])
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE vectors_left")
+    await store.delete("left", [f"n{n:04d}" for n in range(1480)])  # no vacuum comes within the test
+    found = await store.query("left", near[0], 40)
+    pgvector._unfiltered.cache_clear()
+    assert len(found) == 40
+    assert {match.id for match in found[:20]} == {f"n{n:04d}" for n in range(1480, 1500)}
+
+
 @pytest.mark.parametrize(
     ("where", "share"),
     [({"half": 1}, 2), ({"hundredth": 7}, 100), ({"thousandth": 7}, 1000), ({"n": {"$lt": POINTS // 100}}, 100)],
