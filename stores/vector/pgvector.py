@@ -6,7 +6,7 @@ cast and score the candidates exactly, and beyond 4,000 the search is a scan. Ve
 """
 
 import struct
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -285,7 +285,11 @@ async def _select(
     approximate: bool,
 ) -> list[Match]:
     """The nearest points through the index, or by a scan of what the filter lets through."""
-    params = _searching(table, row, limit, where) if approximate else {"vector": pack(row, table.precision)}
+    params: dict[str, Any] = {"vector": pack(row, table.precision)}
+    if approximate:
+        least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
+        params["ef"] = max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit)
+        params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
     if where is None:
         statement = _unfiltered(table, approximate, limit)
     else:
@@ -295,18 +299,7 @@ async def _select(
     return _matches(await _scored(connection, statement, params, prepare=where is None))
 
 
-def _searching(table: _Table, row: NDArray[np.float32], limit: int, where: Filter | None) -> dict[str, Any]:
-    """The parameters of a search through the index."""
-    least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
-    packed = pack(row, table.precision)
-    return {
-        "vector": packed,
-        "ef": max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit),
-        "nearby": packed if table.indexed == table.precision else pack(row, Precision.HALF),
-    }
-
-
-def _matches(rows: Iterable[tuple[Any, ...]]) -> list[Match]:
+def _matches(rows: Sequence[tuple[str, float]]) -> list[Match]:
     ordered = sorted((-bounded(score), key) for key, score in rows)
     return [Match(key, -score) for score, key in ordered]
 
@@ -383,7 +376,7 @@ async def _rows(
 
 async def _scored(
     connection: Connection, statement: bytes, params: Sequence[Any] | Mapping[str, Any], *, prepare: bool = False
-) -> list[tuple[Any, ...]]:
+) -> list[tuple[str, float]]:
     """The rows of ids and scores that a statement gives; as `_rows`, in the form that is read the quickest."""
     async with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         await cursor.execute(statement, params, prepare=prepare)

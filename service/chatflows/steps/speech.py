@@ -20,8 +20,10 @@ async def spoken_by(
     """The model's answer, piece by piece or `whole`. Raises `ProviderError`."""
     begun = perf_counter()
     if whole:
-        ours = chat if isinstance(chat, TranslatedChat) else None
-        message = await (ours.whole(messages) if ours else chat.ainvoke(list(messages)))
+        if isinstance(chat, TranslatedChat):
+            message = await chat.whole(messages)
+        else:
+            message = await chat.ainvoke(list(messages))
         for thought in thoughts(message):
             yield Thinking(thought)
         if text := message.text:
