@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from service.chatflows import records as chatflow_records
 from service.chatflows.cache import FlowCache
+from service.concurrency import cores
 from service.document_stores.cache import StoreCache
 from service.document_stores.pool import VectorPool
 from service.egress.client import Egress, open_egress
@@ -102,7 +103,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     keyring = open_keyring(settings)
     egress = open_egress(settings)
     javascript = open_javascript(settings, egress)
-    async with Database(url, size=settings.database_pool, sealer=Vault(keyring)) as database:
+    async with Database(url, size=settings.database_pool or 2 * cores() + 2, sealer=Vault(keyring)) as database:
         await check_keyring(database, keyring)
         watch = JobWatch(database)
         queue = PostgresQueue(database)

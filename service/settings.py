@@ -66,7 +66,12 @@ class Settings(BaseModel):
         None,
         description="URL of a Postgres >= 15 with pgvector >= 0.7; empty: the embedded one in the data folder.",
     )
-    database_pool: int = Field(16, ge=2, le=200, description="Most database connections a process holds.")
+    database_pool: int | None = Field(
+        None,
+        ge=2,
+        le=200,
+        description="Most database connections a process holds; empty: two for each processor, and two more.",
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder. While"

@@ -41,13 +41,13 @@ _ROLE = re.compile(
     r"(?:[ \t]+(?:message|prompt))?[ \t*_]*[:：])",
     re.IGNORECASE | re.MULTILINE,
 )
-_LINES = re.compile(r"\r\n?|[\x85\u2028\u2029]")
+_LINES = re.compile("[\r\x85\u2028\u2029]")
 
 
 def defused(text: str) -> str:
     """The text as it may stand between markers: nothing in it looks like a marker, a control token or the head of a
     message, and nothing in it is invisible. A text that was defused before stays as it is."""
-    visible = _INVISIBLE.sub("", _LINES.sub("\n", text))
+    visible = _INVISIBLE.sub("", _LINES.sub("\n", text.replace("\r\n", "\n")))
     return _ROLE.sub("| ", _CONTROL.sub(_apart, _MARKER.sub("< ", visible)))
 
 

@@ -29,12 +29,12 @@ def serve(
     Run several behind a load balancer, beside at least one `ragstone worker`, all with the same
     RAGSTONE_DATABASE_URL, RAGSTONE_SECRET_KEY and a data folder that they share (for uploaded files).
     """
-    import asyncio
     import signal
     import socket
 
     from service.cli.folder import make_private
     from service.cli.logs import configure_logging
+    from service.cli.loops import run_loop
     from service.cli.parts import follow_lifeline
 
     signal.signal(signal.SIGTERM, lambda *_: exit_at_once())
@@ -46,12 +46,7 @@ def serve(
     from service.cli.server import run_server
 
     opened = socket.socket(fileno=fd) if fd is not None else listen(settings.host, settings.port, exactly=True)
-    try:
-        import uvloop
-    except ImportError:  # not made for Windows
-        asyncio.run(run_server(settings, opened, keep_alive=KEEP_ALIVE, drain=DRAIN))
-    else:
-        uvloop.run(run_server(settings, opened, keep_alive=KEEP_ALIVE, drain=DRAIN))
+    run_loop(run_server(settings, opened, keep_alive=KEEP_ALIVE, drain=DRAIN))
 
 
 def exit_at_once() -> None:

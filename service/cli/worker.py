@@ -24,10 +24,9 @@ def worker(
 
     Run as many as there is work for, on any machine that shares the data folder with the API processes.
     """
-    import asyncio
-
     from service.cli.folder import make_private
     from service.cli.logs import configure_logging
+    from service.cli.loops import run_loop
     from service.cli.parts import follow_lifeline, give_way
 
     follow_lifeline()
@@ -35,7 +34,7 @@ def worker(
     give_way(settings.worker_nice)
     make_private(settings.data)
     configure_logging("worker", settings.log_level)
-    asyncio.run(_work(settings, alone=alone))
+    run_loop(_work(settings, alone=alone))
 
 
 async def _work(settings: "Settings", *, alone: bool) -> None:

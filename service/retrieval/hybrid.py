@@ -86,18 +86,18 @@ class Hybrid(SearchStage):
         try:
             async with asyncio.TaskGroup() as group:
                 few = group.create_task(few_of(call))
-                asked = group.create_task(self._embedded(question, call))
                 words = group.create_task(self._lexical(question, limit, call, few))
-                near = group.create_task(self._near(asked, limit, call, few))
+                vector = await self._embedded(question, call)
+                near = await self._near(vector, limit, call, await few)
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
             raise problems.exceptions[0] from problems
         hits, weight = words.result(), self.options.weight
         if weight is None:
             weight = weight_for(hits.language, call.sources.languages, hits.words)
-        halves = _Halves(near.result(), hits, weight)
+        halves = _Halves(near, hits, weight)
         _tell(halves, call)
-        return await self._best(halves, asked.result(), limit, call)
+        return await self._best(halves, vector, limit, call)
 
     async def _best(self, halves: _Halves, vector: Vector, limit: int, call: Call) -> list[Hit]:
         """The best chunks, once the cosines are known of all that may be among them."""
@@ -115,13 +115,10 @@ class Hybrid(SearchStage):
         with call.notes.timed("embedding"):
             return await call.sources.vector_of(question)
 
-    async def _near(
-        self, asked: Awaitable[Vector], limit: int, call: Call, few: Awaitable[Numbers | None]
-    ) -> dict[int, float]:
+    async def _near(self, vector: Vector, limit: int, call: Call, few: Numbers | None) -> dict[int, float]:
         """The cosines of the nearest chunks by number."""
-        vector, among = await asked, await few
         with call.notes.timed("vectors"):
-            matches = await nearest(vector, candidates(limit), call, among)
+            matches = await nearest(vector, candidates(limit), call, few)
         return {int(key): call.sources.nearness(score) for key, score in matches}
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:

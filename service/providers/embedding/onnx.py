@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from service.concurrency import cores
 from service.providers.defaults import Defaults
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind, Vectors
 from service.providers.embedding.lanes import BATCH_TEXTS, BATCH_TOKENS, Lanes, Tokens
@@ -243,13 +243,6 @@ def _digest(*files: Path) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _read_json(path: Path) -> dict[str, Any]:

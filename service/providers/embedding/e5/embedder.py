@@ -8,13 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from service.concurrency import cores
 from service.providers.defaults import Defaults
 from service.providers.embedding.base import Embedder, Fingerprint, TextKind, Vectors
 from service.providers.embedding.e5.graph import INPUT, OUTPUT, encoder
 from service.providers.embedding.e5.tokenizer import END, START, UnigramTokenizer
 from service.providers.embedding.e5.weights import SHA256, read_weights, unpacked, weights_file
 from service.providers.embedding.lanes import Lanes, Tokens
-from service.providers.embedding.onnx import cores, open_session
+from service.providers.embedding.onnx import open_session
 
 MODEL = "multilingual-e5-small"
 DIMENSION = 384
