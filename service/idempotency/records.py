@@ -97,6 +97,37 @@ async def release(connection: Connection, asked: Asked, holder: UUID) -> None:
     )
 
 
+async def reserve(connection: Connection, asked: Asked, holder: UUID, hours: float) -> bool:
+    """Take a key that is new or expired without executing anything for it; False when it is taken."""
+    cursor = await connection.execute(
+        "INSERT INTO idempotency_keys AS k (owner, key, workspace_id, fingerprint, request, holder, leased_until,"
+        " expires_at) VALUES (%(owner)s, %(key)s, %(workspace)s, %(fingerprint)s, %(request)s, %(holder)s, now(),"
+        " now() + make_interval(secs => %(kept)s))"
+        " ON CONFLICT (owner, key) DO UPDATE SET holder = excluded.holder, created_at = now(),"
+        " expires_at = excluded.expires_at WHERE k.expires_at < now()",
+        {
+            "owner": asked.owner,
+            "key": asked.key,
+            "workspace": asked.workspace,
+            "fingerprint": asked.fingerprint,
+            "request": asked.request,
+            "holder": holder,
+            "kept": hours * 3600,
+        },
+    )
+    return cursor.rowcount == 1
+
+
+async def holder_of(connection: Connection, asked: Asked) -> UUID | None:
+    """Who has taken a key."""
+    cursor = await connection.execute(
+        "SELECT holder FROM idempotency_keys WHERE owner = %(owner)s AND key = %(key)s",
+        {"owner": asked.owner, "key": asked.key},
+    )
+    row = await cursor.fetchone()
+    return row["holder"] if row else None
+
+
 async def forget_expired(connection: Connection, most: int) -> int:
     """Remove up to `most` keys that have had their time, and that nobody executes; says how many."""
     cursor = await connection.execute(

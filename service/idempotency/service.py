@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from service.errors import Conflict, Unprocessable
 from service.idempotency import records
@@ -124,6 +124,30 @@ async def begin(database: Database, asked: Asked, hours: float) -> Execution | A
                 f" than the {MAX_BODY} bytes that are kept"
             )
         return entry.answer
+
+
+async def reserve(database: Database, asked: Asked, holder: UUID, hours: float) -> bool:
+    """Remember for so long that `holder` came first under a key; False when somebody did before. For features that
+    tell a repeated request by something of their own: no answer is kept, and owners of theirs are no caller's."""
+    async with database.connection() as connection:
+        return await records.reserve(connection, asked, holder, hours)
+
+
+async def first(database: Database, asked: Asked, holder: UUID, hours: float) -> UUID:
+    """Who came first under a key (`reserve`): `holder`, unless there is one."""
+    while True:
+        async with database.connection() as connection:
+            if await records.reserve(connection, asked, holder, hours):
+                return holder
+            found = await records.holder_of(connection, asked)
+        if found is not None:  # else it was freed in between
+            return found
+
+
+async def free(database: Database, asked: Asked, holder: UUID) -> None:
+    """Take back what was reserved for `holder`."""
+    async with database.connection() as connection:
+        await records.release(connection, asked, holder)
 
 
 async def forget_expired(resources: Resources) -> int:

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 
 from service import json_text
 from service.errors import BadRequest
 from service.executions.service import storable
-from service.webhooks.types import Call, ContentRefused, Trigger
+from service.webhooks.types import ContentRefused, Trigger
 
 FORM = "application/x-www-form-urlencoded"
 PAYLOAD = "payload"
@@ -24,10 +23,6 @@ SENSITIVE = frozenset(
     }
 )  # fmt: skip
 """Headers that agentflows are not shown: what opens doors belongs into no prompt and no log."""
-
-DELIVERY = ("webhook-id", "x-github-delivery", "x-shopify-webhook-id", "x-request-uuid")
-"""Headers by which senders name a delivery, the same when they send it once more (Standard Webhooks, GitHub, Shopify,
-Bitbucket). `Idempotency-Key` counts on every write."""
 
 REDACTED = "[REDACTED]"
 
@@ -84,15 +79,6 @@ def gathered(pairs: list[tuple[str, str]]) -> dict[str, Any]:
             found[name] = value
     cleaned: dict[str, Any] = storable(found)
     return cleaned
-
-
-def delivery_of(call: Call, moment: str) -> str:
-    """What tells a call from every other one: the sender's name of the delivery, else, where the moment of signing is
-    signed, that and what the body is; empty where nothing does."""
-    named = next((value for name in DELIVERY if (value := call.headers.get(name, "").strip())), "")
-    if named:
-        return f"named {named}"
-    return f"signed {moment} {sha256(call.content).hexdigest()}" if moment else ""
 
 
 def shown_headers(trigger: Trigger, headers: Mapping[str, str]) -> dict[str, str]:

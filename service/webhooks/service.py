@@ -21,8 +21,8 @@ from service.predictions import service as predictions
 from service.predictions.service import Prediction
 from service.predictions.types import ChatType, Occasion, Question
 from service.resources import Resources
-from service.webhooks import records, signatures
-from service.webhooks.contents import body_of, delivery_of, shown_headers
+from service.webhooks import records, repeats, signatures
+from service.webhooks.contents import body_of, shown_headers
 from service.webhooks.listeners import mirror
 from service.webhooks.trigger import check, trigger_of
 from service.webhooks.types import Accepted, Call, Callback, Delivery, Mode, SignatureWrong, Trigger
@@ -83,9 +83,12 @@ async def call(
     seen = {"body": given.body, "headers": shown_headers(trigger, given.headers), "query": given.query}
     text = "" if question.human else asked_by(seen, trigger.inputs)
     question = replace(question, text=text, streaming=trigger.mode is Mode.STREAM)
-    execution = uuid4()
-    if question.human is None and (delivery := delivery_of(given, moment)):
-        execution, status = await _run_of(resources.database, known, delivery)
+    if question.human is not None:
+        async with repeats.answering(resources.database, known.flow, given, moment):
+            return await _start(resources, known, trigger, question, seen, uuid4(), token, origin, address)
+    execution, first = uuid4(), await repeats.first_run(resources.database, known.flow, given, moment)
+    if first is not None:
+        execution, status = await _run_of(resources.database, known, first)
         if not (question.chat or question.session):
             question = replace(question, chat=str(uuid5(execution, "chat")))
         if status is not None:
@@ -93,21 +96,36 @@ async def call(
             resources.flows.release(entrance.known)
             told, behind = TOLD.get(status, "PROCESSING"), trigger.mode is Mode.ASYNC
             return Accepted(question.chat or question.session, told, execution, behind)
+    return await _start(resources, known, trigger, question, seen, execution, token, origin, address)
+
+
+async def _start(
+    resources: Resources,
+    known: KnownFlow,
+    trigger: Trigger,
+    question: Question,
+    seen: Mapping[str, Any],
+    execution: UUID,
+    token: str | None,
+    origin: str | None,
+    address: str,
+) -> Prediction | Accepted:
+    """Run what is asked, or queue it, as the start node says."""
     if trigger.mode is Mode.ASYNC:
         return await _accept(resources, known, trigger, question, seen, token, execution)
     occasion = Occasion(ChatType.WEBHOOK, execution=execution, webhook=seen)
     prediction = await predictions.ask(
-        resources, flow_id, question, token=token, origin=origin, address=address, occasion=occasion
+        resources, known.flow.id, question, token=token, origin=origin, address=address, occasion=occasion
     )
-    await mirror(resources, known.flow.workspace, flow_id, prediction)
+    await mirror(resources, known.flow.workspace, known.flow.id, prediction)
     return prediction
 
 
-async def _run_of(database: Database, known: KnownFlow, delivery: str) -> tuple[UUID, RunStatus | None]:
+async def _run_of(database: Database, known: KnownFlow, first: UUID) -> tuple[UUID, RunStatus | None]:
     """The id of the run that a delivery starts, and how that is if it has begun before. One that failed or was stopped
     is run anew: the sender has heard so, and that is why it sends again."""
     for attempt in range(ATTEMPTS):
-        execution = uuid5(known.flow.id, f"{attempt} {delivery}")
+        execution = repeats.next_run(first, attempt)
         status = await executions.standing(database, known.flow.workspace, execution)
         if status not in FAILED:
             return execution, status

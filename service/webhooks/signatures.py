@@ -7,18 +7,24 @@ Senders write theirs in several ways, which are told by what stands in the heade
 - `v0=HEX` (Slack): of `v0:SECONDS:BODY`, with SECONDS in the header that the start node names for it;
 - any of the first, where the start node names a header with the moment of signing: of `SECONDS.BODY`.
 
+A body that itself begins as the second and third do is taken with a signed moment only: else what was signed as
+`SECONDS.BODY` could come again later as a body of that text, signed without a moment.
+
 Ours are those of the Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64`, of
 `ID.SECONDS.BODY`), and Flowise's own, `X-Flowise-Signature: sha256=HEX` of the body.
 """
 
 import base64
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 
 from service.webhooks.types import SignatureWrong, Trigger
 
 SLACK = "v0"
 STRIPE = "v1"
+
+_MOMENT_FIRST = re.compile(rb"[0-9]{10}\.|v0:[0-9]{10}:")
 
 
 def verify(trigger: Trigger, secret: str, headers: Mapping[str, str], content: bytes, now: float) -> str:
@@ -35,7 +41,8 @@ def verify(trigger: Trigger, secret: str, headers: Mapping[str, str], content: b
         named = [(name, value) for name, equals, value in parts if equals]
         moment = dict(named).get("t") or (headers.get(trigger.timestamp_header, "") if trigger.timestamp_header else "")
         recent = not (moment or trigger.timestamp_header) or _recent(moment, trigger.tolerance, now)
-        good = recent and _signed(_bytes(secret), named, given, moment, content)
+        told_apart = bool(moment) or not _MOMENT_FIRST.match(content)
+        good = recent and told_apart and _signed(_bytes(secret), named, given, moment, content)
     if not good:
         raise SignatureWrong("Invalid webhook signature")
     return moment

@@ -70,6 +70,13 @@ def test_the_moment_may_stand_in_a_header_of_its_own() -> None:
     assert not good(wanted, mac(BODY), x_moment="")
 
 
+@pytest.mark.parametrize("text", [b"%d." % NOW + BODY, b"v0:%d:" % NOW + BODY])
+def test_a_signed_moment_is_not_taken_for_the_beginning_of_a_body(text: bytes) -> None:
+    for value in (mac(text), f"sha256={mac(text)}", f"sha1={mac(text, 'sha1')}"):
+        assert not good(trigger(), value, body=text)
+    assert good(trigger(), f"t={NOW},v1={mac(b'%d.' % NOW + text)}", body=text)
+
+
 @pytest.mark.parametrize("value", [SECRET, f"Bearer {SECRET}"])
 def test_a_plain_token_is_the_secret(value: str) -> None:
     assert good(trigger(plain=True), value)

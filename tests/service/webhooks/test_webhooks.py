@@ -3,6 +3,7 @@
 import hmac
 import json
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -271,6 +272,80 @@ def test_a_call_that_signs_its_moment_is_not_replayed(desk: Desk) -> None:
     assert call(desk, flow, content=body, headers=signed(now - 1)).json()["text"] == "You said: pay"
     assert call(desk, flow, content=body, headers=signed(now - 400)).status_code == 401
     assert len(desk.runs) == 2
+
+
+def signing(desk: Desk, flow: str) -> Callable[..., httpx.Response]:
+    """Calls that are signed with their moment, by a new secret."""
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+
+    def send(body: dict[str, Any], moment: int, headers: dict[str, str] | None = None) -> httpx.Response:
+        content = json.dumps(body).encode()
+        value = hmac.new(secret.encode(), b"%d.%s" % (moment, content), sha256).hexdigest()
+        signed = {"Content-Type": "application/json", "X-Webhook-Signature": f"t={moment},v1={value}"}
+        return call(desk, flow, content=content, headers={**signed, **(headers or {})})
+
+    return send
+
+
+@pytest.mark.parametrize("mode", ["sync", "stream", "async"])
+@pytest.mark.parametrize("first", [{}, {"Webhook-Id": "d-1"}])
+def test_what_was_signed_runs_once_under_whatever_name_it_comes(desk: Desk, mode: str, first: dict[str, str]) -> None:
+    flow = hook(desk, webhookResponseMode=mode)
+    send, now = signing(desk, flow), int(time.time())
+    before = send({"q": "pay"}, now, first)
+    assert before.status_code == (202 if mode == "async" else 200)
+    again = send({"q": "pay"}, now, first)
+    for headers in ({"Webhook-Id": "d-2"}, {"X-GitHub-Delivery": "d-1"}, {}, {"Content-Type": "text/plain"}):
+        replayed = send({"q": "pay"}, now, headers)
+        assert (replayed.status_code, replayed.json()) == (again.status_code, again.json())
+    if mode == "async":
+        chats = [send({"q": "pay"}, now + 1, {"Webhook-Id": name}).json()["chatId"] for name in ("d-3", "d-4")]
+        assert again.json() == before.json(), "both are told where the one result will be"
+        assert len({before.json()["chatId"], *chats}) == 2, "an equal event of another moment has a run of its own"
+    else:
+        assert (again.json()["status"], len(desk.runs)) == ("SUCCESS", 1)
+        assert send({"q": "pay"}, now - 1).status_code == 200
+        assert len(desk.runs) == 2, "an equal event of another moment runs"
+
+
+def test_a_sender_who_signs_anew_when_he_sends_again_starts_one_run(desk: Desk) -> None:
+    flow = hook(desk)
+    send, now = signing(desk, flow), int(time.time())
+    for moment, name in ((now - 9, "d-1"), (now, "d-1"), (now, "d-2"), (now - 9, "d-3")):
+        assert send({"q": "pay"}, moment, {"Webhook-Id": name}).status_code == 200
+    assert len(desk.runs) == 1
+    assert send({"q": "pay"}, now - 3, {"Webhook-Id": "d-2"}).json()["text"] == "You said: pay"
+
+
+def test_a_signed_run_that_failed_may_come_once_more(desk: Desk) -> None:
+    send, now = signing(desk, hook(desk)), int(time.time())
+    for _ in range(2):
+        assert send({"q": "fail"}, now, {"Webhook-Id": "d-1"}).status_code == 502
+    assert len(desk.runs) == 2
+
+
+def test_equal_events_that_are_signed_without_a_moment_all_run(desk: Desk) -> None:
+    flow = hook(desk)
+    secret = desk.client.post(f"/chatflows/{flow}/webhook-secret").json()["webhookSecret"]
+    body = b'{"q": "hi"}'
+    value = "sha256=" + hmac.new(secret.encode(), body, sha256).hexdigest()
+    for name in ({"X-GitHub-Delivery": "d-1"}, {"X-GitHub-Delivery": "d-2"}, {}, {}):
+        headers = {"Content-Type": "application/json", "X-Webhook-Signature": value, **name}
+        assert call(desk, flow, content=body, headers=headers).json()["text"] == "You said: hi"
+    assert len(desk.runs) == 4
+
+
+def test_what_a_person_said_once_answers_no_later_stop(desk: Desk) -> None:
+    send, now = signing(desk, hook(desk)), int(time.time())
+    human = {"humanInput": {"type": "proceed", "startNodeId": "human_0", "feedback": "pay"}, "chatId": "c1"}
+    assert send(human, now).status_code == 404, "nothing waits yet, so that it may come again"
+    assert send({"q": "ask", "chatId": "c1"}, now).json()["action"]
+    assert send(human, now).json()["text"] == "proceed: pay"
+    assert send({"q": "ask", "chatId": "c1"}, now - 1).json()["action"]
+    for headers in ({}, {"Webhook-Id": "d-1"}, {"Content-Type": "text/plain"}):
+        assert send(human, now, headers).status_code == 409
+    assert len(desk.runs) == 3
+    assert send(human, now - 1).json()["text"] == "proceed: pay"
 
 
 def test_no_page_of_another_origin_may_call(desk: Desk) -> None:
