@@ -40,10 +40,11 @@ ROUTERS = {
     "tools": "service.tools.routes:routes",
     "variables": "service.variables.routes:routes",
     "datasets": "service.datasets.routes:routes",
-    "dataset_transfers": "service.datasets.routes:transfers",
+    "dataset_transfers": "service.datasets.transfers.routes:routes",
     "evaluators": "service.evaluators.routes:routes",
     "reports": "service.reports.routes:routes",
     "evaluation_outcomes": "service.evaluations.outcomes.routes:routes",  # /metrics before /{id}
+    "evaluation_comparisons": "service.evaluations.comparisons.routes:routes",
     "evaluations": "service.evaluations.routes:routes",
     "fronts": "service.sweeps.routes:routes",
 }

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from service.chatflows.cache import KnownFlow
 from service.chatflows.engine import compile_flow
 from service.chatflows.graph import Graph, Link, Node
 from service.chatflows.keeping import keeping_of
-from service.chatflows.run import Run
+from service.chatflows.run import Backing, Run
 from service.chatflows.types import FlowType, StepEvent, Turn
 from service.errors import ServiceError
 from service.http.access import Caller
@@ -27,6 +28,7 @@ from service.predictions.opening import ready
 from service.predictions.runs import Running, signal
 from service.predictions.text import clean
 from service.predictions.types import ChatType, Occasion, Question
+from service.predictions.uploads import Brought
 from service.predictions.variables import variables_of
 from service.predictions.work import Work, leave
 from service.resources import Resources
@@ -90,14 +92,7 @@ async def ask(
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `NotBelieved` (whom it asks for),
     `FlowNotRunnable`, what `uploads.bring` raises, and what `executing.recorded` does.
     """
-    named = question.session or question.chat
-
-    def session_in(known: KnownFlow) -> str:
-        # Contract 1.1: a streamed call without a chat gets a new one before the memory node is asked, so the node's
-        # fixed session counts for plain calls only.
-        streams = question.streaming and known.streams
-        return named or ("" if streams or known.compiled is None else known.compiled.session)
-
+    named, session_in = question.session or question.chat, partial(_session, question)
     asker = None if question.principals is None else Viewer(frozenset(question.principals))
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
     known, compiled, brought, recording = entrance.known, None, None, None
@@ -117,24 +112,9 @@ async def ask(
         brought = await uploads.bring(resources, known, entrance.caller, question, chat=chat, address=address)
         keeps = question.kept and keeping_of(known.flow.api_config).stores(resources.settings)
         before = await earlier.recalled(resources, known, entrance.history) if keeps else ()
-        run = Run(
-            workspace=known.flow.workspace,
-            chatflow=known.flow.id,
-            chat=chat,
-            session=session,
-            question=brought.question,
-            history=(*question.history, *before),
-            backing=lent,
-            whole=not streams,
-            pictures=brought.pictures,
-            documents=brought.documents,
-            form=question.form,
-            human=question.human,
-            webhook=occasion.webhook if occasion else None,
-            caller=name,
-            variables=await variables_of(resources, known, question.variables),
-            kept=question.kept,
-        )
+        webhook = occasion.webhook if occasion else None
+        variables = await variables_of(resources, known, question.variables)
+        run = _run(known, question, brought, before, lent, chat, session, name, variables, webhook)
         if compiled is None:
             compiled = await ready(resources, known, question.overrides, run)
         message = uuid4()
@@ -151,6 +131,49 @@ async def ask(
     full = _sees_all(entrance.caller, member)
     label, kept = compiled.memory_label, (known.flow.type, question.form, keeps)
     return Prediction(running, chat, session, brought.question, label, message, streams, full, *kept)
+
+
+def _session(question: Question, known: KnownFlow) -> str:
+    """The session that a call names, else its flow; empty where neither does.
+
+    Contract 1.1: a streamed call without a chat gets a new one before the memory node is asked, so the node's fixed
+    session counts for plain calls only.
+    """
+    streams = question.streaming and known.streams
+    return question.session or question.chat or ("" if streams or known.compiled is None else known.compiled.session)
+
+
+def _run(
+    known: KnownFlow,
+    question: Question,
+    brought: Brought,
+    before: Sequence[Turn],
+    lent: Backing,
+    chat: str,
+    session: str,
+    caller: str,
+    variables: Mapping[str, str],
+    webhook: Mapping[str, Any] | None,
+) -> Run:
+    """The run that answers a question, with the turns `before` it and what the service `lent`."""
+    return Run(
+        workspace=known.flow.workspace,
+        chatflow=known.flow.id,
+        chat=chat,
+        session=session,
+        question=brought.question,
+        history=(*question.history, *before),
+        backing=lent,
+        whole=not (question.streaming and known.streams),
+        pictures=brought.pictures,
+        documents=brought.documents,
+        form=question.form,
+        human=question.human,
+        webhook=webhook,
+        caller=caller,
+        variables=variables,
+        kept=question.kept,
+    )
 
 
 def _check_origin(known: KnownFlow, origin: str | None, *, plain: bool) -> None:

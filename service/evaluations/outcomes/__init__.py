@@ -1,1 +1,1 @@
-"""What came of evaluations, over HTTP: progress, results, summaries, comparisons, exports. Flowise has none of it."""
+"""What came of evaluations, over HTTP: progress, results, summaries, exports. Flowise has none of it."""

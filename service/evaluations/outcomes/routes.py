@@ -6,8 +6,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from service.evaluations import comparing, files, service, sight
-from service.evaluations.comparing import Choice
+from service.evaluations import files, service, sight
 from service.evaluations.outcomes import wire
 from service.evaluations.types import OPEN, ResultFilter, Sort
 from service.http.access import CurrentCaller, CurrentWorkspace, needs
@@ -15,7 +14,6 @@ from service.http.routing import Routes
 from service.jobs.routes import LONGEST_WAIT
 from service.metrics import METRICS
 from service.metrics.making import metric_class
-from service.metrics.resampling import LEVEL
 from service.resources import CurrentResources
 
 routes = Routes("Evaluations")
@@ -102,31 +100,6 @@ async def get_evaluation_summary(
     """For each target and measure the mean with its interval, what it is of, and what failed; also while it runs."""
     evaluation = await service.get(resources.database, workspace, id)
     return wire.summary(evaluation, await service.summary(resources.database, workspace, id))
-
-
-@routes.get(
-    "/evaluations/{id}/compare/{other}",
-    VIEW,
-    errors=(404, 422),
-    summary="Compare two evaluations",
-    response_model=wire.ComparisonEntity,
-)
-async def compare_evaluations(
-    id: UUID,
-    other: UUID,
-    resources: CurrentResources,
-    workspace: CurrentWorkspace,
-    target: Annotated[int | None, Query(ge=0, le=10_000, description="Place of the first's target")] = None,
-    other_target: Annotated[
-        int | None, Query(alias="otherTarget", ge=0, le=10_000, description="Place of the second's target")
-    ] = None,
-    metric: Annotated[list[str] | None, Query(max_length=100, description="Only these measures")] = None,
-    level: Annotated[float, Query(ge=0.5, le=0.999, description="How sure a verdict must be")] = LEVEL,
-) -> wire.ComparisonEntity:
-    """The second against the first, row by row: what is better, what is worse, and whether that is more than chance.
-    Targets are paired by their labels; of an evaluation with itself its first target is held against the others."""
-    choice = Choice(target, other_target, tuple(metric or ()), level)
-    return wire.comparison(await comparing.compare(resources.database, workspace, id, other, choice))
 
 
 @routes.get(

@@ -1,0 +1,1 @@
+"""Datasets' imports, exports and drafts, over HTTP. Flowise has none of it."""
