@@ -80,7 +80,7 @@ def run(
     from service.cli.suites.running import interruptible
     from service.cli.suites.telling import print_checks, say_failures, verdict
 
-    plan = read_plan(suite, [_threshold(text) for text in fail_under or ()])
+    plan = read_plan(suite, [_threshold(text) for text in fail_under or ()], show=not as_json)
     earlier = baseline or (suite.parent / plan.suite.baseline.file if plan.suite.baseline.file else None)
     files = Files(load(earlier) if earlier is not None else None, junit, report, save)
     for file in (junit, report, save):

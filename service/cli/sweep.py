@@ -123,7 +123,7 @@ def _begun(
     from service.cli.sweeps.trials import trials_of
 
     chosen = trials_of(wish)
-    plan = planned(file, wish.suite())
+    plan = planned(file, wish.suite(), show=show)
     with connect(data, url, key) as client:
         prepared = prepare(client, plan, show=show)
         subject = subject_of(client, wish, chosen, prepared)

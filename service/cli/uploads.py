@@ -68,6 +68,8 @@ class Progress:
     done: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
     stage: str = "uploading"
+    title: str = ""
+    """What stands before the stage."""
 
     def note(self, job: str, status: dict[str, Any]) -> None:
         """A job's state as just read."""
@@ -116,17 +118,24 @@ def batches(files: Iterable[File]) -> Iterator[list[File]]:
 
 
 def upload(
-    client: Client, store: str, files: Sequence[File], *, show: bool, fields: Mapping[str, str] | None = None
+    client: Client,
+    store: str,
+    files: Sequence[File],
+    *,
+    show: bool,
+    fields: Mapping[str, str] | None = None,
+    title: str = "",
 ) -> Report:
     """Put the files into the document store of this name (made when missing) and wait until they are searchable.
 
-    `fields` go along with each upload, such as `splitter`; `show` draws a progress bar on stderr. A file that cannot be
+    `fields` go along with each upload, such as `splitter`; `show` draws a progress bar on stderr, after
+    `title` where there is one. A file that cannot be
     read is in the report, not an error.
     """
     begun = time.monotonic()
     found = client.store(store) or client.post("/document-store/store", {"name": store})
     report = Report(found["id"], found["name"], len(files))
-    progress = Progress(len(files))
+    progress = Progress(len(files), title=title)
     lock = threading.Lock()
 
     def send(batch: list[File]) -> None:

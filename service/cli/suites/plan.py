@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.cli.bar import counted
 from service.cli.exits import UsageProblem
 from service.cli.suites.reading import read
 from service.cli.suites.rows import Row, read_rows
@@ -47,12 +48,13 @@ class Plan:
         return self.suite.thresholds
 
 
-def read_plan(file: Path, more: Sequence[Threshold]) -> Plan:
-    """A suite file and what it names, with more thresholds. Raises `UsageProblem`, which names the file and the key."""
-    return planned(file, read(file), more)
+def read_plan(file: Path, more: Sequence[Threshold], *, show: bool = False) -> Plan:
+    """A suite file and what it names, with more thresholds; `show` draws how many files are read. Raises
+    `UsageProblem`, which names the file and the key."""
+    return planned(file, read(file), more, show=show)
 
 
-def planned(file: Path, suite: Suite, more: Sequence[Threshold] = ()) -> Plan:
+def planned(file: Path, suite: Suite, more: Sequence[Threshold] = (), *, show: bool = False) -> Plan:
     """As `read_plan`, of a suite that was read from a file."""
     for threshold in more:
         known = [target.name for target in suite.targets]
@@ -61,7 +63,8 @@ def planned(file: Path, suite: Suite, more: Sequence[Threshold] = ()) -> Plan:
     suite = suite.model_copy(update={"thresholds": (*suite.thresholds, *more)})
     folder = file.absolute().parent
     fillings = [
-        _filling(f"{file}: document_stores[{place}]", folder, wish) for place, wish in enumerate(suite.document_stores)
+        _filling(f"{file}: document_stores[{place}]", folder, wish, show=show)
+        for place, wish in enumerate(suite.document_stores)
     ]
     rows = None
     if suite.dataset.file is not None:
@@ -75,14 +78,14 @@ def planned(file: Path, suite: Suite, more: Sequence[Threshold] = ()) -> Plan:
     return Plan(file, suite.model_copy(update={"thresholds": thresholds}), fillings, rows, flows, metrics)
 
 
-def _filling(where: str, folder: Path, wish: DocumentStore) -> Filling:
+def _filling(where: str, folder: Path, wish: DocumentStore, *, show: bool) -> Filling:
     paths = [_found(f"{where}.files[{place}]", folder, name) for place, name in enumerate(wish.files)]
     try:
         files = find_files(paths)
     except UsageProblem as error:
         raise UsageProblem(f"{where}.files: {error}") from None
     content = hashlib.sha256()
-    for name, path in sorted(files):
+    for name, path in counted(sorted(files), f"Document store {wish.name}: reading files", show=show):
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.cli.bar import counted
 from service.cli.client import Client
 from service.cli.exits import CommandError, Rejected, UsageProblem
 from service.cli.flows import ensure_flow
-from service.cli.output import say
+from service.cli.output import plain, say
 from service.cli.suites.plan import Filling, Plan, asked, store_names
 from service.cli.suites.rows import Row
 from service.cli.suites.suite import Evaluator, Target
@@ -90,11 +91,12 @@ def _filled(client: Client, plan: Plan, filling: Filling, remark: Remark, *, sho
             found = None
     if found is None:
         found = client.post("/document-store/store", {"name": name, "description": f"{MADE}: not filled yet"})
-    report = upload(client, str(found["id"]), filling.files, show=show, fields=_settings(filling))
+    title = f"Document store {plain(name)}: "
+    report = upload(client, str(found["id"]), filling.files, show=show, fields=_settings(filling), title=title)
     if report.failed:
         shown = "; ".join(f"{file}: {why}" for file, why in report.failed[:5])
         raise CommandError(f"{len(report.failed)} of {report.files} documents of {name} cannot be taken: {shown}")
-    gone = _without_others(client, str(found["id"]), {file for file, _ in filling.files})
+    gone = _without_others(client, filling, str(found["id"]), show=show)
     client.put(f"/document-store/store/{found['id']}", {"description": mark})
     remark(f"Document store {name}: {report.summary()}" + (f", {gone} documents gone." if gone else "."))
     return str(found["id"])
@@ -115,10 +117,11 @@ def _holds(client: Client, store_id: str, names: set[str]) -> bool:
     return {item["name"] for item in documents} == names and all(item["state"] == "ready" for item in documents)
 
 
-def _without_others(client: Client, store_id: str, names: set[str]) -> int:
-    """Remove the documents that are not among these; how many there were."""
+def _without_others(client: Client, filling: Filling, store_id: str, *, show: bool) -> int:
+    """Remove the documents that are not among the files; how many there were."""
+    names = {file for file, _ in filling.files}
     gone = [item for item in _documents(client, store_id) if item["name"] not in names]
-    for document in gone:
+    for document in counted(gone, f"Document store {filling.wish.name}: removing documents", show=show):
         client.send("DELETE", f"/document-store/documents/{store_id}/{document['id']}")
     return len(gone)
 

@@ -1,10 +1,13 @@
 """Suites against a service as `ragstone up` runs it: what passes, what fails, what is left behind."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +372,36 @@ def test_people_are_told_how_it_went(service: Up, tmp_path: Path) -> None:
     assert "FAILED: mrr@10 of 'retrieval' is " in done.stderr
     assert "recall@3 ≥ 1" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("FAILED: 1 of 3 checks")
+
+
+def on_a_terminal(*arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, stdout, and what a terminal as stderr was sent."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=slave, text=True, env=environment(TERM="xterm", COLUMNS="200")
+    )
+    os.close(slave)
+    drawn = b""
+    with suppress(OSError):  # Linux says so when the last writer has closed
+        while piece := os.read(master, 65536):
+            drawn += piece
+    os.close(master)
+    out, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, drawn.decode()
+
+
+def test_a_terminal_shows_how_far_the_documents_are(service: Up, tmp_path: Path) -> None:
+    file = harbour(tmp_path, "Drawing [/b]")
+    code, out, drawn = on_a_terminal("eval", "run", file, "--data", service.data)
+    assert (code, "\x1b" in out) == (0, False), drawn
+    assert "Document store Drawing [/b]: reading files" in drawn
+    assert re.search(r"Document store Drawing \[/b\]: \w+, \d of 7 files done", drawn)
+    assert "Document store Drawing [/b]: 7 files" in drawn
+    (tmp_path / "notes" / "showers.md").unlink()
+    (tmp_path / "rows.jsonl").write_text(rows(QUESTIONS[:-1]))
+    code, out, drawn = on_a_terminal("eval", "run", file, "--data", service.data, "--json")
+    assert (code, drawn, json.loads(out)["cases"]) == (0, "", 6)
 
 
 def test_a_service_of_its_own_ends_with_a_command_that_is_killed(tmp_path: Path) -> None:
