@@ -55,8 +55,8 @@ class Result:
     remedy: str = ""
 
 
-def examine(settings: Settings) -> list[Result]:
-    """Run every check."""
+def examine(settings: Settings, *, deep: bool = False) -> list[Result]:
+    """Run every check; `deep` as for `check` of document stores."""
     results = [*_python(), *_folder(settings), *_disk(settings), *_port(settings), *_javascript(settings)]
     results += _embedder(settings)
     with ExitStack() as stack:
@@ -68,13 +68,13 @@ def examine(settings: Settings) -> list[Result]:
         except (RecordsError, psycopg.Error) as error:
             results.append(Result("database", False, str(error).strip(), "see the message; `ragstone up` says more"))
         else:
-            results += _database(settings, url)
+            results += _database(settings, url, deep=deep)
     return results
 
 
-def mend(settings: Settings) -> list[str]:
+def mend(settings: Settings, *, deep: bool = False) -> list[str]:
     """Mend what can be mended in the document stores and among the uploads; says what was. Nothing where there is no
-    database yet, or one that is not migrated. Raises `CommandError` when it cannot be opened."""
+    database yet, or one that is not migrated. Raises `CommandError` when it cannot be opened. `deep` as for `check`."""
     if not _made(settings):
         return []
     with open_database(settings, "doctor", migrated=False) as url:
@@ -82,12 +82,12 @@ def mend(settings: Settings) -> list[str]:
             return []
         with open_vectors(settings) as vectors:
             configured = load({}, {**settings.model_dump(), "database_url": url, "vector_store": vectors})
-            return asyncio.run(_repair(configured))
+            return asyncio.run(_repair(configured, deep=deep))
 
 
-async def _repair(configured: Settings) -> list[str]:
+async def _repair(configured: Settings, *, deep: bool) -> list[str]:
     async with open_resources(configured) as resources:
-        return [line async for line in repair(resources)]
+        return [line async for line in repair(resources, deep=deep)]
 
 
 def _made(settings: Settings) -> bool:
@@ -195,7 +195,7 @@ async def _try(embedder: Embedder) -> str:
     return f"{fingerprint.provider} {fingerprint.model}, {len(vector)} dimensions, a test text was embedded"
 
 
-def _database(settings: Settings, url: str) -> Iterator[Result]:
+def _database(settings: Settings, url: str, *, deep: bool) -> Iterator[Result]:
     postgres, pgvector = versions(url)
     yield Result("database", True, f"Postgres {postgres}, pgvector {pgvector}")
     try:
@@ -213,7 +213,7 @@ def _database(settings: Settings, url: str) -> Iterator[Result]:
     try:
         with open_vectors(settings) as vectors:
             configured = load({}, {**settings.model_dump(), "database_url": url, "vector_store": vectors})
-            findings = asyncio.run(_stores(configured))
+            findings = asyncio.run(_stores(configured, deep=deep))
     except SettingsError as error:
         yield Result("secrets", False, str(error), "give the key that was used before")
         return
@@ -236,6 +236,6 @@ def _worker(settings: Settings, url: str) -> Iterator[Result]:
         )
 
 
-async def _stores(configured: Settings) -> list[Finding]:
+async def _stores(configured: Settings, *, deep: bool) -> list[Finding]:
     async with open_resources(configured) as resources:
-        return list(await check(resources))
+        return list(await check(resources, deep=deep))

@@ -14,19 +14,24 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended, then check.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every upload and every chunk's text too: slow where there are many.")
+    ] = False,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check the installation, whether it runs or not; exit code 1 when there is a problem.
 
     Looks at Python, settings, the data folder, disk, port, database, migrations, embedder and worker, and whether
-    ledger, vectors, keyword index and uploads of every document store agree. `--fix` brings indexes into step with the
-    ledger, ends what waits for a job that is gone, and removes files that belong to nobody.
+    ledger, vectors, keyword index and uploads of every document store agree: every chunk has its vector and its words,
+    every upload its file, of the size that was uploaded. `--deep` compares the bytes of the files, and the words with
+    the texts. `--fix` brings indexes into step with the ledger, ends what waits for a job that is gone, and removes
+    files that belong to nobody; files that are lost or damaged have to be uploaded again.
     """
     from service.cli.checks import examine, mend
 
-    mended = mend(settings_for(data)) if fix else []
-    results = examine(settings_for(data))
+    mended = mend(settings_for(data), deep=deep) if fix else []
+    results = examine(settings_for(data), deep=deep)
     bad = [result for result in results if not result.ok]
     if as_json:
         rows = [

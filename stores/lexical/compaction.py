@@ -33,9 +33,7 @@ async def needs_compaction(scope: Scope, store_id: UUID) -> bool:
 async def compact(scope: Scope, store_id: UUID) -> bool:
     """Merge segments where it is worth it; says whether anything was done. Wants a transaction of its own."""
     # One compaction at a time; a second one finds nothing left to do. Only the last statement locks out writers.
-    await scope.run(
-        "SELECT pg_advisory_xact_lock(hashtext('compact lexical index'), hashtext(%(store)s::text))", store=store_id
-    )
+    await scope.run(_ALONE, store=store_id)
     row = await scope.one(_STATE, store=store_id)
     if row is None:
         return False
@@ -52,6 +50,15 @@ async def compact(scope: Scope, store_id: UUID) -> bool:
     return True
 
 
+async def rewrite(scope: Scope, store_id: UUID, surplus: Sequence[int]) -> None:
+    """Put everything into one segment, without the removed chunks and without the entries of other numbers, those of
+    no chunk. Wants a transaction of its own."""
+    await scope.run(_ALONE, store=store_id)
+    row = await scope.one(_STATE, store=store_id)
+    if row is not None:
+        await _rewrite(scope, store_id, row["segments"], row["removed"], surplus)
+
+
 def _many_removed(removed: bytes, documents: int) -> bool:
     count = len(removed) // 4
     return count >= FEWEST_REMOVED and count > REMOVED_SHARE * documents
@@ -66,9 +73,12 @@ def _newest_run(segments: Sequence[int], sizes: Sequence[int]) -> Sequence[int]:
     return segments[start:]
 
 
-async def _rewrite(scope: Scope, store_id: UUID, segments: Sequence[int], removed: bytes) -> None:
+async def _rewrite(
+    scope: Scope, store_id: UUID, segments: Sequence[int], removed: bytes, surplus: Sequence[int] = ()
+) -> None:
     """All segments in one, without the removed chunks; segments and removals that came meanwhile stay as they are."""
     gone = np.unique(np.frombuffer(removed, ">i4").astype(np.int32))
+    left_out = np.union1d(gone, np.array(surplus, np.int32))
     first, last = (segments[0], segments[-1]) if segments else (0, 0)
     after = ""
     while True:
@@ -79,7 +89,7 @@ async def _rewrite(scope: Scope, store_id: UUID, segments: Sequence[int], remove
         kept: dict[str, bytes] = {}
         for row in rows:
             entries = np.frombuffer(row["postings"], POSTING)
-            live = entries[~np.isin(entries["number"], gone)]
+            live = entries[~np.isin(entries["number"], left_out)]
             if len(live):
                 kept[row["term"]] = live.tobytes()
         await scope.run(_DELETE_LISTS, store=store_id, first=first, last=last, low=rows[0]["term"], high=after)
@@ -96,6 +106,8 @@ async def _rewrite(scope: Scope, store_id: UUID, segments: Sequence[int], remove
         rest=latest["removed"][len(removed) :],
     )
 
+
+_ALONE = "SELECT pg_advisory_xact_lock(hashtext('compact lexical index'), hashtext(%(store)s::text))"
 
 _STATE = """
     SELECT documents, removed,

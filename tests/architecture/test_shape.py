@@ -48,6 +48,7 @@ UNSCOPED = {
     "service/idempotency/records.py": "keys belong to an API key, or to a client that has no workspace",
     "service/document_stores/check/records.py:workspaces": "the check goes through all of them",
     "service/document_stores/check/records.py:blobs": "uploads of all workspaces share one folder",
+    "service/document_stores/check/records.py:uploads": "uploads of all workspaces share one folder",
     "service/document_stores/copying/records.py:expired": "housekeeping goes through all workspaces",
     "service/sync/records.py:clock": "one clock for all",
     "service/sync/records.py:due": "workers look for what is due in all workspaces",

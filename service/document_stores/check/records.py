@@ -19,6 +19,15 @@ class StoreRow:
     busy: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """What is known of the bytes of an uploaded file: their number, and their SHA-256 where it was kept."""
+
+    blob: str
+    size: int
+    sha256: bytes | None
+
+
 async def workspaces(connection: Connection) -> list[UUID]:
     """Every workspace of the installation."""
     cursor = await connection.execute("SELECT id FROM workspaces ORDER BY id")
@@ -36,6 +45,18 @@ async def blobs(connection: Connection, keys: Sequence[str] | None = None) -> se
         {"keys": None if keys is None else list(keys)},
     )
     return {row["blob"] for row in await cursor.fetchall()}
+
+
+async def uploads(connection: Connection, after: str, limit: int) -> list[UploadRow]:
+    """Up to `limit` uploads that documents and conversations refer to, in all workspaces, by key above `after`."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT ON (blob) blob, size, sha256 FROM ("
+        "SELECT blob, size, sha256 FROM documents WHERE blob > %(after)s"
+        " UNION ALL SELECT blob, size, NULL FROM attachments WHERE blob > %(after)s) AS owners"
+        " ORDER BY blob, sha256 LIMIT %(limit)s",
+        {"after": after, "limit": limit},
+    )
+    return [UploadRow(**row) for row in await cursor.fetchall()]
 
 
 async def stores(scope: Scope) -> list[StoreRow]:
@@ -62,6 +83,17 @@ async def count(scope: Scope, store_id: UUID) -> int:
     )
     assert row is not None
     return int(row["chunks"])
+
+
+async def highest(scope: Scope, store_id: UUID) -> int:
+    """The highest number of an indexed chunk, 0 when there is none."""
+    row = await scope.one(
+        "SELECT coalesce(max(number), 0) AS highest FROM chunks WHERE workspace_id = %(workspace)s"
+        " AND store_id = %(store)s",
+        store=store_id,
+    )
+    assert row is not None
+    return int(row["highest"])
 
 
 async def miscounted(scope: Scope, store_id: UUID) -> int:

@@ -7,22 +7,25 @@ holds the locks that other writers hold, and leaves out document stores that a j
 import secrets
 import string
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from service.document_stores.check import records
-from service.document_stores.check.service import PAGE, differences, ledger_numbers, lexical_numbers
-from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, without_chunks
+from service.document_stores.check.service import PAGE, differences, ledger_numbers, lexical_faults, lexical_numbers
+from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, vectors_of, without_chunks
+from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import lock_numbered, numbered
-from service.document_stores.indexing.texts import BATCH, index_texts
+from service.document_stores.indexing.reuse import Reuse
+from service.document_stores.indexing.texts import BATCH, analysed
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.principals.service import mark_waiting
-from service.document_stores.shelf import changing
+from service.document_stores.shelf import Indexed, Shelf, changing
 from service.document_stores.space import Space, current_space, drop_soon
 from service.errors import NotFound, ServiceError
 from service.jobs import service as jobs
 from service.resources import Resources
 from stores.blobs.base import UnknownBlob
+from stores.lexical.integrity import Faults, mend
 from stores.records.database import Scope
 from stores.vector.base import Unavailable, UnknownCollection
 
@@ -52,9 +55,9 @@ class _Count:
         """Nobody is told of pauses."""
 
 
-async def repair(resources: Resources) -> AsyncIterator[str]:
+async def repair(resources: Resources, *, deep: bool = False) -> AsyncIterator[str]:
     """Mend every document store that no job works on, and remove files that belong to nobody; yields what was mended,
-    and what could not be."""
+    and what could not be. `deep` as for `check`."""
     async with resources.database.connection() as connection:
         workspaces = await records.workspaces(connection)
     for workspace in workspaces:
@@ -63,7 +66,7 @@ async def repair(resources: Resources) -> AsyncIterator[str]:
         for store in stores:
             subject = f"document store {store.name!r} ({store.id})"
             try:
-                async for done in _repair_store(resources, workspace, store):
+                async for done in _repair_store(resources, workspace, store, deep=deep):
                     yield f"{subject}: {done}"
             except _Busy:
                 yield f"{subject}: left alone, a job works on it"
@@ -105,10 +108,24 @@ async def _remove_unowned(resources: Resources, keys: Sequence[str]) -> int:
     return len(set(keys) - owned)
 
 
-async def _repair_store(resources: Resources, workspace: UUID, store: records.StoreRow) -> AsyncIterator[str]:
-    async with changing(resources, workspace, store.id, alone=True) as shelf:
-        if await jobs.open_jobs(shelf.scope, store.id):  # began since the document stores were listed
+@asynccontextmanager
+async def _idle(resources: Resources, workspace: UUID, store_id: UUID) -> AsyncIterator[Shelf]:
+    """`changing` while nobody else does. Raises `_Busy` when a job began since the document stores were listed."""
+    async with changing(resources, workspace, store_id, alone=True) as shelf:
+        if await jobs.open_jobs(shelf.scope, store_id):
             raise _Busy
+        yield shelf
+
+
+async def _repair_store(
+    resources: Resources, workspace: UUID, store: records.StoreRow, *, deep: bool
+) -> AsyncIterator[str]:
+    async with resources.database.read(workspace) as scope:
+        words = await lexical_faults(scope, store.id, deep=deep)
+    if words.miscounted or words.surplus:
+        await _mend_words(resources, workspace, store.id, words)
+        yield f"counted the keyword index anew, and removed the words of {len(words.surplus)} chunks that are not there"
+    async with _idle(resources, workspace, store.id) as shelf:
         lost = await records.give_up_waiting(shelf.scope, store.id, LOST_JOB)
         hidden = await records.unfinished_chunks(shelf.scope, store.id)
         await shelf.remove(hidden)
@@ -129,14 +146,18 @@ async def _repair_store(resources: Resources, workspace: UUID, store: records.St
         yield f"let the vectors of {marked} documents say who may find them"
     space = await current_space(resources, workspace, store.id)
     if space is not None:
-        async for done in _repair_indexes(resources, workspace, space):
+        async for done in _repair_indexes(resources, workspace, space, words.wrong):
             yield done
 
 
-async def _repair_indexes(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[str]:
-    """Bring vectors and words into step with the chunks that the ledger says are indexed."""
+async def _repair_indexes(
+    resources: Resources, workspace: UUID, space: Space, wrong: Sequence[int]
+) -> AsyncIterator[str]:
+    """Bring vectors and words into step with the chunks that the ledger says are indexed; those of the numbers `wrong`
+    have not their own words."""
     await _made(space)
     missing, extra = await _words(resources, workspace, space.store_id)
+    missing = sorted({*missing, *wrong})
     again = 0
     for start in range(0, len(missing), BATCH):
         again += await _index_again(resources, workspace, space, missing[start : start + BATCH])
@@ -155,6 +176,12 @@ async def _repair_indexes(resources: Resources, workspace: UUID, space: Space) -
         yield f"removed {surplus} vectors that belonged to no chunk"
 
 
+async def _mend_words(resources: Resources, workspace: UUID, store_id: UUID, words: Faults) -> None:
+    """Mend of the keyword index what needs no text."""
+    async with _idle(resources, workspace, store_id) as shelf:
+        await mend(shelf.scope, store_id, sorted(words.surplus), await records.highest(shelf.scope, store_id))
+
+
 async def _words(resources: Resources, workspace: UUID, store_id: UUID) -> tuple[list[int], list[int]]:
     """The numbers that only the ledger has, and those that only the keyword index has."""
     found: dict[str, list[int]] = {"missing": [], "extra": []}
@@ -165,10 +192,13 @@ async def _words(resources: Resources, workspace: UUID, store_id: UUID) -> tuple
 
 
 async def _index_again(resources: Resources, workspace: UUID, space: Space, numbers: Sequence[int]) -> int:
-    """Give chunks whose words are lost new numbers, in both indexes; says how many."""
+    """Give chunks whose words are lost new numbers, in both indexes, with the vectors that they have; says how many."""
     async with resources.database.read(workspace) as scope:
         chunks = await numbered(scope, space.store_id, numbers)
-    found = await index_texts(space.embedder, [chunk.index_text for chunk in chunks], _Count().waiting)
+    reuse, lender = Reuse(resources, workspace, space, _Count().waiting), Lender(space.vectors, space.collection)
+    vectors = await vectors_of(reuse, chunks, lender)
+    words = await analysed([chunk.index_text for chunk in chunks])
+    found = [Indexed(vector, each) for vector, each in zip(vectors, words, strict=True)]
     async with changing(resources, workspace, space.store_id, alone=True) as shelf:
         if shelf.collection != space.collection:
             return 0  # re-indexed meanwhile

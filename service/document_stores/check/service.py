@@ -1,25 +1,36 @@
 """Do ledger, vectors, keyword index and uploads agree? The part of `ragstone doctor` that looks at document stores."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeVar
 from uuid import UUID
 
 from service.document_stores.check import records
-from service.document_stores.indexing.records import next_indexed
+from service.document_stores.indexing.records import next_indexed, numbered
 from service.document_stores.principals import records as principals
 from service.document_stores.vectors import vectors_at
 from service.errors import ServiceError
 from service.resources import Resources
 from service.retrieval.base import point_id
-from stores.lexical.integrity import numbers
+from stores.blobs.base import UnknownBlob
+from stores.lexical.integrity import Faults, faults, numbers
 from stores.records.database import Scope
 from stores.vector.base import Unavailable, UnknownCollection, VectorStore
 
 PAGE = 2_000
 """Rows that are compared at a time: memory does not grow with the document store."""
 
+TEXTS = 200
+"""Chunks whose texts are read at a time."""
+
 FIX = "run `ragstone doctor --fix`"
+
+DEEP_FIX = "run `ragstone doctor --deep --fix`"
+
+RESTORE = "restore them from a backup of the data folder, or upload these documents again"
 
 Key = TypeVar("Key", str, int)
 
@@ -42,8 +53,9 @@ class _Difference:
     examples: dict[str, object] = field(default_factory=dict)
 
 
-async def check(resources: Resources) -> list[Finding]:
-    """Every disagreement between ledger, vectors, keyword index and uploads, over all workspaces.
+async def check(resources: Resources, *, deep: bool = False) -> list[Finding]:
+    """Every disagreement between ledger, vectors, keyword index and uploads, over all workspaces. `deep` reads the
+    bytes of every upload and the words of every chunk's text too.
 
     A document store that a job works on is left out: its parts differ until the job has ended.
     """
@@ -58,12 +70,13 @@ async def check(resources: Resources) -> list[Finding]:
             for store in await records.stores(scope):
                 busy = busy or store.busy
                 if not store.busy:
-                    findings += await _check_store(resources, scope, store)
+                    findings += await _check_store(resources, scope, store, deep=deep)
     findings += _check_blobs(kept, wanted, busy=busy)
+    findings += await _check_bytes(resources, deep=deep)
     return findings
 
 
-async def _check_store(resources: Resources, scope: Scope, store: records.StoreRow) -> list[Finding]:
+async def _check_store(resources: Resources, scope: Scope, store: records.StoreRow, *, deep: bool) -> list[Finding]:
     subject = f"document store {store.name!r} ({store.id})"
     findings = []
     if wrong := await records.miscounted(scope, store.id):
@@ -85,7 +98,16 @@ async def _check_store(resources: Resources, scope: Scope, store: records.StoreR
         remedy = "see to the vector store, and check again"
         findings.append(Finding(subject, f"its vectors cannot be looked at: {error}", remedy))
     lexical = await _compare(ledger_numbers(scope, store.id), lexical_numbers(scope, store.id))
+    words = await lexical_faults(scope, store.id, deep=deep)
+    if words.surplus:
+        lexical.extra += len(words.surplus)
+        lexical.examples.setdefault("extra", min(words.surplus))
     findings += _described(lexical, subject, "the keyword index")
+    if words.wrong:
+        problem = f"{len(words.wrong)} chunks have not their own words in the keyword index (such as {words.wrong[0]})"
+        findings.append(Finding(subject, problem, DEEP_FIX if deep else FIX))
+    if words.miscounted:
+        findings.append(Finding(subject, "the keyword index counts what it holds wrongly", FIX))
     return findings
 
 
@@ -119,7 +141,7 @@ def _check_blobs(kept: set[str], wanted: set[str], *, busy: bool) -> list[Findin
             Finding(
                 "uploads",
                 f"{len(lost)} uploaded files are gone from the data folder (such as {min(lost)})",
-                "restore them from a backup of the data folder, or upload these documents again",
+                RESTORE,
             )
         )
     if not busy and (orphans := kept - wanted):
@@ -131,6 +153,50 @@ def _check_blobs(kept: set[str], wanted: set[str], *, busy: bool) -> list[Findin
             )
         )
     return findings
+
+
+async def _check_bytes(resources: Resources, *, deep: bool) -> list[Finding]:
+    """The finding about files that are not what was uploaded, if there are any."""
+    changed, example, after = 0, "", ""
+    while True:
+        async with resources.database.connection() as connection:
+            page = await records.uploads(connection, after, PAGE)
+        if not page:
+            break
+        for upload in page:
+            if await _changed(resources, upload, deep=deep):
+                changed, example = changed + 1, example or upload.blob
+        after = page[-1].blob
+    problem = f"{changed} uploaded files hold other bytes than were uploaded, or cannot be read (such as {example})"
+    return [Finding("uploads", problem, RESTORE)] if changed else []
+
+
+async def _changed(resources: Resources, upload: records.UploadRow, *, deep: bool) -> bool:
+    """Whether a file has another size than was uploaded, or, `deep`, other bytes; one that is gone has not."""
+    try:
+        async with resources.blobs.path(upload.blob) as path:
+            if path.stat().st_size != upload.size:
+                return True
+            return deep and upload.sha256 is not None and await asyncio.to_thread(_digest, path) != upload.sha256
+    except (UnknownBlob, FileNotFoundError):  # told of by `_check_blobs`, or removed meanwhile
+        return False
+    except OSError:  # what the disk cannot give back is as lost
+        return True
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+async def lexical_faults(scope: Scope, store_id: UUID, *, deep: bool) -> Faults:
+    """What is wrong inside the keyword index; `deep` compares its words with the texts of the ledger."""
+
+    async def texts(after: int) -> Mapping[int, str]:
+        chunks = await numbered(scope, store_id, await next_indexed(scope, store_id, after, TEXTS))
+        return {chunk.number: chunk.index_text for chunk in chunks if chunk.number is not None}
+
+    return await faults(scope, store_id, await records.highest(scope, store_id), texts if deep else None)
 
 
 async def differences(

@@ -100,10 +100,11 @@ async def restore_vectors(
             await note(shelf.scope, len(points))
 
     batches = without_vectors(resources, workspace, space, after)
-    await overlapped(batches, lambda batch: _vectors(reuse, batch, lender), commit)
+    await overlapped(batches, lambda batch: vectors_of(reuse, batch, lender), commit)
 
 
-async def _vectors(reuse: Reuse, batch: Sequence[PendingChunk], lender: Lender | None) -> Sequence[Vector]:
+async def vectors_of(reuse: Reuse, batch: Sequence[PendingChunk], lender: Lender | None) -> Sequence[Vector]:
+    """The vectors of chunks in their order: lent ones, and others as `reuse` has or makes them."""
     lent = await lender.lend(batch) if lender else {}
     made = await reuse.texts([chunk.index_text for chunk in batch if chunk.number not in lent])
     rest = iter(made.indexed)

@@ -89,7 +89,7 @@ def test_status_says_where_it_runs_and_what_it_holds(service: Up) -> None:
 
 
 def test_the_doctor_finds_nothing_wrong(service: Up) -> None:
-    answer = ragstone("doctor", "--data", service.data, "--json")
+    answer = ragstone("doctor", "--deep", "--data", service.data, "--json")
     report = json.loads(answer.stdout)
     assert report["ok"] is True, report
     assert answer.returncode == 0

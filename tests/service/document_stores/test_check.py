@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,10 +14,12 @@ from service.document_stores.check import repair as repairing
 from service.document_stores.check.repair import SWEPT_SECONDS, repair, sweep
 from service.document_stores.check.service import check
 from service.document_stores.collections.records import add as add_collection
+from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
 from service.worker.runner import Runner
+from stores.lexical import compaction
 from stores.vector.base import Point
-from tests.service.document_stores.talk import API, Talk
+from tests.service.document_stores.talk import API, Talk, passages
 
 TEXT = "# Doors\n\nThe red door leads to the cellar.\n\n# Windows\n\nThe round window looks over the harbour."
 
@@ -267,3 +270,115 @@ async def test_what_was_written_while_the_parts_were_compared_stays(
     monkeypatch.setattr(repairing, "without_chunks", surplus)
     assert await mended(resources) == []
     assert await problems(resources) == []
+
+
+async def deep(resources: Resources) -> list[str]:
+    return [f"{finding.subject}: {finding.problem}" for finding in await check(resources, deep=True)]
+
+
+async def broken(resources: Resources, statement: Any, *params: Any) -> None:
+    """Run a statement that no part of the service runs."""
+    async with resources.database.connection() as connection:
+        assert (await connection.execute(statement, params)).rowcount > 0
+
+
+async def test_a_document_store_with_a_past_has_no_findings(
+    talk: Talk, resources: Resources, worker: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "MOST_SEGMENTS", 3)
+    monkeypatch.setattr(compaction, "FEWEST_REMOVED", 2)
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("Alpha", "Beta", "Gamma", "Delta")), ("b.txt", passages("Epsilon")))
+    await talk.upsert(store, ("a.txt", passages("Alpha", "Zeta", "Gamma", "Delta")))
+    chunks = (await talk.chunks(store))["chunks"]
+    path = f"{API}/chunks/{store}/{chunks[0]['docId']}"
+    edited = await talk.client.put(f"{path}/{chunks[0]['id']}", json={"pageContent": "Edited.", "metadata": {}})
+    assert edited.status_code == 200, edited.text
+    other = next(chunk for chunk in chunks[1:] if chunk["docId"] == chunks[0]["docId"])
+    assert (await talk.client.delete(f"{path}/{other['id']}")).status_code == 200
+    await talk.settled()
+    assert await deep(resources) == []  # the edited and the deleted one wait to be forgotten
+    for topic in ("Eta", "Theta", "Iota"):
+        await talk.upsert(store, ("a.txt", passages(topic, "Gamma", "Delta")))
+    await talk.settled()
+    compacted = await talk.rows("SELECT 1 AS one FROM jobs WHERE kind = 'compact' AND state = 'done'")
+    assert len(compacted) > 0
+    assert await deep(resources) == []
+    assert [line async for line in repair(resources, deep=True)] == []
+
+
+async def test_chunks_that_lost_words_get_them_from_their_texts_and_keep_their_vectors(
+    talk: Talk, resources: Resources, worker: Runner, embedder: FakeEmbedder
+) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("Alpha", "Beta")))
+    await talk.settled()
+    calls = len(embedder.calls)
+    terms = "SELECT DISTINCT term FROM lexical_postings WHERE starts_with(term, 'bet') ORDER BY term"
+    before = await talk.rows(terms)
+    await broken(resources, "DELETE FROM lexical_postings WHERE starts_with(term, 'bet')")
+    assert [line.partition(" (such")[0] for line in await problems(resources)] == [
+        f"document store 'Handbook' ({store}): 1 chunks have not their own words in the keyword index"
+    ]
+    assert await mended(resources) == [f"document store 'Handbook' ({store}): indexed 1 chunks anew"]
+    assert len(embedder.calls) == calls
+    assert await deep(resources) == []
+    assert await talk.rows(terms) == before
+
+
+async def test_words_of_another_text_are_found_when_texts_are_read(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    store, _ = collection
+    await broken(resources, "UPDATE chunks SET text = replace(text, 'harbour', 'gardens')")
+    assert await problems(resources) == []
+    (found,) = await check(resources, deep=True)
+    assert "1 chunks have not their own words in the keyword index" in found.problem
+    assert found.remedy == "run `ragstone doctor --deep --fix`"
+    assert await mended(resources) == []
+    assert [line async for line in repair(resources, deep=True)] == [
+        f"document store 'House' ({store}): indexed 1 chunks anew"
+    ]
+    assert await deep(resources) == []
+    assert "gardens" in await found_by(client, store, "gardens")
+
+
+async def test_a_keyword_index_that_lost_its_head_is_made_anew(
+    client: httpx.AsyncClient, resources: Resources, collection: tuple[UUID, str]
+) -> None:
+    store, _ = collection
+    await broken(resources, "DELETE FROM lexical_indexes")
+    found = " ".join(await problems(resources))
+    assert "1 chunks are missing from the keyword index" in found
+    assert "the keyword index: 1 entries belong to no chunk" in found
+    assert "the keyword index counts what it holds wrongly" in found
+    assert len(await mended(resources)) == 2
+    assert await deep(resources) == []
+    assert "harbour" in await found_by(client, store, "harbour")
+
+
+async def test_counts_of_the_keyword_index_are_mended(resources: Resources, collection: tuple[UUID, str]) -> None:
+    await broken(resources, "UPDATE lexical_indexes SET total_length = 0")
+    (found,) = await problems(resources)
+    assert "the keyword index counts what it holds wrongly" in found
+    assert len(await mended(resources)) == 1
+    assert await problems(resources) == []
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["a file that was cut", "a file of the same size"])
+async def test_an_upload_with_other_bytes_is_found_and_uploading_it_again_mends_it(
+    talk: Talk, resources: Resources, collection: tuple[UUID, str], worker: Runner, *, cut: bool
+) -> None:
+    (key,) = [key async for key in resources.blobs.keys()]  # noqa: SIM118 - no mapping
+    async with resources.blobs.path(key) as file:
+        file.write_bytes(file.read_bytes()[:-1] + (b"" if cut else b"!"))
+    assert len(await problems(resources)) == cut
+    (found,) = await check(resources, deep=True)
+    assert found.problem.startswith("1 uploaded files hold other bytes than were uploaded")
+    assert key in found.problem
+    assert "upload these documents again" in found.remedy
+    assert [line async for line in repair(resources, deep=True)] == []
+    house = {"files": ("house.md", TEXT.encode(), "text/markdown")}
+    assert (await talk.client.post(f"{API}/upsert/{collection[0]}", files=house)).json()["numSkipped"] == 1
+    await talk.holds_together()
+    assert await deep(resources) == []

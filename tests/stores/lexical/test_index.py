@@ -1,7 +1,7 @@
 """The keyword index against the definition of BM25, and against a fresh index after any history."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stores.lexical import compaction
+from stores.lexical import compaction, integrity
 from stores.lexical.base import K1, B, Hits
 from stores.lexical.index import LONGEST_QUERY, LexicalIndex
 from stores.records.database import Database
@@ -213,6 +213,7 @@ async def test_after_any_history_a_search_finds_what_a_fresh_index_finds(
             else:
                 async with database.write(WORKSPACE) as scope:
                     await compaction.compact(scope, store)
+    await is_whole(database, store, live)
     fresh = uuid4()
     places = dict(zip(await add(database, index, fresh, list(live.values())), live, strict=True))
     expected = await search(database, index, fresh, query, limit=50)
@@ -220,6 +221,19 @@ async def test_after_any_history_a_search_finds_what_a_fresh_index_finds(
     assert list(actual.numbers) == [places[int(number)] for number in expected.numbers]
     assert list(actual.scores) == list(expected.scores)
     assert actual.bound == expected.bound or not live
+
+
+async def is_whole(database: Database, store: UUID, live: Mapping[int, str]) -> None:
+    """An index of these chunks has no fault, whatever of them waits for a compaction."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(integrity, "WINDOW", 3)
+
+        async def texts(after: int) -> dict[int, str]:
+            return {number: live[number] for number in sorted(live) if number > after}
+
+        async with database.read(WORKSPACE) as scope:
+            found = await integrity.faults(scope, store, max(live, default=0), texts)
+    assert found == integrity.Faults()
 
 
 async def test_of_a_query_without_end_the_beginning_counts(database: Database) -> None:
