@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.exits import EPILOG, Exit, UsageProblem
-from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.options import DataOption, JsonOption, KeyOption, RootOption, UrlOption
 from service.cli.output import moment, print_json, print_table, print_text, say
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(
             show_default="when none runs and none is named",
         ),
     ] = None,
+    root: RootOption = None,
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -80,8 +81,8 @@ def run(
     from service.cli.suites.running import interruptible
     from service.cli.suites.telling import print_checks, say_failures, verdict
 
-    plan = read_plan(suite, [_threshold(text) for text in fail_under or ()], show=not as_json)
-    earlier = baseline or (suite.parent / plan.suite.baseline.file if plan.suite.baseline.file else None)
+    plan = read_plan(suite, [_threshold(text) for text in fail_under or ()], root=root, show=not as_json)
+    earlier = baseline or plan.baseline
     files = Files(load(earlier) if earlier is not None else None, junit, report, save)
     for file in (junit, report, save):
         if file is not None and not file.absolute().parent.is_dir():

@@ -26,6 +26,18 @@ KeyOption = Annotated[
     typer.Option("--key", help="API key.", show_default="RAGSTONE_API_KEY, or one made for the folder"),
 ]
 
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        help="Folder that holds all files which FILE names, links followed; others are refused.",
+        show_default="the file's own folder",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+    ),
+]
+
 
 def environment() -> Mapping[str, str]:
     """Where settings come from besides the command line."""

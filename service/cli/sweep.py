@@ -9,7 +9,7 @@ import typer
 
 from service.cli.evals import app
 from service.cli.exits import EPILOG, UsageProblem
-from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
+from service.cli.options import DataOption, JsonOption, KeyOption, RootOption, UrlOption
 from service.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def sweep(
     holdout: HoldoutOption = None,
     seed: SeedOption = None,
     csv: Annotated[Path | None, typer.Option(help="Write all settings as CSV.", metavar="FILE")] = None,
+    root: RootOption = None,
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -64,7 +65,7 @@ def sweep(
     if dry_run:
         _print_trials(wish, as_json=as_json)
         return
-    with _begun(file, wish, data, url, key, show=not as_json) as run:
+    with _begun(file, wish, root, data, url, key, show=not as_json) as run:
         if any(trial.index for trial in run.chosen.trials):
             refuse_ids(run.client, run.plan, run.prepared.dataset_id)
         run.say(running.estimate(run, running.question_count(run)))
@@ -89,6 +90,7 @@ def apply(
     number: Annotated[str, typer.Argument(help="Number of the settings in the sweep's table.", metavar="N")],
     yes: YesOption = False,
     seed: SeedOption = None,
+    root: RootOption = None,
     data: DataOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -97,7 +99,7 @@ def apply(
     """Set settings that a sweep has tried for good, on its document store or flow: shows what changes, and with --yes
     does it."""
     wish = _read(file, None, seed)
-    with _begun(file, wish, data, url, key, show=not as_json) as run:
+    with _begun(file, wish, root, data, url, key, show=not as_json) as run:
         done = _apply(run, number, None, yes=yes)
     if as_json:
         print_json(done)
@@ -113,7 +115,7 @@ def _read(file: Path, holdout: float | None, seed: int | None) -> "Sweep":
 
 @contextmanager
 def _begun(
-    file: Path, wish: "Sweep", data: Path | None, url: str | None, key: str | None, *, show: bool
+    file: Path, wish: "Sweep", root: Path | None, data: Path | None, url: str | None, key: str | None, *, show: bool
 ) -> Iterator["Run"]:
     """A run of the sweep, with all that its file names made ready on the service."""
     from service.cli.client import connect
@@ -123,7 +125,7 @@ def _begun(
     from service.cli.sweeps.trials import trials_of
 
     chosen = trials_of(wish)
-    plan = planned(file, wish.suite(), show=show)
+    plan = planned(file, wish.suite(), root=root, show=show)
     with connect(data, url, key) as client:
         prepared = prepare(client, plan, show=show)
         subject = subject_of(client, wish, chosen, prepared)

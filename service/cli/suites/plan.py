@@ -1,4 +1,8 @@
-"""What a suite needs from disk, read before any service is asked: so that a mistake costs no minutes."""
+"""What a suite needs from disk, read before any service is asked: so that a mistake costs no minutes.
+
+A suite may come from whoever proposes a change, and runs on the machine of whoever checks it: it names files in one
+folder only, its own unless the command line allows a wider one. Links are followed before that is judged.
+"""
 
 import hashlib
 import json
@@ -29,6 +33,38 @@ class Filling:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the files of a suite lie."""
+
+    folder: Path
+    """What paths are relative to."""
+    root: Path
+    """They lie in it, links followed."""
+
+    def path(self, where: str, name: str) -> Path:
+        """The path that a suite names, whether or not there is something. Raises `UsageProblem` for one that leads out
+        of the root, before it is looked at."""
+        try:
+            path = self.folder / Path(name).expanduser()
+            inside = path.resolve().is_relative_to(self.root)
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, nobody's home, a null byte
+            raise UsageProblem(f"{where}: {name!r} is no path that can be followed: {error}") from None
+        if not inside:
+            raise UsageProblem(
+                f"{where}: {name!r} leads out of {self.root}, and a suite names files inside of it only: move them"
+                " there, or name a folder that holds them all with --root"
+            )
+        return path
+
+    def found(self, where: str, name: str) -> Path:
+        """As `path`, of something that is there."""
+        path = self.path(where, name)
+        if not path.exists():
+            raise UsageProblem(f"{where}: there is no {path}; paths are relative to the suite's folder")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A suite with all that its file names."""
 
@@ -39,6 +75,8 @@ class Plan:
     """None: the service has the dataset."""
     flows: Mapping[str, "Exported"] = field(default_factory=dict)
     """By the targets' labels."""
+    baseline: Path | None = None
+    """The earlier run that the suite names."""
     metrics: Sequence[Metric] | None = None
     """Those of the suite and those that only thresholds name; None: the service's choice."""
 
@@ -48,13 +86,15 @@ class Plan:
         return self.suite.thresholds
 
 
-def read_plan(file: Path, more: Sequence[Threshold], *, show: bool = False) -> Plan:
-    """A suite file and what it names, with more thresholds; `show` draws how many files are read. Raises
-    `UsageProblem`, which names the file and the key."""
-    return planned(file, read(file), more, show=show)
+def read_plan(file: Path, more: Sequence[Threshold], *, root: Path | None = None, show: bool = False) -> Plan:
+    """A suite file and what it names, with more thresholds; `root` is the folder that holds all that it names, its own
+    by default; `show` draws how many files are read. Raises `UsageProblem`, which names the file and the key."""
+    return planned(file, read(file), more, root=root, show=show)
 
 
-def planned(file: Path, suite: Suite, more: Sequence[Threshold] = (), *, show: bool = False) -> Plan:
+def planned(
+    file: Path, suite: Suite, more: Sequence[Threshold] = (), *, root: Path | None = None, show: bool = False
+) -> Plan:
     """As `read_plan`, of a suite that was read from a file."""
     for threshold in more:
         known = [target.name for target in suite.targets]
@@ -62,24 +102,27 @@ def planned(file: Path, suite: Suite, more: Sequence[Threshold] = (), *, show: b
             raise UsageProblem(f"--fail-under {unknown[0]}:{threshold.metric}: there is no such target in {file}")
     suite = suite.model_copy(update={"thresholds": (*suite.thresholds, *more)})
     folder = file.absolute().parent
+    files_at = Place(folder, (root or folder).resolve())
     fillings = [
-        _filling(f"{file}: document_stores[{place}]", folder, wish, show=show)
+        _filling(f"{file}: document_stores[{place}]", files_at, wish, show=show)
         for place, wish in enumerate(suite.document_stores)
     ]
     rows = None
     if suite.dataset.file is not None:
-        rows = read_rows(_found(f"{file}: dataset.file", folder, suite.dataset.file), suite.dataset)
+        rows = read_rows(files_at.found(f"{file}: dataset.file", suite.dataset.file), suite.dataset)
     flows = {
-        target.name: _flow(f"{file}: targets[{place}].flow_file", folder, target.flow_file)
+        target.name: _flow(f"{file}: targets[{place}].flow_file", files_at, target.flow_file)
         for place, target in enumerate(suite.targets)
         if target.flow_file is not None
     }
+    earlier = suite.baseline.file
+    baseline = None if earlier is None else files_at.path(f"{file}: baseline.file", earlier)
     metrics, thresholds = _measured(file, suite)
-    return Plan(file, suite.model_copy(update={"thresholds": thresholds}), fillings, rows, flows, metrics)
+    return Plan(file, suite.model_copy(update={"thresholds": thresholds}), fillings, rows, flows, baseline, metrics)
 
 
-def _filling(where: str, folder: Path, wish: DocumentStore, *, show: bool) -> Filling:
-    paths = [_found(f"{where}.files[{place}]", folder, name) for place, name in enumerate(wish.files)]
+def _filling(where: str, place: Place, wish: DocumentStore, *, show: bool) -> Filling:
+    paths = [place.found(f"{where}.files[{number}]", name) for number, name in enumerate(wish.files)]
     try:
         files = find_files(paths)
     except UsageProblem as error:
@@ -96,18 +139,11 @@ def _filling(where: str, folder: Path, wish: DocumentStore, *, show: bool) -> Fi
     return Filling(wish, files, content.hexdigest()[:16], settings[:16])
 
 
-def _found(where: str, folder: Path, name: str) -> Path:
-    path = folder / Path(name).expanduser()
-    if not path.exists():
-        raise UsageProblem(f"{where}: there is no {path}; paths are relative to the suite's folder")
-    return path
-
-
-def _flow(where: str, folder: Path, name: str) -> "Exported":
+def _flow(where: str, place: Place, name: str) -> "Exported":
     from service.errors import ServiceError
     from service.flow_checks.files import read as read_flows
 
-    path = _found(where, folder, name)
+    path = place.found(where, name)
     try:
         flows = read_flows(path.read_text("utf-8"), path.stem)
     except (OSError, UnicodeDecodeError) as error:

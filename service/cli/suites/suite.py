@@ -1,4 +1,5 @@
-"""What a suite file may hold. Unknown keys are refused; paths are relative to the file.
+"""What a suite file may hold. Unknown keys are refused; paths are relative to the file, and stay in its folder unless
+the command line names a wider one.
 
 The option names of targets, metrics, evaluators and models are those of the HTTP surface; everything else is as here.
 """

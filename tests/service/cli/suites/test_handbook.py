@@ -68,7 +68,8 @@ def test_the_handbook_fails_its_suite_when_retrieval_is_broken(
     suite["metrics"] = suite["metrics"][:4]
     suite["thresholds"] = suite["thresholds"][:4]
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
-    assert main(["eval", "run", str(tmp_path / "suite.yaml"), "--data", str(service.data), "--json"]) == 1
+    file, root = str(tmp_path / "suite.yaml"), str(HANDBOOK)
+    assert main(["eval", "run", file, "--root", root, "--data", str(service.data), "--json"]) == 1
     checks = json.loads(capsys.readouterr().out)["checks"]
     failed = {check["measure"] for check in checks if check["result"] == "failed"}
     assert {"recall@5", "mrr@10", "ndcg@10"} <= failed

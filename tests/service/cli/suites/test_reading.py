@@ -1,6 +1,7 @@
 """Suite files: what they may hold, and what is said of mistakes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,58 @@ def test_what_a_suite_names_must_be_there(changes: dict[str, Any], said: str, tm
     file = folder(tmp_path, **changes)
     told = plan_complaint(file)
     assert told.startswith(f"{file}: {said}")
+
+
+NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
+    ("document_stores[0].files[1]", lambda name: {"document_stores": [{"name": "Notes", "files": ["notes", name]}]}),
+    ("dataset.file", lambda name: {"dataset": {"file": name}}),
+    ("targets[0].flow_file", lambda name: {"targets": [{"flow_file": name}]}),
+    ("baseline.file", lambda name: {"baseline": {"file": name}}),
+]
+"""The keys that name files."""
+
+
+@pytest.mark.parametrize(("key", "naming"), NAMING, ids=[key for key, _ in NAMING])
+def test_a_suite_names_files_of_its_own_folder_only(
+    key: str, naming: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    place = tmp_path / "suite"
+    place.mkdir()
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text('{"input": "the password"}')
+    (place / "link.jsonl").symlink_to(secret)
+    (place / "up").symlink_to(tmp_path)
+    names = ("../secret.jsonl", "notes/../../secret.jsonl", "link.jsonl", "up/secret.jsonl", "up", "..", "~", "/")
+    for name in (*names, str(secret), "../none.jsonl", str(tmp_path / "suite-2")):
+        file = folder(place, **naming(name))
+        told = plan_complaint(file)
+        assert told.startswith(f"{file}: {key}: {name!r} leads out of {place.resolve()}, "), told
+        assert told.endswith("with --root")
+        assert "password" not in told
+    for name in ("\0", "~nobody-of-this-name/x"):
+        assert f"{key}: {name!r} is no path that can be followed" in plan_complaint(folder(place, **naming(name)))
+
+
+def test_a_wider_folder_may_be_allowed_and_a_link_may_stay_inside(tmp_path: Path) -> None:
+    place = tmp_path / "repository" / "suites"
+    place.mkdir(parents=True)
+    (tmp_path / "repository" / "docs").mkdir()
+    (tmp_path / "repository" / "docs" / "b.md").write_text("The canteen opens at noon.")
+    (tmp_path / "repository" / "run.json").write_text("{}")
+    (place / "linked").symlink_to(tmp_path / "repository" / "docs")
+    stores = [{"name": "Notes", "files": ["notes", "../docs", "linked/b.md"]}]
+    file = folder(place, document_stores=stores, baseline={"file": "../run.json"})
+    plan = read_plan(file, [], root=tmp_path / "repository")
+    assert [name for name, _ in plan.fillings[0].files][:2] == ["a.md", "b.md"]
+    assert plan.baseline is not None
+    assert plan.baseline.read_text() == "{}"
+    with pytest.raises(UsageProblem, match="leads out of"):
+        read_plan(file, [], root=tmp_path / "repository" / "docs")
+    (place / "own").symlink_to(place / "notes")
+    assert read_plan(folder(place, document_stores=[{"name": "Notes", "files": "own"}]), []).fillings[0].files
+    linked = tmp_path / "elsewhere"
+    linked.symlink_to(place)
+    assert read_plan(linked / "suite.yaml", []).rows, "the folder itself may be reached by a link"
 
 
 def test_metrics_of_one_name_are_told_apart_as_the_service_does(tmp_path: Path) -> None:
