@@ -27,6 +27,7 @@ from pathlib import Path
 
 from stores.records.errors import EmbeddedPostgresError
 from stores.records.installation import Account, Installation, environment
+from stores.records.memory import memory_bytes, shared_buffers
 
 ROLE = "ragstone"
 """Name of the role and of the database. The role owns the database and may create others; it is no superuser."""
@@ -43,7 +44,6 @@ _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "256MB",
     "effective_cache_size": "1GB",
@@ -72,7 +72,7 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %q%d ",
     "log_checkpoints": "off",
 }
-_FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 # Parallel index builds put maintenance_work_mem into shared memory; containers often have 64 MB of it.
 _SHARED_MEMORY_WANTED = 512 * 1024 * 1024
 
@@ -163,6 +163,7 @@ class Cluster:
             (socket / name).unlink(missing_ok=True)
         settings = {
             **_SETTINGS,
+            "shared_buffers": f"{shared_buffers(memory_bytes())}MB",
             **({} if self.durable else _FORGETFUL),
             "data_directory": str(self.data),
             "hba_file": str(self.folder / "pg_hba.conf"),
