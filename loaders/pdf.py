@@ -164,6 +164,8 @@ def _picture(pdf: Any, index: int, *, render: bool) -> ocr.Picture | None:
                 rows = memoryview(bitmap.buffer).cast("B")
                 step, wide = bitmap.stride, bitmap.width
                 grey = b"".join(rows[at : at + wide] for at in range(0, bitmap.height * step, step))
+                if grey.count(grey[:1]) == len(grey):  # objects that leave no trace, such as blanks
+                    return None
                 return ocr.Picture(wide, bitmap.height, round(scale * _POINTS), grey)
             finally:
                 bitmap.close()

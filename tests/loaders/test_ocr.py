@@ -138,7 +138,7 @@ async def test_without_tesseract_pictures_fail_and_pages_are_named(put: Put, pro
 
 async def test_empty_pages_are_not_taken_for_pictures(make: Make, put: Put) -> None:
     with pytest.raises(LoaderError) as caught:
-        await make().load(put(scan(None, None), "blank.pdf"))
+        await make().load(put(scan(None, Image.new("L", (400, 300), 255)), "blank.pdf"))  # of which one has a picture
     assert caught.value.failure is Failure.EMPTY
     assert "tesseract" not in caught.value.message
 
