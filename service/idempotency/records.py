@@ -18,6 +18,19 @@ def _opened(connection: Connection, row: DictRow) -> bytes | None:
     return None if row["body"] is None else connection.sealer.open_bytes(row["body"], row["workspace_id"] or NOBODY)
 
 
+def _taken(asked: Asked, holder: UUID, hours: float) -> dict[str, object]:
+    """The row of a key that `holder` takes for so long."""
+    return {
+        "owner": asked.owner,
+        "key": asked.key,
+        "workspace": asked.workspace,
+        "fingerprint": asked.fingerprint,
+        "request": asked.request,
+        "holder": holder,
+        "kept": hours * 3600,
+    }
+
+
 async def claim(connection: Connection, asked: Asked, holder: UUID, hours: float) -> bool:
     """Take a key: one that is new or expired, or the same request's whose process died. False when it is taken."""
     cursor = await connection.execute(
@@ -30,16 +43,7 @@ async def claim(connection: Connection, asked: Asked, holder: UUID, hours: float
         " expires_at = excluded.expires_at"
         " WHERE (k.status IS NULL AND k.leased_until < now() AND k.fingerprint = excluded.fingerprint)"
         " OR (k.expires_at < now() AND (k.status IS NOT NULL OR k.leased_until < now()))",
-        {
-            "owner": asked.owner,
-            "key": asked.key,
-            "workspace": asked.workspace,
-            "fingerprint": asked.fingerprint,
-            "request": asked.request,
-            "holder": holder,
-            "lease": LEASE_SECONDS,
-            "kept": hours * 3600,
-        },
+        {**_taken(asked, holder, hours), "lease": LEASE_SECONDS},
     )
     return cursor.rowcount == 1
 
@@ -105,15 +109,7 @@ async def reserve(connection: Connection, asked: Asked, holder: UUID, hours: flo
         " now() + make_interval(secs => %(kept)s))"
         " ON CONFLICT (owner, key) DO UPDATE SET holder = excluded.holder, created_at = now(),"
         " expires_at = excluded.expires_at WHERE k.expires_at < now()",
-        {
-            "owner": asked.owner,
-            "key": asked.key,
-            "workspace": asked.workspace,
-            "fingerprint": asked.fingerprint,
-            "request": asked.request,
-            "holder": holder,
-            "kept": hours * 3600,
-        },
+        _taken(asked, holder, hours),
     )
     return cursor.rowcount == 1
 

@@ -136,10 +136,11 @@ async def _look(
         found.surplus.update(given[(given < 1) | (given >= end)].tolist())
         within = (given >= low) & (given < window.stop)
         at, count = given[within] - low, entries["count"][within]
-        times = [len(row["postings"]) // POSTING.itemsize for row in rows]
-        weights = np.repeat(np.array([_mark(row["term"]) for row in rows], np.uint64), times)[within]
         np.add.at(words, at, count)
-        np.add.at(marks, at, weights * count)
+        if texts is not None:
+            times = [len(row["postings"]) // POSTING.itemsize for row in rows]
+            weights = np.repeat(np.array([_mark(row["term"]) for row in rows], np.uint64), times)[within]
+            np.add.at(marks, at, weights * count)
         amiss[at[entries["length"][within] != lengths[at]]] = True
     live = lengths >= 0
     amiss |= gone | (np.minimum(words, MOST) != lengths)
