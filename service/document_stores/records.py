@@ -101,9 +101,10 @@ async def insert_owned(scope: Scope, store_id: UUID, name: str, flow_id: UUID, n
     )
     if row is None:
         return False
+    # Whichever index the first of several at the same moment is met in: one named would leave the other's an error.
     await scope.run(
         "INSERT INTO document_stores (id, workspace_id, name, flow_id, node_id)"
-        " VALUES (%(id)s, %(workspace)s, %(name)s, %(flow)s, %(node)s) ON CONFLICT (id) DO NOTHING",
+        " VALUES (%(id)s, %(workspace)s, %(name)s, %(flow)s, %(node)s) ON CONFLICT DO NOTHING",
         id=store_id,
         name=name,
         flow=flow_id,
