@@ -129,7 +129,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     database=database,
                     vectors=vectors,
                     pool=pool,
-                    lexical=LexicalIndex(),
+                    lexical=LexicalIndex(settings.keyword_memory),
                     stores=StoreCache(),
                     blobs=LocalBlobStore(settings.data / "blobs"),
                     embedders=embedders,

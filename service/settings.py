@@ -72,6 +72,9 @@ class Settings(BaseModel):
         le=200,
         description="Most database connections a process holds; empty: two for each processor, and two more.",
     )
+    keyword_memory: int = Field(
+        64 * MIB, ge=0, description="Bytes of keyword lists that a process remembers between searches; 0: none."
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Key that seals credentials, 32 bytes in base64; empty: generated once into the data folder. While"

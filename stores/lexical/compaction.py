@@ -101,7 +101,8 @@ async def _rewrite(
     assert latest is not None
     # Removals are appended, so what was applied is the beginning.
     await scope.run(
-        "UPDATE lexical_indexes SET removed = %(rest)s WHERE store_id = %(store)s",
+        "UPDATE lexical_indexes SET removed = %(rest)s, version = nextval('lexical_versions')"
+        " WHERE store_id = %(store)s",
         store=store_id,
         rest=latest["removed"][len(removed) :],
     )

@@ -6,45 +6,33 @@ numbers; it is a job's work and changes no result. Writers of one index wait for
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
 from psycopg.types.json import Jsonb
 
 from stores.lexical.analysis import Analysed, Group, analyse, analyse_query, query_language
-from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, Postings, Statistics, rank
+from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, rank
 from stores.lexical.languages import prepare, prepared
+from stores.lexical.memory import Memory
 from stores.records.database import Scope
 
-REAL_SHARE = 0.01
-"""The part of an index that must be in a language for queries to be read in it."""
-MOST_LANGUAGES = 6
-"""Languages that a query is read in at most: the most frequent ones."""
+MEMORY = 64 << 20
+"""Bytes of posting lists that are remembered."""
 LONGEST_QUERY = 10_000
 """Characters of a query that are read: a hundred thousand would bring the lists of nearly all words there are."""
-REMEMBERED = 4096
-"""Indexes whose languages a `LexicalIndex` remembers."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one round trip brings back."""
-
-    statistics: Statistics
-    languages: tuple[str, ...]
-    postings: dict[str, Postings]
 
 
 class LexicalIndex:
     """BM25 over the chunks of document stores; one index for each `store_id`, made by the first `add`."""
 
-    def __init__(self) -> None:
-        """Nothing is opened; the object remembers the languages of the indexes it searched, to save round trips."""
+    def __init__(self, memory: int = MEMORY) -> None:
+        """Nothing is opened; the object remembers, in so many bytes, posting lists of the indexes that it searched."""
         self._preparing = asyncio.Lock()
-        self._languages: OrderedDict[UUID, tuple[str, ...]] = OrderedDict()
+        self._memory = Memory(memory)
 
     async def add(self, scope: Scope, store_id: UUID, texts: Sequence[str]) -> Numbers:
         """Index chunks as one segment; returns their numbers in order. Numbers are never given twice."""
@@ -86,26 +74,22 @@ class LexicalIndex:
 
         Which chunks are allowed changes no score. An index that does not exist has no hits.
         """
-        query, languages = query[:LONGEST_QUERY], self._languages.get(store_id, ())
-        groups = await self._read(query, languages)
-        found = await _fetch(scope, store_id, [term for group in groups for term in group.variants])
+        query = query[:LONGEST_QUERY]
+        groups = await self._read(query, self._memory.languages(store_id))
+        found = await self._memory.lists(scope, store_id, _terms(groups))
         if found is None:
-            self._languages.pop(store_id, None)
             return NO_HITS
-        if found.languages != languages:
-            self._remember(store_id, found.languages)
-            read = await self._read(query, found.languages)
-            if read != groups:
-                groups = read
-                found = await _fetch(scope, store_id, [term for group in groups for term in group.variants])
-                if found is None:
-                    return NO_HITS
-        hits = rank(groups, found.postings, found.statistics, limit, allowed)
-        return replace(hits, language=query_language(query, found.languages))
+        read = await self._read(query, found.state.languages)
+        if read != groups:
+            groups = read
+            found = await self._memory.lists(scope, store_id, _terms(groups))
+            if found is None:
+                return NO_HITS
+        hits = rank(groups, found.lists, found.state.statistics, limit, allowed)
+        return replace(hits, language=query_language(query, found.state.languages))
 
     async def drop(self, scope: Scope, store_id: UUID) -> None:
         """Remove the whole index; a no-op when there is none."""
-        self._languages.pop(store_id, None)
         await scope.run(_LOCK, store=store_id)
         await scope.run("DELETE FROM lexical_postings WHERE store_id = %(store)s", store=store_id)
         await scope.run("DELETE FROM lexical_indexes WHERE store_id = %(store)s", store=store_id)
@@ -117,11 +101,9 @@ class LexicalIndex:
                 await asyncio.to_thread(prepare)
         return analyse_query(query, languages)
 
-    def _remember(self, store_id: UUID, languages: tuple[str, ...]) -> None:
-        self._languages[store_id] = languages
-        self._languages.move_to_end(store_id)
-        while len(self._languages) > REMEMBERED:
-            self._languages.popitem(last=False)
+
+def _terms(groups: Sequence[Group]) -> list[str]:
+    return [term for group in groups for term in group.variants]
 
 
 def _posting_lists(chunks: Sequence[Analysed], lengths: Sequence[int], first: int) -> dict[str, bytes]:
@@ -146,34 +128,6 @@ async def _write_postings(scope: Scope, store_id: UUID, segment: int, lists: dic
             await copy.write_row((store_id, term, segment, lists[term]))
 
 
-async def _fetch(scope: Scope, store_id: UUID, terms: Sequence[str]) -> _Found | None:
-    # In text form, every byte of a list would travel as two digits.
-    cursor = await scope.connection.execute(_SEARCH, {"store": store_id, "terms": list(terms)}, binary=True)
-    rows = await cursor.fetchall()
-    if not rows:
-        return None
-    head = rows[0]
-    statistics = Statistics(head["documents"], head["total_length"], head["next_number"])
-    removed = np.frombuffer(head["removed"], ">i4")
-    alive = None
-    if len(removed):
-        alive = np.ones(statistics.next_number, bool)
-        alive[removed] = False
-    postings = {}
-    for row in rows:
-        if row["postings"] is not None:
-            entries = np.frombuffer(row["postings"], POSTING)
-            postings[row["term"]] = entries if alive is None else entries[alive[entries["number"]]]
-    live = {term: entries for term, entries in postings.items() if len(entries)}
-    return _Found(statistics, _spoken(head["languages"], statistics.documents), live)
-
-
-def _spoken(counts: dict[str, int], documents: int) -> tuple[str, ...]:
-    """The languages with a real share, the most frequent first."""
-    ordered = sorted(counts, key=lambda language: (-counts[language], language))
-    return tuple(each for each in ordered if counts[each] >= max(1, REAL_SHARE * documents))[:MOST_LANGUAGES]
-
-
 _LOCK = "SELECT FROM lexical_indexes WHERE store_id = %(store)s FOR UPDATE"
 
 _ADD = """
@@ -183,7 +137,8 @@ _ADD = """
         documents = index.documents + excluded.documents,
         total_length = index.total_length + excluded.total_length,
         next_number = index.next_number + excluded.documents::integer,
-        next_segment = index.next_segment + 1
+        next_segment = index.next_segment + 1,
+        version = excluded.version
     RETURNING next_number - %(documents)s::integer AS first, next_segment - 1 AS segment
 """
 
@@ -216,18 +171,10 @@ _REMOVE = """
         documents = documents - (SELECT count(*) FROM gone),
         total_length = total_length - (SELECT sum(length) FROM gone),
         removed = removed || (SELECT string_agg(int4send(number), '') FROM gone),
+        version = nextval('lexical_versions'),
         languages = coalesce((
             SELECT jsonb_object_agg(each.key, each.value::bigint - coalesce(counts.documents, 0))
             FROM jsonb_each_text(languages) AS each LEFT JOIN counts ON counts.language = each.key
             WHERE each.value::bigint > coalesce(counts.documents, 0)), '{}')
     WHERE store_id = %(store)s AND EXISTS (SELECT FROM gone)
-"""
-
-_SEARCH = """
-    SELECT documents, total_length, next_number, languages, removed, term, postings
-    FROM lexical_indexes AS index LEFT JOIN LATERAL (
-        SELECT term, string_agg(postings, '' ORDER BY segment) AS postings
-        FROM lexical_postings WHERE store_id = index.store_id AND term = ANY(%(terms)s::text[]) GROUP BY term
-    ) AS list ON true
-    WHERE store_id = %(store)s
 """

@@ -203,7 +203,8 @@ _RECOUNT = """
         total_length = excluded.total_length,
         languages = excluded.languages,
         next_number = greatest(index.next_number, excluded.next_number),
-        next_segment = greatest(index.next_segment, excluded.next_segment)
+        next_segment = greatest(index.next_segment, excluded.next_segment),
+        version = excluded.version
 """
 
 _KNOWN_SEGMENTS = """

@@ -188,6 +188,7 @@ HISTORY = st.lists(
         st.tuples(st.just("add"), st.lists(WORDS, min_size=1, max_size=4)),
         st.tuples(st.just("remove"), st.lists(st.integers(0, 12), max_size=4)),
         st.tuples(st.just("compact"), st.none()),
+        st.tuples(st.just("drop"), st.none()),
     ),
     max_size=10,
 )
@@ -196,23 +197,33 @@ HISTORY = st.lists(
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(history=HISTORY, query=WORDS)
+@given(history=HISTORY, query=WORDS, memory=st.sampled_from([0, 700, 1 << 20]))
 async def test_after_any_history_a_search_finds_what_a_fresh_index_finds(
-    database: Database, history: list[tuple[str, Any]], query: str
+    database: Database, history: list[tuple[str, Any]], query: str, memory: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compaction, "MOST_SEGMENTS", 2)
         patch.setattr(compaction, "FEWEST_REMOVED", 2)
         index, store, live = LexicalIndex(), uuid4(), dict[int, str]()
+        reader = LexicalIndex(memory)
         for name, argument in history:
             if name == "add":
                 live |= dict(zip(await add(database, index, store, argument), argument, strict=True))
             elif name == "remove":
                 await remove(database, index, store, argument)
                 live = {number: text for number, text in live.items() if number not in argument}
+            elif name == "drop":
+                async with database.write(WORKSPACE) as scope:
+                    await index.drop(scope, store)
+                live = {}
             else:
                 async with database.write(WORKSPACE) as scope:
                     await compaction.compact(scope, store)
+            remembering = await search(database, reader, store, query, limit=50)
+            reading = await search(database, LexicalIndex(0), store, query, limit=50)
+            assert remembering.numbers.tolist() == reading.numbers.tolist()
+            assert remembering.scores.tolist() == reading.scores.tolist()
+            assert (remembering.bound, remembering.language) == (reading.bound, reading.language)
     await is_whole(database, store, live)
     fresh = uuid4()
     places = dict(zip(await add(database, index, fresh, list(live.values())), live, strict=True))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stores.lexical.analysis import Group
-from stores.lexical.base import POSTING, Statistics, rank
+from stores.lexical.base import POSTING, Statistics, rank, scored
 
 CHUNKS = 60
 
@@ -21,12 +21,13 @@ def test_the_best_are_those_of_all_scores(words: list[set[int]], limit: int, spl
         f"w{place}": np.array([(number, 1 + number % 3, 5 + number % 7) for number in sorted(numbers)], POSTING)
         for place, numbers in enumerate(words)
     }
-    known = {word: entries for word, entries in postings.items() if len(entries)}
+    statistics = Statistics(CHUNKS, 8 * CHUNKS, CHUNKS)
+    known = {word: scored(entries, statistics) for word, entries in postings.items() if len(entries)}
     groups = [Group((word,)) for word in postings] if split else [Group(tuple(postings))]
-    hits = rank(groups, known, Statistics(CHUNKS, 8 * CHUNKS, CHUNKS), limit, None)
+    hits = rank(groups, known, statistics, limit, None)
     everything = [number for number in range(CHUNKS) if hits.all_scores[number] > 0]
     best = sorted(everything, key=lambda number: (-hits.all_scores[number], number))[:limit]
     assert hits.numbers.tolist() == best
     assert hits.scores.tolist() == pytest.approx([float(hits.all_scores[number]) for number in best])
-    again = rank(groups, known, Statistics(CHUNKS, 8 * CHUNKS, CHUNKS), limit, np.arange(CHUNKS, dtype=np.int32))
+    again = rank(groups, known, statistics, limit, np.arange(CHUNKS, dtype=np.int32))
     assert again.numbers.tolist() == best
