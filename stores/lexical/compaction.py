@@ -33,7 +33,7 @@ async def needs_compaction(scope: Scope, store_id: UUID) -> bool:
 async def compact(scope: Scope, store_id: UUID) -> bool:
     """Merge segments where it is worth it; says whether anything was done. Wants a transaction of its own."""
     # One compaction at a time; a second one finds nothing left to do. Only the last statement locks out writers.
-    await scope.run(_ALONE, store=store_id)
+    await scope.run(ALONE, store=store_id)
     row = await scope.one(_STATE, store=store_id)
     if row is None:
         return False
@@ -53,7 +53,7 @@ async def compact(scope: Scope, store_id: UUID) -> bool:
 async def rewrite(scope: Scope, store_id: UUID, surplus: Sequence[int]) -> None:
     """Put everything into one segment, without the removed chunks and without the entries of other numbers, those of
     no chunk. Wants a transaction of its own."""
-    await scope.run(_ALONE, store=store_id)
+    await scope.run(ALONE, store=store_id)
     row = await scope.one(_STATE, store=store_id)
     if row is not None:
         await _rewrite(scope, store_id, row["segments"], row["removed"], surplus)
@@ -101,14 +101,13 @@ async def _rewrite(
     assert latest is not None
     # Removals are appended, so what was applied is the beginning.
     await scope.run(
-        "UPDATE lexical_indexes SET removed = %(rest)s, version = nextval('lexical_versions')"
-        " WHERE store_id = %(store)s",
+        "UPDATE lexical_indexes SET removed = %(rest)s WHERE store_id = %(store)s",
         store=store_id,
         rest=latest["removed"][len(removed) :],
     )
 
 
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('compact lexical index'), hashtext(%(store)s::text))"
+ALONE = "SELECT pg_advisory_xact_lock(hashtext('compact lexical index'), hashtext(%(store)s::text))"
 
 _STATE = """
     SELECT documents, removed,

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from stores.lexical.analysis import Analysed, Group, analyse, analyse_query, query_language
 from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, rank
+from stores.lexical.compaction import ALONE
 from stores.lexical.languages import prepare, prepared
 from stores.lexical.memory import Memory
 from stores.records.database import Scope
@@ -90,6 +91,7 @@ class LexicalIndex:
 
     async def drop(self, scope: Scope, store_id: UUID) -> None:
         """Remove the whole index; a no-op when there is none."""
+        await scope.run(ALONE, store=store_id)  # a compaction takes the lists before the index
         await scope.run(_LOCK, store=store_id)
         await scope.run("DELETE FROM lexical_postings WHERE store_id = %(store)s", store=store_id)
         await scope.run("DELETE FROM lexical_indexes WHERE store_id = %(store)s", store=store_id)
@@ -137,8 +139,7 @@ _ADD = """
         documents = index.documents + excluded.documents,
         total_length = index.total_length + excluded.total_length,
         next_number = index.next_number + excluded.documents::integer,
-        next_segment = index.next_segment + 1,
-        version = excluded.version
+        next_segment = index.next_segment + 1
     RETURNING next_number - %(documents)s::integer AS first, next_segment - 1 AS segment
 """
 
@@ -171,7 +172,6 @@ _REMOVE = """
         documents = documents - (SELECT count(*) FROM gone),
         total_length = total_length - (SELECT sum(length) FROM gone),
         removed = removed || (SELECT string_agg(int4send(number), '') FROM gone),
-        version = nextval('lexical_versions'),
         languages = coalesce((
             SELECT jsonb_object_agg(each.key, each.value::bigint - coalesce(counts.documents, 0))
             FROM jsonb_each_text(languages) AS each LEFT JOIN counts ON counts.language = each.key

@@ -203,8 +203,7 @@ _RECOUNT = """
         total_length = excluded.total_length,
         languages = excluded.languages,
         next_number = greatest(index.next_number, excluded.next_number),
-        next_segment = greatest(index.next_segment, excluded.next_segment),
-        version = excluded.version
+        next_segment = greatest(index.next_segment, excluded.next_segment)
 """
 
 _KNOWN_SEGMENTS = """

@@ -1,11 +1,12 @@
 """Posting lists as searches score them, kept in memory: the words of most questions are few, and their lists long.
 
-A version of an index is a number that no other state of any index ever has: whatever changes what a search finds takes
-a new one in the same transaction. So what was read of a version holds for it whenever it is met again, and every search
-asks for the version, in the round trip that brings the lists that are not known.
+A version of an index is a number that no other state of any index ever has: a trigger gives a new one with every change
+of the index's row, which every change of what a search finds comes with. So what was read of a version holds for it
+whenever it is met again, and every search asks for the version, in the round trip that brings the lists that are not
+known.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,11 @@ class State:
     live: NDArray[np.bool_] | None
     """Which numbers are not removed; None: all."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return OVERHEAD + (0 if self.live is None else self.live.nbytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -55,7 +61,8 @@ class Memory:
         self._size = size
         self._held = 0
         self._states: OrderedDict[UUID, State] = OrderedDict()
-        self._lists: OrderedDict[tuple[int, str], Scored] = OrderedDict()
+        self._terms: defaultdict[UUID, set[str]] = defaultdict(set)
+        self._lists: OrderedDict[tuple[UUID, str], Scored] = OrderedDict()
 
     def languages(self, store_id: UUID) -> tuple[str, ...]:
         """The languages of an index when it was last searched."""
@@ -65,14 +72,14 @@ class Memory:
     async def lists(self, scope: Scope, store_id: UUID, terms: Sequence[str]) -> Known | None:
         """The lists of these terms as they are now, in one round trip; None when there is no such index."""
         state = self._states.get(store_id)
-        lists = self._of(state, terms)
-        # In text form, every byte of a list would travel as two digits.
+        lists = {term: each for term in terms if (each := self._lists.get((store_id, term))) is not None}
         params = {
             "store": store_id,
             "terms": list(terms),
             "version": state.version if state else None,
             "unknown": [term for term in terms if term not in lists],
         }
+        # In text form, every byte of a list would travel as two digits.
         cursor = await scope.connection.execute(_SEARCH, params, binary=True)
         rows = await cursor.fetchall()
         if not rows:
@@ -84,42 +91,46 @@ class Memory:
             if row["term"] is not None:
                 lists[row["term"]] = _list(row["postings"], state)
         for term in terms:
-            # That no chunk holds a term is worth knowing as well.
-            self._keep(state, term, lists.setdefault(term, _NO_LIST))
+            lists.setdefault(term, _NO_LIST)  # that no chunk holds a term is worth knowing as well
+        if self._states.get(store_id) is state:  # else another search has met a later version meanwhile
+            self._keep(store_id, lists)
         return Known(state, {term: each for term, each in lists.items() if len(each.numbers)})
-
-    def _of(self, state: State | None, terms: Sequence[str]) -> dict[str, Scored]:
-        if state is None:
-            return {}
-        held = {term: self._lists.get((state.version, term)) for term in terms}
-        return {term: each for term, each in held.items() if each is not None}
 
     def _met(self, store_id: UUID, row: Mapping[str, Any]) -> State:
         """A version that was not known."""
         self._forget(store_id)
-        state = _state(row)
-        self._states[store_id] = state
+        state = self._states[store_id] = _state(row)
+        self._held += state.size
         if len(self._states) > INDEXES:
             self._forget(next(iter(self._states)))
         return state
 
+    def _keep(self, store_id: UUID, lists: Mapping[str, Scored]) -> None:
+        for term, each in lists.items():
+            key = (store_id, term)
+            if key not in self._lists:
+                self._held += each.size + OVERHEAD
+                self._terms[store_id].add(term)
+            self._lists[key] = each
+            self._lists.move_to_end(key)
+        self._states.move_to_end(store_id)
+        while self._held > self._size:
+            if self._lists:
+                self._drop(*next(iter(self._lists)))
+            else:
+                self._forget(next(iter(self._states)))
+
     def _forget(self, store_id: UUID) -> None:
         state = self._states.pop(store_id, None)
         if state is not None:
-            for key in [key for key in self._lists if key[0] == state.version]:
-                self._drop(key)
+            self._held -= state.size
+            for term in list(self._terms.pop(store_id, ())):
+                self._drop(store_id, term)
 
-    def _keep(self, state: State, term: str, each: Scored) -> None:
-        key = (state.version, term)
-        if key not in self._lists:
-            self._held += each.size + OVERHEAD
-        self._lists[key] = each
-        self._lists.move_to_end(key)
-        while self._held > self._size:
-            self._drop(next(iter(self._lists)))
-
-    def _drop(self, key: tuple[int, str]) -> None:
-        self._held -= self._lists.pop(key).size + OVERHEAD
+    def _drop(self, store_id: UUID, term: str) -> None:
+        self._held -= self._lists.pop((store_id, term)).size + OVERHEAD
+        if store_id in self._terms:
+            self._terms[store_id].discard(term)
 
 
 def _state(row: Mapping[str, Any]) -> State:

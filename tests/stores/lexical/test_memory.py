@@ -62,7 +62,7 @@ async def test_memory_is_bounded_and_what_is_used_stays(database: Database) -> N
     index, store = LexicalIndex(), uuid4()
     words = [f"word{number}" for number in range(50)]
     await add(database, index, store, [" ".join(words)] * 4)
-    memory = Memory(10 * (4 * 8 + OVERHEAD))
+    memory = Memory(10 * (4 * 8 + OVERHEAD) + OVERHEAD)
     async with database.read(WORKSPACE) as scope:
         for word in words:
             known = await memory.lists(scope, store, ["word0", word])
@@ -70,11 +70,21 @@ async def test_memory_is_bounded_and_what_is_used_stays(database: Database) -> N
             assert {*known.lists} == {"word0", word}
             assert [each.numbers.tolist() for each in known.lists.values()] == [[1, 2, 3, 4]] * len(known.lists)
     assert [term for _, term in memory._lists] == [*words[-9:-1], "word0", words[-1]]
-    assert memory._held == sum(each.size + OVERHEAD for each in memory._lists.values())
+    assert memory._held == sum(each.size + OVERHEAD for each in memory._lists.values()) + OVERHEAD
     async with database.write(WORKSPACE) as scope:
         await index.drop(scope, store)
         assert await memory.lists(scope, store, ["word0"]) is None
     assert (memory._held, len(memory._lists), len(memory._states)) == (0, 0, 0)
+
+
+async def test_code_that_knows_no_versions_makes_new_ones_all_the_same(database: Database) -> None:
+    index, reader, store = LexicalIndex(), LexicalIndex(), uuid4()
+    await add(database, index, store, CATS)
+    assert (await search(database, reader, store, "cats")).numbers.tolist() == [2, 1]
+    async with database.write(WORKSPACE) as scope:  # as an older worker beside a newer server would
+        await scope.run("UPDATE lexical_indexes SET documents = documents WHERE store_id = %(store)s", store=store)
+        await scope.run(GONE, store=store)
+    assert (await search(database, reader, store, "cats")).numbers.tolist() == []
 
 
 async def test_removed_chunks_are_in_no_remembered_list(database: Database) -> None:
