@@ -1,5 +1,6 @@
 """The loader port: the bytes of one file become LangChain documents."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from loaders.unicode import clean
 
 if TYPE_CHECKING:
     from loaders.ocr import Reader
+
+_ADDRESS = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
 
 
 class Failure(StrEnum):
@@ -79,9 +82,16 @@ class Source:
         return PurePosixPath(self.name.strip()).stem or self.name
 
     @property
+    def is_address(self) -> bool:
+        """Whether the name is an http(s) address: what its path ends in may be the program that answers there."""
+        return _ADDRESS.match(self.name.strip()) is not None
+
+    @property
     def suffix(self) -> str:
-        """The last suffix of the name in lower case with its dot, or an empty string."""
-        return PurePosixPath(self.name.strip()).suffix.lower()
+        """The last suffix of the name, or of an address's path, in lower case with its dot, or an empty string."""
+        name = self.name.strip()
+        address = _ADDRESS.match(name)
+        return PurePosixPath(address[1] if address else name).suffix.lower()
 
 
 class Loader(ABC):

@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 import zlib
+from dataclasses import replace
 from typing import Final
 
 from loaders import LOADERS, archives, csv, image, ole, readable
@@ -37,6 +38,9 @@ _OLE_PARTS = (
 _KEPT_BY_NAME = ("markdown", "rst", "org", "yaml", "code")
 """Text whose name says what it is, whatever it looks like otherwise."""
 
+_BY_NAME = ("csv", "tsv", "html", "json", "jsonl", "eml", "vtt", "srt")
+"""Text whose name says what it is unless it looks like something else."""
+
 _VTT_START = re.compile(r"WEBVTT(?:[ \t\n]|\Z)")
 _SRT_START = re.compile(r"\s*\d+[ \t]*\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]+-->[ \t]")
 _MAIL_HEAD = re.compile(r"\s*((?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){3,})")
@@ -50,7 +54,7 @@ def detect(source: Source) -> str:
     The bytes decide: a PDF named `.txt` is a PDF, an archive goes by its parts, HTML by its tags, JSON and JSON Lines
     by whether the beginning parses, mails by their headers, tables by regular columns. Where text could be several
     things the suffix, then the declared MIME type decides (Markdown, reStructuredText, Org, YAML and source code are
-    told by them only). All other text is `text`.
+    told by them only); at an address the MIME type comes first. All other text is `text`.
 
     Raises `LoaderError`: EMPTY for nothing but white space, ENCRYPTED for a protected Office file, UNKNOWN, which names
     what the file seems to be and what can be read.
@@ -76,15 +80,23 @@ def detect(source: Source) -> str:
 
 
 def named(source: Source) -> str:
-    """The loader that the file's suffix, else its MIME type, points to; empty when neither is known."""
-    for name, row in LOADERS.items():
-        if source.suffix in row.suffixes:
-            return name
+    """The loader that the file's suffix, else its MIME type, points to; empty when neither is known.
+
+    The MIME type of what an address answers goes before the suffix, which may be a program's (`page.php`), unless it
+    only says that it is text.
+    """
     mime = source.mime.partition(";")[0].strip().lower()
-    for name, row in LOADERS.items():
-        if mime in row.mimes:
-            return name
-    return ""
+    by_suffix = next((name for name, row in LOADERS.items() if source.suffix in row.suffixes), "")
+    by_mime = next((name for name, row in LOADERS.items() if mime in row.mimes), "")
+    if source.is_address and by_mime in (*_KEPT_BY_NAME, *_BY_NAME, "xml"):
+        return by_mime
+    return by_suffix or by_mime
+
+
+def declared(source: Source) -> str:
+    """The loader that the MIME type points to where the name alone would not; else empty."""
+    found = named(source)
+    return found if found != named(replace(source, mime="")) else ""
 
 
 def _archive(source: Source, head: bytes) -> str:
@@ -149,7 +161,7 @@ def _text(source: Source, head: bytes, whole: bool) -> str:
         return found
     if text.lstrip().startswith("<") and not text.lstrip().startswith("<?xml") and len(_HTML_TAG.findall(text)) >= 3:
         return "html"
-    if by_name in ("csv", "tsv", "html", "json", "jsonl", "eml", "vtt", "srt"):
+    if by_name in _BY_NAME:
         return by_name
     rows = text if whole else text[: text.rfind("\n") + 1]
     delimiter = csv.sniff(rows, strict=True) if by_name in ("", "text") else ""

@@ -1,11 +1,12 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from loaders.base import Failure, LoaderError
-from loaders.detect import detect
+from loaders.detect import declared, detect
 from tests.loaders.conftest import Put
 from tests.loaders.office_files import ole
 
@@ -70,6 +71,43 @@ def archive(*names: str) -> bytes:
 )
 def test_the_content_decides(put: Put, data: str | bytes, name: str, expected: str) -> None:
     assert detect(put(data, name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "mime", "expected"),
+    [
+        ("# Title\n", "readme", "text/markdown; charset=utf-8", "markdown"),
+        ("Before <b>all</b>", "page", "text/html", "html"),
+        ("x", "a.txt", "text/markdown", "text"),
+        ("Hello <b>you</b>", "https://x.example/page.php", "text/html", "html"),
+        ("a,b\n1,2\n", "https://x.example/export.php?to=2026", "text/csv", "csv"),
+        ("<?php echo 1;", "https://x.example/page.php", "text/plain", "code"),
+        ("# Title\n", "https://x.example/readme.md", "text/plain", "markdown"),
+        ("one column\n1\n", "https://x.example/x.csv?a=1", "", "csv"),
+        ("one column\n1\n", "https://x.example/x.csv#a.b", "application/vnd.ms-excel", "csv"),
+        ("Hello you", "https://example.pl", "", "text"),
+        ("Hello you", "https://example.org/?file=a.py", "", "text"),
+        ("%PDF-1.7\n…", "https://x.example/get.php", "text/html", "pdf"),
+    ],
+)
+def test_a_mime_type_decides_what_neither_content_nor_name_says(
+    put: Put, data: str, name: str, mime: str, expected: str
+) -> None:
+    assert detect(replace(put(data, name), mime=mime)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "mime", "expected"),
+    [
+        ("readme", "text/markdown", "markdown"),
+        ("readme.md", "text/markdown", ""),
+        ("readme.md", "text/html", ""),
+        ("https://x.example/readme.md", "text/html", "html"),
+        ("readme", "application/octet-stream", ""),
+    ],
+)
+def test_a_mime_type_declares_what_the_name_does_not_say(put: Put, name: str, mime: str, expected: str) -> None:
+    assert declared(replace(put("x", name), mime=mime)) == expected
 
 
 def test_long_files_are_told_by_their_beginning(put: Put) -> None:
