@@ -31,6 +31,7 @@ _BLOCKS = frozenset(
     }
 )  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
+_MARKS = {"strong": "**", "b": "**", "em": "_", "i": "_"}
 _DEEPEST = 120
 _MAIN_LEAST = 200
 
@@ -57,9 +58,10 @@ class HtmlLoader(Loader):
         yield required(document(source, text, title=title, form=Format.MARKDOWN), missing)
 
 
-def markdown_of(html: str, selector: str = "") -> tuple[str, str]:
+def markdown_of(html: str, selector: str = "", *, marks: bool = False) -> tuple[str, str]:
     """Title (may be empty) and text, as Markdown, of a page, or of what a CSS selector finds in it.
 
+    `marks`: links, bold, italic and code within lines keep their marks too; texts that are searched go without them.
     Nothing that the page refers to is fetched. Raises `LoaderError(BAD_OPTION)` for a selector that is none.
     """
     soup = BeautifulSoup(_XML_MARK.sub("", html, count=1), "lxml")
@@ -71,8 +73,11 @@ def markdown_of(html: str, selector: str = "") -> tuple[str, str]:
     if not title.strip():
         heading = soup.find("h1") or (selected and selected.find("h1"))
         title = heading.get_text(" ") if heading else ""
+    part = _body(soup) if selected is None else selected
+    if marks:
+        _mark(part)
     blocks = _Writer()
-    blocks.walk(_body(soup) if selected is None else selected, 0)
+    blocks.walk(part, 0)
     return title, blocks.text()
 
 
@@ -114,6 +119,35 @@ def _body(soup: BeautifulSoup) -> Tag:
         if part is not None and len(part.get_text(strip=True)) >= _MAIN_LEAST:
             return part
     return soup.body or soup
+
+
+def _mark(page: Tag) -> None:
+    """Writes the marks of links, bold, italic and code into the text of a page."""
+    for tag in page.find_all([*_MARKS, "a", "code"]):
+        texts = [text for text in tag.find_all(string=True) if text.strip()]
+        if not texts or tag.find(_is_block) or tag.find_parent(["pre", "code"]):
+            continue
+        # a mark that a space follows, or that follows one, is none in Markdown
+        if texts[0][0].isspace():
+            tag.insert_before(" ")
+        if texts[-1][-1].isspace():
+            tag.insert_after(" ")
+        texts[0].replace_with(first := NavigableString(texts[0].lstrip()))
+        last = first if len(texts) == 1 else texts[-1]
+        last.replace_with(NavigableString(last.rstrip()))
+        before, after = _marks(tag)
+        tag.insert(0, before)
+        tag.append(after)
+
+
+def _marks(tag: Tag) -> tuple[str, str]:
+    """What stands before and behind the text of a tag."""
+    text = tag.get_text()
+    if tag.name == "a":
+        address = str(tag.get("href") or "").strip()
+        return ("[", f"]({address})") if address and address != text.strip() else ("", "")
+    mark = _MARKS.get(tag.name) or ("``" if "`" in text else "`")
+    return mark, mark
 
 
 def _inline(node: PageElement) -> str:

@@ -49,7 +49,7 @@ def plain(value: Any) -> str:
         return value
     from loaders.html import markdown_of
 
-    return markdown_of(value)[1]
+    return markdown_of(value, marks=True)[1]
 
 
 def plain_within(value: Any) -> Any:

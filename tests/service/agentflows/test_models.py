@@ -38,7 +38,7 @@ async def test_a_model_answers_word_by_word_and_says_what_it_took(stub: OpenAISt
     assert ran.statuses == ["INPROGRESS", "FINISHED"]
     assert len(ran.of(Token)) > 1
     assert ran.of(Usage)
-    assert sent(stub) == [("system", "Be kind"), ("user", "Q?")]
+    assert sent(stub) == [("system", "Be _kind_"), ("user", "Q?")]
     data = ran.data("m")
     assert data["output"]["content"] == "Three little words"
     assert data["chatHistory"] == [
