@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -176,7 +177,7 @@ class Ingestion:
         async with work.resources.database.read(work.job.workspace) as scope:
             present = await chunk_rows.known(scope, self._store, [chunk.id for chunk in chunks], edited=False)
         to_add = [chunk for chunk in chunks if chunk.id not in present]
-        return Prepared(document, recipe.digest(document.sha256), document.mime, chunks, to_add)
+        return Prepared(document, _digest(document, recipe), document.mime, chunks, to_add)
 
     async def _plan(self, document: DocumentRow, recipe: Recipe) -> list[NewChunk]:
         resources, splitter = self._work.resources, recipe.make_splitter()
@@ -186,7 +187,7 @@ class Ingestion:
                 return await asyncio.to_thread(
                     plan_own, self._store, document.source, document.name, recipe.metadata, path, space
                 )
-            loaded = await resources.sandbox.load(Source(path, document.name), recipe.loader, recipe.loader_options)
+            loaded = await resources.sandbox.load(_source(document, path), recipe.loader, recipe.loader_options)
         return await asyncio.to_thread(plan, self._store, document.source, recipe, loaded.documents, splitter)
 
     def _check_texts(self, chunks: Sequence[NewChunk]) -> None:
@@ -376,5 +377,13 @@ def _digests(documents: Sequence[DocumentRow]) -> dict[Any, bytes]:
     for document in documents:
         key = json.dumps(document.recipe, sort_keys=True)
         recipe = recipes.setdefault(key, Recipe.from_json(document.recipe))
-        found[document.id] = recipe.digest(document.sha256)
+        found[document.id] = _digest(document, recipe)
     return found
+
+
+def _digest(document: DocumentRow, recipe: Recipe) -> bytes:
+    return recipe.digest(document.sha256, _source(document, Path()))
+
+
+def _source(document: DocumentRow, path: Path) -> Source:
+    return Source(path, document.name, document.mime or "")

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from langchain_core.documents import Document
 
+from loaders import DETECT
+from loaders.base import Source
+from loaders.detect import declared
 from loaders.splitters import splitter
 from loaders.splitters.base import Splitter
 from service.document_stores.ledger.types import NewChunk, chunk_id, indexed
@@ -64,9 +67,12 @@ class Recipe:
         """The splitter. Raises `SplitterError` naming a field with a bad value."""
         return splitter(self.splitter, self.splitter_options)
 
-    def digest(self, content: bytes) -> bytes:
-        """Identifies what these bytes (by their SHA-256) become by this recipe: equal digests, equal chunks."""
+    def digest(self, content: bytes, source: Source) -> bytes:
+        """Identifies what these bytes (by their SHA-256), which came as `source`, become by this recipe: equal digests,
+        equal chunks."""
         parts = [INDEX_VERSION, content.hex(), self.as_json(), self.make_splitter().fingerprint()]
+        if self.loader == DETECT and (told := declared(source)):
+            parts.append(told)
         return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).digest()
 
 
