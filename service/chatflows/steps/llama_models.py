@@ -14,6 +14,19 @@ from service.chatflows.steps.chat_openai import ChatOpenAI, ChatOpenAIOptions
 BASE = "BaseChatModel_LlamaIndex"
 
 
+DATED = {
+    "claude-3-opus": "claude-3-opus-20240229",
+    "claude-3-sonnet": "claude-3-sonnet-20240229",
+    "claude-3-haiku": "claude-3-haiku-20240307",
+    "claude-3-5-sonnet": "claude-3-5-sonnet-20240620",
+    "claude-3-7-sonnet": "claude-3-7-sonnet-20250219",
+    "claude-4-0-sonnet": "claude-sonnet-4-20250514",
+    "claude-4-0-opus": "claude-opus-4-20250514",
+    "claude-4-1-opus": "claude-opus-4-1-20250805",
+}
+"""Names of LlamaIndex that Anthropic does not know -> what LlamaIndex sends in their place."""
+
+
 class LlamaOpenAIOptions(ChatOpenAIOptions):
     """Fields of the node, and those of chatOpenAI."""
 
@@ -48,6 +61,11 @@ class AnthropicLlamaIndex(ChatAnthropic):
     version = 3
     base_classes = ("ChatAnthropic", BASE)
     Options: ClassVar[type[StepOptions]] = AnthropicOptions
+
+    def fields(self) -> dict[str, Any]:
+        """The model by the name that Anthropic has for it."""
+        found = super().fields()
+        return {**found, "modelName": DATED.get(found["modelName"], found["modelName"])}
 
 
 class MistralLlamaIndex(ChatMistralAI):

@@ -7,7 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import AzureChatOpenAI
 from pydantic import SecretStr
 
-from service.providers.chat.openai import OpenAIWords, asked, connected
+from service.providers.chat.openai import OpenAIWords, asked, connected, reasons
 from service.providers.chat.services import azure_place
 from service.providers.chat.translated import STOPPED
 from service.providers.defaults import Defaults
@@ -41,15 +41,16 @@ def configured(config: Mapping[str, Any], credential: Mapping[str, str], default
     deployment = text(credential, "azureOpenAIApiDeploymentName") or text(config, "modelName")
     if not deployment:
         raise RequestRefused("azureOpenAIApiDeploymentName: the credential must name the deployment.")
+    model = text(config, "modelName") or deployment
     return AzureChat(
         azure_endpoint=place,
         azure_deployment=deployment,
-        model=text(config, "modelName") or deployment,
+        model=model,
         api_version=text(credential, "azureOpenAIApiVersion") or VERSION,
         api_key=SecretStr(text(credential, "azureOpenAIApiKey") or "none"),
         azure_ad_token=None,  # never that of the environment
         max_retries=0,
         again=defaults.max_retries,
-        **asked(config, None),
+        **asked(config, None, reasons=reasons(model)),
         **connected(config, defaults),
     )

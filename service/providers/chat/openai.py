@@ -1,5 +1,6 @@
 """Chats with OpenAI, and with every other service that speaks its protocol."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,6 +20,10 @@ from service.providers.openai_errors import FAILURES, SILENCE, translate
 from service.providers.options import flag, headers, number, seconds, text, whole
 
 CONNECT_TIMEOUT = 10.0
+
+_REASONERS = re.compile(r"(?:.*/)?(?:ft:)?(?:o\d+|gpt-5)(?![a-z0-9])(?!.*chat)", re.IGNORECASE)
+"""Names of OpenAI's models that reason: of any size and date, fine-tuned or behind a gateway, but none that only
+chats, as gpt-5-chat does."""
 
 _SHAPE = (KeyError, TypeError, AttributeError, ValidationError)
 """What LangChain and the SDK trip over when an answer has another shape than the protocol's."""
@@ -182,13 +187,26 @@ def _configured(
         max_retries=0,
         again=defaults.max_retries,
         takes_thoughts=name == "deepseek",
-        **asked(config, extra, longest=service.longest),
+        **asked(config, extra, longest=service.longest, reasons=name == "openai" and reasons(model)),
         **connected(config, defaults),
     )
 
 
-def asked(config: Mapping[str, Any], extra: Mapping[str, Any] | None, *, longest: str = "maxTokens") -> dict[str, Any]:
-    """What of a node's fields goes into every request; `longest` names the one that bounds the answer."""
+def reasons(model: str) -> bool:
+    """Whether a model of OpenAI's, by its name, is one that reasons: its requests are refused over a temperature or
+    words to stop at, which exports hold even so, as the node's own default is a temperature."""
+    return _REASONERS.match(model) is not None
+
+
+def asked(
+    config: Mapping[str, Any],
+    extra: Mapping[str, Any] | None,
+    *,
+    longest: str = "maxTokens",
+    reasons: bool = False,
+) -> dict[str, Any]:
+    """What of a node's fields goes into every request; `longest` names the one that bounds the answer, `reasons` leaves
+    out what models that reason do not take."""
     stop = [part.strip() for part in text(config, "stopSequence", "stop").split(",") if part.strip()]
     fields = {
         "temperature": number(config, "temperature", least=0),
@@ -200,7 +218,11 @@ def asked(config: Mapping[str, Any], extra: Mapping[str, Any] | None, *, longest
         "reasoning_effort": text(config, "reasoningEffort") or None if flag(config, "reasoning", False) else None,
         "extra_body": dict(extra) if extra else None,
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    kept: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    if reasons:
+        kept.pop("stop_sequences", None)
+        kept["temperature"] = None  # said outright: LangChain gives o1 one of its own otherwise
+    return kept
 
 
 def connected(config: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:

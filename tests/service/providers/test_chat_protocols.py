@@ -225,3 +225,12 @@ async def test_keys_of_the_environment_are_sent_nowhere(
         sent = " ".join(asked.headers.values())
         assert KEY in sent
         assert not any(value in sent for value in ELSEWHERE.values())
+
+
+async def test_models_of_azure_that_reason_are_sent_no_temperature_and_no_words_to_stop_at(stub: ModelStub) -> None:
+    for name, holds in {"o3-mini": False, "gpt-4o": True}.items():
+        model = chat_at("azure", stub, FAST, modelName=name, temperature="0.9", stopSequence="END")
+        await model.ainvoke(QUESTION)
+        sent = stub.requests[-1].body
+        assert ("temperature" in sent, "stop" in sent) == (holds, holds)
+        await close_chat_model(model)

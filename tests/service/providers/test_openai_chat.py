@@ -187,6 +187,28 @@ async def test_the_fields_of_the_node_reach_the_provider(stub: OpenAIStub) -> No
     await close_chat_model(model)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["o1", "o1-preview", "O3-Mini", "o3-mini-2025-01-31", "o4-mini", "gpt-5", "gpt-5.1", "openai/o3", "ft:o4-mini:us::a"],
+)
+async def test_models_that_reason_are_sent_no_temperature_and_no_words_to_stop_at(stub: OpenAIStub, name: str) -> None:
+    model = make(stub, modelName=name, temperature=0.9, stopSequence="END", topP=1)
+    await read(model)
+    await model.ainvoke(QUESTION)
+    for sent in stub.requests:
+        assert {"model": name, "top_p": 1.0}.items() <= sent.body.items()
+        assert sent.body.keys().isdisjoint({"temperature", "stop"})
+    await close_chat_model(model)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4o1x", "gpt-4.1-mini", "gpt-5-chat-latest", "pro1", "marco-o1"])
+async def test_models_of_other_families_are_sent_both(stub: OpenAIStub, name: str) -> None:
+    model = make(stub, modelName=name, temperature=0.9, stopSequence="END")
+    await read(model)
+    assert {"temperature": 0.9, "stop": ["END"]}.items() <= stub.requests[0].body.items()
+    await close_chat_model(model)
+
+
 async def test_the_key_of_the_settings_goes_only_to_the_server_of_the_settings(stub: OpenAIStub) -> None:
     defaults = Defaults(openai_api_key="sk-settings", openai_base_url=stub.url)
     for config in ({}, {"basepath": stub.url + "/"}):
