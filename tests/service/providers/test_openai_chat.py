@@ -189,7 +189,7 @@ async def test_the_fields_of_the_node_reach_the_provider(stub: OpenAIStub) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["o1", "o1-preview", "O3-Mini", "o3-mini-2025-01-31", "o4-mini", "gpt-5", "gpt-5.1", "openai/o3", "ft:o4-mini:us::a"],
+    ["o1", "O3-Mini", "o3-mini-2025-01-31", "o4-mini", "gpt-5", "gpt-5.1", "openai/o3", "ft:o4-mini:us::a"],
 )
 async def test_models_that_reason_are_sent_no_temperature_and_no_words_to_stop_at(stub: OpenAIStub, name: str) -> None:
     model = make(stub, modelName=name, temperature=0.9, stopSequence="END", topP=1)
