@@ -1,5 +1,6 @@
 """Takes the branch of the first condition that holds."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import regex
 
 from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.nodes.unmarked import unmarked
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, shown
 from service.agentflows.types import BadValue, Done
@@ -27,6 +29,8 @@ NUMBERS = (
 )  # fmt: skip
 BOOLEANS = ("equal", "notEqual")
 OPERATIONS = {"string": TEXTS, "number": NUMBERS, "boolean": BOOLEANS}
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,10})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Test:
             return _numbers(self.operation, _number(left), _number(right))
         if self.kind == "boolean":
             return (_truth(left) is _truth(right)) is (self.operation == "equal")
-        return _texts(self.operation, left, right)
+        return _texts(self.operation, unmarked(left), unmarked(right))
 
 
 def _pattern(text: str) -> "regex.Pattern[str]":
@@ -106,12 +110,10 @@ def _numbers(operation: str, left: float, right: float) -> bool:
 
 
 def _number(text: str) -> float:
-    """What is no number counts as 0, as it does where these flows come from."""
-    try:
-        found = float(text)
-    except ValueError:
-        return 0.0
-    return found if found == found else 0.0
+    """The number that a text begins with: of `8/10` and `8 points` 8. What is none counts as 0, as it does where these
+    flows come from."""
+    found = _NUMBER.match(text)
+    return float(found.group()) if found else 0.0
 
 
 def _truth(text: str) -> bool:
