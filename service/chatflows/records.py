@@ -92,10 +92,11 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: flo
 
 
 async def get(scope: Scope, flow_id: UUID, *, lock: bool = False) -> Chatflow | None:
-    """A flow of the workspace; `lock` keeps it from changing until the transaction ends."""
+    """A flow of the workspace; `lock` keeps it from changing until the transaction ends, and lets others write what
+    belongs to it."""
     if lock:
         row = await scope.one(
-            SELECT + " WHERE f.workspace_id = %(workspace)s AND f.id = %(id)s FOR UPDATE OF f", id=flow_id
+            SELECT + " WHERE f.workspace_id = %(workspace)s AND f.id = %(id)s FOR NO KEY UPDATE OF f", id=flow_id
         )
     else:
         row = await scope.one(SELECT + " WHERE f.workspace_id = %(workspace)s AND f.id = %(id)s", id=flow_id)

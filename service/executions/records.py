@@ -68,7 +68,7 @@ async def insert(
         " lease_until, context, parent_id)"
         " SELECT %(id)s, %(workspace)s, f.id, %(caller)s, %(session)s, %(chat)s, %(type)s,"
         " 'INPROGRESS', now() + make_interval(secs => %(lease)s), %(context)s, %(parent)s"
-        " FROM chatflows f WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s"
+        " FROM chatflows f WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s FOR KEY SHARE OF f"
         " ON CONFLICT (id) DO NOTHING",
         id=execution_id,
         chatflow=owner.chatflow,

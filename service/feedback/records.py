@@ -44,7 +44,8 @@ async def put(scope: Scope, feedback: Feedback) -> Feedback | None:
     row = await scope.one(
         "INSERT INTO feedback (id, workspace_id, chatflow_id, message_id, chat_id, rating, content)"
         " SELECT %(id)s, m.workspace_id, m.chatflow_id, m.id, m.chat_id, %(rating)s, %(content)s FROM chat_messages m"
-        " WHERE m.workspace_id = %(workspace)s AND m.id = %(message)s"
+        " JOIN chatflows f ON f.id = m.chatflow_id WHERE m.workspace_id = %(workspace)s AND m.id = %(message)s"
+        " FOR KEY SHARE OF f, m"  # in the order in which a flow is deleted
         " ON CONFLICT (message_id) DO UPDATE SET rating = excluded.rating, content = excluded.content RETURNING *",
         id=feedback.id,
         message=feedback.message,

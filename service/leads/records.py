@@ -25,7 +25,7 @@ async def insert(scope: Scope, lead: Lead) -> Lead | None:
     row = await scope.one(
         "INSERT INTO leads (id, workspace_id, chatflow_id, chat_id, name, email, phone)"
         " SELECT %(id)s, f.workspace_id, f.id, %(chat)s, %(name)s, %(email)s, %(phone)s FROM chatflows f"
-        " WHERE f.workspace_id = %(workspace)s AND f.id = %(chatflow)s RETURNING *",
+        " WHERE f.workspace_id = %(workspace)s AND f.id = %(chatflow)s FOR KEY SHARE OF f RETURNING *",
         id=lead.id,
         chatflow=lead.chatflow,
         chat=lead.chat,

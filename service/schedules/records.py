@@ -156,15 +156,18 @@ async def postpone(scope: Scope, schedule: UUID, next_run_at: datetime | None, q
 
 async def due(connection: Connection, now: datetime | None, limit: int) -> list[tuple[datetime, FlowSchedule]]:
     """Schedules of all workspaces whose time has come by `now`, or by the database's clock when that is None, with what
-    the clock shows. They are locked until the transaction ends; those that another worker has locked are left out.
+    the clock shows. They are locked until the transaction ends, and their flows cannot be deleted; those that another
+    worker has locked are left out, and those of flows that are being deleted.
 
     Also those that were queued at a moment which still lies ahead: the clock was set back.
     """
     cursor = await connection.execute(
-        "SELECT *, coalesce(%(now)s::timestamptz, now()) AS clock FROM flow_schedules"
-        " WHERE enabled AND next_run_at IS NOT NULL AND (next_run_at <= coalesce(%(now)s::timestamptz, now())"
-        " OR queued_at > coalesce(%(now)s::timestamptz, now()) + interval '1 minute')"
-        " ORDER BY next_run_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
+        "SELECT s.*, coalesce(%(now)s::timestamptz, now()) AS clock FROM flow_schedules s"
+        " JOIN chatflows f ON f.id = s.chatflow_id"
+        " WHERE s.enabled AND s.next_run_at IS NOT NULL AND (s.next_run_at <= coalesce(%(now)s::timestamptz, now())"
+        " OR s.queued_at > coalesce(%(now)s::timestamptz, now()) + interval '1 minute')"
+        # the flow first, as those take these locks who keep or delete one
+        " ORDER BY s.next_run_at, s.id LIMIT %(limit)s FOR KEY SHARE OF f SKIP LOCKED FOR UPDATE OF s SKIP LOCKED",
         {"now": now, "limit": limit},
     )
     return [(row["clock"], _schedule(connection, row)) for row in await cursor.fetchall()]

@@ -42,7 +42,8 @@ async def register(resources: Resources, workspace: UUID, flow_id: UUID) -> UUID
     trigger_of(await chatflows.get(resources.database, workspace, flow_id))
     listener = uuid4()
     async with resources.database.write(workspace) as scope:
-        await records.listen(scope, listener, flow_id, LISTEN_SECONDS)
+        if not await records.listen(scope, listener, flow_id, LISTEN_SECONDS):
+            raise chatflows.missing(flow_id)
     return listener
 
 

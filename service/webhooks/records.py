@@ -10,16 +10,18 @@ from stores.records.database import Connection, Scope
 # Secrets
 
 
-async def keep_secret(scope: Scope, secret_id: UUID, chatflow: UUID, secret: str) -> None:
-    """The secret of a flow, in place of a former one."""
-    await scope.run(
+async def keep_secret(scope: Scope, secret_id: UUID, chatflow: UUID, secret: str) -> bool:
+    """The secret of a flow, in place of a former one; False when the flow is gone."""
+    count = await scope.run(
         "INSERT INTO webhook_secrets (id, workspace_id, chatflow_id, secret)"
-        " VALUES (%(id)s, %(workspace)s, %(chatflow)s, %(secret)s)"
+        " SELECT %(id)s, %(workspace)s, f.id, %(secret)s FROM chatflows f"
+        " WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s FOR KEY SHARE OF f"
         " ON CONFLICT (chatflow_id) DO UPDATE SET secret = excluded.secret, created_at = now()",
         id=secret_id,
         chatflow=chatflow,
         secret=scope.connection.sealer.seal_text(secret, scope.workspace),
     )
+    return count == 1
 
 
 async def drop_secret(scope: Scope, chatflow: UUID) -> int:
@@ -68,7 +70,7 @@ async def insert(scope: Scope, delivery: UUID, callback: Callback, again_seconds
         "INSERT INTO webhook_deliveries (id, workspace_id, chatflow_id, chat_id, url, secret, own_secret, body,"
         " next_at) SELECT %(id)s, %(workspace)s, f.id, %(chat)s, %(url)s, %(secret)s, %(own)s, %(body)s,"
         " now() + make_interval(secs => %(again)s)"
-        " FROM chatflows f WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s"
+        " FROM chatflows f WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s FOR KEY SHARE OF f"
         " ON CONFLICT (id) DO NOTHING",
         id=delivery,
         chatflow=callback.chatflow,
@@ -154,15 +156,17 @@ async def forget(connection: Connection, days: float, stale_seconds: float) -> i
 # Listeners
 
 
-async def listen(scope: Scope, listener: UUID, chatflow: UUID, seconds: float) -> None:
-    """Somebody looks on, for so long at least."""
-    await scope.run(
+async def listen(scope: Scope, listener: UUID, chatflow: UUID, seconds: float) -> bool:
+    """Somebody looks on, for so long at least; False when the flow is gone."""
+    count = await scope.run(
         "INSERT INTO webhook_listeners (id, workspace_id, chatflow_id, expires_at)"
-        " VALUES (%(id)s, %(workspace)s, %(chatflow)s, now() + make_interval(secs => %(seconds)s))",
+        " SELECT %(id)s, %(workspace)s, f.id, now() + make_interval(secs => %(seconds)s) FROM chatflows f"
+        " WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s FOR KEY SHARE OF f",
         id=listener,
         chatflow=chatflow,
         seconds=seconds,
     )
+    return count == 1
 
 
 async def still(scope: Scope, listener: UUID, chatflow: UUID, seconds: float) -> bool:
@@ -198,12 +202,13 @@ async def watched(scope: Scope, chatflow: UUID) -> bool:
 
 
 async def tell(scope: Scope, chatflow: UUID, frames: str) -> None:
-    """Frames for those who look on. Those of one flow are written one after another, in the order of their numbers: a
-    reader that has seen one has seen all before it."""
+    """Frames for those who look on, if the flow is still there. Those of one flow are written one after another, in the
+    order of their numbers: a reader that has seen one has seen all before it."""
     await scope.run(
         "WITH turn AS (SELECT pg_advisory_xact_lock(hashtextextended(%(chatflow)s::text, 27)) AS taken)"
         " INSERT INTO webhook_frames (workspace_id, chatflow_id, frames)"
-        " SELECT %(workspace)s, %(chatflow)s, %(frames)s FROM turn",
+        " SELECT %(workspace)s, f.id, %(frames)s FROM turn, chatflows f"
+        " WHERE f.id = %(chatflow)s AND f.workspace_id = %(workspace)s FOR KEY SHARE OF f",
         chatflow=chatflow,
         frames=frames,
     )

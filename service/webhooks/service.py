@@ -198,7 +198,8 @@ async def make_secret(resources: Resources, workspace: UUID, flow_id: UUID) -> s
     secret = secrets.token_hex(SECRET_BYTES)
     await chatflows.get(resources.database, workspace, flow_id)
     async with resources.database.write(workspace) as scope:
-        await records.keep_secret(scope, uuid4(), flow_id, secret)
+        if not await records.keep_secret(scope, uuid4(), flow_id, secret):
+            raise chatflows.missing(flow_id)
     return secret
 
 
