@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from langchain_core.documents import Document
 
@@ -12,6 +12,10 @@ from loaders.base import Failure, Format, Loader, LoaderError, Source, document
 from loaders.tables import markdown_table
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_POWERPOINT = "application/vnd.ms-powerpoint."
+_WITH_MACROS = tuple(f"{_POWERPOINT}{kind}.macroEnabled.main+xml" for kind in ("template", "slideshow"))
+"""Types of presentations that python-pptx does not know."""
 _DIAGRAM = "/diagramData"
 _NO_TITLE = re.compile(r"slide \d+|powerpoint presentation|presentation\d*", re.IGNORECASE)
 _LONGEST_TITLE = 200
@@ -48,12 +52,11 @@ class PptxLoader(Loader):
 
 def _read(source: Source) -> tuple[str, list[str]]:
     from lxml import etree  # type: ignore[import-untyped]  # ships no types
-    from pptx import Presentation
     from pptx.exc import PythonPptxError
 
     try:
         with source.open() as file:
-            opened = Presentation(file)
+            opened = _open(file)
         slides = list(opened.slides)
         named = str(opened.core_properties.title or "").strip()
         first = next((text for text in map(_heading, slides[:1]) if text), "")
@@ -62,7 +65,21 @@ def _read(source: Source) -> tuple[str, list[str]]:
     except (
         PythonPptxError, LookupError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, etree.LxmlError,
     ) as error:  # fmt: skip
-        raise LoaderError(Failure.CORRUPT, f"The presentation is damaged: {error}.") from error
+        raise LoaderError(Failure.CORRUPT, "The presentation is damaged.") from error
+
+
+def _open(file: BinaryIO) -> Any:
+    """The presentation, template or show in `file`; `pptx.Presentation` refuses all but the first by its type."""
+    from pptx.opc.package import PartFactory
+    from pptx.package import Package
+    from pptx.parts.presentation import PresentationPart
+
+    for kind in _WITH_MACROS:
+        PartFactory.part_type_for.setdefault(kind, PresentationPart)
+    main = Package.open(file).main_document_part
+    if not isinstance(main, PresentationPart):
+        raise LoaderError(Failure.CORRUPT, "The archive is not a PowerPoint presentation.")
+    return main.presentation
 
 
 def _heading(slide: Any) -> str:
@@ -120,17 +137,50 @@ def _paragraphs(paragraphs: Any) -> str:
 def _chart(chart: Any) -> Iterator[str]:
     if chart.has_title and chart.chart_title.has_text_frame:
         yield _line(chart.chart_title.text_frame)
-    for plot in chart.plots:
-        series = list(plot.series)
-        rows = [["", *(str(each.name) for each in series)]]
-        values = [list(each.values) for each in series]
-        for at, category in enumerate(plot.categories):
-            rows.append([str(category), *(_number(each[at]) if at < len(each) else "" for each in values)])
-        yield markdown_table(rows)
+    for plot in chart.element.iterfind(f"{_C}chart/{_C}plotArea/*"):
+        yield from map(markdown_table, _tables(list(plot.iterfind(_C + "ser"))))
 
 
-def _number(value: Any) -> str:
-    return "" if value is None else format(value, ".15g")
+def _tables(series: list[Any]) -> Iterator[list[list[str]]]:
+    """The series of a plot of any kind as columns; those that share their categories share a table."""
+    shared: dict[tuple[tuple[int, str], ...], list[tuple[str, dict[int, str]]]] = {}
+    common: dict[int, str] = {}
+    for each in sorted(series, key=_order):
+        labels = _points(each, "cat", "xVal")
+        common = common or labels
+        name = " ".join(filter(None, (part.text for part in each.iterfind(f"{_C}tx//{_C}v"))))
+        columns = [(name, _points(each, "val", "yVal")), (f"{name} (size)".strip(), _points(each, "bubbleSize"))]
+        key = tuple((labels or common).items())
+        shared.setdefault(key, []).extend(column for column in columns if column[1])
+    for key, found in shared.items():
+        labels = dict(key)
+        places = sorted({*labels, *(at for _, values in found for at in values)})
+        rows = ([labels.get(at, ""), *(values.get(at, "") for _, values in found)] for at in places)
+        yield [["", *(name for name, _ in found)], *rows]
+
+
+def _order(series: Any) -> int:
+    place = series.find(_C + "order")
+    return int(place.get("val", "0")) if place is not None else 0
+
+
+def _points(series: Any, *names: str) -> dict[int, str]:
+    """The values of a part of a series by their places; of categories in levels only the finest."""
+    for name in names:
+        part = series.find(_C + name)
+        if part is not None:
+            level = part.find(f".//{_C}lvl")
+            points = (part if level is None else level).iter(_C + "pt")
+            texts = {int(point.get("idx", "0")): point.findtext(_C + "v") or "" for point in points}
+            return texts if name == "cat" else {at: _number(text) for at, text in texts.items()}
+    return {}
+
+
+def _number(text: str) -> str:
+    try:
+        return format(float(text), ".15g")
+    except ValueError:
+        return text
 
 
 def _diagram(shape: Any) -> Iterator[str]:

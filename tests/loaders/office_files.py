@@ -139,6 +139,12 @@ def package(parts: Mapping[str, str | bytes], start: str = "") -> bytes:
     return data.getvalue()
 
 
+def parts(data: bytes) -> dict[str, bytes]:
+    """The parts of a ZIP archive by their names."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 _SPACES = " ".join(
     f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
     for short, name in (
