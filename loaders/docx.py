@@ -3,21 +3,31 @@
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
-from docx import Document as open_docx
 from docx.opc.exceptions import PackageNotFoundError
+from docx.opc.part import PartFactory
 from docx.oxml.ns import qn
+from docx.package import Package
+from docx.parts.document import DocumentPart
 from langchain_core.documents import Document
 from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
-from loaders import archives
+from loaders import archives, equations
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.layout import escaped
 from loaders.tables import markdown_table
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_EQUATIONS = (equations.NAMESPACE + "oMath", equations.NAMESPACE + "oMathPara")
+_OTHER_KINDS = (
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+)
+"""Types of documents with macros and of templates, which python-docx does not know."""
 _HEADING = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _LIST = re.compile(r"list (bullet|number|paragraph)", re.IGNORECASE)
 _NOTES = (("footnotes", "footnote"), ("endnotes", "endnote"))
@@ -46,7 +56,7 @@ class DocxLoader(Loader):
             raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
         try:
             with source.open() as file:
-                opened = open_docx(file)
+                opened = _open(file)
             reader = _Reader(opened)
             blocks = [*reader.blocks(opened.element.body, 0), *reader.notes()]
             title = str(opened.core_properties.title or "") or reader.title
@@ -58,9 +68,19 @@ class DocxLoader(Loader):
             zipfile.BadZipFile,
             etree.LxmlError,
         ) as error:
-            raise LoaderError(Failure.CORRUPT, f"The Word document is damaged: {error}.") from error
+            raise LoaderError(Failure.CORRUPT, "The Word document is damaged.") from error
         text = "\n\n".join(blocks)
         yield required(document(source, text, title=title, form=Format.MARKDOWN), "The document has no text.")
+
+
+def _open(file: BinaryIO) -> Any:
+    """The document or template in `file`; `docx.Document` refuses all but plain documents by their type."""
+    for kind in _OTHER_KINDS:
+        PartFactory.part_type_for.setdefault(kind, DocumentPart)
+    main = Package.open(file).main_document_part
+    if not isinstance(main, DocumentPart):
+        raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
+    return main.document
 
 
 class _Reader:
@@ -91,7 +111,7 @@ class _Reader:
             text = self._paragraph(child)
             if text:
                 yield text
-            for box in _boxes(child):
+            for box in _shown(child, "txbxContent"):
                 yield from self.blocks(box, depth + 1) if depth < _DEEPEST else ()
         elif child.tag == _W + "tbl":
             table = markdown_table(self._rows(child))
@@ -125,7 +145,7 @@ class _Reader:
             return f"{'#' * level} {text}"
         if _LIST.match(style) or (properties is not None and properties.find(qn("w:numPr")) is not None):
             return f"{'  ' * _indent(properties)}- {' '.join(text.split())}"
-        return text
+        return escaped(text)
 
     def _rows(self, table: Any) -> Iterator[list[str]]:
         """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over
@@ -138,7 +158,7 @@ class _Reader:
                 if continued:
                     text = above[len(cells)] if len(cells) < len(above) else ""
                 else:
-                    text = " ".join(filter(None, (_text(part) for part in cell.iter(_W + "p"))))
+                    text = " ".join(filter(None, (_text(part) for part in _shown(cell, "p"))))
                 cells += [text, *[""] * (width - 1)]
             above = cells
             yield cells
@@ -152,9 +172,9 @@ class _Reader:
                 parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
                 root = etree.fromstring(relation.target_part.blob, parser)
                 for note in root.iter(_W + tag):
-                    text = " ".join(filter(None, (_text(part).strip() for part in note.iter(_W + "p"))))
+                    text = " ".join(filter(None, (_text(part).strip() for part in _shown(note, "p"))))
                     if text:
-                        yield text
+                        yield escaped(text)
 
 
 def _span(cell: Any) -> tuple[int, bool]:
@@ -186,15 +206,18 @@ def _text(paragraph: Any) -> str:
             parts.append("\n")
         elif child.tag == _W + "noBreakHyphen":
             parts.append("-")
+        elif child.tag in _EQUATIONS:
+            parts.append(equations.line(child))
         elif child.tag not in skipped:
             stack.append(iter(child))
     return "".join(parts)
 
 
-def _boxes(paragraph: Any) -> Iterator[Any]:
-    for box in paragraph.iter(_W + "txbxContent"):
-        if next(box.iterancestors(_FALLBACK), None) is None:
-            yield box
+def _shown(parent: Any, name: str) -> Iterator[Any]:
+    """The elements of a name in `parent`, without those that only programs which cannot show it take in its place."""
+    for found in parent.iter(_W + name):
+        if next(found.iterancestors(_FALLBACK), None) is None:
+            yield found
 
 
 def _through(parent: Any, tag: str) -> Iterator[Any]:

@@ -72,7 +72,7 @@ def _pictures(source: Source) -> Iterator[ocr.Picture]:
                     yield _picture(source, image)
                     number += 1
         except _BROKEN as error:
-            raise LoaderError(Failure.CORRUPT, f"The picture is damaged: {error}.") from error
+            raise LoaderError(Failure.CORRUPT, "The picture is damaged.") from error
 
 
 def _has_page(image: "Image.Image", number: int) -> bool:

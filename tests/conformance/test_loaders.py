@@ -129,6 +129,23 @@ def test_binary_data_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_reason_tells_where_the_file_lies(name: str, tmp_path: Path) -> None:
+    whole = sample(name).path.read_bytes()
+    foreign = [sample(other).path.read_bytes() for other in ("docx", "pptx", "xlsx", "odt", "doc", "image", "pdf")]
+    file = tmp_path / "file"
+    told = ""
+    for data in (whole[: len(whole) // 2], whole[:40], bytes(range(256)), b"II*\0" + bytes(99), *foreign):
+        file.write_bytes(data)
+        try:
+            load(name, picture_source(file, "file"))
+        except LoaderError as error:
+            told += error.message
+    assert told
+    assert "<_io" not in told
+    assert str(tmp_path) not in told
+
+
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=15, deadline=None)
 @given(damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=4))
 def test_damaged_files_load_or_fail_with_a_reason(

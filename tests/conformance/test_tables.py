@@ -59,8 +59,8 @@ TABLES = [
     Table(
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
-            {"base", "archives", "channels", "child", "detect", "forks", "isolation", "jats", "layout", "mail",
-             "nursery", "ocr", "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
+            {"base", "archives", "channels", "child", "detect", "equations", "forks", "isolation", "jats", "layout",
+             "mail", "nursery", "ocr", "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),

@@ -48,6 +48,58 @@ def test_links_insertions_boxes_and_content_controls_are_read_deletions_are_not(
     assert load(put(saved(made), "a.docx")).page_content == "In a control.\n\nNew linked\n\nOutside\n\nBoxed"
 
 
+MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+
+
+def run(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+@pytest.mark.parametrize(
+    ("equation", "text"),
+    [
+        (run("E=m") + f"<m:sSup><m:e>{run('c')}</m:e><m:sup>{run('2')}</m:sup></m:sSup>", "E=mc^2"),
+        (f"<m:f><m:num>{run('a+b')}</m:num><m:den>{run('c')}</m:den></m:f>", "(a+b)/c"),
+        (f"<m:d><m:dPr><m:begChr m:val='['/></m:dPr><m:e>{run('a')}</m:e><m:e>{run('b')}</m:e></m:d>", "[a|b)"),
+        (f"<m:rad><m:deg/><m:e>{run('n')}</m:e></m:rad>", "√n"),
+        (
+            f"<m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr><m:sub>{run('i=1')}</m:sub><m:sup>{run('n')}</m:sup>"
+            f"<m:e><m:func><m:fName>{run('sin')}</m:fName><m:e>{run('x')}</m:e></m:func></m:e></m:nary>",
+            "∑_(i=1)^nsin x",
+        ),
+        (f"<m:m><m:mr><m:e>{run('1')}</m:e><m:e>{run('2')}</m:e></m:mr><m:mr><m:e>{run('3')}</m:e></m:mr></m:m>",
+         "1, 2; 3"),
+    ],
+)  # fmt: skip
+def test_equations_stand_where_they_are(put: Put, equation: str, text: str) -> None:
+    made = docx.Document()
+    paragraph = f"<w:p {nsdecls('w')} {MATH}><w:r><w:t>As </w:t></w:r><m:oMathPara><m:oMath>{equation}</m:oMath>"
+    made.element.body.insert(0, parse_xml(paragraph + "</m:oMathPara><w:r><w:t>.</w:t></w:r></w:p>"))
+    assert load(put(saved(made), "a.docx")).page_content == f"As {text}."
+
+
+def test_a_paragraph_that_begins_with_a_number_sign_is_no_heading(put: Put) -> None:
+    made = docx.Document()
+    made.add_heading("Stock", 2)
+    made.add_paragraph("# of units: 5")
+    assert load(put(saved(made), "a.docx")).page_content == "## Stock\n\n\\# of units: 5"
+
+
+def test_a_text_box_in_a_cell_stands_once(put: Put) -> None:
+    made = docx.Document()
+    table = made.add_table(2, 1)
+    table.cell(0, 0).text = "Head"
+    box = "<w:txbxContent><w:p><w:r><w:t>Boxed</w:t></w:r></w:p></w:txbxContent>"
+    table.cell(1, 0)._tc.append(
+        parse_xml(
+            f"<w:p {nsdecls('w')} xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'><w:r>"
+            f"<mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback><w:pict>{box}</w:pict></mc:Fallback>"
+            "</mc:AlternateContent></w:r></w:p>"
+        )
+    )
+    assert load(put(saved(made), "a.docx")).page_content == "| Head |\n| --- |\n| Boxed |"
+
+
 def test_cells_over_rows_are_repeated_so_that_rows_read_alone(put: Put) -> None:
     made = docx.Document()
     table = made.add_table(3, 2)
