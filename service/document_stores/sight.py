@@ -153,6 +153,10 @@ class SeenVectors(VectorStore):
         """Never: it is made of another one."""
         raise Unsupported("a view of a vector store has no URL")
 
+    @property
+    def idle(self) -> bool:
+        return self._vectors.idle
+
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         return await self._vectors.query(collection, vector, limit, where=both(self._narrow, where))
 

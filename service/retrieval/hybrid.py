@@ -25,6 +25,9 @@ from stores.vector.base import Vector
 MARGIN = 0.02
 """Added to the cosine that bounds a score: an approximate index may pass over a chunk that is a little nearer."""
 
+LARGE = 5_000
+"""Chunks from which on an index takes longer to find the nearest than to compare a hundred."""
+
 
 class HybridOptions(StageOptions):
     """Options of the stage."""
@@ -43,14 +46,17 @@ class _Halves:
     """What both halves found for one question."""
 
     near: dict[int, float]
-    """Cosines of the nearest chunks, and of those that were compared besides."""
+    """Cosines of the nearest chunks."""
+    compared: dict[int, float]
+    """Cosines of chunks that the words found."""
     hits: Hits
     weight: float
 
     def best(self, limit: int) -> list[Hit]:
-        """The best of the near ones."""
-        numbers = sorted(self.near)
-        cosine = np.array([self.near[number] for number in numbers], np.float64)
+        """The best of those whose cosines are known."""
+        known = self.compared | self.near
+        numbers = sorted(known)
+        cosine = np.array([known[number] for number in numbers], np.float64)
         lexical = self._lexical(numbers)
         scores = fused(cosine, lexical, self.hits.bound, self.weight)
         met = lexical / self.hits.bound if self.hits.bound > 0 else lexical
@@ -61,7 +67,8 @@ class _Halves:
 
     def others(self, margin: float) -> dict[int, float]:
         """The most that each of the other chunks with the words can score."""
-        numbers = [each for each in self.hits.numbers.tolist() if each not in self.near]
+        known = self.compared.keys() | self.near.keys()
+        numbers = [each for each in self.hits.numbers.tolist() if each not in known]
         reach = max(min(self.near.values(), default=1.0) + margin, 0.0)  # a chunk without a vector counts as 0
         most = fused(np.full(len(numbers), reach), self._lexical(numbers), self.hits.bound, self.weight)
         return dict(zip(numbers, most.tolist(), strict=True))
@@ -88,6 +95,7 @@ class Hybrid(SearchStage):
                 few = group.create_task(few_of(call))
                 words = group.create_task(self._lexical(question, limit, call, few))
                 vector = await self._embedded(question, call)
+                ahead = group.create_task(_ahead(vector, words, call))
                 near = await self._near(vector, limit, call, await few)
         except ExceptionGroup as problems:
             # Callers handle the error itself; the other half was cancelled.
@@ -95,7 +103,7 @@ class Hybrid(SearchStage):
         hits, weight = words.result(), self.options.weight
         if weight is None:
             weight = weight_for(hits.language, call.sources.languages, hits.words)
-        halves = _Halves(near, hits, weight)
+        halves = _Halves(near, ahead.result(), hits, weight)
         _tell(halves, call)
         return await self._best(halves, vector, limit, call)
 
@@ -106,7 +114,8 @@ class Hybrid(SearchStage):
         enough = min(limit, call.enough or limit)
         least = found[enough - 1].score if enough <= len(found) else -math.inf
         if hopeful := [number for number, most in others.items() if most >= least]:
-            found = replace(halves, near=halves.near | await _compared(vector, hopeful, call)).best(limit)
+            compared = halves.compared | await _compared(vector, hopeful, call)
+            found = replace(halves, compared=compared).best(limit)
         # Those that one of the rest might come before stay away.
         last = max((most for most in others.values() if most < least), default=-math.inf)
         return [hit for hit in found if hit.score > last]
@@ -127,8 +136,19 @@ class Hybrid(SearchStage):
             return await worded(question.text, candidates(limit), call, among)
 
 
+async def _ahead(vector: Vector, words: Awaitable[Hits], call: Call) -> dict[int, float]:
+    """The cosines of all that the words found, while the nearest are searched for: where that takes longer and nobody
+    else waits, it costs no time to compare what may turn out to have no chance."""
+    hits = await words
+    if len(hits.all_scores) < LARGE or not call.sources.vectors.idle:
+        return {}
+    return await _compared(vector, hits.numbers.tolist(), call)
+
+
 async def _compared(vector: Vector, numbers: list[int], call: Call) -> dict[int, float]:
     """The cosines of these chunks; 0 for those that have no vector yet, and are judged by their words alone."""
+    if not numbers:
+        return {}
     sources = call.sources
     with call.notes.timed("vectors of words"):
         scores = await sources.vectors.score(sources.collection, vector, [point_id(number) for number in numbers])

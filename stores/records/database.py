@@ -183,6 +183,12 @@ class Database:
     async def __aexit__(self, *exc: object) -> None:
         await self.pool.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether this process has at most one statement on its way."""
+        stats = self.pool.get_stats()
+        return stats.get("pool_size", 0) - stats.get("pool_available", 0) <= 1 and not stats.get("requests_waiting", 0)
+
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A pooled connection in autocommit mode: each statement is its own transaction."""
         return _Lent(self.pool)

@@ -112,6 +112,12 @@ class VectorStore(ABC):
         """Whether it declares NARROW; a view of a store says what that store says."""
         return Capability.NARROW in self.capabilities
 
+    @property
+    def idle(self) -> bool:
+        """Whether `score` is quick here and nothing else is asked just now: to compare what may turn out not to be
+        needed keeps nobody waiting."""
+        return False
+
     @classmethod
     @abstractmethod
     def open(cls, url: SplitResult, database: object) -> Self:

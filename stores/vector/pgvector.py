@@ -123,6 +123,10 @@ class PgVectorStore(VectorStore):
             raise TypeError("pgvector lives in the service's database, and none was given")
         return cls(database, precision=Precision(options.get("type", Precision.FULL.value)))
 
+    @property
+    def idle(self) -> bool:
+        return self._connection is None and self._database.idle
+
     def within(self, connection: object) -> "PgVectorStore":
         if not isinstance(connection, Connection):
             raise TypeError(f"a connection of the service's database is needed, not {type(connection).__name__}")

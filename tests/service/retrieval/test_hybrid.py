@@ -35,6 +35,14 @@ class Counting(MemoryVectorStore):
         return await super().score(collection, vector, ids)
 
 
+class Idle(Counting):
+    """One that has time."""
+
+    @property
+    def idle(self) -> bool:
+        return True
+
+
 class Forgetful(Counting):
     """One whose index passes over a chunk."""
 
@@ -101,15 +109,24 @@ async def search(sources: Sources, limit: int, enough: int | None, weight: float
     weight=st.sampled_from([0.0, 0.3, 1.0, 4.0]),
     unrelated=st.sampled_from([0.0, 0.7]),
     missing=st.sampled_from([0.0, 0.3]),
+    store=st.sampled_from([MemoryVectorStore, Idle]),
 )
 async def test_few_comparisons_find_what_all_find(
-    seed: int, limit: int, count: int, enough: int | None, weight: float, unrelated: float, missing: float
+    seed: int,
+    limit: int,
+    count: int,
+    enough: int | None,
+    weight: float,
+    unrelated: float,
+    missing: float,
+    store: type[MemoryVectorStore],
 ) -> None:
     corpus = Corpus(seed, missing)
     expected = corpus.answer(count, limit, weight, unrelated)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hybrid, "candidates", lambda _: count)
-        hits = await search(await corpus.sources(MemoryVectorStore(), unrelated), limit, enough, weight)
+        patched.setattr(hybrid, "LARGE", CHUNKS)
+        hits = await search(await corpus.sources(store(), unrelated), limit, enough, weight)
     assert len(hits) >= min(len(expected), limit if enough is None else min(enough, limit))
     assert [hit.number for hit in hits] == [number for number, _ in expected[: len(hits)]]
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected[: len(hits)]], abs=1e-6)
@@ -125,6 +142,18 @@ async def test_only_chunks_that_may_be_among_the_best_are_compared(monkeypatch: 
         compared += sum(store.compared)
         worded += len((await corpus.words("q", 20)).numbers)
     assert 0 < compared < worded / 4
+
+
+@pytest.mark.parametrize(("large", "asked"), [(CHUNKS, 1), (CHUNKS + 2, 0)])
+async def test_what_the_words_found_is_compared_ahead_where_that_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, large: int, asked: int
+) -> None:
+    monkeypatch.setattr(hybrid, "candidates", lambda _: 20)
+    monkeypatch.setattr(hybrid, "LARGE", large)
+    corpus, store = Corpus(1), Idle()
+    halves = await corpus.words("q", 20)
+    await search(await corpus.sources(store), 12, 4)
+    assert store.compared.count(len(halves.numbers)) == asked
 
 
 async def test_an_index_may_pass_over_a_chunk_that_is_a_little_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
