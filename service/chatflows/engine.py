@@ -24,7 +24,8 @@ PASSED_ON = frozenset({"document", "text"})
 """Outputs of retrievers that are what was found, and no retriever."""
 
 CACHES = "Cache"
-"""The category of nodes that would keep a model's answers. Answers are written anew here: such nodes are left out."""
+"""The category of nodes that would keep a model's answers, or vectors. Both are made anew here: such nodes are left
+out."""
 
 STORES = "Vector Stores"
 """The category of nodes that hold vectors."""
@@ -146,7 +147,13 @@ def examine(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | None =
 
 def answering(graph: Graph) -> Graph:
     """The part of a graph that answers: without what only upserts need, and without caches."""
-    return graph.without([link for link in graph.links if _only_for_upserts(graph, link) or _only_keeps(graph, link)])
+    graph = without_caches(graph)
+    return graph.without([link for link in graph.links if _only_for_upserts(graph, link)])
+
+
+def without_caches(graph: Graph) -> Graph:
+    """The graph without caches: the embedding behind one of them feeds what the cache did."""
+    return graph.spliced([node.id for node in graph.nodes.values() if node.category == CACHES])
 
 
 async def lacking(steps: Sequence[Step], workspace: UUID, backing: Backing) -> list[Problem]:
@@ -194,12 +201,6 @@ def _not_runnable(found: list[Problem]) -> FlowNotRunnable:
 
 def _unsupported(node: Node) -> Problem:
     return Problem(node.id, f"{node.title}: {instead_of(node)}", ProblemKind.UNSUPPORTED)
-
-
-def _only_keeps(graph: Graph, link: Link) -> bool:
-    """Whether a link leads from a cache."""
-    source = graph.nodes.get(link.source)
-    return source is not None and source.category == CACHES
 
 
 def _only_for_upserts(graph: Graph, link: Link) -> bool:

@@ -80,6 +80,20 @@ class Graph:
         nodes = {name: node for name, node in self.nodes.items() if name not in gone}
         return Graph(nodes, tuple(link for link in kept if link.source not in gone))
 
+    def spliced(self, gone: Collection[str]) -> "Graph":
+        """The graph without these nodes: what fed one of them feeds what that one fed, by the same input."""
+        links = list(self.links)
+        for name in gone:
+            feeding = [link for link in links if link.target == name and link.source != name]
+            joined: list[Link] = []
+            for link in links:
+                if link.source == name:
+                    joined += [Link(fed.source, fed.output, link.target, link.input) for fed in feeding]
+                elif link.target != name:
+                    joined.append(link)
+            links = joined
+        return Graph({name: node for name, node in self.nodes.items() if name not in gone}, tuple(links))
+
     def endings(self) -> list[Node]:
         """Nodes that feed no other."""
         feeding = {link.source for link in self.links}

@@ -196,20 +196,21 @@ def _add_embedding(node: Node, steps: list[Step], found: list[Problem]) -> None:
 
 
 def _parts(graph: Graph) -> dict[str, Part]:
-    """What each node is there for."""
+    """What each node is there for: caches for nothing, as flows run and are filled without them."""
+    whole, graph = graph, engine.without_caches(graph)
     answers = engine.answering(graph)
     ending = [node for node in answers.endings() if engine.ends(node)]
     roots = ending or answers.endings()
     used = {node.id for root in roots for node in answers.needed_by(root.id)}
     feeding = {node.id for name in used for node in graph.needed_by(name)} - used
     return {
-        name: Part.ANSWER if name in used else Part.UPSERT if name in feeding else Part.NONE for name in graph.nodes
+        name: Part.ANSWER if name in used else Part.UPSERT if name in feeding else Part.NONE for name in whole.nodes
     }
 
 
 def _remarks(graph: Graph) -> list[str]:
     return [
-        f"{node.title}: answers are written anew each time; the cache is left out"
+        f"{node.title}: answers and vectors are made anew each time; the cache is left out"
         for node in graph.nodes.values()
         if node.category == engine.CACHES
     ]

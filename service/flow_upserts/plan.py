@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from service.chatflows.engine import without_caches
 from service.chatflows.graph import Graph, Node
 from service.chatflows.overrides import Gate
 from service.chatflows.steps.vector_store import CHAT
@@ -53,6 +54,7 @@ def parameters(flow_data: str) -> Parameters:
 
 def plan(flow_id: UUID, flow_data: str, graph: Graph, gate: Gate, asked: FlowUpsert) -> Plan:
     """What the call upserts. Raises `NoStore`, `AmbiguousStore`, `FilesRefused`, `Unprocessable` naming the node."""
+    graph = without_caches(graph)
     store = choose(graph, asked.stop_node)
     return _Planner(flow_id, graph, gate, asked, store, parameters(flow_data)).plan()
 

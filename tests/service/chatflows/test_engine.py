@@ -63,6 +63,22 @@ def test_a_cache_is_left_out() -> None:
     assert len(compile_flow(parse(graph(nodes, links))).steps) == 3
 
 
+def test_the_embedding_behind_a_cache_feeds_what_the_cache_did() -> None:
+    nodes = [
+        node("e", "openAIEmbeddings", "Embeddings"),
+        node("n", "inMemoryEmbeddingCache", "Cache", {"embeddings": "{{e.data.instance}}"}),
+        node("m", "redisEmbeddingsCache", "Cache"),
+        node("f", "embeddingsFilterRetriever", "Retrievers"),
+        node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(uuid4())}),
+        node("c", "conversationalRetrievalQAChain", "Chains"),
+    ]
+    links = [edge("n", "m", "embeddings"), edge("m", "f", "embeddings"), edge("s", "f", "baseRetriever")]
+    links.append(edge("f", "c", "vectorStoreRetriever"))
+    steps = {step.node.id: step for step in compile_flow(parse(graph(nodes, links))).steps}
+    assert [step.node.id for step in steps["f"].links["embeddings"]] == ["e"]
+    assert not {"n", "m"} & steps.keys()
+
+
 def test_agentflows_of_version_1_are_refused_with_what_to_build_instead() -> None:
     text = refused(graph([node("s", "supervisor", "Multi Agents"), node("w", "worker", "Multi Agents")], []))
     assert "version 2" in text

@@ -129,6 +129,29 @@ async def test_what_only_upserts_need_is_said_of_its_nodes_and_not_of_the_flow(c
     assert any("basePath" in remark for remark in report["remarks"])
 
 
+async def test_caches_are_left_out_and_what_stands_behind_them_is_checked(client: httpx.AsyncClient) -> None:
+    nodes = [
+        node("s", "faiss", "Vector Stores"),
+        node("f", "plainText", "Document Loaders", {"text": "Alpha."}),
+        node("e", "openAIEmbeddings", "Embeddings"),
+        node("n", "inMemoryEmbeddingCache", "Cache"),
+        node("i", "inMemoryCache", "Cache"),
+        node("m", "chatLocal", "Chat Models"),
+        node("c", "conversationalRetrievalQAChain", "Chains"),
+    ]
+    links = [
+        edge("f", "s", "document"), edge("e", "n", "embeddings"), edge("n", "s", "embeddings"),
+        edge("s", "c", "vectorStoreRetriever"), edge("m", "c", "model"), edge("i", "m", "cache"),
+    ]  # fmt: skip
+    report = await checked(client, graph(nodes, links))
+    found = by_id(report)
+    assert {found[name]["part"] for name in "ni"} == {"none"}
+    assert not [*found["n"]["problems"], *found["i"]["problems"]]
+    assert (found["e"]["part"], found["e"]["verdict"]) == ("upsert", "needs_credential")
+    assert report["verdict"] == "runs"
+    assert len([text for text in report["remarks"] if "the cache is left out" in text]) == 2
+
+
 async def test_an_agentflow_is_checked_by_its_nodes_and_what_they_use(client: httpx.AsyncClient) -> None:
     agent = {
         "agentModel": "chatOpenAI",

@@ -13,7 +13,7 @@ from service.resources import Resources
 from service.worker.runner import Runner
 from stores.vector import open_vector_store
 from stores.vector.base import UnknownCollection
-from tests.service.chatflows.flows import node
+from tests.service.chatflows.flows import edge, node
 from tests.service.flow_upserts.conftest import API, Flows
 from tests.service.flow_upserts.flows import HANDBOOK, fake, filled, loader, opened
 from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
@@ -137,6 +137,15 @@ async def test_form_fields_beside_files_are_overrides(flows: Flows, worker: Runn
     graph = filled(loader("textFile"), embedding=fake(), splitter={"chunkSize": 500, "chunkOverlap": "0"})
     flow = await flows.make(graph, apiConfig=opened(textFile=["files"], Cut=["chunkSize"]))
     assert (await flows.upsert(flow, ("a.txt", "One sentence stands here. " * 40), chunkSize="100"))["numAdded"] > 10
+
+
+@pytest.mark.parametrize("name", ["inMemoryEmbeddingCache", "redisEmbeddingsCache"])
+async def test_the_embedding_behind_a_cache_embeds(flows: Flows, worker: Runner, name: str) -> None:
+    data = json.loads(filled(loader("plainText", text="Alpha."), embedding=node("cache_0", name, "Cache")))
+    data["nodes"].append(fake())
+    data["edges"].append(edge("fake_0", "cache_0", "embeddings"))
+    flow = await flows.make(json.dumps(data))
+    assert (await flows.upsert(flow))["numAdded"] == 1
 
 
 async def test_a_document_store_can_be_copied(flows: Flows, worker: Runner) -> None:
