@@ -1,7 +1,9 @@
 """JSON that stands in texts of requests, read within bounds."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]  # as is what follows
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # documented by its use in json.decoder
 from typing import Any
 
@@ -13,22 +15,41 @@ AT_ONCE = 1024 * 1024
 """Characters or bytes of JSON that are read at once. Reading in C lets no other thread run before its end: 100 MB of
 small values would hold up the whole process for ten seconds."""
 
+_NEEDLESS = re.compile(r"""\\([\[\]{}"'])""")
+
 
 class _Steps(json.JSONDecoder):
     """Reads value by value, so that other threads run in between; strings and numbers in C, as ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         super().__init__()
+        if most is not None:
+            self.parse_array = lambda state, scan: JSONArray(state, self._counted(scan))
+            self.parse_object = lambda state, strict, scan, *rest: JSONObject(state, strict, self._counted(scan), *rest)
+        self._left = self._most = most or 0
         self.scan_once = py_make_scanner(self)
 
+    def _counted(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
+        def step(text: str, at: int) -> Any:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"more than {self._most} values")
+            return scan(text, at)
 
-def read(text: str | bytes) -> Any:
-    """The JSON value, as `json.loads` gives it. Long texts belong into a thread of their own."""
+        return step
+
+
+def read(text: str | bytes, most: int | None = None) -> Any:
+    """The JSON value, as `json.loads` gives it. Long texts belong into a thread of their own.
+
+    Raises `ValueError` for what is no JSON, and for a text longer than `AT_ONCE` with more than `most` values: small
+    values take twenty times their text.
+    """
     if len(text) <= AT_ONCE:
         return json.loads(text)
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    return _Steps().decode(text.removeprefix("\ufeff"))
+    return _Steps(most).decode(text.removeprefix("\ufeff"))
 
 
 def parsed(text: str) -> Any:
@@ -41,14 +62,39 @@ def parsed(text: str) -> Any:
     return value
 
 
-def check_depth(value: object) -> None:
-    """Raises `ValueError` for a JSON value that is nested deeper than `MAX_DEPTH`."""
+def lenient(text: str) -> Any:
+    """The value in a JSON text that people or models wrote: JSON5 (names without quotes, single quotes, a last comma,
+    comments) counts too, and backslashes before quotes and brackets that need none. Raises `ValueError`."""
+    try:
+        return parsed(text)
+    except ValueError:
+        if len(text) > AT_ONCE:
+            raise
+        for written in (text, _NEEDLESS.sub(r"\1", text)):
+            found = _json5(written)
+            if found:
+                return found[0]
+        raise
+
+
+def _json5(text: str) -> tuple[Any, ...]:
+    """The value alone; nothing where there is none."""
+    import pyjson5
+
+    try:
+        return (pyjson5.decode(text, MAX_DEPTH),)
+    except pyjson5.Json5DecoderException:
+        return ()
+
+
+def check_depth(value: object, most: int = MAX_DEPTH) -> None:
+    """Raises `ValueError` for a JSON value that is nested deeper than `most`."""
     level: list[object] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(most + 1):
         level = [item for part in level for item in _parts(part) if isinstance(item, Mapping | list)]
         if not level:
             return
-    raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    raise ValueError(f"nested more than {most} deep")
 
 
 def _parts(value: object) -> list[object]:

@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from secrets import randbelow
 from typing import Any, Protocol
 
 from service.agentflows.types import BadValue, Part
 from service.chatflows.texts import texts_in
-from service.json_text import parsed
+from service.json_text import lenient, parsed
 from service.untrusted import Fence, defused
 
 _RICH = re.compile(r"\s*<(?:p|div|h[1-6]|ul|ol|blockquote|pre|table)\b", re.IGNORECASE)
@@ -229,6 +230,53 @@ def json_filled(template: Template, values: Values) -> str:
         if length > MAX_FILLED:
             raise BadValue(f"a text with its variables has more than {MAX_FILLED} characters")
     return "".join(parts)
+
+
+def json_value(template: Template, values: Values) -> Any:
+    """The value of a JSON text with the values in place, as `json_filled`; read as `json_text.lenient` does. A text
+    that is one variable and nothing else is what that holds, JSON or not. Raises `ValueError`, `BadValue`."""
+    if len(template.parts) == 3 and not (template.parts[0] + template.parts[2]).strip():
+        value = template.value(values)
+        try:
+            return lenient(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+    try:
+        return parsed(json_filled(template, values))
+    except ValueError:
+        # the text alone is read with numbers in the places, which stand wherever values may: what a value holds is
+        # never taken for quotes or commas of the text
+        marks = {str(randbelow(9 * 10**15) + 10**15): Template(("", part, "")) for part in template.parts[1::2]}
+        places = iter(marks)
+        text = "".join(next(places) if at % 2 else part for at, part in enumerate(template.parts))
+        return _Filling(marks, values).filled(lenient(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Puts values into the places of a JSON value."""
+
+    marks: Mapping[str, Template]
+    values: Values
+
+    def filled(self, value: Any) -> Any:
+        """A mark becomes its value, or a part of a text. Raises `ValueError` for one within a number."""
+        if isinstance(value, Mapping):
+            return {self._text(name): self.filled(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.filled(item) for item in value]
+        if isinstance(value, str):
+            return self._text(value)
+        written = "" if value is None or isinstance(value, bool) else repr(value)
+        if written in self.marks:
+            return self.marks[written].value(self.values)
+        if any(mark in written for mark in self.marks):
+            raise ValueError("a variable is part of a number")
+        return value
+
+    def _text(self, text: str) -> str:
+        marks = re.compile("|".join(self.marks))
+        return marks.sub(lambda found: self.marks[found[0]].text(self.values), text) if self.marks else text
 
 
 def _ends_quoted(text: str, quoted: bool) -> bool:

@@ -7,11 +7,12 @@ from service.chatflows.graph import Graph, Node
 from service.chatflows.steps.openapi_document import is_own_call
 from service.errors import Unprocessable
 from service.javascript.types import OFF
+from service.json_text import parsed
 
 FUNCTIONS = frozenset({"customFunction", "customFunctionAgentflow", "customTool"})
 """Nodes, and tools of agentflow nodes, that are nothing but a function."""
 
-_TOOLS = ("agentSelectedTool", "toolAgentflowSelectedTool")
+_TOOLS = ("agentSelectedTool", "toolAgentflowSelectedTool", "selectedTool")
 
 
 class ScriptsOff(Unprocessable):
@@ -39,7 +40,7 @@ def _is_scripted(node: Node) -> bool:
 def _parts(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The node, and the tools that it holds as configurations of its own."""
     yield node.name, node.inputs
-    tools = node.inputs.get("agentTools")
+    tools = _listed(node.inputs.get("agentTools"))
     for item in [node.inputs, *(tools if isinstance(tools, list) else ())]:
         if not isinstance(item, Mapping):
             continue
@@ -47,6 +48,14 @@ def _parts(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
             config = item.get(f"{key}Config")
             if item.get(key):
                 yield str(item[key]), config if isinstance(config, Mapping) else {}
+
+
+def _listed(value: Any) -> Any:
+    """The list in a field, which may be the JSON text of one, as nodes read it."""
+    try:
+        return parsed(value) if isinstance(value, str) and value.strip() else value
+    except ValueError:
+        return value
 
 
 def _own_code(inputs: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from service.agentflows.templates import Template, Update, changes, plain
 from service.agentflows.types import BadValue, Done, Message, Part
 from service.chatflows.run import Backing
 from service.chatflows.steps.base import BadOption
+from service.chatflows.steps.flow_tools import ELSEWHERE
 from service.chatflows.types import (
     ActionWanted,
     Artifacts,
@@ -25,7 +26,7 @@ from service.chatflows.types import (
     ToolsUsed,
     Usage,
 )
-from service.json_text import parsed
+from service.json_text import lenient
 
 PASSED_ON = Token | Thinking | Sources | ToolCalls | ToolsUsed | Artifacts | Usage
 """What the other flow says that is a part of this one; how its own nodes are is not."""
@@ -45,6 +46,8 @@ class ExecuteFlow(FlowNode):
         except ValueError:
             maker.problem(f"executeFlowSelectedFlow: '{chosen}' is no flow" if chosen else "no flow is chosen")
         self._input = Template.parse(self.node.inputs.get("executeFlowInput") or "{{ question }}")
+        if self.text("executeFlowBaseURL").strip():
+            raise BadOption(f"executeFlowBaseURL: {ELSEWHERE}")
         self._overrides = _overrides(self.node.inputs.get("executeFlowOverrideConfig"))
         as_user = self.choice("executeFlowReturnResponseAs", RETURN_AS) == "userMessage"
         self._part = Part.USER if as_user else Part.ASSISTANT
@@ -96,7 +99,7 @@ def _overrides(value: object) -> dict[str, object]:
         if not text:
             return {}
         try:
-            value = parsed(text)
+            value = lenient(text)
         except ValueError as error:
             raise BadOption(f"executeFlowOverrideConfig: no JSON: {error}") from None
     if value is None:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from service.agentflows.nodes.base import CREDENTIAL_FIELDS, FlowNode, Maker
 from service.agentflows.nodes.filling import address, pins_host, places
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Values, json_filled, shown
+from service.agentflows.templates import Template, Values, json_value, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.run import Backing
 from service.chatflows.steps.tool_http import text_of, with_query
@@ -65,11 +65,13 @@ class Http(FlowNode):
             maker.problem("url: there is no address to call")
         named = (str(self.node.inputs.get(name) or "") for name in CREDENTIAL_FIELDS)
         self.credential = self.credential or next(filter(None, named), "")
-        self._headers, self._query = self._pairs("headers"), self._pairs("queryParams")
+        self._headers = tuple(pair for pair in self._pairs("headers") if pair.value)
+        self._query = self._pairs("queryParams")
         self._body_type = self.choice("bodyType", BODIES)
         given = self.node.inputs.get("body")
-        self._rows = self._pairs("body") if self._body_type in FORMS else ()
-        self._body = Template() if self._rows or isinstance(given, list) else Template.parse(given)
+        rows = self._body_type == "formData" or (self._body_type in FORMS and isinstance(given, list))
+        self._rows = self._pairs("body") if rows else ()
+        self._body = Template() if rows or isinstance(given, list) else Template.parse(given)
         self._answer = self.choice("responseType", ANSWERS)
         if self._has_secrets() and places(self._url, maker.names) and not pins_host(self._url):
             maker.problem(SECRETS_ELSEWHERE)
@@ -93,7 +95,7 @@ class Http(FlowNode):
         """The answer. Raises `EgressError` when the host cannot be called or answers with an error, `BadValue`."""
         egress = moment.run.backing.defaults.egress
         url = self._filled_url(moment)
-        headers = dict(pair.text(moment) for pair in self._headers)
+        headers = {name: value for name, value in (pair.text(moment) for pair in self._headers) if value}
         body, mime = self._sent(moment)
         if mime and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = mime
@@ -132,13 +134,31 @@ class Http(FlowNode):
             case "formData":
                 return _form(dict(row.text(moment) for row in self._rows))
             case "xWwwFormUrlencoded":
-                return urlencode([row.text(moment) for row in self._rows]).encode(), "application/x-www-form-urlencoded"
-        text = json_filled(self._body, moment)
+                return urlencode(self._fields(moment)).encode("utf-8"), "application/x-www-form-urlencoded"
+        value = self._value(moment)
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), "application/json"
+
+    def _value(self, moment: Moment) -> Any:
+        """What the JSON text of the body holds. Raises `BadValue` for one that is none."""
         try:
-            value = parsed(text)
+            return json_value(self._body, moment)
         except ValueError as error:
             raise BadValue(f"{self.title}: body: no JSON: {error}") from None
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), "application/json"
+
+    def _fields(self, moment: Moment) -> list[tuple[str, str]]:
+        """The fields of a form: rows, or a JSON text that holds rows or an object; a list there is a field for each of
+        its values. Raises `BadValue`."""
+        if not self._body:
+            return [row.text(moment) for row in self._rows]
+        value = self._value(moment)
+        if isinstance(value, list):
+            fields = [(row["key"], row.get("value")) for row in value if isinstance(row, Mapping) and row.get("key")]
+        elif isinstance(value, Mapping):
+            fields = list(value.items())
+        else:
+            raise BadValue(f"{self.title}: body: must hold an object, or rows of key and value")
+        several = ((name, item if isinstance(item, list) else [item]) for name, item in fields)
+        return [(str(name), shown(item)) for name, items in several for item in items]
 
     async def _secret(self, moment: Moment, host: str) -> dict[str, str]:
         """The header that the credential is; only for the host it may be sent to. Raises `HostNotAllowed`."""

@@ -1,6 +1,5 @@
 """Runs what stands in it, once for each item of a list."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,7 +9,7 @@ from service.agentflows.state import Items, Moment
 from service.agentflows.templates import Template, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.types import StepEvent
-from service.json_text import parsed
+from service.json_text import lenient
 
 MAX_ITEMS = 1_000
 
@@ -57,13 +56,13 @@ class Iteration(FlowNode):
 
 
 def _list_in(text: str) -> Any:
-    """The list in a text: JSON, in a block of code or not; of anything else the text itself."""
+    """The list in a text: JSON or JSON5, in a block of code or not; of anything else the text itself."""
     body = text.strip()
     if body.startswith("```") and body.endswith("```"):
         body = body.strip("`").removeprefix("json").strip()
     if not body:
         return []
     try:
-        return parsed(body)
-    except (ValueError, json.JSONDecodeError):
+        return lenient(body)
+    except ValueError:
         return text

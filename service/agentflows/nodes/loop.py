@@ -9,6 +9,8 @@ from service.agentflows.types import Done
 from service.chatflows.types import StepEvent
 
 DEFAULT_ROUNDS = 5
+ROUNDS_OF_NONE = 10
+"""What 0 means: the node does not say how often."""
 MAX_ROUNDS = 100
 """How often what stands in a loop may run, whatever the node says."""
 
@@ -20,7 +22,8 @@ class Loop(FlowNode):
 
     def read(self, maker: Maker) -> None:
         """How often, and what is said then."""
-        self._most = min(self.number("maxLoopCount", DEFAULT_ROUNDS, most=1_000_000), MAX_ROUNDS)
+        given = self.number("maxLoopCount", DEFAULT_ROUNDS, least=0, most=1_000_000)
+        self._most = min(given or ROUNDS_OF_NONE, MAX_ROUNDS)
         self._fallback = Template.parse(self.node.inputs.get("fallbackMessage"))
         self._target = maker.level.loops.get(self.node.id, "")
         self.updates = Update.read(self.node.inputs.get("loopUpdateState"))

@@ -25,7 +25,8 @@ class Start(FlowNode):
         self.input = self.choice("startInputType", INPUTS)
         self.fields = tuple(_fields(self.rows("formInputTypes"))) if self.input == FORM else ()
         """Of its form: what each is called in `form`, and what people read."""
-        self.updates = Update.read(self.node.inputs.get("startState"))
+        state = self.node.inputs.get("startState")
+        self.updates = Update.read(state if isinstance(state, Mapping) else self.rows("startState"))
         self._forgets = self.flag("startEphemeralMemory")
         self._persists = self.flag("startPersistState")
 

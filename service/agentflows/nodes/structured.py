@@ -17,12 +17,16 @@ from service.chatflows.run import Run
 from service.chatflows.steps.base import BadOption, ModelStep
 from service.chatflows.types import Thinking, Token, Usage
 from service.json_schema import Check
-from service.json_text import parsed
+from service.json_text import lenient
 from service.model_json import found as json_found
 from service.providers.errors import Malformed
 
 _SIMPLE = {"string": "string", "number": "number", "boolean": "boolean"}
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_SAID = ("key", "description", "enumValues", "jsonSchema")
+"""What somebody writes into a row; its type is there from the beginning."""
+_SHORT = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", type(None): "null"}
+"""Types of fields that are no more than an example, or the name of a type."""
 
 ASK = "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
 CORRECT = "That does not fit: {wrong}. Write the corrected JSON object only."
@@ -44,6 +48,8 @@ class Structure:
         properties: dict[str, Any] = {}
         for row in rows:
             key = row.get("key")
+            if not any(row.get(name) for name in _SAID):
+                continue  # a row that somebody added in the editor, and left
             if not isinstance(key, str) or not key.strip():
                 raise BadOption(f"{field}: a row has no key")
             properties[key.strip()] = _property(row, field)
@@ -84,22 +90,22 @@ def _property(row: Mapping[str, Any], field: str) -> dict[str, Any]:
 
 
 def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """The schema of a list's objects: `{name: {type, description}}`, or a whole JSON Schema."""
+    """The schema of a list's objects: `{name: {type, description}}`, or a whole JSON Schema. Of a text that is no
+    schema they may hold anything."""
     text = row.get("jsonSchema")
     if not isinstance(text, str) or not text.strip():
         return {"type": "object"}
     try:
-        given = parsed(text)
-    except ValueError as error:
-        raise BadOption(f"{field}: the schema of '{row['key']}' is no JSON: {error}") from None
+        given = lenient(text)
+    except ValueError:
+        given = None
     if not isinstance(given, dict):
-        raise BadOption(f"{field}: the schema of '{row['key']}' is no object")
+        return {"type": "object"}
     if given.get("type") == "object" and isinstance(given.get("properties"), dict):
         schema = given
     else:
-        named = {name: about for name, about in given.items() if isinstance(about, dict)}
-        needed = [name for name, about in named.items() if about.get("required") is not False]
-        schema = {"type": "object", "properties": {name: _field(about) for name, about in named.items()}}
+        needed = [name for name, about in given.items() if _is_needed(about)]
+        schema = {"type": "object", "properties": {name: _field(about) for name, about in given.items()}}
         schema |= {"required": needed} if needed else {}
     try:
         Check(schema)
@@ -108,9 +114,16 @@ def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
     return schema
 
 
-def _field(about: Mapping[str, Any]) -> dict[str, Any]:
-    """A field of the editor's own notation, in which `required` is a yes or no of the field."""
-    told = {name: value for name, value in about.items() if name not in ("required", "type")}
+def _is_needed(about: Any) -> bool:
+    return not isinstance(about, Mapping) or (about.get("required") is not False and about.get("optional") is not True)
+
+
+def _field(about: Any) -> dict[str, Any]:
+    """A field of the editor's own notation, in which `required` and `optional` are a yes or no of the field; or in
+    short one value in its place."""
+    if not isinstance(about, Mapping):
+        return {"type": _SHORT[type(about)]}
+    told = {name: value for name, value in about.items() if name not in ("required", "optional", "type")}
     kind = str(about.get("type") or "string").lower()
     return {**told, "type": kind} if kind in _TYPES else told
 

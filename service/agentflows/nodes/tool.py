@@ -10,10 +10,13 @@ from service.agentflows.nodes.filling import LateTool
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, Update, changes, shown
 from service.agentflows.types import BadValue, Done
-from service.chatflows.steps.tool import Outcome, Tool, ToolFailed
+from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep
 from service.chatflows.types import Artifacts, Sources, StepEvent, ToolCalls, ToolsUsed, ToolUse
 from service.json_schema import Check
-from service.json_text import parsed
+from service.json_text import lenient, parsed
+
+SELECTED = ("selectedTool", "toolAgentflowSelectedTool")
+"""Fields that name the tool, each with its `...Config`; the first is of older versions of the node."""
 
 
 class ToolNode(FlowNode):
@@ -25,9 +28,9 @@ class ToolNode(FlowNode):
     def read(self, maker: Maker) -> None:
         """The tool and its input."""
         self._step = None
-        name = self.text("toolAgentflowSelectedTool")
-        if name:
-            self._step = maker.tool(name, self.node.inputs.get("toolAgentflowSelectedToolConfig"))
+        field = next(filter(self.text, SELECTED), "")
+        if field:
+            self._step = maker.tool(self.text(field), self.node.inputs.get(f"{field}Config"))
         else:
             maker.problem("no tool is chosen")
         self._given = {
@@ -36,6 +39,9 @@ class ToolNode(FlowNode):
             if row.get("inputArgName")
         }
         self.updates = Update.read(self.node.inputs.get("toolUpdateState"))
+        offered = self._step.offered() if isinstance(self._step, ToolStep) else ()
+        if offered and self._one(offered) is None:
+            maker.problem(_several(offered))
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """What the tool answers. Raises `BadValue` when it cannot do what it is asked."""
@@ -66,14 +72,21 @@ class ToolNode(FlowNode):
         )
 
     def _chosen(self, found: Sequence[Tool]) -> Tool:
+        tool = self._one(found)
+        if tool is None:
+            raise BadValue(f"{self.title}: {_several(found)}")
+        return tool
+
+    def _one(self, found: Sequence[Tool]) -> Tool | None:
         """The one tool; of a toolkit the one that takes all that is given."""
-        fitting = [tool for tool in found if set(self._given) <= set(tool.schema.get("properties", {}))]
-        if len(found) == 1:
-            return found[0]
-        if len(fitting) == 1:
-            return fitting[0]
-        names = ", ".join(tool.name for tool in found)
-        raise BadValue(f"{self.title}: this is several tools ({names}); give them to an agent")
+        if len(found) > 1:
+            found = [tool for tool in found if set(self._given) <= set(tool.schema.get("properties", {}))]
+        return found[0] if len(found) == 1 else None
+
+
+def _several(tools: Sequence[Tool]) -> str:
+    names = ", ".join(tool.name for tool in tools)
+    return f"this is several tools ({names}): choose one of them (selectedEndpoints), or give them to an agent"
 
 
 def _events(use: ToolUse, outcome: Outcome) -> list[StepEvent]:
@@ -102,7 +115,7 @@ def _typed(value: Any, tool: Tool, name: str) -> Any:
     if kind is None or not isinstance(value, str):
         return value
     try:
-        return parsed(value.strip())
+        return lenient(value.strip())
     except ValueError:
         return value
 

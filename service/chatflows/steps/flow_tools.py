@@ -50,6 +50,12 @@ async def outcome_of(run: Run, events: AsyncGenerator[StepEvent, None]) -> Outco
     return Outcome("".join(parts), sources, tuple(artifacts))
 
 
+ELSEWHERE = (
+    "flows are called here, in the same process; leave it empty, and call a flow of another server by a tool that sends"
+    " requests"
+)
+
+
 class ChatflowToolOptions(StepOptions):
     """Fields of the node."""
 
@@ -85,10 +91,7 @@ class ChatflowTool(ToolStep):
         super().__init__(node, options, links)
         self._options: ChatflowToolOptions = options
         if options.base_url.strip():
-            raise BadOption(
-                "baseURL: flows are called here, in the same process; leave it empty, and call a flow of another server"
-                " by a tool that sends requests"
-            )
+            raise BadOption(f"baseURL: {ELSEWHERE}")
         fixed = options.use_question_from_chat or options.custom_input
         self._tool = Tool(
             tool_name(options.name, "other_flow"),

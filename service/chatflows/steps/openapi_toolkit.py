@@ -134,6 +134,10 @@ class OpenApiToolkit(ToolStep):
 
     async def tools(self, run: Run) -> Sequence[Tool]:
         """A tool for each operation."""
+        return self.offered()
+
+    def offered(self) -> Sequence[Tool]:
+        """The same, once the document is there."""
         return [self._tool(operation) for operation in self._operations]
 
     def _tool(self, operation: Operation) -> Tool:

@@ -63,6 +63,10 @@ class ToolStep(Step):
     category = "Tools"
     base_classes: ClassVar[tuple[str, ...]] = ("Tool",)
 
+    def offered(self) -> Sequence[Tool]:
+        """The tools that are known before any run; none where only a run knows."""
+        return ()
+
     @abstractmethod
     async def tools(self, run: Run) -> Sequence[Tool]:
         """The tools for a run. `prepare` has succeeded. Raises `ServiceError`."""

@@ -186,6 +186,14 @@ async def test_loops_lead_back_until_they_may_not(stub: OpenAIStub) -> None:
     assert ran.nodes == ["start", "m", "c", "l", "m", "c", "l", "m", "c", "r"]
 
 
+@pytest.mark.parametrize(("most", "rounds"), [(0, 10), ("0", 10), ("", 5), (None, 5), (1000, 100)])
+async def test_a_loop_has_a_number_of_rounds_whatever_its_node_says(most: Any, rounds: int) -> None:
+    told = node("t", "directReply", directReplyMessage="x")
+    ran = await ask(chain(told, node("l", "loop", loopBackToNode="t", maxLoopCount=most)), run("Q?"))
+    assert ran.error is None
+    assert ran.data("l")["input"]["maxLoopCount"] == rounds
+
+
 async def test_a_loop_that_has_ended_says_its_own_words() -> None:
     nodes = [
         node("start", "start", startState=[{"key": "n", "value": "x"}]),

@@ -101,6 +101,66 @@ async def test_bodies_are_sent_as_their_type_says(web: Web, given: Mapping[str, 
     assert body in seen["body"].decode()
 
 
+@pytest.mark.parametrize(
+    ("body", "question", "sent"),
+    [
+        ("<p>{a: 1, 'b': [true,],}</p>", "x", {"a": 1, "b": [True]}),
+        ("{a: '{{ question }}', b: {{ $flow.state.n }}, // it's }\n c: \"{{ question }}\",}", "it's", None),
+        ("{a: '{{ question }}', b: {{ $flow.state.n }}, c: '-{{ question }}-'}", "', admin: true, x: '", None),
+        ('{\\"a\\": \\"{{ question }}\\"}', '", "admin": true, "x": "', {"a": '", "admin": true, "x": "'}),
+        ("{{ question }}", '{"a": [1]}', {"a": [1]}),
+        ("{{ question }}", "no JSON", "no JSON"),
+    ],
+)
+async def test_json_bodies_may_be_written_as_people_do(web: Web, body: str, question: str, sent: Any) -> None:
+    start = {"startState": '[{"key": "n", "value": "{{ question }}"}]'}
+    ran = await ask(chain(node("h", "http", method="POST", url=web.url, body=body), start=start), run(question))
+    assert ran.error is None, ran.error
+    (seen,) = web.seen
+    found = json.loads(seen["body"])
+    if sent is None:
+        middle = question if 'c: "' in body else f"-{question}-"
+        sent = {"a": question, "b": question, "c": middle}
+    assert found == sent
+
+
+@pytest.mark.parametrize("body", ["{a: ", "{a: 1{{ question }}, }"])
+async def test_a_body_that_is_no_json_is_told(web: Web, body: str) -> None:
+    ran = await ask(chain(node("h", "http", method="POST", url=web.url, body=body)), run("x"))
+    assert ran.error is not None
+    assert "no JSON" in ran.error.message
+    assert not web.seen
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ('{"a": "{{ question }}", "b": [1, true]}', "a=x%26y%3D1&b=1&b=true"),
+        ('[{"key": "a", "value": "{{ question }}"}, {"key": "a", "value": ""}]', "a=x%26y%3D1&a="),
+        ({"a": 1}, "a=1"),
+    ],
+)
+async def test_a_form_may_be_written_as_json(web: Web, body: Any, sent: str) -> None:
+    form = node("h", "http", method="POST", url=web.url, bodyType="xWwwFormUrlencoded", body=body)
+    assert (await ask(chain(form), run("x&y=1"))).error is None
+    assert web.seen[0]["body"].decode() == sent
+    refused = await ask(
+        chain({**form, "data": {**form["data"], "inputs": {**form["data"]["inputs"], "body": "5"}}}), run("")
+    )
+    assert refused.error is not None
+    assert "must hold an object" in refused.error.message
+
+
+async def test_headers_without_a_value_are_not_sent(web: Web) -> None:
+    headers = pairs(**{"Content-Type": "", "X-A": "<p></p>", "X-B": "{{ $flow.state.none }}", "X-C": "c"})
+    await ask(chain(node("h", "http", method="POST", url=web.url, body="{}", headers=headers)), run("x"))
+    seen = {name.lower(): value for name, value in web.seen[0]["headers"].items()}
+    assert (seen["content-type"], seen["x-c"]) == ("application/json", "c")
+    assert not {"x-a", "x-b"} & set(seen)
+    # what is not sent keeps no host from being called
+    compile_agentflow(parse(chain(node("h", "http", url="{{ question }}", headers=pairs(Authorization="")))))
+
+
 async def test_an_answer_is_read_as_the_node_says(web: Web) -> None:
     web.answer = b"\x00\xff"
     ran = await ask(chain(node("h", "http", url=web.url, responseType="base64")), run("x"))

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from service.agentflows.nodes.structured import Structure
+from service.chatflows.steps.base import BadOption
 from service.chatflows.types import (
     Attached,
     FlowNotRunnable,
@@ -129,6 +131,55 @@ async def test_a_structure_is_read_checked_and_put_into_the_state(stub: OpenAISt
     assert json.loads(ran.text) == {**GOOD, "next": "SOFTWARE", "sure": True, "score": 2}
     assert data["output"]["tags"] == ["a"]
     assert not ran.of(Structured)
+
+
+@pytest.mark.parametrize(
+    ("given", "items"),
+    [
+        (
+            '{"task": {"type": "string"}, "note": {"type": "string", "optional": true}, "by": {"required": false}}',
+            {
+                "type": "object",
+                "properties": {"task": {"type": "string"}, "note": {"type": "string"}, "by": {"type": "string"}},
+                "required": ["task"],
+            },
+        ),
+        (
+            '{"title": "string", "n": 1, "done": false, "x": null, "tags": []}',
+            {
+                "type": "object",
+                "properties": {
+                    "title": {"type": "string"},
+                    "n": {"type": "number"},
+                    "done": {"type": "boolean"},
+                    "x": {"type": "null"},
+                    "tags": {"type": "array"},
+                },
+                "required": ["title", "n", "done", "x", "tags"],
+            },
+        ),
+        (
+            '{"title": {"type": "string"},}',
+            {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
+        ),
+        ('{"title": {"type": "string"', {"type": "object"}),
+        ("[1]", {"type": "object"}),
+    ],
+)
+def test_schemas_of_a_list_are_read_as_people_write_them(given: str, items: Mapping[str, Any]) -> None:
+    structure = Structure.read([{"key": "tasks", "type": "jsonArray", "jsonSchema": given}], "f")
+    assert structure is not None
+    assert structure.schema["properties"]["tasks"] == {"type": "array", "items": items}
+
+
+def test_rows_that_were_left_empty_are_no_fields() -> None:
+    empty: list[Mapping[str, Any]] = [{"key": "", "type": ""}, {"key": "", "type": "string", "description": ""}]
+    assert Structure.read(empty, "f") is None
+    structure = Structure.read([*empty, {"key": "a", "type": "string"}], "f")
+    assert structure is not None
+    assert list(structure.schema["properties"]) == ["a"]
+    with pytest.raises(BadOption, match="has no key"):
+        Structure.read([{"key": "", "description": "what it is"}], "f")
 
 
 async def test_a_structure_may_be_corrected_once(stub: OpenAIStub) -> None:

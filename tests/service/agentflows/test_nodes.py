@@ -10,6 +10,7 @@ import pytest
 from service.agentflows.flow import compile_agentflow
 from service.chatflows.graph import parse
 from service.chatflows.run import Run
+from service.chatflows.scripted import scripted
 from service.chatflows.types import (
     ActionWanted,
     FlowNotRunnable,
@@ -44,6 +45,10 @@ from tests.stubs.openai_server import OpenAIStub, Script
         ('["a", "b"]', "0 a\n1 b"),
         ('```json\n[{"task": "x"}]\n```', '0 {"task": "x"}'),
         ("", ""),
+        ("['a', 'it\\'s',]", "0 a\n1 it's"),
+        (r'\["a", "b"\]', "0 a\n1 b"),
+        (r"[{\"n\": 1}]", '0 {"n": 1}'),
+        (r'["say \"hi\"",]', '0 say "hi"'),
     ],
 )
 async def test_an_iteration_goes_through_its_list(given: str, text: str) -> None:
@@ -172,7 +177,54 @@ async def test_a_tool_is_used_without_a_model() -> None:
     assert wrong.statuses[-1] == "ERROR"
 
 
+async def test_a_toolkit_is_refused_before_the_run() -> None:
+    operations: dict[str, Any] = {
+        f"/{name}": {"get": {"operationId": name, "responses": {}}} for name in ("cats", "dogs")
+    }
+    document = {"openapi": "3.0.0", "servers": [{"url": "https://example.com"}], "paths": operations}
+    config: dict[str, Any] = {"yamlFile": json.dumps(document)}
+    fields: dict[str, Any] = {"toolAgentflowSelectedTool": "openAPIToolkit", "toolAgentflowSelectedToolConfig": config}
+    with pytest.raises(FlowNotRunnable, match=r"several tools \(cats, dogs\): choose one"):
+        compile_agentflow(parse(chain(node("t", "tool", **fields))))
+    config["selectedEndpoints"] = "cats"
+    compile_agentflow(parse(chain(node("t", "tool", **fields))))
+
+
+async def test_a_tool_of_an_older_version_of_the_node_is_used() -> None:
+    row = {"inputArgName": "input", "inputArgValue": "2*3"}
+    used = node("t", "tool", selectedTool="calculator", selectedToolConfig={}, toolInputArgs=[row])
+    assert (await ask(chain(used), run("x"))).text == "6"
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        node("t", "tool", selectedTool="customTool", selectedToolConfig={"selectedTool": "x"}),
+        node("t", "tool", selectedTool="openAPIToolkit", selectedToolConfig={"customCode": "return 1"}),
+        node("t", "agent", agentTools=json.dumps([{"agentSelectedTool": "customTool"}])),
+        node("t", "agent", agentTools=[{"agentSelectedTool": "customTool"}]),
+    ],
+    ids=["old field", "old config", "rows as text", "rows"],
+)
+def test_javascript_is_found_wherever_a_tool_is_named(holding: dict[str, Any]) -> None:
+    assert [found.id for found in scripted(parse(chain(holding)))] == ["t"]
+
+
+async def test_a_flow_of_another_server_is_refused() -> None:
+    fields = {"executeFlowSelectedFlow": str(uuid4()), "executeFlowBaseURL": "https://example.com"}
+    with pytest.raises(FlowNotRunnable, match="executeFlowBaseURL: flows are called here"):
+        compile_agentflow(parse(chain(node("e", "executeFlow", **fields))))
+
+
 # State and forms
+
+
+async def test_the_first_state_may_be_a_json_text() -> None:
+    state = '[{"key": "seen", "value": "{{ question }}"}]'
+    reply = node("r", "directReply", directReplyMessage="{{ $flow.state.seen }}")
+    assert (await ask(chain(reply, start={"startState": state}), run("cats"))).text == "cats"
+    with pytest.raises(FlowNotRunnable, match="startState: must be a list"):
+        compile_agentflow(parse(chain(reply, start={"startState": "seen"})))
 
 
 async def test_state_lasts_from_turn_to_turn_where_the_start_says_so(stub: OpenAIStub) -> None:
