@@ -22,6 +22,7 @@ from service.executions.types import (
     Execution,
     Filter,
     NothingWaits,
+    Once,
     Owner,
     SeveralWait,
     Waiting,
@@ -59,20 +60,21 @@ async def begin(
     remembers: bool = False,
     admit: Callable[[Run], None] | None = None,
     parent: UUID | None = None,
+    once: Once | None = None,
 ) -> tuple[Run, Recording]:
     """Note that a run of an agentflow begins, or take up the one that `answer` is for; the run as it is to be run.
 
     `caller` and `kind` are what its messages are stored under; `execution` is the id of a new one, where it was chosen
     before; `kept`: False where nothing of the flow's conversations is to be kept; `remembers`: the flow goes on from
     what the session's last run left; `admit` raises what speaks against a new run, before anything is noted; `parent`:
-    the run that called the flow.
+    the run that called the flow; `once` is done in the transaction that takes up the run which waits.
     Raises `NothingWaits`, `AlreadyAnswered`, `AnotherNodeWaits`, `SeveralWait`, `NotFound` when the flow is gone, and
     `BegunBefore` for an id whose run has begun.
     """
     assert run.chatflow is not None
     owner = Owner(run.chatflow, caller, run.session, run.chat, kind, parent)
     if answer is not None:
-        return await _resume(database, run, owner, answer, kept=kept)
+        return await _resume(database, run, owner, answer, kept=kept, once=once)
     context = storable({"question": run.question, "form": run.form, "webhook": run.webhook})
     chosen = execution or uuid4()
     async with database.read(run.workspace) as scope:
@@ -90,8 +92,12 @@ async def begin(
     return replace(run, execution=hold.id), recording
 
 
-async def _resume(database: Database, run: Run, owner: Owner, answer: Answer, *, kept: bool) -> tuple[Run, Recording]:
+async def _resume(
+    database: Database, run: Run, owner: Owner, answer: Answer, *, kept: bool, once: Once | None
+) -> tuple[Run, Recording]:
     async with database.write(run.workspace) as scope:
+        if once is not None:
+            await once(scope)
         await _check_one(scope, owner, answer)
         waiting = await records.claim(scope, owner, answer, LEASE_SECONDS)
         if waiting is None:

@@ -1,6 +1,6 @@
 """What is kept of an agentflow's run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,9 +8,13 @@ from uuid import UUID
 
 from service.chatflows.types import RunStatus
 from service.errors import Conflict, NotFound, Unprocessable
+from stores.records.database import Scope
 
 Node = Mapping[str, Any]
 """A node that ran, as answers show it: `nodeId`, `nodeLabel`, `data`, `previousNodeIds`, `status`."""
+
+Once = Callable[[Scope], Awaitable[None]]
+"""Done in the transaction that takes an answer; raises what speaks against it, and then nothing has happened."""
 
 
 class NothingWaits(NotFound):

@@ -10,7 +10,7 @@ from service.idempotency import records
 from service.idempotency.types import LEASE_SECONDS, MAX_BODY, MAX_KEY, Answer, Asked
 from service.resources import Resources
 from service.worker.postgres import OUT_OF_REACH
-from stores.records.database import Database
+from stores.records.database import Connection, Database
 
 log = logging.getLogger("ragstone.idempotency")
 
@@ -126,11 +126,11 @@ async def begin(database: Database, asked: Asked, hours: float) -> Execution | A
         return entry.answer
 
 
-async def reserve(database: Database, asked: Asked, holder: UUID, hours: float) -> bool:
-    """Remember for so long that `holder` came first under a key; False when somebody did before. For features that
-    tell a repeated request by something of their own: no answer is kept, and owners of theirs are no caller's."""
-    async with database.connection() as connection:
-        return await records.reserve(connection, asked, holder, hours)
+async def reserve(connection: Connection, asked: Asked, holder: UUID, hours: float) -> bool:
+    """Remember for so long, in the caller's transaction, that `holder` came first under a key; False when somebody did
+    before. For features that tell a repeated request by something of their own: no answer is kept, and owners of theirs
+    are no caller's."""
+    return await records.reserve(connection, asked, holder, hours)
 
 
 async def first(database: Database, asked: Asked, holder: UUID, hours: float) -> UUID:
@@ -140,14 +140,8 @@ async def first(database: Database, asked: Asked, holder: UUID, hours: float) ->
             if await records.reserve(connection, asked, holder, hours):
                 return holder
             found = await records.holder_of(connection, asked)
-        if found is not None:  # else it was freed in between
+        if found is not None:  # else it expired in between
             return found
-
-
-async def free(database: Database, asked: Asked, holder: UUID) -> None:
-    """Take back what was reserved for `holder`."""
-    async with database.connection() as connection:
-        await records.release(connection, asked, holder)
 
 
 async def forget_expired(resources: Resources) -> int:

@@ -82,6 +82,7 @@ async def recorded(
         kind=kind.value,
         answer=answer_of(question, member if occasion is None else None),
         execution=occasion.execution if occasion else None,
+        once=occasion.once if occasion else None,
         kept=keeps,
         remembers=isinstance(compiled, AgentFlow) and compiled.remembers,
         admit=compiled.admit if isinstance(compiled, AgentFlow) else None,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from service.chatflows.types import HumanInput, Turn
+from service.executions.types import Once
 
 
 class ChatType(StrEnum):
@@ -106,6 +107,8 @@ class Occasion:
     """The id of the execution, where it was chosen before: the flow runs for it once."""
     webhook: Mapping[str, Any] | None = None
     """`$webhook`: body, headers and query of the call."""
+    once: Once | None = None
+    """What takes up a run that waits does this in the same transaction: it may refuse the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,16 @@ What counts is what was signed, not how the signature is written: upper case, an
 signature beside it make no other event.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from hashlib import sha256
 from uuid import UUID, uuid5
 
 from service.chatflows.types import Chatflow
-from service.errors import ServiceError
-from service.executions.types import AlreadyAnswered
+from service.executions.types import AlreadyAnswered, Once
 from service.idempotency import service as idempotency
 from service.idempotency.types import Asked
 from service.webhooks.trigger import LONGEST_TOLERANCE
 from service.webhooks.types import Call
-from stores.records.database import Database
+from stores.records.database import Database, Scope
 
 NAMES = ("webhook-id", "x-github-delivery", "x-shopify-webhook-id", "x-request-uuid")
 """Headers by which senders name a delivery, the same when they send it once more (Standard Webhooks, GitHub, Shopify,
@@ -61,24 +58,22 @@ def next_run(first: UUID, attempt: int) -> UUID:
     return uuid5(first, str(attempt)) if attempt else first
 
 
-@asynccontextmanager
-async def answering(database: Database, flow: Chatflow, call: Call, moment: str) -> AsyncIterator[None]:
-    """A call that answers a run, while it is seen to: what was signed with its moment answers once, so that it cannot
-    answer the run's next stop too. One that is refused may come again.
+def answering(flow: Chatflow, call: Call, moment: str) -> Once | None:
+    """What is done with a call that answers a run, in the transaction that takes the answer: what was signed with its
+    moment answers once, so that it cannot answer the run's next stop too. One that is refused, or whose transaction
+    fails, may come again. None where no moment is signed.
 
     Raises `AlreadyAnswered`.
     """
     if not moment:
-        yield
-        return
+        return None
     asked = _asked(flow, call, moment)
-    if not await idempotency.reserve(database, asked, ANSWER, REMEMBERED_HOURS):
-        raise AlreadyAnswered
-    try:
-        yield
-    except ServiceError:
-        await idempotency.free(database, asked, ANSWER)
-        raise
+
+    async def once(scope: Scope) -> None:
+        if not await idempotency.reserve(scope.connection, asked, ANSWER, REMEMBERED_HOURS):
+            raise AlreadyAnswered
+
+    return once
 
 
 def _signed(call: Call, moment: str) -> str:

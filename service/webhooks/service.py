@@ -15,7 +15,7 @@ from service.chatflows.types import RunStatus
 from service.egress.errors import EgressRefused
 from service.errors import BadRequest
 from service.executions import service as executions
-from service.executions.types import Owner
+from service.executions.types import Once, Owner
 from service.jobs import service as jobs
 from service.predictions import service as predictions
 from service.predictions.service import Prediction
@@ -84,8 +84,8 @@ async def call(
     text = "" if question.human else asked_by(seen, trigger.inputs)
     question = replace(question, text=text, streaming=trigger.mode is Mode.STREAM)
     if question.human is not None:
-        async with repeats.answering(resources.database, known.flow, given, moment):
-            return await _start(resources, known, trigger, question, seen, uuid4(), token, origin, address)
+        once = repeats.answering(known.flow, given, moment)
+        return await _start(resources, known, trigger, question, seen, uuid4(), token, origin, address, once)
     execution, first = uuid4(), await repeats.first_run(resources.database, known.flow, given, moment)
     if first is not None:
         execution, status = await _run_of(resources.database, known, first)
@@ -109,11 +109,12 @@ async def _start(
     token: str | None,
     origin: str | None,
     address: str,
+    once: Once | None = None,
 ) -> Prediction | Accepted:
-    """Run what is asked, or queue it, as the start node says."""
+    """Run what is asked, or queue it, as the start node says; `once` is done with what takes an answer."""
     if trigger.mode is Mode.ASYNC:
-        return await _accept(resources, known, trigger, question, seen, token, execution)
-    occasion = Occasion(ChatType.WEBHOOK, execution=execution, webhook=seen)
+        return await _accept(resources, known, trigger, question, seen, token, execution, once)
+    occasion = Occasion(ChatType.WEBHOOK, execution=execution, webhook=seen, once=once)
     prediction = await predictions.ask(
         resources, known.flow.id, question, token=token, origin=origin, address=address, occasion=occasion
     )
@@ -155,6 +156,7 @@ async def _accept(
     seen: Mapping[str, Any],
     token: str | None,
     execution: UUID,
+    once: Once | None,
 ) -> Accepted:
     """Queue the run: from now on it survives this process."""
     flow = known.flow
@@ -185,6 +187,8 @@ async def _accept(
         "callbackSecret": trigger.callback_secret,
     }
     async with resources.database.write(flow.workspace) as scope:
+        if once is not None:
+            await once(scope)
         await jobs.check_room(scope, max(1, resources.settings.max_queued_jobs // ROOM))
         await jobs.submit(scope, resources.queue, "webhook", payload=payload)
     return Accepted(chat)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from psycopg_pool import PoolTimeout
 
 from service.api_keys import service as api_keys
 from tests.service.executions.conftest import Desk
@@ -346,6 +347,24 @@ def test_what_a_person_said_once_answers_no_later_stop(desk: Desk) -> None:
         assert send(human, now, headers).status_code == 409
     assert len(desk.runs) == 3
     assert send(human, now - 1).json()["text"] == "proceed: pay"
+
+
+def test_an_answer_that_the_database_was_too_busy_for_may_come_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, now = signing(desk, hook(desk)), int(time.time())
+    human = {"humanInput": {"type": "proceed", "startNodeId": "human_0", "feedback": "pay"}, "chatId": "c1"}
+    assert send({"q": "ask", "chatId": "c1"}, now).json()["action"]
+    with monkeypatch.context() as patched:
+
+        async def busy(*_: object) -> None:
+            raise PoolTimeout("too busy")
+
+        patched.setattr("service.executions.records.claim", busy)
+        refused = send(human, now)
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    assert send(human, now).json()["text"] == "proceed: pay"
+    assert send(human, now).status_code == 409
 
 
 def test_no_page_of_another_origin_may_call(desk: Desk) -> None:
