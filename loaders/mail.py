@@ -97,6 +97,12 @@ def _body(mail: Mail) -> tuple[str, Format]:
     return (marked, Format.MARKDOWN) if marked.strip() else (plain, Format.TEXT)
 
 
+def shows(html: str, content_id: str) -> bool:
+    """Whether an HTML body shows the picture with that content id, with angle brackets or without."""
+    name = content_id.strip("<>\0 ")
+    return bool(name) and f"cid:{name}" in html
+
+
 def file_name(name: str, number: int, suffix: str = "") -> str:
     """The name of an attachment without folders; one is made for an attachment without a name."""
     return PurePosixPath(name.replace("\\", "/").strip()).name or f"attachment-{number}{suffix}"

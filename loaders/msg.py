@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from loaders import mail, ole, rtf
+from loaders import image, mail, ole, rtf
 from loaders.base import Failure, Loader, LoaderError, Source
 from loaders.unicode import decode
 
@@ -18,7 +18,8 @@ _ENTRY = struct.Struct("<HHI8s")
 _SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
 _SENDER, _SENDER_SMTP, _SENDER_ADDRESS, _TO, _CC = "0C1A", "5D01", "0C1F", "0E04", "0E03"
 _SUBMITTED, _DELIVERED, _CODEPAGE = 0x0039, 0x0E06, 0x3FDE
-_DATA, _LONG_NAME, _SHORT_NAME, _SHOWN_NAME, _MIME = "3701", "3707", "3704", "3001", "370E"
+_DATA, _LONG_NAME, _SHORT_NAME, _SHOWN_NAME, _MIME, _CONTENT_ID = "3701", "3707", "3704", "3001", "370E", "3712"
+_HIDDEN, _FLAGS, _WITHIN_BODY = 0x7FFE, 0x3714, 4
 _TICKS_TO_1970 = 116_444_736_000_000_000
 _LZFU = b"LZFu"
 _LZFU_START = (
@@ -31,7 +32,7 @@ _LZFU_START = (
 class MsgLoader(Loader):
     """The mail as a document, then those of its attachments, embedded mails among them; `mail.documents` says how.
 
-    The body is the plain one, else the HTML one, else the text of the RTF one.
+    The body is the plain one, else the HTML one, else the text of the RTF one. Pictures within it are left out.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -69,20 +70,22 @@ class _Folder:
         if not text.strip() and not page.strip():
             text = _rtf_text(self._bytes(_RTF + "0102"))
         headers = {name: value.strip("\0 ") for name, value in headers.items()}
-        return mail.Mail(headers, text, page, list(self._attachments(depth)))
+        return mail.Mail(headers, text, page, list(self._attachments(page, depth)))
 
     def _html(self) -> str:
         data = self._bytes(_HTML + "0102")
         return decode(data, self._codepage) if data else self._text(_HTML)
 
-    def _attachments(self, depth: int) -> Iterator[mail.Attachment]:
+    def _attachments(self, page: str, depth: int) -> Iterator[mail.Attachment]:
         level = len(self._path)
         inside = (path for path in self._container.listdir(storages=True) if tuple(path[:level]) == self._path)
         names = sorted({path[level] for path in inside if len(path) > level and path[level].startswith(_ATTACHMENT)})
         for number, name in enumerate(names, start=1):
             folder = _Folder(self._container, (*self._path, name))
             folder._codepage = self._codepage
-            yield folder._attachment(number, depth)
+            attachment = folder._attachment(number, depth)
+            if not (image.is_image(attachment.data) and folder._is_shown(page)):
+                yield attachment
 
     def _attachment(self, number: int, depth: int) -> mail.Attachment:
         named = self._text(_LONG_NAME) or self._text(_SHORT_NAME) or self._text(_SHOWN_NAME)
@@ -92,6 +95,13 @@ class _Folder:
             inner = _Folder(self._container, embedded).read(24, depth + 1)
             return mail.Attachment(name, "message/rfc822", mail=inner)
         return mail.Attachment(name, self._text(_MIME).strip("\0"), self._bytes(_DATA + "0102"))
+
+    def _is_shown(self, page: str) -> bool:
+        """Whether the body, of which `page` is the HTML, shows this attachment in itself."""
+        numbers = self._numbers(8)
+        hidden = any(numbers.get(_HIDDEN, b"")[:2])
+        within = int.from_bytes(numbers.get(_FLAGS, b"")[:4], "little") & _WITHIN_BODY
+        return hidden or bool(within) or mail.shows(page, self._text(_CONTENT_ID))
 
     def _bytes(self, name: str) -> bytes:
         path = [*self._path, _STREAM + name]

@@ -1,5 +1,6 @@
 """What the loaders of mails do beyond their samples."""
 
+import struct
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -97,6 +98,53 @@ def test_headers_in_any_make_and_charset_are_read(put: Put) -> None:
     assert found.page_content.endswith("Brötchen und Käse")
 
 
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [("utf-8", "utf-8"), ("iso-8859-1", "latin-1"), ("us-ascii", "utf-8"), ("us-ascii", "cp1252"), ("koi8-r", "utf-8")],
+)
+def test_headers_in_raw_bytes_are_read(put: Put, charset: str, encoding: str) -> None:
+    head = (
+        "From: Jörg <j@x.example>\nSubject: Grüße =?utf-8?b?VMOkZ2xpY2g=?=\n =?utf-8?q?_=C3=BC?=\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/mixed; boundary="b"\n\n--b\n'
+        f"Content-Type: text/plain; charset={charset}\n\nWords of the mail.\n--b\n"
+        'Content-Type: text/plain\nContent-Disposition: attachment; filename="Übung.txt"\n\nMore.\n--b--\n'
+    )
+    first, second = load("eml", put(head.encode(encoding), "a.eml"))
+    assert first.metadata["title"] == "Grüße Täglich ü"
+    assert first.page_content.startswith("From: Jörg <j@x.example>\n")
+    assert second.metadata["attachment"] == "Übung.txt"
+
+
+def mixed(*kinds: str, start: str = "multipart/mixed; boundary=b") -> bytes:
+    """A mail of parts without names, each with a line of text."""
+    parts = "".join(f"--b\nContent-Type: {kind}\n\nPart {number}\n" for number, kind in enumerate(kinds))
+    return f"From: a@x.example\nSubject: Hi\nContent-Type: {start}\n\n{parts}--b--\n".encode()
+
+
+def test_parts_without_a_name_are_attachments(put: Put) -> None:
+    data = mixed("text/plain", "text/calendar", "text/markdown", "audio/ogg", "text/x-amp-html")
+    first, *rest = load("eml", put(data.replace(b"Part 3", b"\0\1\2\3"), "a.eml"))
+    told = "Attachments: attachment-1, attachment-2, attachment-3 (not read: unsupported_format)"
+    assert first.page_content == f"From: a@x.example\nSubject: Hi\n{told}\n\nPart 0"
+    assert [(found.page_content, found.metadata["attachment"], found.metadata["format"]) for found in rest] == [
+        ("Part 1", "attachment-1", "text"),
+        ("Part 2", "attachment-2", "markdown"),
+    ]
+
+
+def test_a_mail_that_is_one_document_is_read(put: Put) -> None:
+    made = letter()
+    made.set_content((SAMPLES / "pdf" / "tram.pdf").read_bytes(), maintype="application", subtype="pdf")
+    first, *rest = load("eml", put(made.as_bytes(), "a.eml"))
+    assert "Attachments: attachment-1" in first.page_content
+    assert {found.metadata["attachment"] for found in rest} == {"attachment-1"}
+
+
+def test_parts_without_a_boundary_are_text(put: Put) -> None:
+    (found,) = load("eml", put(mixed("text/plain", start="multipart/mixed"), "a.eml"))
+    assert "Part 0" in found.page_content
+
+
 def test_text_that_is_no_mail_is_corrupt(put: Put) -> None:
     with pytest.raises(LoaderError) as caught:
         load("eml", put("Just some words\nand more.", "a.eml"))
@@ -121,6 +169,30 @@ def test_an_attachment_that_needs_a_password_does_not_fail_the_mail(put: Put) ->
     made = ole(msg({"0037": "x", "1000": "words"}, {"plan.docx": ole({"EncryptedPackage": b"x" * 5000})}))
     (found,) = load("msg", put(made, "a.msg"))
     assert "plan.docx (not read: encrypted)" in found.page_content
+
+
+@pytest.mark.parametrize(
+    ("shown", "properties", "told"),
+    [
+        ("cid:logo@1", b"", False),
+        ("cid:other", b"", True),
+        ("", struct.pack("<HHIQ", 0x0B, 0x7FFE, 6, 1), False),
+        ("", struct.pack("<HHIQ", 0x03, 0x3714, 6, 4), False),
+        ("", struct.pack("<HHIQ", 0x0B, 0x7FFE, 6, 0), True),
+    ],
+)
+def test_pictures_within_the_body_of_an_outlook_mail_are_no_attachments(
+    put: Put, shown: str, properties: bytes, told: bool
+) -> None:
+    streams = msg({"0037": "x", "1000": "words", "1013": f"<p>words <img src='{shown}'></p>".encode()},
+                  {"logo.png": b"\x89PNG\r\n\x1a\n", "plan.txt": b"The plan."})  # fmt: skip
+    for number in range(2):
+        folder = f"__attach_version1.0_#{number:08X}/"
+        streams[folder + "__substg1.0_3712001F"] = "logo@1".encode("utf-16-le")
+        streams[folder + PROPERTIES] += properties
+    first, *rest = load("msg", put(ole(streams), "a.msg"))
+    assert ("logo.png" in first.page_content) is told
+    assert [found.metadata["attachment"] for found in rest] == ["plan.txt"]
 
 
 def test_a_container_without_a_mail_is_corrupt(put: Put) -> None:
