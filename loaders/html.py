@@ -20,27 +20,29 @@ _XML_MARK = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _SILENT = (
     "script", "style", "noscript", "template", "iframe", "svg", "canvas", "audio", "video", "object", "embed",
 )  # fmt: skip
-_DROPPED = frozenset({*_SILENT, "nav", "footer", "aside", "form", "button", "select", "head", "dialog"})
+_DROPPED = frozenset({*_SILENT, "nav", "footer", "aside", "button", "select", "head", "dialog"})
 _ROLES = frozenset({"navigation", "search", "banner", "contentinfo"})
 _EDIT_LINK = "mw-editsection"
 _BLOCKS = frozenset(
     {
         "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
-        "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "li",
-        "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+        "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html",
+        "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
+        "ul",
     }
 )  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _MARKS = {"strong": "**", "b": "**", "em": "_", "i": "_"}
 _DEEPEST = 120
 _MAIN_LEAST = 200
+"""Characters of a part that is taken for the page's content."""
 
 
 class HtmlLoader(Loader):
     """One document of `markdown` format.
 
-    Scripts, styles, navigation, footers, forms and hidden parts are dropped; where the page has a `main` part or a
-    single `article`, only that is read. The title is `<title>`, else the first `h1`, else the file's name.
+    Scripts, styles, navigation, footers, small forms and hidden parts are dropped; where the page has a `main` part or
+    a single `article`, only that is read. The title is `<title>`, else the first `h1`, else the file's name.
     Option `selector`: a CSS selector; only what it selects is read, in the page's order.
     """
 
@@ -70,6 +72,7 @@ def markdown_of(html: str, selector: str = "", *, marks: bool = False) -> tuple[
     for tag in [tag for tag in soup.descendants if isinstance(tag, Tag) and _is_furniture(tag)]:
         if not tag.decomposed:
             tag.decompose()
+    _drop_forms(soup)
     if not title.strip():
         heading = soup.find("h1") or (selected and selected.find("h1"))
         title = heading.get_text(" ") if heading else ""
@@ -92,6 +95,20 @@ def _is_furniture(tag: Tag) -> bool:
         or given.get("role") in _ROLES
         or _EDIT_LINK in (given.get("class") or ())
     )
+
+
+def _drop_forms(soup: BeautifulSoup) -> None:
+    """Takes out forms to fill in, but none that lies around the page's content, as some programs write every page."""
+    forms = soup.find_all("form")
+    whole = len(soup.get_text(strip=True)) if forms else 0
+    inner = set[int]()
+    for form in forms:
+        if id(form) in inner:
+            continue
+        inner.update(map(id, form.find_all("form")))
+        text = len(form.get_text(strip=True))
+        if text < _MAIN_LEAST and text <= whole / 2:
+            form.decompose()
 
 
 def _selected(soup: BeautifulSoup, selector: str) -> Tag:

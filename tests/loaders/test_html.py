@@ -40,3 +40,28 @@ def test_a_selector_that_finds_nothing_or_is_none_is_named(tmp_path: Path, selec
     with pytest.raises(LoaderError, match="selector") as caught:
         read(tmp_path, selector)
     assert caught.value.failure is failure
+
+
+FORM = "<form>{}<input value=typed><select><option>chosen</select><button>Send</button></form>"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            FORM.format("<h1>Hours</h1><p>We open at nine.</p><div>" + FORM.format("Find") + "</div>"),
+            "# Hours\n\nWe open at nine.\n\nFind",
+        ),
+        ("<p>We open at nine.</p>" + FORM.format("Your name"), "We open at nine."),
+        ("<nav>Menu of the page</nav>" + FORM.format("One line."), "One line."),
+        (
+            "<p>Words.</p>" * 50 + FORM.format("<p>" + "More. " * 50),
+            "\n\n".join(["Words."] * 50) + "\n\n" + "More. " * 49 + "More.",
+        ),
+    ],
+)
+def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, text: str) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(f"<title>T</title><body>{body}</body>", "utf-8")
+    (found,) = HtmlLoader().load(Source(file, "page.html", "text/html"), {})
+    assert found.page_content == text
