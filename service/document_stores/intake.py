@@ -132,7 +132,8 @@ class Intake:
     # Sources
 
     def sources(self, uploads: Sequence[Upload], taken: set[str] | None = None) -> list[Upload]:
-        """Everything the call brings, each with a stable source id: files, text, files inside the loader's config.
+        """Everything the call brings, each with a stable source id: files, text, files inside the loader's config;
+        blocks. Raises `Unprocessable` naming the field of a file that cannot be read.
 
         Ids in `taken` belong to other parts of the call; the new ones are added."""
         taken = set() if taken is None else taken
@@ -312,6 +313,17 @@ class Intake:
         await records.update(scope, self.store_id, {key: value for key, value in changes.items() if value})
 
 
+async def lock_all(scope: Scope, parts: Sequence[tuple[Intake, Sequence[tuple[Upload, Blob]]]]) -> None:
+    """Lock the document store of a call, then what the call may take away from jobs. Raises `NotFound`."""
+    first = parts[0][0]
+    await first.lock(scope)
+    wide = first.cleaning.cleanup is Cleanup.FULL or any(
+        intake.repeats or intake.remote or intake.asked.chunk_only for intake, _ in parts
+    )
+    sources = [upload.source or "" for _, uploads in parts for upload, _ in uploads]
+    await ledger.lock_waiting(scope, first.store_id, None if wide else sources)
+
+
 async def submit(
     scope: Scope, parts: Sequence[tuple[Intake, Sequence[tuple[Upload, Blob]]]], history: Mapping[str, Any]
 ) -> Job:
@@ -319,7 +331,7 @@ async def submit(
 
     `history` goes into the upsert history when the job is done."""
     first = parts[0][0]
-    await first.lock(scope)
+    await lock_all(scope, parts)
     await jobs.check_room(scope, first.resources.settings.max_queued_jobs)  # others may have come in meanwhile
     job = await jobs.reserve(scope, uuid4(), "ingest", store_id=first.store_id)
     loaders, unneeded, remote = [], [], []

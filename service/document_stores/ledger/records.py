@@ -116,6 +116,19 @@ async def lock(scope: Scope, document_ids: Sequence[UUID], job_id: UUID) -> set[
     return {row["id"] for row in rows}
 
 
+async def lock_waiting(scope: Scope, store_id: UUID, sources: Sequence[str] | None) -> None:
+    """Lock those documents of these sources, or of all, that wait for a job or leave with one. Who ends a job locks
+    them in the same order, and no document store before."""
+    await scope.run(
+        "SELECT d.id FROM jobs j JOIN documents d ON d.job_id = j.id WHERE d.workspace_id = %(workspace)s"
+        " AND j.store_id = %(store)s AND j.state IN ('queued', 'running', 'paused')"
+        " AND d.state IN ('pending', 'leaving') AND (%(sources)s::text[] IS NULL OR d.source = ANY(%(sources)s))"
+        " ORDER BY d.id FOR UPDATE OF d",
+        store=store_id,
+        sources=None if sources is None else list(sources),
+    )
+
+
 async def complete(
     scope: Scope, document: DocumentRow, digest: bytes, mime: str | None, job_id: UUID, *, superseded: int = 0
 ) -> None:

@@ -1,12 +1,13 @@
 """What forms do with loaders: save them, have them processed, make them anew, see what calls may override."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
 from service.document_stores import service as document_stores
-from service.document_stores.intake import Intake
+from service.document_stores.intake import Intake, lock_all
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading import records
@@ -33,11 +34,13 @@ async def save(resources: Resources, workspace: UUID, form: LoaderForm) -> Loade
     if form.component is None and form.id is None:
         raise MissingPart("loaderId: is missing")
     intake = await Intake.check(resources, workspace, store.id, store, as_upsert(form))
-    sources = intake.sources([])
+    sources = await asyncio.to_thread(intake.sources, [])
     async with pending(resources.blobs) as held:
         kept = [held.add(await intake.keep(upload)) for upload in sources]
         async with resources.database.write(workspace) as scope:
-            loader_id, unneeded = await intake.enter(scope, None, list(zip(sources, kept, strict=True)))
+            uploads = list(zip(sources, kept, strict=True))
+            await lock_all(scope, [(intake, uploads)])
+            loader_id, unneeded = await intake.enter(scope, None, uploads)
             parked = await records.park(scope, loader_id)
             held.referred()
     await _tidy(resources, workspace, store.id, parked, unneeded)

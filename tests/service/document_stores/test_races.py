@@ -14,6 +14,7 @@ from service.providers.embedding.base import TextKind, Vectors
 from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
 from service.worker.runner import Runner
+from tests.locks import held_up
 from tests.service.document_stores.talk import API, Talk, passages
 from tests.stubs.openai_server import Lie, OpenAIStub, Script
 
@@ -153,6 +154,24 @@ async def test_a_queued_upload_that_is_cancelled_never_starts(
     assert [len(texts) for texts in embedder.calls] == [1]
     states = {document["name"]: document["state"] for document in await talk.documents(store)}
     assert states == {"a.txt": "failed", "b.txt": "ready"}
+
+
+@pytest.mark.parametrize("fields", [{}, {"replaceExisting": True}])
+async def test_an_upload_and_a_cancellation_lock_documents_in_one_order(talk: Talk, fields: dict[str, Any]) -> None:
+    store = await talk.store()
+    names = [f"{number}.txt" for number in range(8)]
+    await talk.start(store, *((name, passages("Alpha")) for name in names))
+    waiting = await talk.rows("SELECT id, name, loader_id FROM documents ORDER BY id")
+    again = [(row["name"], passages("Beta")) for row in reversed(waiting)]
+    if fields:
+        fields = {**fields, "docId": str(waiting[0]["loader_id"])}
+    async with talk.resources.database.transaction() as connection:  # as who cancels the job, one after another
+        await connection.execute("SELECT 1 FROM documents WHERE id = %s FOR UPDATE", (waiting[0]["id"],))
+        other = asyncio.create_task(talk.start(store, *again, **fields))
+        await held_up(talk.resources.database, other)
+        for row in waiting[1:]:
+            await connection.execute("SELECT 1 FROM documents WHERE id = %s FOR UPDATE", (row["id"],))
+    await other
 
 
 async def _work_until(talk: Talk, job: str) -> None:
