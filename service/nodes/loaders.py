@@ -174,6 +174,7 @@ ROWS = (
             optional=True,
             default="auto",
             choices={"auto": "Auto", "fast": "Fast", "hi_res": "Hi-Res", "ocr_only": "OCR Only"},
+            description="Accepted; text is read as it stands, and pictures and scanned pages by OCR",
         ),
         Field("encoding", "Encoding", optional=True, default="utf-8", description="Accepted; it is found by itself"),
         Field("ocrLanguages", "OCR Languages", FieldType.MULTI_OPTIONS, optional=True),

@@ -23,7 +23,7 @@ from service.resources import Resources
 
 NO_OPTIONS = FILE_FIELDS | {
     "text", "metadata", "textSplitter", "omitMetadataKeys", "credential", "FLOWISE_CREDENTIAL_ID",
-    "legacyBuild", "unstructuredAPIUrl", "encoding", "pdfUsage",
+    "legacyBuild", "unstructuredAPIUrl", "strategy", "encoding", "pdfUsage",
 }  # fmt: skip
 """Fields of loaders that decide nothing about how a file is read, or do so under another name."""
 

@@ -8,6 +8,7 @@ import pytest
 from loaders import FLOWISE_LOADERS
 from loaders.splitters import FLOWISE_SPLITTERS, splitter
 from service.connectors import CONNECTORS
+from service.document_stores.loading.mapping import NO_OPTIONS
 from service.errors import Unprocessable
 from service.http.icons import icon
 from service.nodes import loaders as loader_rows
@@ -152,6 +153,21 @@ async def test_a_picture_of_nothing_is_not_found(anonymous: httpx.AsyncClient) -
 def test_a_value_that_does_not_fit_names_its_field(name: str, config: dict[str, object], field: str) -> None:
     with pytest.raises(Unprocessable, match=f"loader.config.{field}"):
         check(node(name), config, "loader.config")
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("pdfFile", "legacyBuild"),
+        ("unstructuredFileLoader", "unstructuredAPIUrl"),
+        ("unstructuredFileLoader", "strategy"),
+        ("unstructuredFileLoader", "encoding"),
+    ],
+)
+def test_a_field_of_a_loader_without_effect_says_so_and_is_no_part_of_the_recipe(name: str, field: str) -> None:
+    (found,) = (each for each in node(name).fields if each.name == field)
+    assert found.description.startswith("Accepted")
+    assert field in NO_OPTIONS
 
 
 def test_values_as_forms_send_them_fit() -> None:
