@@ -16,6 +16,9 @@ _END_BYTES = (1 << 16) + 200
 _MOST_DIRECTORY = 8 * 1024 * 1024
 """Some hundred thousand entries: reading more takes seconds and hundreds of megabytes."""
 
+ENCRYPTED_PACKAGE = "encrypted-package"
+"""The part that is the whole document, behind a password, in an OpenDocument archive of newer programs."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
@@ -82,7 +85,7 @@ def _check_declared(entries: list[zipfile.ZipInfo], size: int, limits: ArchiveLi
         raise LoaderError(
             Failure.TOO_LARGE, f"The archive has {len(entries)} entries, more than {limits.entries} are not read."
         )
-    if any(entry.flag_bits & 1 for entry in entries):
+    if any(entry.flag_bits & 1 or entry.filename == ENCRYPTED_PACKAGE for entry in entries):
         raise LoaderError(Failure.ENCRYPTED, "The file is protected by a password.")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limits.unpacked_bytes:

@@ -73,7 +73,16 @@ def _answer(request: dict[str, Any], channel: int) -> bytes:
     source = Source(Path(request["path"]), request["name"], request["mime"], ocr=reader)
     chosen = canonical(request["loader"])
     if chosen == DETECT:
-        chosen = detect.detect(source)
+        return _loaded(source, detect.detect(source), request)
+    try:
+        return _loaded(source, chosen, request)
+    except LoaderError as error:
+        if isolation.is_starved():
+            raise
+        raise detect.misfit(source, chosen, error) from error
+
+
+def _loaded(source: Source, chosen: str, request: dict[str, Any]) -> bytes:
     left = int(request["output_bytes"])
     parts: list[bytes] = []
     for made in loader(chosen).load(source, request["options"]):

@@ -1,6 +1,7 @@
 """CSV and TSV as a Markdown table."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any, ClassVar
@@ -13,6 +14,10 @@ from loaders.text import read_text
 from loaders.unicode import clean
 
 _DELIMITERS = (",", ";", "\t", "|")
+_RARE = ("^",)
+"""Looked for only where a table is expected, and taken only where it gives a flawless one."""
+_DECLARED = re.compile(r"\ufeff?\"?sep=([^\w\s\"]|\t)\"?[ ]*(?:\n|\Z)", re.IGNORECASE)
+"""The line by which Excel is told the delimiter; it is no row."""
 _SAMPLE_ROWS = 50
 
 
@@ -23,20 +28,24 @@ def parse(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def sniff(text: str, *, strict: bool = False) -> str:
-    """The delimiter of `text`: the one that gives the most columns the same number of times; `,` when none does.
+    """The delimiter of `text`: the one that its first line declares (`sep=;`), else the one that gives the most columns
+    the same number of times; `,` when none does.
 
     With `strict` the answer is empty unless at least three rows all have the same number, two or more, of columns and
     no cell starts with a blank, as those of prose with commas do.
     """
+    declared = _DECLARED.match(text)
+    if declared:
+        return declared.group(1)
     best, best_score = "", 0.0
-    for delimiter in _DELIMITERS:
+    for delimiter in _DELIMITERS if strict else (*_DELIMITERS, *_RARE):
         rows = [row for row, _ in zip(_rows(text, delimiter), range(_SAMPLE_ROWS), strict=False)]
         widths = [len(row) for row in rows]
         if not widths or max(widths) < 2:
             continue
         usual = max(set(widths), key=lambda width: (widths.count(width), width))
         share = widths.count(usual) / len(widths)
-        if strict and not _tabular(rows, share):
+        if (strict or delimiter in _RARE) and not _tabular(rows, share):
             continue
         score = share * (1 - 1 / usual) if usual > 1 else 0.0
         if score > best_score:
@@ -64,8 +73,9 @@ def _tabular(rows: Sequence[Sequence[str]], share: float) -> bool:
 class CsvLoader(Loader):
     """The whole table as one document of `markdown` format, titled with the name of the file without suffix.
 
-    The delimiter is found by its regularity. A first row of a single cell above wider rows is a caption: it becomes the
-    title and a heading. `columnName` reads only that column: a document of `text` format a row, with `row` from 1.
+    The delimiter is the one of Excel's `sep=` line, else found by its regularity. A first row of a single cell above
+    wider rows is a caption: it becomes the title and a heading. `columnName` reads only that column: a document of
+    `text` format a row, with `row` from 1.
     """
 
     options: ClassVar[Mapping[str, Any]] = {"columnName": ""}
@@ -76,8 +86,11 @@ class CsvLoader(Loader):
         text = clean(read_text(source))
         if not text.strip():
             raise LoaderError(Failure.EMPTY, "The table is empty.")
+        declared = _DECLARED.match(text)
+        delimiter = sniff(text[:65536]) if declared or not self.delimiter else self.delimiter
+        text = text[declared.end() :] if declared else text
         try:
-            rows = [row for row in parse(text, self.delimiter or sniff(text[:65536])) if any(map(str.strip, row))]
+            rows = [row for row in parse(text, delimiter) if any(map(str.strip, row))]
         except csv.Error as error:
             raise LoaderError(Failure.CORRUPT, f"The table cannot be read: {error}.") from error
         title = source.stem

@@ -12,8 +12,9 @@ from loaders.base import Failure, LoaderError, Source
 from loaders.unicode import clean, decode, encoding_of, is_binary
 
 _HEAD: Final = 64 * 1024
+# Atomic and possessive: what repeats here would else be taken apart in ever more ways before it fails.
 _HTML_START = re.compile(
-    r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+    r"\s*+(?:<\?xml[^>]*\?>\s*+)?(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 _HTML_TAG = re.compile(
     r"<(head|body|title|meta|div|p|h[1-6]|table|tr|td|ul|ol|li|span|a|br|img|section|article)\b[^<>]*>", re.IGNORECASE
@@ -41,9 +42,19 @@ _KEPT_BY_NAME = ("markdown", "rst", "org", "yaml", "code")
 _BY_NAME = ("csv", "tsv", "html", "json", "jsonl", "eml", "vtt", "srt")
 """Text whose name says what it is unless it looks like something else."""
 
+_BEFORE_PDF = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:(?=HTTP/|.*content-type:[ \t]*application/)(?:HTTP/[^\n]*+\n)?"
+    rb"(?:[a-z][a-z0-9-]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+\s*+)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Blanks, and the head of the answer or the mail that a PDF came in."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]|\x1b%-12345X")
+"""What text does not hold; the second is how jobs for printers begin."""
+
 _VTT_START = re.compile(r"WEBVTT(?:[ \t\n]|\Z)")
-_SRT_START = re.compile(r"\s*\d+[ \t]*\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]+-->[ \t]")
-_MAIL_HEAD = re.compile(r"\s*((?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){3,})")
+_SRT_START = re.compile(r"\s*+\d++[ \t]*+\n\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]+-->[ \t]")
+_MAIL_HEAD = re.compile(r"\s*+((?:[A-Za-z][A-Za-z0-9-]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+){3,}+)")
 _MAIL_HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*):", re.MULTILINE)
 _XML_START = re.compile(r"\s*(?:<\?xml\b|<!DOCTYPE\s+article\b)")
 
@@ -64,19 +75,47 @@ def detect(source: Source) -> str:
         whole = len(head) < _HEAD
     if not head:
         raise LoaderError(Failure.EMPTY, "The file is empty.")
-    if head.startswith(ole.MAGIC):  # before PDF: a mail can carry one near its beginning
+    if head.startswith(ole.MAGIC):
         return _ole(source)
-    if b"%PDF-" in head[:1024]:
-        return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(source, head)
     if head.startswith(b"{\\rtf"):
         return "rtf"
     if image.is_image(head):
         return "image"
+    if is_pdf(head):  # last, since others can carry one near their beginning
+        return "pdf"
     if is_binary(head):
         raise _unknown(source, _guess(source))
     return _text(source, head, whole)
+
+
+def is_pdf(head: bytes) -> bool:
+    """Whether a PDF begins within the first 1024 bytes: text that only writes about its mark is none."""
+    at = head.find(b"%PDF-", 0, 1024)
+    if at < 0:
+        return False
+    return _BEFORE_PDF.fullmatch(head, 0, at) is not None or _CONTROL.search(head, 0, at) is not None or is_binary(head)
+
+
+def misfit(source: Source, chosen: str, error: LoaderError) -> LoaderError:
+    """What to tell of `error`, with which the loader `chosen` refused `source`: where the file is of another kind,
+    which one it is and what reads it; else `error` itself.
+    """
+    if error.failure not in (Failure.CORRUPT, Failure.UNKNOWN):
+        return error
+    try:
+        found = detect(replace(source, name=source.stem + LOADERS[chosen].suffixes[0]))
+    except LoaderError as other:
+        told = (Failure.UNKNOWN, Failure.ENCRYPTED)
+        return other if error.failure is Failure.CORRUPT and other.failure in told else error
+    if found == chosen:
+        return error
+    return LoaderError(
+        Failure.UNKNOWN,
+        f"The file is not what this loader reads ({LOADERS[chosen].label}); it seems to be: {LOADERS[found].label}."
+        " The loader fileLoader reads it, as it goes by the content.",
+    )
 
 
 def named(source: Source) -> str:
@@ -118,6 +157,8 @@ def _archive(source: Source, head: bytes) -> str:
             if loader:
                 return loader
             raise _unknown(source, label)
+    if archives.ENCRYPTED_PACKAGE in names:
+        raise LoaderError(Failure.ENCRYPTED, "The document is protected by a password.")
     if "content.xml" in names:
         kind = declared.strip().rpartition("opendocument.")[2]
         for start, loader in _OPEN_DOCUMENTS:
@@ -164,7 +205,7 @@ def _text(source: Source, head: bytes, whole: bool) -> str:
     if by_name in _BY_NAME:
         return by_name
     rows = text if whole else text[: text.rfind("\n") + 1]
-    delimiter = csv.sniff(rows, strict=True) if by_name in ("", "text") else ""
+    delimiter = csv.sniff(rows, strict=True)  # under the name of any format that the content is not
     if delimiter:
         return "tsv" if delimiter == "\t" else "csv"
     return "text"

@@ -13,12 +13,12 @@ from docx.parts.document import DocumentPart
 from langchain_core.documents import Document
 from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
-from loaders import archives, equations
+from loaders import archives, equations, ole
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.doc import DocLoader
 from loaders.layout import escaped
 from loaders.tables import markdown_table
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _EQUATIONS = (equations.NAMESPACE + "oMath", equations.NAMESPACE + "oMathPara")
@@ -40,16 +40,19 @@ class DocxLoader(Loader):
     Deleted text of tracked changes is left out, inserted text is read. Headers and footers of pages are not. The title
     is the document property, else the first heading or paragraph of style Title, else the file's name. The archive is
     checked (`archives.check`) before any of it is parsed; entities are not resolved and nothing outside is read.
+    An old document (DOC), which comes by the same field of forms, is read by `DocLoader`.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document."""
         with source.open() as file:
-            head = file.read(8)
+            head = file.read(len(ole.MAGIC))
         if not head.strip():
             raise LoaderError(Failure.EMPTY, "The file is empty.")
-        if head == _OLE:
-            raise LoaderError(Failure.ENCRYPTED, "The file is a protected or an old (DOC) Word document.")
+        if head == ole.MAGIC:
+            ole.refuse_encrypted(source)
+            yield from DocLoader().load(source, options)
+            return
         with source.open() as file:
             names = archives.check(file)
         if "[Content_Types].xml" not in names:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from loaders import LOADERS, ole
+from loaders.detect import is_pdf
 from loaders.image import is_image
 from loaders.unicode import is_binary
 from service.attachments.kinds import types_of
@@ -105,12 +106,12 @@ def _candidates(head: bytes) -> tuple[str, ...]:
     """The loaders that may read a file which begins so."""
     if head.startswith(ole.MAGIC):
         return _OLE
-    if b"%PDF-" in head[:1024]:
-        return ("pdf",)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _ZIP
     if head.startswith(b"{\\rtf"):
         return ("rtf",)
     if is_image(head):
         return ("image",)
+    if is_pdf(head):
+        return ("pdf",)
     return () if is_binary(head) else _TEXT

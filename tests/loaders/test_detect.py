@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from loaders import loader
 from loaders.base import Failure, LoaderError
 from loaders.detect import declared, detect
 from tests.loaders.conftest import Put
-from tests.loaders.office_files import ole
+from tests.loaders.office_files import ole, package
 
 
 def archive(*names: str) -> bytes:
@@ -23,6 +24,16 @@ def archive(*names: str) -> bytes:
     ("data", "name", "expected"),
     [
         ("%PDF-1.7\n…", "notes.txt", "pdf"),
+        (b"\xef\xbb\xbf\r\n%PDF-1.7\n", "a", "pdf"),
+        ("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n%PDF-1.7\n", "a", "pdf"),
+        ("Date: x\nContent-Type: application/pdf;\n name=a.pdf\n\n%PDF-1.7\n", "a.eml", "pdf"),
+        ("\x1b%-12345X@PJL ENTER LANGUAGE=PDF\n%PDF-1.7\n", "a", "pdf"),
+        (b"header\n%PDF-1.7\n" + bytes(range(256)) * 9, "a", "pdf"),
+        ("# About PDF\n\nA file begins with `%PDF-1.7`.\n", "a.md", "markdown"),
+        ("A file begins so:\n%PDF-1.7\n1 0 obj\n", "a", "text"),
+        ("From: a@x\nTo: b@x\nDate: x\n\n%PDF-1.7 is the mark.\n", "a", "eml"),
+        (r"{\rtf1\ansi of %PDF-1.7}", "a", "rtf"),
+        (package({"word/document.xml": "%PDF-1.7"}, "%PDF-1.7"), "a", "docx"),
         (archive("[Content_Types].xml", "word/document.xml"), "a.zip", "docx"),
         (archive("xl/workbook.xml"), "a.docx", "xlsx"),
         (archive("ppt/presentation.xml"), "a", "pptx"),
@@ -57,6 +68,10 @@ def archive(*names: str) -> bytes:
         ("a,b,c\n1,2,3\n4,5,6\n", "a.txt", "csv"),
         ("a;b\n1;2\n3;4\n", "a", "csv"),
         ("a\tb\n1\t2\n3\t4\n", "a", "tsv"),
+        ("a\tb\n1\t2\n3\t4\n", "export.xls", "tsv"),
+        ("a,b\n1,2\n3,4\n", "export.xlsx", "csv"),
+        ("Only words,\nno table.\n", "a.xls", "text"),
+        ("sep=;\na;b\n1;2\n", "a.txt", "csv"),
         ("one column\n1\n2\n", "a.csv", "csv"),
         ("Roses are red,\nViolets are blue,\nSugar is sweet,\n", "poem.txt", "text"),
         ("Dear Ann, I came\nto see, but you\nwere out, and so\n", "a", "text"),
@@ -145,6 +160,36 @@ def test_a_protected_office_file_is_encrypted(put: Put) -> None:
     with pytest.raises(LoaderError) as caught:
         detect(put(data, "a.docx"))
     assert caught.value.failure is Failure.ENCRYPTED
+
+
+def test_a_protected_document_of_newer_office_programs_is_encrypted(put: Put) -> None:
+    kind = "application/vnd.oasis.opendocument.text"
+    locked = put(package({"META-INF/manifest.xml": "<m/>", "encrypted-package": "x"}, kind), "a.odt")
+    for read in (lambda: detect(locked), lambda: list(loader("odt").load(locked, {}))):
+        with pytest.raises(LoaderError, match="password") as caught:
+            read()
+        assert caught.value.failure is Failure.ENCRYPTED
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated", "end"),
+    [
+        ("", "<!-- a -->\n", "words"),
+        ("<?xml version='1.0'?>", "<!---->", "<!-- open"),
+        ("", "<!-- a ", "-->"),
+        ("", " \n\t", "x"),
+        ("", "1 \n", "x"),
+        ("A: b\n", "    c\n", "words"),
+        ("A: b\nC: d\n", " \t \n", "words"),
+        ("", "A: b\n", "words"),
+        ("A: b\n\n", "%PDF-", "x"),
+        ("Content-Type: application/pdf\n", " \n", "x%PDF-"),
+    ],
+)
+def test_detection_takes_time_by_the_length_of_what_is_repeated(put: Put, start: str, repeated: str, end: str) -> None:
+    """Any work that doubles with each repetition, or grows with their square for each line, would not end here."""
+    for count in (40, 64 * 1024 // len(repeated)):
+        assert detect(put(start + repeated * count + end, "a")) in ("text", "eml", "xml", "html")
 
 
 def test_a_broken_archive_is_corrupt(put: Put) -> None:
