@@ -3,6 +3,7 @@
 import codecs
 import re
 import unicodedata
+from collections import Counter
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -16,6 +17,13 @@ _LEGACY = (
     "cp1255", "cp1256",
 )  # fmt: skip
 _SAMPLE = 256 * 1024
+_CONTROLS = bytes([*range(9), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")
+"""Where Japanese begins in an encoding of ASCII bytes only."""
+_EAST_ASIAN = (range(0x2E, 0xA0), range(0xAC, 0xD8), range(0xF9, 0xFB), range(0xFF, 0x100))
+"""The blocks of 256 characters, by their first byte, that Chinese, Japanese and Korean are written in."""
+_SHORTEST_WIDE = 32
+"""Bytes below which another script is not told in UTF-16."""
 
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -45,8 +53,8 @@ def clean(text: str) -> str:
 def encoding_of(data: bytes) -> str:
     """The Python name of the encoding of `data`, `utf-8` when it is ASCII or nothing better is known.
 
-    A byte order mark decides, then validity as UTF-8 (a cut character at the end is allowed), then the places of NUL
-    bytes (UTF-16 without a mark), then statistics over the first 256 KiB.
+    A byte order mark decides, then whether it makes sense as UTF-16 without one, then the escapes of ISO-2022-JP, then
+    validity as UTF-8 (a cut character at the end is allowed), then statistics over the first 256 KiB.
     """
     for mark, name in _BOMS:
         if data.startswith(mark):
@@ -55,7 +63,9 @@ def encoding_of(data: bytes) -> str:
     wide = _wide(sample)
     if wide:
         return wide
-    return "utf-8" if _is_utf8(sample) else _legacy(sample)
+    if _ISO_2022_JP.search(sample) and _is_valid(sample, "iso2022_jp_ext"):
+        return "iso2022_jp_ext"
+    return "utf-8" if _is_valid(sample, "utf-8") else _legacy(sample)
 
 
 def decode(data: bytes, declared: str = "") -> str:
@@ -66,20 +76,23 @@ def decode(data: bytes, declared: str = "") -> str:
     for mark, name in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(name, "replace")
-    for name in filter(None, (declared, "utf-8")):
+    if declared:
         try:
-            return data.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            continue
+            return data.decode(declared)
+        except (UnicodeError, LookupError):  # Python has codecs that are no charsets and fail in ways of their own
+            pass
     found = encoding_of(data)
-    if found == "utf-8":
-        return _mixed(data)
-    return data.decode(found, "replace")
-
-
-def _is_utf8(sample: bytes) -> bool:
+    if found != "utf-8":
+        return data.decode(found, "replace")
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
+        return data.decode()
+    except UnicodeDecodeError:
+        return _mixed(data)
+
+
+def _is_valid(sample: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(sample)
     except UnicodeDecodeError:
         return False
     return True
@@ -87,28 +100,55 @@ def _is_utf8(sample: bytes) -> bool:
 
 def is_binary(head: bytes) -> bool:
     """Whether the beginning of a file is no text in any encoding that `decode` reads."""
-    if any(head.startswith(mark) for mark, _ in _BOMS) or _wide(head):
+    return not any(head.startswith(mark) for mark, _ in _BOMS) and _is_controlled(head) and not _wide(head)
+
+
+def _is_controlled(sample: bytes) -> bool:
+    """Whether there are more control characters than in any text of single bytes."""
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    if controls <= len(sample) / 50:
         return False
-    if not head:
-        return False
-    controls = len(re.findall(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", head))
-    if controls <= len(head) / 50:
-        return False
-    return controls > len(head) / 10 or not _is_utf8(head)
+    return controls > len(sample) / 10 or not _is_valid(sample, "utf-8")
 
 
 def _wide(sample: bytes) -> str:
-    """UTF-16 without a mark: every second byte of Latin text is NUL, nearly none of the others."""
+    """UTF-16 without a mark: every second byte of Latin text is NUL, nearly none of the others. Of other scripts most
+    characters lie in few blocks; taken as single bytes they would hold control characters.
+    """
     if len(sample) < 8:
         return ""
     even, odd = sample[0::2], sample[1::2]
     low, high = even.count(0) / len(even), odd.count(0) / len(odd)
+    begin = sample[: min(len(sample) // 2 * 2, 4000)]
     for name, zeros, others in (("utf-16-le", high, low), ("utf-16-be", low, high)):
         if zeros > 0.3 and others < 0.05:
-            text = sample[: len(sample) // 2 * 2].decode(name, "ignore")
-            controls = sum(unicodedata.category(char) in ("Cc", "Cn") and char not in "\r\n\t" for char in text[:2000])
-            return name if controls <= len(text[:2000]) / 50 else ""
-    return ""
+            return name if _reads(begin.decode(name, "ignore")) else ""
+    if len(sample) < _SHORTEST_WIDE or not (
+        _is_controlled(sample) or ((low or high) and not _is_valid(sample, "utf-8"))
+    ):
+        return ""
+    texts = {name: begin.decode(name, "replace") for name in ("utf-16-le", "utf-16-be")}
+    best = max(texts, key=lambda name: _in_one_script(texts[name]))
+    return best if _in_one_script(texts[best]) > 0.95 and _reads(texts[best]) else ""
+
+
+def _reads(text: str) -> bool:
+    """Whether nearly all characters are ones that a text can hold."""
+    wrong = sum(char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cn", "Co") for char in text)
+    return wrong <= len(text) // 50
+
+
+def _in_one_script(text: str) -> float:
+    """The share of ASCII, punctuation and the block, or the East Asian blocks, that most characters lie in; 0 where
+    most characters are pairs of ASCII letters."""
+    blocks = Counter(ord(char) >> 8 for char in text)
+    pairs = sum(0x20 <= ord(char) >> 8 < 0x7F and 0x20 <= ord(char) & 0xFF < 0x7F for char in text)
+    if pairs > len(text) * 0.75:
+        return 0.0
+    common = blocks.pop(0x00, 0) + blocks.pop(0x20, 0)
+    east = sum(blocks.pop(block, 0) for part in _EAST_ASIAN for block in part) - text.count("\ufffd")
+    other = max(blocks.values(), default=0) if common else 0
+    return (common + max(east, other)) / len(text)
 
 
 def _legacy(sample: bytes) -> str:

@@ -1,4 +1,7 @@
+import random
+import struct
 import unicodedata
+import zlib
 
 import pytest
 from hypothesis import given
@@ -9,6 +12,8 @@ from loaders.unicode import clean, decode, encoding_of, is_binary
 GERMAN = "Die „kleine“ Fähre fährt täglich über den Fluß – für 4 €.\n"
 RUSSIAN = "Паром ходит каждый день, кроме воскресенья. Билет стоит четыре рубля.\n"
 JAPANESE = "このフェリーは日曜日を除いて毎日運航しています。料金は四百円です。\n"
+KOREAN = "페리는 일요일을 제외하고 매일 운항합니다. 요금은 사백 원입니다.\n"
+THAI = "เรือข้ามฟากวิ่งทุกวัน ยกเว้นวันอาทิตย์\n"
 CHINESE = "除星期日外,渡轮每天运行。票价为四元。请在码头购买船票。\n"
 
 
@@ -30,6 +35,9 @@ CHINESE = "除星期日外,渡轮每天运行。票价为四元。请在码头�
         (CHINESE, "gb18030"),
         ("🦆🏴‍☠️ ducks", "utf-8"),
         ("🦆 ducks", "gb18030"),
+        (JAPANESE, "iso2022_jp"),
+        *((text, f"utf-16-{order}") for text in (CHINESE, JAPANESE, KOREAN, RUSSIAN, THAI) for order in ("le", "be")),
+        (CHINESE.replace("\n", ""), "utf-16-le"),
     ],
 )
 def test_text_is_read_in_its_encoding(text: str, encoding: str) -> None:
@@ -41,7 +49,29 @@ def test_text_is_read_in_its_encoding(text: str, encoding: str) -> None:
 def test_a_declared_encoding_is_used_when_it_holds() -> None:
     assert decode("żółw".encode("iso8859_2"), "iso-8859-2") == "żółw"
     assert decode("żółw".encode(), "ascii") == "żółw"
-    assert decode("żółw".encode(), "no-such-thing") == "żółw"
+    for wrong in ("no-such-thing", "undefined", "idna", "punycode", "rot13"):
+        assert decode("żółw".encode(), wrong) == "żółw"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bytes(range(256)) * 4,
+        b"\1" * 400,
+        b"\1\2\3\4" * 100,
+        struct.pack("<200H", *range(0, 4000, 20)),
+        random.Random(1).randbytes(4000),
+        zlib.compress(GERMAN.encode() * 3),
+    ],
+)
+def test_binary_data_is_no_text_of_another_script(data: bytes) -> None:
+    assert is_binary(data)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp1251", "gb18030", "shift_jis"])
+def test_a_stray_nul_makes_no_other_script_of_text(encoding: str) -> None:
+    text = {"cp1252": GERMAN, "cp1251": RUSSIAN, "gb18030": CHINESE, "shift_jis": JAPANESE}[encoding] * 3
+    assert clean(decode(text.encode(encoding)[:-1] + b"\0\n")) == text
 
 
 def test_mixed_encodings_lose_nothing() -> None:
