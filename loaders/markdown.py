@@ -10,7 +10,12 @@ from loaders.base import Format, Loader, Source, document, required
 from loaders.text import read_text
 from loaders.unicode import clean
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_KEY = r"[\"']?\w[^\n]*?:(?:[ \t][^\n]*)?\n"
+_FRONT_MATTER = re.compile(
+    rf"\A---[ \t]*\n(?=(?:#[^\n]*+\n)*+{_FRONT_KEY})"
+    rf"((?>(?:[ \t#}}\]-][^\n]*)?\n|{_FRONT_KEY})+?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+)
+"""Between two rules nothing but keys, what is indented below them, list items and comments; else they are rules."""
 _FRONT_TITLE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$|^(\S[^\n]*)\n(?:=+|-+)[ \t]*$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)

@@ -1,7 +1,9 @@
 """reStructuredText and Org to Markdown: headings, tables and code; all other text stays as it is written."""
 
+import csv
 import re
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from typing import Any
 
 from langchain_core.documents import Document
@@ -17,6 +19,10 @@ _CODE = re.compile(r"\.\.[ \t]+(?:code-block|code|sourcecode)::[ \t]*(\S*)[ \t]*
 _GRID = re.compile(r"\+(?:[-=]+\+)+[ \t]*\Z")
 _SIMPLE = re.compile(r"={2,}(?:[ \t]+={2,})+[ \t]*\Z")
 _COMMENT = re.compile(r"\.\.(?:[ \t]+(?!\S+::)(?![_\[|])\S.*)?\Z")
+_TABLE = re.compile(r"[ ]*\.\.[ ]+(list-table|csv-table|table)::(?:[ ]+(.*))?\Z")
+_OPTION = re.compile(r"([ ]*):([\w-]+):[ ]*(.*)\Z")
+_LIST_ROW = re.compile(r"([*+-][ ]+)[*+-](?:[ ]+(.*))?\Z")
+_LIST_CELL = re.compile(r"([ ]+)[*+-](?:[ ]+(.*))?\Z")
 _SHORTEST = 3
 _ORG_HEADING = re.compile(
     r"(\*{1,20})[ \t]+(?:(?:TO(?:DO)|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*?)(?:[ \t]+:[\w@#%:]+:)?[ \t]*\Z"
@@ -30,7 +36,8 @@ _ORG_LINK = re.compile(r"\[\[([^\[\]\n]+)\](?:\[([^\[\]\n]+)\])?\]")
 class RstLoader(Loader):
     """One document of `markdown` format, titled by its first heading, else by the file's name.
 
-    Heading levels go by the order in which their adornments appear. Comments are left out.
+    Heading levels go by the order in which their adornments appear. Comments are left out. Tables of directives
+    (`list-table`, `csv-table`, `table`) become Markdown's too, below their titles.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -72,7 +79,10 @@ def _rst(lines: list[str]) -> Iterator[str]:
         under = lines[at + 1] if at + 1 < len(lines) else ""
         after = lines[at + 2] if at + 2 < len(lines) else ""
         code = _CODE.match(line)
-        if _GRID.match(line) or _SIMPLE.match(line):
+        if table_of := _TABLE.match(line):
+            table, at = _directive_table(table_of.group(1), (table_of.group(2) or "").strip(), lines, at)
+            yield table
+        elif _GRID.match(line) or _SIMPLE.match(line):
             end, table = _grid_table(lines, at) if _GRID.match(line) else _simple_table(lines, at)
             yield table
             at = end
@@ -83,10 +93,10 @@ def _rst(lines: list[str]) -> Iterator[str]:
             yield _heading(styles, under[0], line)
             at += 2
         elif code:
-            body, at = _indented(lines, at + 1)
+            _, body, at = _indented(lines, at + 1)
             yield f"```{code.group(1)}\n{body}\n```\n"
         elif _COMMENT.match(line):
-            _, at = _indented(lines, at + 1)
+            _, _, at = _indented(lines, at + 1)
         else:
             yield line
             at += 1
@@ -104,20 +114,84 @@ def _heading(styles: list[str], style: str, text: str) -> str:
     return f"{'#' * min(styles.index(style) + 1, 6)} {text.strip()}"
 
 
-def _indented(lines: list[str], at: int) -> tuple[str, int]:
-    """The indented block from `at` on, without its indentation and options, and where it ends."""
+def _indented(lines: list[str], at: int, margin: int = 0) -> tuple[dict[str, str], str, int]:
+    """The block from `at` on that is indented by more than `margin`: its options, then the rest without its
+    indentation, and where it ends."""
     end = at
-    while end < len(lines) and (not lines[end].strip() or lines[end][0].isspace()):
+    while end < len(lines) and (not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > margin):
         end += 1
-    block = lines[at:end]
-    while block and (not block[0].strip() or block[0].strip().startswith(":")):
+    first = at
+    options: dict[str, str] = {}
+    name, deep = "", 0
+    while first < end and lines[first].strip():
+        line = lines[first]
+        if option := _OPTION.match(line):
+            name, deep = option.group(2), len(option.group(1))
+            options[name] = option.group(3)
+        elif name and len(line) - len(line.lstrip()) > deep:
+            options[name] += f"\n{line.strip()}"
+        else:
+            break
+        first += 1
+    block = lines[first:end]
+    while block and not block[0].strip():
         block.pop(0)
     while block and not block[-1].strip():
         block.pop()
     margin = min((len(line) - len(line.lstrip()) for line in block if line.strip()), default=0)
-    if not block:
-        return "", end
-    return "\n".join(line[margin:] for line in block), end
+    return options, "\n".join(line[margin:] for line in block), end
+
+
+def _directive_table(kind: str, title: str, lines: list[str], at: int) -> tuple[str, int]:
+    """The table of the directive at `at`, below its title, and where it ends; its first line where it holds none."""
+    line = lines[at]
+    options, body, end = _indented(lines, at + 1, len(line) - len(line.lstrip()))
+    inner = body.split("\n")
+    if kind == "list-table":
+        table = markdown_table(_list_rows(inner))
+    elif kind == "csv-table":
+        table = markdown_table(_csv_rows(options, body))
+    elif _GRID.match(inner[0]):
+        table = _grid_table(inner, 0)[1]
+    else:
+        table = _simple_table(inner, 0)[1] if _SIMPLE.match(inner[0]) else ""
+    if not table:
+        return line, at + 1
+    return f"{title}\n\n{table}\n".lstrip("\n"), end
+
+
+def _csv_rows(options: Mapping[str, str], body: str) -> list[list[str]]:
+    """The rows of a `csv-table`, those of its option `header` first; none when they cannot be read."""
+    given = options.get("delim") or ","
+    delimiter = {"tab": "\t", "space": " "}.get(given, given)
+    quote, escape = options.get("quote") or '"', options.get("escape") or None
+    csv.field_size_limit(max(len(body), 131072))
+    try:
+        header = csv.reader(StringIO(options.get("header", ""), newline=""), skipinitialspace=True)
+        rows = csv.reader(
+            StringIO(body, newline=""), delimiter=delimiter, quotechar=quote, escapechar=escape, skipinitialspace=True
+        )
+        return [*header, *rows]
+    except (csv.Error, TypeError, ValueError):  # the last two for options that are no characters
+        return []
+
+
+def _list_rows(lines: list[str]) -> list[list[str]]:
+    """The rows of a `list-table`, a list of lists; none when it is something else."""
+    rows: list[list[str]] = []
+    column = 0
+    for line in filter(str.strip, lines):
+        row, cell = _LIST_ROW.match(line), _LIST_CELL.match(line)
+        if row:
+            column = len(row.group(1))
+            rows.append([row.group(2) or ""])
+        elif not rows or not line[0].isspace():
+            return []
+        elif cell and len(cell.group(1)) == column:
+            rows[-1].append(cell.group(2) or "")
+        else:
+            rows[-1][-1] += f" {line.strip()}"
+    return rows
 
 
 def _grid_table(lines: list[str], at: int) -> tuple[int, str]:
@@ -162,9 +236,11 @@ def _simple_table(lines: list[str], at: int) -> tuple[int, str]:
 
 def _org(lines: list[str]) -> Iterator[str]:
     table: list[list[str]] = []
-    drawer = False
+    hidden = -1
     fenced = False
-    for line in [*lines, ""]:
+    for at, line in enumerate([*lines, ""]):
+        if at <= hidden:
+            continue
         block = _ORG_BLOCK.match(line.strip())
         if line.lstrip().startswith("|") and not fenced:
             if not line.lstrip().startswith("|-"):
@@ -173,8 +249,8 @@ def _org(lines: list[str]) -> Iterator[str]:
         if table:
             yield markdown_table(table)
             table = []
-        if drawer or (_ORG_DRAWER.match(line) and not fenced):
-            drawer = line.strip() != ":END:"
+        if not fenced and (end := _drawer_end(lines, at)):
+            hidden = end
         elif block and block.group(2).lower() in ("src", "example"):
             fenced = block.group(1).lower() == "begin"
             yield f"```{block.group(3) or ''}" if fenced else "```"
@@ -184,6 +260,18 @@ def _org(lines: list[str]) -> Iterator[str]:
             yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, heading.group(2))}"
         elif not (block or _ORG_KEYWORD.match(line) or line.startswith("# ") or line == "#"):
             yield _ORG_LINK.sub(_shown, line)
+
+
+def _drawer_end(lines: list[str], at: int) -> int:
+    """Where the drawer that begins at `at` ends; 0 when none begins there, or none ends before the next heading."""
+    if at >= len(lines) or not _ORG_DRAWER.match(lines[at]):
+        return 0
+    for end in range(at + 1, len(lines)):
+        if lines[end].strip().upper() == ":END:":
+            return end
+        if _ORG_HEADING.match(lines[end]) or _ORG_DRAWER.match(lines[end]):
+            return 0
+    return 0
 
 
 def _shown(match: re.Match[str]) -> str:

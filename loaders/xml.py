@@ -13,6 +13,7 @@ from loaders.base import Failure, Format, Loader, LoaderError, Source, document,
 _LONGEST_LABELLED = 200
 _TITLES = ("title", "name", "subject", "headline")
 _PROSE = frozenset({"p", "para", "simpara", "text", "line", "description", "content", "body"})
+_SVG = "{http://www.w3.org/2000/svg}"
 _DEEPEST = 200
 
 
@@ -57,9 +58,11 @@ def _texts(element: Any) -> Iterator[str]:
 class XmlLoader(Loader):
     """One document: a JATS article in `markdown` format with its title and sections, other XML in `text` format.
 
-    In other XML an element that holds only text becomes a line `name: text`, mixed content a line of its text, and an
-    element with neither text nor children a line of its attributes. The records below the root are set apart by empty
-    lines. The title is the first short element named `title` (or `name`, `subject`, `headline`).
+    In other XML an element that holds only text becomes a line `name: text (attribute value)`, mixed content a line of
+    its text; other attributes are a line of their own, before what the element holds. Of elements that hold something,
+    attributes of a namespace, those of prose (`p`, `description`, ...) and those of drawings (SVG) are left out: they
+    say how, not what. The records below the root are set apart by empty lines. The title is the first short element
+    named `title` (or `name`, `subject`, `headline`).
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -75,7 +78,8 @@ class XmlLoader(Loader):
             return
         records = ["\n".join(_lines(child, 0)) for child in root if isinstance(child.tag, str)]
         own = " ".join((root.text or "").split())
-        text = "\n\n".join(filter(None, [own, *records]))
+        head = "\n".join(filter(None, [_head(root), own]))
+        text = "\n\n".join(filter(None, [head, *records]))
         yield required(document(source, text, title=_title(root)), "The file has no text.")
 
 
@@ -94,12 +98,29 @@ def _lines(element: Any, depth: int) -> Iterator[str]:
     )
     name = local(element)
     if mixed or depth > _DEEPEST:
-        yield words(element)
+        yield from filter(None, (_head(element), words(element)))
     elif children:
+        yield from filter(None, [_head(element)])
         for child in children:
             yield from _lines(child, depth + 1)
     elif text := words(element):
-        plain = name.lower() in _PROSE or len(text) > _LONGEST_LABELLED
-        yield text if plain else f"{name}: {text}"
+        if name.lower() in _PROSE or len(text) > _LONGEST_LABELLED:
+            yield from filter(None, (_head(element), text))
+        else:
+            given = _attributes(element)
+            yield f"{name}: {text} ({given})" if given else f"{name}: {text}"
     elif element.attrib:
         yield f"{name}: " + ", ".join(f"{etree.QName(key).localname} {value}" for key, value in element.attrib.items())
+
+
+def _head(element: Any) -> str:
+    """The line of an element's attributes, which stands above what it holds; may be empty."""
+    given = _attributes(element)
+    return f"{local(element)}: {given}" if given else ""
+
+
+def _attributes(element: Any) -> str:
+    """The attributes that are data of an element that holds something, as `name value, name value`."""
+    if not element.attrib or local(element).lower() in _PROSE or element.tag.startswith(_SVG):
+        return ""
+    return ", ".join(f"{key} {' '.join(value.split())}" for key, value in element.attrib.items() if key[0] != "{")

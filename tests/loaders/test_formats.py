@@ -32,6 +32,10 @@ def failure(name: str, source: Source, **options: Any) -> Failure:
         ("```\n# no\n```\n\nYes\n===\n", "Yes"),
         ("---\nTITLE: 'Front'\n---\n# Not this\n", "Front"),
         ("---\nauthor: x\n---\n## This ##\n", "This"),
+        (
+            "---\n# author: y\n\"title\": 'Of key'\ntags:\n- author\n- b\ndate: now\nauthor:\n  name: x\n\n...\nx",
+            "a.md",
+        ),
         ("just text", "a.md"),
     ],
 )
@@ -41,12 +45,27 @@ def test_markdown_is_titled_by_front_matter_or_heading(put: Put, text: str, titl
     assert "author" not in found.page_content
 
 
+@pytest.mark.parametrize(
+    "intro",
+    ["\nIntro: of the text.\n\n", "Intro of the text.\n", "# Intro\n\n- of the text\n", "Note: intro\nof the text.\n"],
+)
+def test_what_stands_between_rules_is_text(put: Put, intro: str) -> None:
+    (found,) = load("markdown", put(f"---\n{intro}\n---\n\nMore.\n", "a.md"))
+    assert intro.strip() in found.page_content
+
+
 def test_html_in_its_own_charset_without_furniture(put: Put) -> None:
     head = "<html><head><meta charset='iso-8859-2'></head><body><header role=banner>Menu</header>"
     page = head + "<h1>Żółw</h1><p>a<b>b</b>c"
     (found,) = load("html", put(page.encode("iso8859_2"), "a.html"))
     assert found.page_content == "# Żółw\n\nabc"
     assert found.metadata["title"] == "Żółw"
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "none-such"])
+def test_html_with_a_charset_that_is_none_is_read(put: Put, charset: str) -> None:
+    (found,) = load("html", put(f"<meta charset={charset}><p>Żółw", "a.html"))
+    assert found.page_content == "Żółw"
 
 
 def test_html_reads_the_main_part_and_layout_tables_as_text(put: Put) -> None:
@@ -107,6 +126,10 @@ def test_words_hyphenated_in_a_pdf_are_joined(put: Put) -> None:
             "# Cups\n\n| Team | Town | Cups |\n| --- | --- | --- |\n| Blues | STL | 1 |",
         ),
         ('a,b\n"open,2\n', "| a | b |\n| --- | --- |\n| open,2 |  |"),
+        ("sep=;\na;b\n1;2\n", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
+        ('\ufeff"sep=\t"\r\na,b\tc\r\n1\t2\r\n', "| a,b | c |\n| --- | --- |\n| 1 | 2 |"),
+        ("a^b\n1^2\n3^4\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"),
+        ("formula\nx^2\ny\n", "| formula |\n| --- |\n| x^2 |\n| y |"),
     ],
 )
 def test_csv_becomes_a_table(put: Put, text: str, table: str) -> None:

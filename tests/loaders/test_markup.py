@@ -57,6 +57,81 @@ def test_an_article_within_an_archive_of_articles_is_found(put: Put) -> None:
     assert found.page_content == "## One\n\nWords."
 
 
+def test_attributes_of_elements_that_hold_something_are_kept(put: Put) -> None:
+    (found,) = load(
+        "xml",
+        put(
+            "<shop xmlns:x='urn:x' town='Ely'><product sku='A1' x:style='s'><name>Chair</name>"
+            "<price unit='EUR'>5</price><note lang='en'>So <b>red</b>.</note>"
+            "<p class='q'>Sits well.</p></product></shop>",
+            "a.xml",
+        ),
+    )
+    assert found.page_content == (
+        "shop: town Ely\n\nproduct: sku A1\nname: Chair\nprice: 5 (unit EUR)\nnote: lang en\nSo red.\nSits well."
+    )
+    drawing = "<svg xmlns='http://www.w3.org/2000/svg' width='9'><g fill='red'><title id='t'>Dot</title></g></svg>"
+    assert load("xml", put(drawing, "a.svg"))[0].page_content == "title: Dot"
+
+
+LIST_TABLE = """\
+.. list-table:: Fees
+   :widths: 10 20
+   :header-rows: 1
+
+   * - Boat
+     - Fee
+   * - *Rowing*
+       boat
+     -
+   * - Ferry
+
+     - - by day
+       - by night
+"""
+CSV_TABLE = """\
+.. csv-table::
+   :header: "Boat",
+            Fee
+   :delim: ;
+
+   Rowing; "4; 5"
+   Ferry; "6
+   and 7"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (LIST_TABLE, "Fees\n\n| Boat | Fee |\n| --- | --- |\n| *Rowing* boat |  |\n| Ferry | - by day - by night |\n"),
+        (
+            CSV_TABLE.replace(',\n            Fee', ", Fee"),
+            "| Boat | Fee |\n| --- | --- |\n| Rowing | 4; 5 |\n| Ferry | 6 and 7 |\n",
+        ),
+        (".. table:: Fees\n\n   ==== ===\n   Boat Fee\n   ==== ===\n   Row  4\n   ==== ===\n",
+         "Fees\n\n| Boat | Fee |\n| --- | --- |\n| Row | 4 |\n"),
+        (".. table::\n\n   +---+---+\n   | a | b |\n   +---+---+\n   | 1 | 2 |\n   +---+---+\n",
+         "| a | b |\n| --- | --- |\n| 1 | 2 |\n"),
+        (".. csv-table:: T\n   :file: a.csv\n", ".. csv-table:: T\n   :file: a.csv\n"),
+        (".. csv-table::\n   :delim: none\n\n   a,b\n", ".. csv-table::\n   :delim: none\n\n   a,b\n"),
+        (".. list-table::\n\n   words\n", ".. list-table::\n\n   words\n"),
+    ],
+)  # fmt: skip
+def test_tables_of_directives_stay_tables(put: Put, text: str, shown: str) -> None:
+    nested = "\n".join(f"   {line}" if line else line for line in text.split("\n"))
+    (found,) = load("rst", put(f"Before\n\n{text}\nAfter\n", "a.rst"))
+    assert found.page_content == f"Before\n\n{shown}\nAfter"
+    if shown.endswith("|\n"):
+        (found,) = load("rst", put(f".. note::\n\n{nested}\nAfter\n", "a.rst"))
+        assert shown in found.page_content
+
+
+def test_code_that_begins_like_an_option_is_kept(put: Put) -> None:
+    (found,) = load("rst", put(".. code-block:: yaml\n   :linenos:\n\n   :key: x\n", "a.rst"))
+    assert found.page_content == "```yaml\n:key: x\n```"
+
+
 def test_headings_of_rst_go_by_the_order_of_their_lines(put: Put) -> None:
     text = "Top\n~~~\n\nSub\n***\n\nSub two\n***\n\ntext\n----\nnot\n\nlist:\n\n- a\n- b\n"
     (found,) = load("rst", put(text, "a.rst"))
@@ -73,6 +148,12 @@ def test_org_without_a_title_has_its_first_heading(put: Put) -> None:
     (found,) = load("org", put("* DONE Sow :x:\n** Deep\ntext [[a][b]] [[c]]\n", "a.org"))
     assert found.metadata["title"] == "Sow"
     assert found.page_content == "# Sow\n## Deep\ntext b c"
+
+
+def test_a_drawer_of_org_that_does_not_end_hides_nothing(put: Put) -> None:
+    text = "* One\n:PROPERTIES:\n:ID: 1\n| a | b |\n:END:\nfirst\n* Two\n:LOGBOOK:\nkept\n* Three\n:LOGBOOK:\nlast\n"
+    (found,) = load("org", put(text, "a.org"))
+    assert found.page_content == "# One\nfirst\n# Two\n:LOGBOOK:\nkept\n# Three\n:LOGBOOK:\nlast"
 
 
 def test_subtitles_of_long_talks_are_cut_after_sentences(put: Put) -> None:
@@ -98,6 +179,10 @@ def test_yaml_is_titled_at_its_top_level_only(put: Put, text: str, title: str) -
     [
         ("org", "[[" * 300_000),
         ("org", "* a :" + ":x" * 100_000 + "!\n"),
+        ("org", ":LOGBOOK:\nx\n" * 100_000),
+        ("markdown", "---\na: b: c: d\n" + "a: b: c: d\n- x: y\n" * 100_000 + "words"),
+        ("rst", "".join(f"{' ' * depth}.. list-table:: {' ' * 100}x\n" for depth in range(1000)) + " " * 1000 + "x\n"),
+        ("rst", ".. csv-table::\n\n" + '   "a\n' * 100_000),
         ("vtt", "0" * 500_000 + "\n\n00:00.000 --> 00:00.001\nx " + "<v " * 300_000),
         ("rst", ("=" * 100_000 + "!\n") * 20),
         ("rst", "+--" * 100_000 + "+\n|a\n"),
