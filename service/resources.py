@@ -89,8 +89,10 @@ async def check_keyring(database: Database, keyring: Keyring) -> None:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open everything a process needs. The database must be migrated.
+async def open_resources(settings: Settings, *, patience: float = 0.0, jobs: int = 0) -> AsyncIterator[Resources]:
+    """Open everything a process needs. The database must be migrated. `patience`: seconds to wait for what another
+    transaction has locked, 0 for as long as it takes; `jobs`: how many it has going at once, which each hold a
+    connection now and then.
 
     Raises `SettingsError` when no database is configured, or its schema or keys do not fit.
     """
@@ -103,7 +105,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     keyring = open_keyring(settings)
     egress = open_egress(settings)
     javascript = open_javascript(settings, egress)
-    async with Database(url, size=settings.database_pool or 2 * cores() + 2, sealer=Vault(keyring)) as database:
+    size = settings.database_pool or cores() + max(cores(), jobs) + 2
+    async with Database(url, size=size, patience=patience, sealer=Vault(keyring)) as database:
         await check_keyring(database, keyring)
         watch = JobWatch(database)
         queue = PostgresQueue(database)

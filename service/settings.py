@@ -70,10 +70,14 @@ class Settings(BaseModel):
         None,
         ge=2,
         le=200,
-        description="Most database connections a process holds; empty: two for each processor, and two more.",
+        description="Most database connections a process holds; empty: two for each processor, and two more; of a worker"
+        " that has more jobs and runs going than processors, one for each of these in place of the second.",
     )
-    keyword_memory: int = Field(
-        64 * MIB, ge=0, description="Bytes of keyword lists that a process remembers between searches; 0: none."
+    keyword_memory: int | None = Field(
+        None,
+        ge=0,
+        description="Bytes of keyword lists that a process remembers between searches, 0 for none; empty: a"
+        " sixty-fourth of the machine's memory.",
     )
     secret_key: SecretStr | None = Field(
         None,

@@ -18,11 +18,9 @@ from stores.lexical.analysis import Analysed, Group, analyse, analyse_query, que
 from stores.lexical.base import MOST, NO_HITS, POSTING, Hits, Numbers, rank
 from stores.lexical.compaction import ALONE
 from stores.lexical.languages import prepare, prepared
-from stores.lexical.memory import Memory
+from stores.lexical.memory import Memory, usual_size
 from stores.records.database import Scope
 
-MEMORY = 64 << 20
-"""Bytes of posting lists that are remembered."""
 LONGEST_QUERY = 10_000
 """Characters of a query that are read: a hundred thousand would bring the lists of nearly all words there are."""
 
@@ -30,10 +28,11 @@ LONGEST_QUERY = 10_000
 class LexicalIndex:
     """BM25 over the chunks of document stores; one index for each `store_id`, made by the first `add`."""
 
-    def __init__(self, memory: int = MEMORY) -> None:
-        """Nothing is opened; the object remembers, in so many bytes, posting lists of the indexes that it searched."""
+    def __init__(self, memory: int | None = None) -> None:
+        """Nothing is opened; the object remembers posting lists of the indexes that it searched, in so many bytes, or
+        in as many as suit this machine."""
         self._preparing = asyncio.Lock()
-        self._memory = Memory(memory)
+        self._memory = Memory(usual_size() if memory is None else memory)
 
     async def add(self, scope: Scope, store_id: UUID, texts: Sequence[str]) -> Numbers:
         """Index chunks as one segment; returns their numbers in order. Numbers are never given twice."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stores.lexical.base import POSTING, Scored, Statistics, scored
 from stores.records.database import Scope
+from stores.records.memory import memory_bytes
 
 REAL_SHARE = 0.01
 """The part of an index that must be in a language for queries to be read in it."""
@@ -24,8 +25,16 @@ MOST_LANGUAGES = 6
 """Languages that a query is read in at most: the most frequent ones."""
 INDEXES = 4096
 """Indexes of which something is remembered."""
+LEAST, SHARE = 64 << 20, 64
+"""Bytes that are remembered: a sixty-fourth of the memory, no less than so many. The lists of a million chunks are some
+five hundred million bytes, and those of the words that questions share a good part of them."""
 OVERHEAD = 300
 """Bytes that a remembered list takes besides its arrays, about."""
+
+
+def usual_size() -> int:
+    """The bytes that suit this machine."""
+    return max(memory_bytes() // SHARE, LEAST)
 
 
 @dataclass(frozen=True, slots=True)

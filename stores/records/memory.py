@@ -1,4 +1,4 @@
-"""How much memory there is for an embedded Postgres."""
+"""How much memory there is, for an embedded Postgres and for what processes remember."""
 
 import os
 from contextlib import suppress
