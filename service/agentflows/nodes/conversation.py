@@ -59,7 +59,7 @@ class Conversation:
         self._own = tuple(
             _row(row.get("role"), row.get("content")) for row in rows if row.get("role") and row.get("content")
         )
-        self._remembers = node.flag(f"{prefix}EnableMemory", otherwise=True)
+        self._remembers = node.flag(f"{prefix}EnableMemory")
         self._memory = node.choice(f"{prefix}MemoryType", MEMORIES)
         self._window = node.number(f"{prefix}MemoryWindowSize", DEFAULT_WINDOW, most=10_000)
         self._tokens = node.number(f"{prefix}MemoryMaxTokenLimit", DEFAULT_TOKENS, most=10_000_000)

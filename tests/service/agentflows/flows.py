@@ -30,7 +30,9 @@ Kind = TypeVar("Kind")
 
 
 def node(identifier: str, name: str, *, parent: str = "", label: str = "", **inputs: Any) -> dict[str, Any]:
-    """A node; `name` without its ending `Agentflow`."""
+    """A node; `name` without its ending `Agentflow`. As the editor makes them, models remember."""
+    if name in ("llm", "agent"):
+        inputs = {f"{name}EnableMemory": True, **inputs}
     inner = {"id": identifier, "name": f"{name}Agentflow", "label": label or identifier, "category": "Agent Flows"}
     raw = {"id": identifier, "type": "agentFlow", "position": {"x": 0, "y": 0}, "data": {**inner, "inputs": inputs}}
     return {**raw, "parentNode": parent, "extent": "parent"} if parent else raw
