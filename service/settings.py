@@ -70,8 +70,8 @@ class Settings(BaseModel):
         None,
         ge=2,
         le=200,
-        description="Most database connections a process holds; empty: two for each processor, and two more; of a worker"
-        " that has more jobs and runs going than processors, one for each of these in place of the second.",
+        description="Most database connections a process holds; empty: two for each processor, and two more. A worker"
+        " that may have more jobs and runs going than there are processors has one for each of these.",
     )
     keyword_memory: int | None = Field(
         None,

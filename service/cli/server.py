@@ -18,6 +18,10 @@ from service.settings import Settings
 GC_THRESHOLD = (20_000, 20, 50)
 """New objects until the collector looks at the young ones; a request makes thousands, nearly all without cycles."""
 
+PATIENCE = 5.0
+"""Seconds that a request waits for what another one or a job has locked: then its caller is told to come again, and the
+connection is free for requests that have nothing to do with that."""
+
 SWITCH_SECONDS = 0.001
 """How long a thread that computes in Python (an embedding's tokens, a parsed body) may keep the event loop waiting, and
 the loop a model's thread: Python's own five milliseconds are a third of a prediction."""
@@ -31,7 +35,7 @@ async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: i
     Raises what `open_resources` raises.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    async with open_resources(settings) as resources:
+    async with open_resources(settings, patience=PATIENCE) as resources:
         app = create_app(settings, nullcontext(resources))
         server = uvicorn.Server(
             uvicorn.Config(

@@ -49,7 +49,7 @@ async def _work(settings: "Settings", *, alone: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(settings) as resources:
+    async with open_resources(settings, jobs=settings.worker_concurrency + settings.run_concurrency) as resources:
         await Runner(resources, alone=alone).run(stop)
     if not stop.is_set():
         raise CommandError("the worker lost its queue; the log above says why")

@@ -152,10 +152,20 @@ class Database:
     Connections that the server closed meanwhile (a restart, a failover) are replaced when they are asked for.
     """
 
-    def __init__(self, url: str, *, size: int = 16, timeout: float = 30.0, sealer: Sealer | None = None) -> None:
-        """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one; `sealer`
-        seals configurations: without one they can be neither written nor read in the clear."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int = 16,
+        timeout: float = 30.0,
+        patience: float = 0.0,
+        sealer: Sealer | None = None,
+    ) -> None:
+        """`url` is a libpq URL; `size` the most connections held; `timeout` seconds to wait for a free one, `patience`
+        for what another transaction has locked (0: as long as it takes); `sealer` seals configurations: without one
+        they can be neither written nor read in the clear."""
         self.url = url
+        self._patience = patience
         self._sealer = sealer or Keyless()
         self.pool = Pool(
             url,
@@ -175,6 +185,10 @@ class Database:
         connection.sealer = self._sealer
         connection.adapters.register_dumper(Binary, _BinaryDumper)
         await connection.set_autocommit(True)
+        if self._patience:
+            await connection.execute(
+                "SELECT set_config('lock_timeout', %s, false)", (f"{self._patience * 1000:.0f}ms",)
+            )
 
     async def __aenter__(self) -> "Database":
         await self.pool.open(wait=True)

@@ -8,6 +8,7 @@ import secrets
 import string
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from uuid import UUID
 
 from service.document_stores.check import records
@@ -170,7 +171,7 @@ async def _repair_indexes(
     if restored.total:
         yield f"made {restored.total} vectors anew"
     surplus = 0
-    async for points in without_chunks(resources, workspace, space):
+    async for points in without_chunks(partial(resources.database.read, workspace), space):
         surplus += await _delete_points(resources, workspace, space, points)
     if surplus:
         yield f"removed {surplus} vectors that belonged to no chunk"

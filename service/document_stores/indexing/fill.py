@@ -6,6 +6,8 @@ taken up at the next batch; memory does not grow with the document store.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from uuid import UUID
 
 from service.document_stores.indexing import records
@@ -26,6 +28,9 @@ PAGE = 2_000
 
 Note = Callable[[Scope, int], Awaitable[None]]
 """Called in the transaction of each batch with the number of chunks in it; may raise, which undoes the batch."""
+
+Reading = Callable[[], AbstractAsyncContextManager[Scope]]
+"""How the ledger is read, page by page: over any connection, or in the transaction of who has the document store."""
 
 
 class SpaceChanged(Exception):
@@ -99,7 +104,7 @@ async def restore_vectors(
             await shelf.at(space.collection).upsert(space.collection, await shelf.points(points))
             await note(shelf.scope, len(points))
 
-    batches = without_vectors(resources, workspace, space, after)
+    batches = without_vectors(partial(resources.database.read, workspace), space, after)
     await overlapped(batches, lambda batch: vectors_of(reuse, batch, lender), commit)
 
 
@@ -128,31 +133,28 @@ async def _unindexed(
         after = batch[-1].id
 
 
-async def without_vectors(
-    resources: Resources, workspace: UUID, space: Space, after: int = 0
-) -> AsyncIterator[list[PendingChunk]]:
+async def without_vectors(reading: Reading, space: Space, after: int = 0) -> AsyncIterator[list[PendingChunk]]:
     """The indexed chunks whose number is above `after` and that have no point in `space.collection`, in batches."""
     while True:
-        async with resources.database.read(workspace) as scope:
+        async with reading() as scope:
             numbers = await records.next_indexed(scope, space.store_id, after, PAGE)
         if not numbers:
             return
         present = await _points(space.vectors, space.collection, after, numbers[-1])
         missing = [number for number in numbers if point_id(number) not in present]
         for start in range(0, len(missing), BATCH):
-            async with resources.database.read(workspace) as scope:
+            async with reading() as scope:
                 batch = await records.numbered(scope, space.store_id, missing[start : start + BATCH])
             if batch:
                 yield batch
         after = numbers[-1]
 
 
-async def without_chunks(resources: Resources, workspace: UUID, space: Space) -> AsyncIterator[list[str]]:
-    """The ids of the points in `space.collection` that belong to no chunk, in batches; where writers go on meanwhile,
-    some may get theirs a moment later."""
-    after = ""
+async def without_chunks(reading: Reading, space: Space, after: str = "") -> AsyncIterator[list[str]]:
+    """The ids behind `after` of the points in `space.collection` that belong to no chunk, in batches; where writers go
+    on meanwhile, some may get theirs a moment later."""
     while page := await space.vectors.ids(space.collection, after=after, limit=PAGE):
-        async with resources.database.read(workspace) as scope:
+        async with reading() as scope:
             lost = await of_no_chunk(scope, space.store_id, page)
         if lost:
             yield lost
@@ -162,8 +164,7 @@ async def without_chunks(resources: Resources, workspace: UUID, space: Space) ->
 async def of_no_chunk(scope: Scope, store_id: UUID, points: Sequence[str]) -> list[str]:
     """Those of the points that belong to no chunk of the ledger."""
     numbers = [int(point) for point in points if point.isascii() and point.isdigit() and len(point) <= 10]
-    known = await records.numbered(scope, store_id, numbers)
-    chunks = {point_id(chunk.number) for chunk in known if chunk.number is not None}
+    chunks = {point_id(number) for number in await records.known(scope, store_id, numbers)}
     return [point for point in points if point not in chunks]
 
 

@@ -92,6 +92,17 @@ async def numbered(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> list
     return [PendingChunk(**row) for row in rows]
 
 
+async def known(scope: Scope, store_id: UUID, numbers: Sequence[int]) -> set[int]:
+    """Those of the numbers that chunks have."""
+    rows = await scope.all(
+        "SELECT number FROM chunks WHERE workspace_id = %(workspace)s AND store_id = %(store)s"
+        " AND number = ANY(%(numbers)s)",
+        store=store_id,
+        numbers=list(numbers),
+    )
+    return {row["number"] for row in rows}
+
+
 async def lock_numbered(scope: Scope, store_id: UUID, chunks: Sequence[PendingChunk]) -> dict[int, PendingChunk]:
     """Those of the indexed chunks that still have their numbers, by these, as they stay until the transaction ends.
 

@@ -6,15 +6,17 @@ transaction; a search sees the old space or the new one, never a mixture.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count as counting
 from typing import Any
 from uuid import UUID
 
 from service.document_stores import records
+from service.document_stores.check.records import highest
 from service.document_stores.collections import records as collections
-from service.document_stores.indexing.fill import restore_vectors, without_chunks, without_vectors
+from service.document_stores.indexing.fill import PAGE, of_no_chunk, restore_vectors, without_chunks, without_vectors
 from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import count
 from service.document_stores.indexing.texts import BATCH, index_texts
@@ -36,6 +38,7 @@ from service.errors import NotFound
 from service.jobs import service as jobs
 from service.providers.errors import ProviderError
 from service.resources import Resources
+from service.retrieval.base import point_id
 from service.worker.work import Work
 from stores.records.database import Scope
 
@@ -80,6 +83,11 @@ class _Reindexing:
         self._collection: str | None = work.payload.get("collection")
         self._done = int((work.job.result or {}).get("numIndexed", 0))
         self._total: int | None = None
+        self._seen = 0
+        """The highest number of a chunk when the last pass began: numbers grow from one writer's commit to the next's,
+        so that all that is left to fill in lies above it."""
+        self._stray: list[str] = []
+        """Points of no chunk, as the passes saw it."""
 
     async def run(self) -> Mapping[str, Any]:
         async with self._resources.database.read(self._workspace) as scope:
@@ -98,14 +106,24 @@ class _Reindexing:
             vectors = await vectors_at(self._resources, scope, place)
         space = Space(self._store, self._collection, embedder, vectors)
         for attempt in counting(1):
-            await restore_vectors(
-                self._resources, self._workspace, space, self._note, self._waiting, lender=self._lender
-            )
+            await self._pass(space)
             with suppress(_NotYet):
                 await self._switch(space, fingerprint, most=BATCH if attempt < PASSES else None)
                 break
         self._resources.stores.forget(self._workspace, self._store)
         return self._result()
+
+    async def _pass(self, space: Space) -> None:
+        """Fill in what came since the pass before, and look for points that nothing needs."""
+        resources, before = self._resources, self._seen
+        reading = partial(resources.database.read, self._workspace)
+        async with reading() as scope:
+            self._seen = await highest(scope, self._store)
+        await restore_vectors(
+            resources, self._workspace, space, self._note, self._waiting, after=before, lender=self._lender
+        )
+        async for points in without_chunks(reading, space, point_id(before) if before else ""):
+            self._stray += points
 
     async def _prepare(self, fingerprint: Mapping[str, Any]) -> bool:
         """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:
@@ -160,8 +178,7 @@ class _Reindexing:
             if space.collection not in shelf.building:
                 raise NotFound(f"The vectors of document store {self._store} were removed while it was re-indexed")
             filled = await self._fill_rest(shelf, space, most)
-            async for points in without_chunks(self._resources, self._workspace, space):
-                await shelf.at(space.collection).delete(space.collection, points)
+            await self._clear(shelf, space)
             former = await collections.of_store(shelf.scope, self._store, building=False)
             await self._configure(shelf.scope, fingerprint)
             await collections.set_space(shelf.scope, self._store, fingerprint, space.collection)
@@ -170,10 +187,20 @@ class _Reindexing:
         if left:
             await drop_soon(self._resources, self._workspace, left)
 
+    async def _clear(self, shelf: Shelf, space: Space) -> None:
+        """Remove the points of no chunk that the passes saw, and those behind them."""
+        own = replace(space, vectors=shelf.at(space.collection))
+        async for points in without_chunks(lambda: nullcontext(shelf.scope), own, point_id(self._seen)):
+            self._stray += points
+        for start in range(0, len(self._stray), PAGE):
+            lost = await of_no_chunk(shelf.scope, self._store, self._stray[start : start + PAGE])
+            await own.vectors.delete(space.collection, lost)
+
     async def _fill_rest(self, shelf: Shelf, space: Space, most: int | None) -> int:
         """How many chunks were left. The job's row is not written meanwhile, as its worker renews its lease there."""
         filled = 0
-        async for batch in without_vectors(self._resources, self._workspace, space):
+        own = replace(space, vectors=shelf.at(space.collection))
+        async for batch in without_vectors(lambda: nullcontext(shelf.scope), own, self._seen):
             filled += len(batch)
             if most is not None and filled > most:
                 raise _NotYet

@@ -2,19 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from service.document_stores.indexing import records as chunks
 from service.document_stores.reindexing import jobs as reindexing
-from service.document_stores.shelf import changing
+from service.document_stores.shelf import Shelf, changing
 from service.providers.embedding.fake import FakeEmbedder
 from service.providers.errors import RateLimited
 from service.resources import Resources
 from service.worker.runner import Runner
+from stores.records.database import Connection, Pool
 from tests.service.document_stores.talk import API, Talk, passages
 
 OTHER: dict[str, Any] = {"name": "fake", "config": {"dimension": 96}}
@@ -303,6 +306,42 @@ async def test_changing_the_embedding_otherwise_is_refused_with_the_command(talk
     answer: httpx.Response = await talk.client.put(f"{API}/store/{store}", json={"embeddingConfig": OTHER})
     assert answer.status_code == 409
     assert f"ragstone store reindex {store} --embedding fake" in answer.json()["message"]
+
+
+async def test_the_switch_looks_at_what_came_last_by_its_own_connection(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switching: set[asyncio.Task[Any] | None] = set()
+    getconn, next_indexed = Pool.getconn, chunks.next_indexed
+    pages: list[int] = []
+
+    @asynccontextmanager
+    async def alone(*args: Any, **options: Any) -> AsyncIterator[Shelf]:
+        async with changing(*args, **options) as shelf:
+            if shelf.building:
+                switching.add(asyncio.current_task())
+            yield shelf
+            switching.clear()
+
+    async def lent(self: Pool, timeout: float | None = None) -> Connection:  # noqa: ASYNC109
+        assert asyncio.current_task() not in switching
+        return await getconn(self, timeout)
+
+    async def seen(scope: Any, store: UUID, after: int, limit: int) -> list[int]:
+        found = await next_indexed(scope, store, after, limit)
+        if asyncio.current_task() in switching:
+            pages.append(len(found))
+        return found
+
+    monkeypatch.setattr(reindexing, "changing", alone)
+    monkeypatch.setattr(Pool, "getconn", lent)
+    monkeypatch.setattr(chunks, "next_indexed", seen)
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    assert (await talk.end(await begin(talk, store)))["state"] == "done"
+    assert pages == [0]
+    assert await dimension(talk, store) == 96
+    await talk.holds_together()
 
 
 async def test_writers_as_fast_as_the_reindex_are_held_back_in_the_end(
