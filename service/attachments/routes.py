@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 from fastapi import Path, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import UploadFile
 
 from service.attachments import service, wire
 from service.attachments.types import Upload
@@ -13,7 +12,7 @@ from service.attachments.wire import AttachmentBody
 from service.chatflows.routes import flow_id
 from service.errors import BadRequest
 from service.http.access import PUBLIC, CurrentCaller, public_through
-from service.http.forms import upload_form
+from service.http.forms import MULTIPART, fields_of, files_of, media_type, upload_form
 from service.http.routing import Routes
 from service.resources import CurrentResources, Resources
 
@@ -79,20 +78,11 @@ async def create_attachments(
     `fullFileUpload` says whether files are taken and of which types, by what they hold; a flow that is bound to an API
     key needs that key. They are kept for some weeks, or until the chatflow is deleted."""
     guest: service.Guest = request.state.guest
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    if media_type(request) != MULTIPART:
         raise BadRequest("files: send multipart/form-data with parts named 'files'")
     async with upload_form(request, resources) as form:
-        parts = form.multi_items()
-        odd = [key for key, part in parts if isinstance(part, UploadFile) and key not in ("files", "files[]")]
-        if odd:
-            raise BadRequest(f"{odd[0][:100]}: files must come in parts named 'files'")
-        uploads = [
-            Upload(part.filename or "file", part.file, part.content_type)
-            for _, part in parts
-            if isinstance(part, UploadFile)
-        ]
-        as_base64 = any(key == "base64" for key, _ in parts)
+        uploads = [Upload(part.filename or "file", part.file, part.content_type) for part in files_of(form)]
+        as_base64 = "base64" in fields_of(form)
         found = await service.bring(resources, guest, chat, uploads, as_base64=as_base64)
     return [wire.body(item) for item in found]
 

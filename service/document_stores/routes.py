@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from service.document_stores import search, service, wire
 from service.document_stores.own_chunks import service as own_chunks
@@ -19,7 +18,7 @@ from service.document_stores.upserting.wire import UpsertBody, UpsertResult, ups
 from service.errors import BadRequest, MissingPart, NotFound, Unprocessable
 from service.http.access import SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
-from service.http.forms import upload_form
+from service.http.forms import MULTIPART, URL_ENCODED, fields_of, files_of, media_type, upload_form
 from service.http.routing import Routes
 from service.http.wire import Page
 from service.jobs.types import Job
@@ -31,8 +30,6 @@ routes = Routes("Document stores")
 
 VIEW = needs(*READS_EVERYTHING)
 WRITE = needs("documentStores:create", "documentStores:update")
-
-FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 UPSERT_REQUEST = {
     "requestBody": {
@@ -188,23 +185,11 @@ async def upsert(
     The same content twice adds nothing (`numSkipped`); a changed file replaces its old chunks. Parts that the call and
     the store leave open take the service's defaults. With `Prefer: respond-async` the answer is 202 and the job.
     """
-    if request.headers.get("content-type", "").startswith(FORMS):
+    if media_type(request) in (MULTIPART, URL_ENCODED):
         async with upload_form(request, resources, workspace) as form:
-            fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-            uploads = [
-                Upload(part.filename or "file", part.file, part.content_type)
-                for key, part in form.multi_items()
-                if isinstance(part, UploadFile) and key in ("files", "files[]")
-            ]
-            odd = [
-                key
-                for key, part in form.multi_items()
-                if isinstance(part, UploadFile) and key not in ("files", "files[]")
-            ]
-            if odd:
-                raise BadRequest(f"{odd[0]}: files must come in parts named 'files'")
+            uploads = [Upload(part.filename or "file", part.file, part.content_type) for part in files_of(form)]
             with OwnChunks(resources.settings) as own:
-                values = await asyncio.to_thread(read_form, fields, own.take)
+                values = await asyncio.to_thread(read_form, fields_of(form), own.take)
                 job = await _upsert(resources, caller, workspace, id, values, uploads, own)
     else:
         with OwnChunks(resources.settings) as own:
@@ -241,7 +226,7 @@ async def _upsert(
     uploads: list[Upload],
     own: OwnChunks,
 ) -> Job:
-    body = upsert_body(values)
+    body = await asyncio.to_thread(upsert_body, values)
     restricting(caller, body.principals)
     if not own.given:
         return await service.upsert(resources, workspace, store_id, body.asked(), uploads)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData
 
 from service.chatflows.routes import Id, flow_id
 from service.chatflows.types import Chatflow
@@ -17,7 +17,7 @@ from service.flow_upserts.types import FlowUpsert
 from service.flow_upserts.wire import FlowUpsertBody, FlowUpsertResult
 from service.http.access import SIGNED_IN, WIDGET, Caller, CurrentCaller, CurrentWorkspace
 from service.http.answers import ACCEPTED, PREFER, answered
-from service.http.forms import upload_form
+from service.http.forms import MULTIPART, fields_of, files_of, media_type, upload_form
 from service.http.routing import Routes
 from service.jobs.types import Job
 from service.rate_limits import service as rate_limits
@@ -26,16 +26,13 @@ from service.viewers import believed, restricting
 
 routes = Routes("Upserts")
 
-FORM = "multipart/form-data"
-FILE_PARTS = ("files", "files[]")
-
 ERRORS = (400, 404, 408, 409, 413, 422, 429, 502, 503, 507)
 REQUEST: dict[str, Any] = {
     "requestBody": {
         "required": False,
         "content": {
             "application/json": {"example": {}},
-            FORM: {
+            MULTIPART: {
                 "schema": {
                     "type": "object",
                     "properties": {
@@ -126,10 +123,9 @@ upsert_into_flow_internally_without_id = routes.refuse(
 async def _upsert(
     request: Request, resources: Resources, caller: Caller, flow: Chatflow, *, widget: bool = False
 ) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == FORM:
+    if media_type(request) == MULTIPART:
         async with upload_form(request, resources, flow.workspace) as form:
-            asked = _of_form(form.multi_items())
+            asked = await asyncio.to_thread(_of_form, form)
             restricting(caller, asked.principals)
             started = await service.upsert(resources, flow, asked, widget=widget)
     else:
@@ -144,13 +140,7 @@ async def _upsert(
     return await answered(resources, started.job, request.headers.get("prefer"), done)
 
 
-def _of_form(parts: list[tuple[str, UploadFile | str]]) -> FlowUpsert:
-    uploads = []
-    for key, part in parts:
-        if isinstance(part, UploadFile):
-            if key not in FILE_PARTS:
-                raise BadRequest(f"{key[:100]}: files must come in parts named 'files'")
-            uploads.append(Upload(part.filename or "file", part.file, part.content_type))
-    fields = {key: part for key, part in parts if isinstance(part, str)}
-    body, more = wire.body_of_form(fields, files=bool(uploads))
+def _of_form(form: FormData) -> FlowUpsert:
+    uploads = [Upload(part.filename or "file", part.file, part.content_type) for part in files_of(form)]
+    body, more = wire.body_of_form(fields_of(form), files=bool(uploads))
     return body.asked(uploads, more)

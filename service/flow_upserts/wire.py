@@ -1,6 +1,5 @@
 """The JSON shapes of upserts into chatflows (contract 2.1)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, ValidationError
 
 from service.document_stores.types import Upload
+from service.document_stores.upserting.wire import object_text
 from service.document_stores.wire import EXAMPLE_ID, AddedDoc, FailedDocument
 from service.errors import BadRequest, Unprocessable, describe_validation
 from service.flow_upserts.types import FlowUpsert, Started
@@ -85,13 +85,12 @@ def body_of_json(content: bytes) -> FlowUpsertBody:
 
 
 def body_of_form(fields: Mapping[str, str], *, files: bool) -> tuple[FlowUpsertBody, dict[str, Any]]:
-    """The body of a form, and its other text parts, which are overrides when files come along (contract 1.1)."""
+    """The body of a form, and its other text parts, which are overrides when files come along (contract 1.1); blocks.
+
+    Raises `Unprocessable` naming the fields, `TooLarge` naming one with too long a JSON text."""
     values: dict[str, Any] = {name: value for name, value in fields.items() if name in OWN_PARTS and value != ""}
     for name in values.keys() & {"overrideConfig", "principals"}:
-        try:
-            values[name] = json.loads(values[name])
-        except (ValueError, RecursionError) as error:
-            raise Unprocessable(f"{name}: not valid JSON: {error}") from None
+        values[name] = object_text(name, values[name], long=name == "overrideConfig")
     more = {name: value for name, value in fields.items() if name not in OWN_PARTS and value != ""} if files else {}
     return _checked(values), more
 

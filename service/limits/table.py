@@ -11,6 +11,12 @@ LIMITS = (
     Limit("max_audio", "max_audio", "bytes", "A sound that comes with a question"),
     Limit("max_files", "max_files", "files", "Files in one request"),
     Limit("max_field", "service.http.forms:MAX_FIELD", "bytes", "A field of a form that is no file"),
+    Limit(
+        "max_object",
+        "service.document_stores.upserting.wire:MAX_OBJECT",
+        "characters",
+        "A field of an upsert that is JSON text, but for loaders and overrides",
+    ),
     Limit("max_metadata", "max_metadata", "bytes", "The metadata of an upsert, as JSON"),
     Limit("max_chunks", "max_chunks", "chunks", "Chunks of a document store"),
     Limit("max_request_chunks", "max_request_chunks", "chunks", "Chunks that one request brings in place of files"),

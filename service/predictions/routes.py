@@ -11,7 +11,7 @@ from fastapi import Path, Request, Response
 from service.chatflows.routes import Id, flow_id
 from service.errors import BadRequest, ServiceError
 from service.http.access import PUBLIC, SIGNED_IN, Caller, CurrentCaller, CurrentWorkspace
-from service.http.forms import upload_form
+from service.http.forms import MULTIPART, URL_ENCODED, fields_of, files_of, media_type, upload_form
 from service.http.idempotency import UNKEPT
 from service.http.routing import Routes
 from service.http.streams import EventStream, while_connected
@@ -34,8 +34,6 @@ HEARTBEAT_SECONDS = 15.0
 LAST = "last-event-id"
 """The header by which a client says what of a resumable stream it has read."""
 JSON = "application/json"
-FORM = "multipart/form-data"
-FILE_PARTS = ("files", "files[]")
 STREAM = "text/event-stream"
 WITH_STATUS = frozenset({400, 404, 412})
 """Failures that a caller who reads streams alone is told by their status: it has named no chatflow, and the widget,
@@ -53,7 +51,7 @@ BODIES = {
         "required": True,
         "content": {
             JSON: {"schema": BODY},
-            FORM: {"schema": {**BODY, "properties": {**BODY["properties"], **FILES}}},
+            MULTIPART: {"schema": {**BODY, "properties": {**BODY["properties"], **FILES}}},
         },
     }
 }
@@ -62,12 +60,12 @@ BODIES = {
 async def _asked(request: Request, resources: Resources) -> Question:
     """What a call asks, from JSON or a form. What came from a tool of another server's flow is never streamed."""
     header = told(request.headers.getlist(HEADER))
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == FORM:
+    kind = media_type(request)
+    if kind == MULTIPART:
         question = await _of_form(request, resources, header)
     else:
         content = await request.body()
-        most, is_form = resources.settings.max_json, kind == "application/x-www-form-urlencoded"
+        most, is_form = resources.settings.max_json, kind == URL_ENCODED
 
         def read() -> Question:
             body = wire.parse_urlencoded(content, most) if is_form else wire.parse_json(content, most)
@@ -81,16 +79,11 @@ async def _asked(request: Request, resources: Resources) -> Question:
 
 async def _of_form(request: Request, resources: Resources, header: str | None) -> Question:
     async with upload_form(request, resources) as form:
-        fields: dict[str, str] = {}
+        fields = fields_of(form)
         files: list[Upload] = []
-        for name, part in form.multi_items():
-            if isinstance(part, str):
-                fields[name] = part
-            elif name in FILE_PARTS:
-                content = await asyncio.to_thread(part.file.read)
-                files.append(wire.part(len(files), part.filename, part.content_type, content))
-            else:
-                raise BadRequest(f"{name[:100]}: files must come in parts named 'files'")
+        for part in files_of(form):
+            content = await asyncio.to_thread(part.file.read)
+            files.append(wire.part(len(files), part.filename, part.content_type, content))
 
     def read() -> Question:
         return wire.parse_form(fields, files=bool(files)).asked(header, files)

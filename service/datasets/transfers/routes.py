@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import UploadFile
 
 from service.chatflows.routes import VIEW as READ_FLOWS
 from service.datasets import drafting, files, service, taking, wire
@@ -15,7 +14,7 @@ from service.datasets.types import RowDraft
 from service.errors import BadRequest, Forbidden, MissingPart
 from service.http.access import FULL, Caller, CurrentCaller, CurrentWorkspace, Rule, needs
 from service.http.asked import asked
-from service.http.forms import upload_form
+from service.http.forms import MULTIPART, is_file, media_type, upload_form
 from service.http.routing import Routes
 from service.resources import CurrentResources, Resources
 from service.viewers import believed
@@ -26,13 +25,12 @@ READ_STORES = needs("documentStores:view")
 
 CSV, JSONL = "text/csv", "application/jsonl"
 PLAIN = {CSV, "application/csv", JSONL, "application/x-ndjson", "application/x-jsonlines", "application/json-lines"}
-FORMS = "multipart/form-data"
 TEXT = {"schema": {"type": "string", "format": "binary"}}
 
 IMPORT_REQUEST: dict[str, Any] = {
     "requestBody": {
         "content": {
-            FORMS: {
+            MULTIPART: {
                 "schema": {
                     "type": "object",
                     "required": ["files"],
@@ -86,13 +84,11 @@ async def import_rows(
 
 
 async def _imported(request: Request, resources: Resources) -> list[RowDraft]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-    if kind == FORMS:
+    kind = media_type(request)
+    if kind == MULTIPART:
         async with upload_form(request, resources) as form:
             parts = [part for name, part in form.multi_items() if name in ("files", "files[]", "file")]
-            given = [
-                files.File(part.filename or "file", await part.read()) for part in parts if isinstance(part, UploadFile)
-            ]
+            given = [files.File(part.filename or "file", await part.read()) for part in parts if is_file(part)]
             headers = str(form.get("firstRowHeaders", "")).casefold() in ("true", "1", "on", "yes")
         if not given:
             raise BadRequest("files: the rows must come as files in parts named 'files'")

@@ -10,10 +10,10 @@ from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.ledger.types import ChunkRow
 from service.document_stores.recipe import clean
 from service.document_stores.types import Component, Upsert
-from service.errors import Unprocessable, describe_validation
+from service.errors import TooLarge, Unprocessable, describe_validation
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
-from service.json_text import check_depth, parsed
+from service.json_text import AT_ONCE, check_depth, parsed
 from service.viewers import MOST_OF_DOCUMENT, principals
 
 
@@ -132,11 +132,18 @@ def _part(part: Part | None) -> Component | None:
 
 OBJECTS = ("metadata", "docStore", "loader", "splitter", "embedding", "vectorStore", "recordManager", "principals")
 
+LONG = ("loader",)
+"""Objects that may hold files."""
+
+MAX_OBJECT = AT_ONCE
+"""Characters of the JSON text of other objects: millions of small values would take seconds and gigabytes."""
+
 
 def upsert_body(values: object) -> UpsertBody:
-    """A checked upsert body; objects may come as JSON text, as they do in form data, where booleans are words too.
+    """A checked upsert body; objects may come as JSON text, as they do in form data, where booleans are words too;
+    blocks.
 
-    Raises `Unprocessable` naming the fields.
+    Raises `Unprocessable` naming the fields, `TooLarge` naming one with too long a JSON text.
     """
     try:
         check_depth(values)
@@ -153,12 +160,19 @@ def upsert_body(values: object) -> UpsertBody:
 def _object(key: str, value: object) -> object:
     if key not in OBJECTS:
         return value
-    if isinstance(value, str):
-        try:
-            value = parsed(value)
-        except ValueError as error:
-            raise Unprocessable(f"{key}: not valid JSON: {error}") from None
-    return clean(value, key)
+    return clean(object_text(key, value, long=key in LONG) if isinstance(value, str) else value, key)
+
+
+def object_text(key: str, text: str, *, long: bool = False) -> object:
+    """The value in the JSON text of a field; `long`: it may have more than `MAX_OBJECT` characters.
+
+    Raises `Unprocessable` and `TooLarge`, naming the field."""
+    if len(text) > MAX_OBJECT and not long:
+        raise TooLarge(f"max_object: the JSON text of '{key}' has {len(text)} characters, the limit is {MAX_OBJECT}")
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise Unprocessable(f"{key}: not valid JSON: {error}") from None
 
 
 def added_docs(rows: Sequence[ChunkRow]) -> list[AddedDoc]:
