@@ -1,5 +1,6 @@
 """What document stores do: made, changed, filled, searched, deleted."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -201,7 +202,7 @@ async def upsert_parts(
         store = await _basis(resources, workspace, store_id, [asked for asked, _ in parts])
     intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
     taken: set[str] = set()
-    brought = [(intake, intake.sources(uploads, taken)) for intake, uploads in intakes]
+    brought = [(intake, await asyncio.to_thread(intake.sources, uploads, taken)) for intake, uploads in intakes]
     if not any(
         sources or intake.remote or (intake.repeats and intake.base is not None and intake.base.files)
         for intake, sources in brought

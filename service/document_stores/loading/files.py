@@ -1,7 +1,6 @@
 """The files that stand in a loader's configuration: as data URIs, or as names of files that are kept already."""
 
 import base64
-import binascii
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,9 @@ FILE_FIELDS = frozenset(
     | {"file", "yamlFile"}
 )
 """Fields of loaders that hold files."""
+
+_PIECE = 1024 * 1024
+"""Characters of base64 that are decoded at once: other threads wait for that long. Four are three bytes."""
 
 
 def field_of(component: str) -> str | None:
@@ -78,7 +80,7 @@ def carries_files(config: Mapping[str, Any]) -> bool:
 
 
 def inline_files(config: Mapping[str, Any]) -> list[Upload]:
-    """The files that a configuration carries. Raises `Unprocessable` naming the field."""
+    """The files that a configuration carries; blocks. Raises `Unprocessable` naming the field."""
     return [upload for key in sorted(FILE_FIELDS & config.keys()) for upload in _of_field(key, config[key])]
 
 
@@ -88,7 +90,9 @@ def without_files(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_field(key: str, value: Any) -> Iterator[Upload]:
-    if not isinstance(value, str) or not value.strip() or value.startswith(KEPT):
+    if value and not isinstance(value, str):
+        raise Unprocessable(f"loader.config.{key}: must be a text; several files are the JSON text of a list")
+    if not value or value.isspace() or value.startswith(KEPT):
         return
     for item in _items(value):
         yield _data_uri(key, item)
@@ -111,8 +115,19 @@ def _data_uri(field: str, value: str) -> Upload:
     if not head.startswith("data:") or not head.endswith(";base64"):
         raise Unprocessable(f"loader.config.{field}: must be data:<mime>;base64,<data>,filename:<name>")
     try:
-        content = base64.b64decode(data, validate=True)
-    except binascii.Error:
+        content = _decoded(data)
+    except ValueError:
         raise Unprocessable(f"loader.config.{field}: the base64 data are damaged") from None
     name = tail.removeprefix("filename:") or field
-    return Upload(PurePosixPath(name).name or field, io.BytesIO(content), head[5:-7] or None)
+    return Upload(PurePosixPath(name).name or field, content, head[5:-7] or None)
+
+
+def _decoded(data: str) -> io.BytesIO:
+    """The bytes in base64. Raises `ValueError` for what is none."""
+    content = io.BytesIO()
+    for start in range(0, len(data), _PIECE):
+        content.write(base64.b64decode(data[start : start + _PIECE], validate=True))
+    if 0 <= data.find("=") < len(data) - 2:
+        raise ValueError("data after the end")
+    content.seek(0)
+    return content

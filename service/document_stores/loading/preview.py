@@ -78,7 +78,7 @@ async def _chunks(resources: Resources, store_id: UUID, recipe: Recipe, file: _F
 async def _files(intake: Intake) -> AsyncGenerator[_File, None]:
     """Everything that the loader would read, one after another."""
     with TemporaryDirectory(prefix="ragstone-preview-") as folder:
-        uploads = intake.sources([])
+        uploads = await asyncio.to_thread(intake.sources, [])
         for number, upload in enumerate(uploads):
             path = Path(folder) / str(number)
             await asyncio.to_thread(_write, upload, path, intake.resources.settings.max_upload)
