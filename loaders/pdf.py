@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -33,6 +34,8 @@ _BOLD_WEIGHT = 600
 _DPI, _POINTS = 300, 72
 """Dots of a page that is read as a picture, and points, an inch."""
 _MOST_RANGES = 20
+_STAMP_LINES, _SCAN_OBJECTS, _SCAN_SHARE = 2, 1000, 0.85
+"""Of a page that is a picture with a stamp: lines of text and objects at most, the picture's share at least."""
 
 
 class PdfLoader(Loader):
@@ -46,9 +49,9 @@ class PdfLoader(Loader):
     that ends before its end mark, or one with a page that cannot be read, is CORRUPT rather than read in part. Words
     that were hyphenated at a line's end are joined.
 
-    A page that shows something but has no text layer is read as a picture; its document carries `ocr_confidence`. Where
-    that cannot be done, every document of the file names such pages as `pages_without_text`, and a file that has no
-    other pages is EMPTY.
+    A page that shows something but has no text layer is read as a picture; its document carries `ocr_confidence`. So is
+    what lies below a line or two that were printed upon a picture of the whole page. Where that cannot be done, every
+    document of the file names such pages as `pages_without_text`, and a file that has no other pages is EMPTY.
     """
 
     options: ClassVar[Mapping[str, Any]] = {"usage": _PER_PAGE}
@@ -63,8 +66,10 @@ class PdfLoader(Loader):
             named = str(pdf.get_metadata_value("Title") or "").strip()
             lines = [_lines(pdf, index) for index in range(len(pdf))]
             read = layout.pages(lines)
-            empty = [index for index, found in enumerate(lines) if not any(line.text.strip() for line in found)]
-            scans = _scans(source, pdf, empty)
+            counts = [sum(bool(line.text.strip()) for line in found) for found in lines]
+            empty = [index for index, count in enumerate(counts) if not count]
+            sparse = (index for index, count in enumerate(counts) if 0 < count <= _STAMP_LINES)
+            scans = _scans(source, pdf, empty, [index for index in sparse if _is_stamped(pdf, index)])
         finally:
             pdf.close()
         texts = [_SOFT_HYPHEN.sub("", page.text) for page in read]
@@ -72,7 +77,8 @@ class PdfLoader(Loader):
         form = Format.MARKDOWN if marked else Format.TEXT
         title = _first_heading(read) if not named or _NO_TITLE.fullmatch(named) else named
         for index, reading in scans.read.items():
-            texts[index] = layout.escaped(reading.text) if marked else reading.text
+            below = layout.escaped(reading.text) if marked else reading.text
+            texts[index] = "\n\n".join(filter(None, (texts[index].strip(), below)))
         if usage == _PER_FILE:
             joined = "\n\n".join(text for text in texts if text.strip())
             whole = required(document(source, joined, title=title, form=form, pages=len(read)), _no_text(read, scans))
@@ -113,7 +119,7 @@ def _no_text(read: Sequence[layout.Page], scans: "_Scans") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Scans:
-    """What became of the pages without a text layer that show something, by their index."""
+    """What became of the pages that show more than their text layer says, by their index."""
 
     read: dict[int, ocr.Reading]
     unread: list[int]
@@ -129,50 +135,77 @@ class _Scans:
         return found
 
 
-def _scans(source: Source, pdf: Any, empty: Sequence[int]) -> _Scans:
-    """Reads the pages of `empty` that show something. Raises `LoaderError(TOO_LARGE)` beyond the limits of a file."""
+def _scans(source: Source, pdf: Any, empty: Sequence[int], stamped: Sequence[int]) -> _Scans:
+    """Reads the pages of `empty` that show something, then `stamped` ones without what is printed upon them.
+
+    Raises `LoaderError(TOO_LARGE)` when `empty` ones are beyond the limits of a file.
+    """
     scans: dict[int, ocr.Reading] = {}
     unread: list[int] = []
     why = ""
-    for index in empty:
+    pages = [*empty, *stamped]
+    for place, index in enumerate(pages):
         try:
-            picture = _picture(pdf, index, render=source.ocr is not None)
-            if picture is not None:
-                scans[index] = ocr.recognise(source, picture)
+            picture = _picture(pdf, index, render=source.ocr is not None, bare=place >= len(empty))
+            reading = ocr.recognise(source, picture) if picture is not None else None
+            if reading is not None and reading.text:
+                scans[index] = reading
         except LoaderError as error:
-            if error.failure in (Failure.TOO_LARGE, Failure.CORRUPT):
+            if error.failure is Failure.CORRUPT or (error.failure is Failure.TOO_LARGE and place < len(empty)):
                 raise
-            unread.append(index)
             why = error.message
-    return _Scans(scans, unread, why)
+            if error.failure is Failure.TOO_LARGE:
+                unread += pages[place:]
+                break
+            unread.append(index)
+    return _Scans(scans, sorted(unread), why)
 
 
-def _picture(pdf: Any, index: int, *, render: bool) -> ocr.Picture | None:
-    """A page as a picture (an empty one unless it is to be rendered); None when nothing is on it."""
-    try:
-        page = pdf[index]
+def _stamps(page: Any) -> list[Any]:
+    """The objects of a page's text, where all of it is printed upon a picture of the whole page; else none.
+
+    The text layer of a scan that was read already is invisible, or lies below the picture.
+    """
+    left, bottom, right, top = page.get_bbox()
+    covered = False
+    found: list[Any] = []
+    for count, each in enumerate(page.get_objects()):
+        if count >= _SCAN_OBJECTS:
+            return []
+        if each.type == raw_api.FPDF_PAGEOBJ_TEXT:
+            if not covered or raw_api.FPDFTextObj_GetTextRenderMode(each) == raw_api.FPDF_TEXTRENDERMODE_INVISIBLE:
+                return []
+            found.append(each)
+        elif each.type == raw_api.FPDF_PAGEOBJ_IMAGE and each.container is None:
+            west, south, east, north = each.get_bounds()
+            width, height = min(east, right) - max(west, left), min(north, top) - max(south, bottom)
+            area = max(width, 0.0) * max(height, 0.0)
+            covered = covered or area >= _SCAN_SHARE * (right - left) * (top - bottom)
+    return found
+
+
+def _picture(pdf: Any, index: int, *, render: bool, bare: bool) -> ocr.Picture | None:
+    """A page as a picture (an empty one unless it is to be rendered), `bare` of stamps; None when nothing is on it."""
+    with _page(pdf, index) as page:
+        if raw_api.FPDFPage_CountObjects(page.raw) <= 0:
+            return None
+        if not render:
+            return ocr.Picture(0, 0, 0, b"")
+        for stamp in _stamps(page) if bare else ():
+            raw_api.FPDFPageObj_SetIsActive(stamp, False)
+        width, height = page.get_size()
+        scale = _DPI / _POINTS
+        scale *= ocr.scale_to_fit(max(1.0, width * scale), max(1.0, height * scale))
+        bitmap = page.render(scale=scale, grayscale=True)
         try:
-            if raw_api.FPDFPage_CountObjects(page.raw) <= 0:
+            rows = memoryview(bitmap.buffer).cast("B")
+            step, wide = bitmap.stride, bitmap.width
+            grey = b"".join(rows[at : at + wide] for at in range(0, bitmap.height * step, step))
+            if grey.count(grey[:1]) == len(grey):  # objects that leave no trace, such as blanks
                 return None
-            if not render:
-                return ocr.Picture(0, 0, 0, b"")
-            width, height = page.get_size()
-            scale = _DPI / _POINTS
-            scale *= ocr.scale_to_fit(max(1.0, width * scale), max(1.0, height * scale))
-            bitmap = page.render(scale=scale, grayscale=True)
-            try:
-                rows = memoryview(bitmap.buffer).cast("B")
-                step, wide = bitmap.stride, bitmap.width
-                grey = b"".join(rows[at : at + wide] for at in range(0, bitmap.height * step, step))
-                if grey.count(grey[:1]) == len(grey):  # objects that leave no trace, such as blanks
-                    return None
-                return ocr.Picture(wide, bitmap.height, round(scale * _POINTS), grey)
-            finally:
-                bitmap.close()
+            return ocr.Picture(wide, bitmap.height, round(scale * _POINTS), grey)
         finally:
-            page.close()
-    except pdfium.PdfiumError as error:
-        raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
+            bitmap.close()
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -205,19 +238,34 @@ def _open(source: Source) -> Any:
     return pdf
 
 
-def _lines(pdf: Any, index: int) -> list[layout.Line]:
+@contextmanager
+def _page(pdf: Any, index: int) -> Iterator[Any]:
+    """A page while it is open. Raises `LoaderError(CORRUPT)` for what cannot be read of it."""
     try:
         page = pdf[index]
         try:
-            layer = page.get_textpage()
-            try:
-                return _read_lines(layer, page.get_bbox())
-            finally:
-                layer.close()
+            yield page
         finally:
             page.close()
     except pdfium.PdfiumError as error:
         raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
+
+
+def _lines(pdf: Any, index: int) -> list[layout.Line]:
+    with _page(pdf, index) as page:
+        layer = page.get_textpage()
+        try:
+            return _read_lines(layer, page.get_bbox())
+        finally:
+            layer.close()
+
+
+def _is_stamped(pdf: Any, index: int) -> bool:
+    with _page(pdf, index) as page:
+        try:
+            return bool(_stamps(page))
+        except pdfium.PdfiumError:  # its text could be read, which is what counts
+            return False
 
 
 def _read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[layout.Line]:

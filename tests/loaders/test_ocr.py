@@ -5,9 +5,11 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fpdf import FPDF
+from fpdf.enums import TextMode
 from PIL import Image, ImageDraw, ImageFont
 
 from loaders import loader, ocr
@@ -61,6 +63,22 @@ def scan(*pages: str | Image.Image | None) -> bytes:
             pdf.cell(text=page)
         elif page is not None:
             pdf.image(page, w=150)
+    return bytes(pdf.output())
+
+
+def upon(text: str, *, text_first: bool = False, hidden: bool = False, width: int = 210) -> bytes:
+    """A PDF of a page of text and one whose picture, as wide as told (of 210), and text lie upon each other."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    pdf.add_page()
+    pdf.cell(text="Printed words.")
+    pdf.add_page()
+    if not text_first:
+        pdf.image(words("seen").resize((210, 297)), 0, 0, width, 297)
+    pdf.text_mode = TextMode.INVISIBLE if hidden else TextMode.FILL
+    pdf.multi_cell(0, text=text)
+    if text_first:
+        pdf.image(words("seen").resize((210, 297)), 0, 0, width, 297)
     return bytes(pdf.output())
 
 
@@ -141,6 +159,35 @@ async def test_empty_pages_are_not_taken_for_pictures(make: Make, put: Put) -> N
         await make().load(put(scan(None, Image.new("L", (400, 300), 255)), "blank.pdf"))  # of which one has a picture
     assert caught.value.failure is Failure.EMPTY
     assert "tesseract" not in caught.value.message
+
+
+async def test_a_scan_with_a_stamp_is_read_and_keeps_the_stamp(make: Make, put: Put) -> None:
+    data = upon("Case 7\nFiled in May")
+    loaded = await make().load(put(data, "scan.pdf"))
+    assert loaded.documents[1].page_content == "Case 7\nFiled in May\n\nPicture of 2481 x 3508"
+    assert [found.metadata.get("ocr_confidence") for found in loaded.documents] == [None, 90]
+    async with Sandbox(ocr=Ocr("")) as made:
+        loaded = await made.load(put(data, "scan.pdf"))
+    assert loaded.documents[1].page_content == "Case 7\nFiled in May"
+    assert [found.metadata["pages_without_text"] for found in loaded.documents] == ["2", "2"]
+
+
+@pytest.mark.parametrize(
+    "many",
+    [{"hidden": True}, {"text_first": True}, {"width": 150}, {"text": "One line.\nAnother line.\nA third line."}],
+)
+def test_a_page_with_a_text_layer_of_its_own_is_not_read_again(put: Put, many: dict[str, Any]) -> None:
+    reader = FakeReader()
+    source = Source(put(upon(**{"text": "Case 7", **many}), "a.pdf").path, "a.pdf", ocr=reader)
+    (_, page) = loader("pdf").load(source, {})
+    assert page.page_content == many.get("text", "Case 7")
+    assert not reader.sizes
+
+
+def test_stamps_beyond_the_limits_of_a_file_do_not_fail_it(put: Put) -> None:
+    reader = FakeReader(Failure.TOO_LARGE)
+    source = Source(put(upon("Case 7"), "a.pdf").path, "a.pdf", ocr=reader)
+    assert [found.metadata["pages_without_text"] for found in loader("pdf").load(source, {})] == ["2", "2"]
 
 
 async def test_only_installed_languages_are_asked_for(make: Make, put: Put) -> None:
@@ -252,3 +299,17 @@ async def test_tesseract_reads_pictures_and_scans(put: Put) -> None:
         for data in (file.getvalue(), scan(words(*lines))):
             loaded = await made.load(put(data, "a"))
             assert " ".join(loaded.documents[0].page_content.split()) == " ".join(lines)
+
+
+@REAL
+async def test_tesseract_does_not_see_the_stamp_upon_a_scan(put: Put) -> None:
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    pdf.add_page()
+    page = Image.new("L", (2480, 3508), 255)
+    page.paste(words("Ferry to Harbour Isle"), (200, 900))
+    pdf.image(page, 0, 0, 210, 297)
+    pdf.cell(text="Case 7")
+    async with Sandbox(ocr=Ocr()) as made:
+        loaded = await made.load(put(bytes(pdf.output()), "a"))
+    assert loaded.documents[0].page_content == "Case 7\n\nFerry to Harbour Isle"
