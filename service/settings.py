@@ -64,7 +64,7 @@ class Settings(BaseModel):
     )
     database_url: SecretStr | None = Field(
         None,
-        description="URL of a Postgres >= 15 with pgvector >= 0.7; empty: the embedded one in the data folder.",
+        description="URL of a Postgres >= 15 with pgvector >= 0.8; empty: the embedded one in the data folder.",
     )
     database_pool: int | None = Field(
         None,

@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 from stores.records.errors import UnsuitableServer
 
 OLDEST_POSTGRES = 15
-OLDEST_PGVECTOR = (0, 7)
+OLDEST_PGVECTOR = (0, 8)
 
 _Connection = psycopg.Connection[TupleRow]
 

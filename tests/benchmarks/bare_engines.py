@@ -1,6 +1,7 @@
 """The floor under retrieval: the two statements that a hybrid search cannot do without, by a client of their own."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ LIMIT = candidates(SPARE * 10)
 """Vectors that a search for ten chunks takes from the index."""
 LEAST_BREADTH, MOST_BREADTH, POINTS_PER_STEP = 400, 1000, 200
 """`hnsw.ef_search` of these searches, and the points for each one that it grows by."""
+POINTS_PER_FOUND, FOUND_STEP = 300, 500
+"""Beyond `MOST_BREADTH`, the points for each one that is found before the nearest of them are taken."""
 
 POSTINGS = """
     SELECT term, string_agg(postings, '' ORDER BY segment) FROM lexical_postings
@@ -59,26 +62,34 @@ async def opened(settings: Settings, store: StoreRow, points: int) -> AsyncItera
     breadth = min(max(LEAST_BREADTH, points // POINTS_PER_STEP), MOST_BREADTH)
     assert settings.database_url is not None
     url = urlsplit(settings.vector_store.get_secret_value())
+    found = math.ceil(points / POINTS_PER_FOUND / FOUND_STEP) * FOUND_STEP
+    going_on = " -c hnsw.iterative_scan=relaxed_order -c hnsw.scan_mem_multiplier=16" if found > MOST_BREADTH else ""
     pool = AsyncConnectionPool(
         settings.database_url.get_secret_value(),
         min_size=2,
         open=False,
         # the index itself is the floor: over a small table, the planner may find a scan as cheap
-        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={breadth} -c enable_seqscan=off"},
+        kwargs={"autocommit": True, "options": f"-c hnsw.ef_search={breadth} -c enable_seqscan=off{going_on}"},
     )
     await pool.open(wait=True)
     async with pool, httpx2.AsyncClient(base_url=f"http://{url.netloc}/api/v2", trust_env=False) as client:
-        yield Bare(pool, store, await _chroma(client, store) if url.netloc else _postgres(pool, store, url.query))
+        yield Bare(
+            pool, store, await _chroma(client, store) if url.netloc else _postgres(pool, store, url.query, found)
+        )
 
 
-def _postgres(pool: AsyncConnectionPool, store: StoreRow, query: str) -> Near:
+def _postgres(pool: AsyncConnectionPool, store: StoreRow, query: str, found: int) -> Near:
     kind = "halfvec" if "halfvec" in query else "vector"
     # the table's name comes from the service
-    statement = f"SELECT id FROM vectors_{store.collection} ORDER BY embedding <=> %s::{kind} LIMIT {LIMIT}"
+    nearest = f"FROM vectors_{store.collection} ORDER BY embedding <=> %(vector)s::{kind} LIMIT"
+    statement = f"SELECT id {nearest} {LIMIT}"
+    if found > MOST_BREADTH:
+        inner = f"SELECT id, embedding <=> %(vector)s::{kind} AS distance {nearest} {found}"
+        statement = f"SELECT id FROM ({inner}) AS found ORDER BY distance + 0 LIMIT {LIMIT}"
 
     async def near(question: Question) -> list[int]:
         async with pool.connection() as connection:
-            cursor = await connection.execute(statement, (str(question.vector.tolist()),))
+            cursor = await connection.execute(statement, {"vector": str(question.vector.tolist())})
             return [int(row[0]) for row in await cursor.fetchall()]
 
     return near

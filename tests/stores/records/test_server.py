@@ -82,7 +82,7 @@ def test_a_url_that_leads_nowhere_is_told_without_its_password(url: str, message
 
 @pytest.mark.skipif(not DEBIAN.exists(), reason="this machine has no Postgres without pgvector")
 def test_a_server_without_pgvector_is_named(bare_server: str) -> None:
-    with pytest.raises(UnsuitableServer, match=r"the server has no pgvector: install pgvector 0.7 or newer"):
+    with pytest.raises(UnsuitableServer, match=r"the server has no pgvector: install pgvector 0.8 or newer"):
         check_server(bare_server)
 
 

@@ -95,6 +95,58 @@ async def test_searches_are_broader_in_larger_collections(database: Database, mo
     assert breadths == [{"breadth": "200"}, {"breadth": "750"}]
 
 
+@pytest.mark.parametrize("where", [None, {"half": 1}])
+async def test_searches_of_large_collections_go_on_beyond_the_broadest(
+    database: Database, monkeypatch: pytest.MonkeyPatch, where: dict[str, object] | None
+) -> None:
+    random = np.random.default_rng(3)
+    rows, asked = random.normal(size=(4000, 64)), random.normal(size=(10, 64))
+    points = [Point(f"p{n:04d}", row, {"half": n % 2}) for n, row in enumerate(rows)]
+    memory = MemoryVectorStore()
+    await memory.create("large", 64)
+    await memory.upsert("large", points)
+    monkeypatch.setattr(pgvector, "MAX_EF_SEARCH", 12)  # so narrow that this collection is large
+    monkeypatch.setattr(pgvector, "MIN_EF_SEARCH", 12)
+    monkeypatch.setattr(pgvector, "GOOD_EF_SEARCH", 12)
+    monkeypatch.setattr(pgvector, "FOUND_STEP", 1)
+    shares, narrow = {}, parse(where) if where else None
+    for each, step in (("narrow", 4001), ("further", 4)):
+        monkeypatch.setattr(pgvector, "POINTS_PER_FOUND", step)
+        store = PgVectorStore(database)
+        if each == "narrow":
+            await store.create("large", 64)
+            await store.upsert("large", points)
+            async with database.connection() as connection:
+                await connection.execute("ANALYZE vectors_large")
+        pgvector._unfiltered.cache_clear()
+        found = 0
+        for query in asked:
+            expected = {match.id for match in await memory.query("large", query, 6, where=narrow)}
+            matches = await store.query("large", query, 6, where=narrow)
+            assert [match.score for match in matches] == sorted((match.score for match in matches), reverse=True)
+            found += len({match.id for match in matches} & expected)
+        shares[each] = found / 60
+    pgvector._unfiltered.cache_clear()
+    assert shares["narrow"] < 0.8
+    assert shares["further"] >= 0.95
+
+
+async def test_a_collection_that_has_grown_is_searched_further(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "POINTS_PER_FOUND", 1)
+    store = PgVectorStore(database)
+    await store.create("grows", 3)
+    assert (await store.count("grows")) == 0
+    await store.upsert("grows", [Point(f"p{n:04d}", [1, n, n * n]) for n in range(1200)])
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE vectors_grows")
+    assert store._tables["grows"][0].found == 0
+    monkeypatch.setattr("stores.vector.pgvector.time.monotonic", lambda: float("inf"))
+    assert [match.id for match in await store.query("grows", [1, 2, 4], 1)] == ["p0002"]
+    assert store._tables["grows"][0].found == 1500
+
+
 async def test_the_settings_of_a_search_do_not_outlive_it(database: Database) -> None:
     store = PgVectorStore(database)
     await store.create("some", 3)
