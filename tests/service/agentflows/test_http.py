@@ -10,9 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.agentflows.flow import compile_agentflow
-from service.agentflows.templates import Template, json_filled
+from service.agentflows.templates import Template, json_filled, json_value
 from service.chatflows.graph import parse
 from service.chatflows.types import FlowNotRunnable
 from tests.service.agentflows.flows import Lent, ask, chain, node, run
@@ -236,6 +238,13 @@ def test_no_value_changes_the_json_around_it() -> None:
         "b": [{"name": "x"}],
         "c": '[{"name": "x"}]',
     }
+
+
+@given(st.text(st.sampled_from("\"'`\\/*{}[]:,ax1 \n"), max_size=12))
+def test_no_value_changes_json_around_it_that_people_write(said: str) -> None:
+    body = '{a: \'{{ question }}\', "b": "<{{ question }}>", c: [{{ $flow.state.said }}], /* {{ question }} */ d: 1,}'
+    values = moment(question=said, state={"said": said})
+    assert json_value(Template.parse(body), values) == {"a": said, "b": f"<{said}>", "c": [said], "d": 1}
 
 
 @pytest.mark.parametrize(
