@@ -1,42 +1,48 @@
 """What must hold of an archive as a whole, looked at before anything of it is kept."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 
 from loaders.splitters.base import SplitterError
+from service.document_stores.archive.limits import PLACES, Limits
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
 from service.document_stores.archive.tar import BadArchive
-from service.document_stores.archive.wire import ChunkLine, DocumentLine, Manifest
-from service.document_stores.cleanup import cleaning_of
+from service.document_stores.archive.wire import ChunkLine, DocumentLine, Manifest, RecipeShape, shaped
+from service.document_stores.intake import check_components
 from service.document_stores.recipe import Recipe
 from service.document_stores.types import Component
+from service.document_stores.vectors import OWN
 from service.errors import TooLarge, Unprocessable
 from service.settings import Settings
-
-OWN_TIMES = 3
-"""How much longer a blob of chunks may be than the request that brought them."""
+from service.viewers import MOST_OF_DOCUMENT, principals
 
 
 @dataclass(slots=True)
 class _Seen:
+    settings: Settings
+    limits: Limits
     loaders: int = 0
     documents: int = 0
     chunks: int = 0
     last: tuple[int, int] = (0, 0)
-    sources: set[str] = field(default_factory=set)
+    sources: set[bytes] = field(default_factory=set)
+    """What stands for the source of each document, which may be long."""
     sizes: dict[str, int] = field(default_factory=dict)
     """The size of each uploaded file by its SHA-256."""
     keys: bytearray = field(default_factory=bytearray)
 
 
-def begin(path: Path) -> None:
+def begin(path: Path, settings: Settings) -> None:
     """Look at the manifest only, so that most of what is no archive is refused at once; blocks. Raises `BadArchive`."""
     with path.open("rb") as file:
-        next(contents(file))
+        next(contents(file, Limits.of(settings)))
 
 
 def check(path: Path, settings: Settings) -> Manifest:
@@ -45,30 +51,35 @@ def check(path: Path, settings: Settings) -> Manifest:
     Raises `BadArchive` for anything that is not as FORMAT.md has it, `TooLarge` for limits of this service.
     """
     with path.open("rb") as file:
-        return _check(contents(file), settings)
+        limits = Limits.of(settings)
+        return _check(contents(file, limits), _Seen(settings, limits))
 
 
-def _check(items: Iterator[Item], settings: Settings) -> Manifest:
+def _check(items: Iterator[Item], seen: _Seen) -> Manifest:
     manifest = next(items)
     if not isinstance(manifest, Manifest):
         raise TypeError("an archive begins with its manifest")
-    if manifest.counts.chunks > settings.max_chunks:
-        raise TooLarge(f"max_chunks: the archive has more than {settings.max_chunks} chunks")
-    _check_record_manager(manifest)
-    seen = _Seen()
+    _check_counts(manifest, seen.settings.max_chunks)
+    _check_components(manifest)
     for item in items:
         match item:
-            case Loaders(lines):
-                seen.loaders = sum(1 for _ in lines)
+            case Loaders(batches):
+                for loaders in batches:
+                    for loader in loaders:
+                        _check_principals("loaders.jsonl", loader.principals)
+                    seen.loaders += len(loaders)
+                    _expect("loaders", seen.loaders, manifest.counts.loaders, so_far=True)
                 _expect("loaders", seen.loaders, manifest.counts.loaders)
-            case Documents(lines):
-                for line in lines:
-                    _check_document(seen, line)
+            case Documents(batches):
+                for documents in batches:
+                    for line in documents:
+                        _check_document(seen, line)
+                    _expect("documents", seen.documents, manifest.counts.documents, so_far=True)
                 _expect("documents", seen.documents, manifest.counts.documents)
             case Chunks():
                 _check_chunks(seen, item, manifest)
             case Content():
-                _check_content(seen, item, settings)
+                _check_content(seen, item)
     _expect("chunks", seen.chunks, manifest.counts.chunks)
     keys = np.frombuffer(bytes(seen.keys), [("high", ">u8"), ("low", ">u8")])
     if len(np.unique(keys)) != len(keys):
@@ -76,17 +87,34 @@ def _check(items: Iterator[Item], settings: Settings) -> Manifest:
     return manifest
 
 
-def _expect(what: str, found: int, announced: int) -> None:
-    if found != announced:
+def _check_counts(manifest: Manifest, most: int) -> None:
+    """A document or loader takes no less room than a chunk, so that there are no more of them either."""
+    for what, count in manifest.counts:
+        if count > most:
+            raise TooLarge(f"max_chunks: the archive has more than {most} {what}")
+
+
+def _expect(what: str, found: int, announced: int, *, so_far: bool = False) -> None:
+    if found > announced or (found < announced and not so_far):
         raise BadArchive(f"manifest.json: {announced} {what} are announced, {found} are there")
 
 
-def _check_record_manager(manifest: Manifest) -> None:
-    part = manifest.record_manager
+def _check_components(manifest: Manifest) -> None:
+    """What is taken over of them can be used; a vector store elsewhere is not."""
+    held = manifest.vector_store if manifest.vector_store and manifest.vector_store.name in OWN else None
+    found = [Component(part.name, part.config) if part else None for part in (held, manifest.record_manager)]
     try:
-        cleaning_of(Component(part.name, part.config) if part else None)
+        check_components(*found)
     except Unprocessable as error:
         raise BadArchive(f"manifest.json: {error.message}") from error
+
+
+def _check_principals(place: str, given: Sequence[str] | None) -> None:
+    """Raises `BadArchive` for those that nobody can be asked for."""
+    try:
+        principals(given, MOST_OF_DOCUMENT)
+    except Unprocessable as error:
+        raise BadArchive(f"{place}: {error.message}") from error
 
 
 def _check_document(seen: _Seen, line: DocumentLine) -> None:
@@ -94,15 +122,28 @@ def _check_document(seen: _Seen, line: DocumentLine) -> None:
     seen.documents += 1
     if line.loader >= seen.loaders:
         raise BadArchive(f"{place}: there is no loader {line.loader}")
-    if line.source in seen.sources:
+    source = blake2b(line.source.encode(), digest_size=16).digest()
+    if source in seen.sources:
         raise BadArchive(f"{place}: another document has this source")
-    seen.sources.add(line.source)
+    seen.sources.add(source)
     if seen.sizes.setdefault(line.sha256, line.size) != line.size:
         raise BadArchive(f"{place}: another document with these bytes has another size")
     try:
+        shaped(RecipeShape, line.recipe)
         Recipe.from_json(line.recipe).make_splitter()
     except (KeyError, TypeError, ValueError, AttributeError, SplitterError) as error:
-        raise BadArchive(f"{place}: recipe: {error}") from error
+        raise BadArchive(f"{place}: recipe.{error}") from error
+    _check_metadata(seen, place, line.recipe["metadata"])
+    _check_principals(place, line.principals)
+
+
+def _check_metadata(seen: _Seen, place: str, metadata: Mapping[str, Any]) -> None:
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > seen.limits.metadata:
+        raise TooLarge(
+            f"max_metadata: the metadata of {place} have {size} bytes; with those of its call and its file they may"
+            f" have {seen.limits.metadata}"
+        )
 
 
 def _check_chunks(seen: _Seen, part: Chunks, manifest: Manifest) -> None:
@@ -120,6 +161,13 @@ def _check_chunk(seen: _Seen, line: ChunkLine, manifest: Manifest) -> None:
     seen.chunks += 1
     if seen.chunks > manifest.counts.chunks:
         raise BadArchive("chunks: there are more than the manifest announces")
+    if not line.text.strip():
+        raise BadArchive(f"{place}: has no text")
+    if len(line.text) > (limit := seen.settings.max_chunk_text):
+        raise TooLarge(f"max_chunk_text: {place} has {len(line.text)} characters, the limit is {limit}")
+    if len(line.head) > PLACES:
+        raise TooLarge(f"{place}: the title and headings that it is indexed under have more than {PLACES} characters")
+    _check_metadata(seen, place, line.metadata)
     if line.document >= seen.documents:
         raise BadArchive(f"{place}: there is no document {line.document}")
     if (line.document, line.position) < seen.last:
@@ -130,12 +178,11 @@ def _check_chunk(seen: _Seen, line: ChunkLine, manifest: Manifest) -> None:
     seen.keys += UUID(line.key).bytes
 
 
-def _check_content(seen: _Seen, item: Content, settings: Settings) -> None:
+def _check_content(seen: _Seen, item: Content) -> None:
     name = item.member.name
     if item.sha256 not in seen.sizes:
         raise BadArchive(f"{name}: belongs to no document")
     if item.member.size != seen.sizes[item.sha256]:
         raise BadArchive(f"{name}: has another size than its document says")
-    limit = max(settings.max_upload, OWN_TIMES * settings.max_request)
-    if item.member.size > limit:
+    if item.member.size > (limit := seen.limits.content):
         raise TooLarge(f"max_upload: a file in the archive is larger than {limit} bytes")

@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, cast
 from uuid import UUID, uuid5
 
 from service.document_stores.archive import records
+from service.document_stores.archive.limits import Limits
 from service.document_stores.archive.reading import Chunks, Content, Documents, Item, Loaders, contents
+from service.document_stores.archive.secrets import bare, bare_options
 from service.document_stores.archive.types import NewDocument, NewLoader, NewRow
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, LoaderLine, Manifest, Part
 from service.document_stores.collections import records as collections
@@ -28,10 +30,8 @@ from service.worker.work import Work
 from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
 
-LINES = 500
-"""Loaders or documents that are written together."""
-
-T = TypeVar("T")
+MOST_NAMED = 100
+"""Parts that lack a credential are named up to so many: they are written with every commit."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Import:
     async def run(self, path: Path) -> Mapping[str, Any]:
         """Write everything and show the document store; returns the job's result."""
         with path.open("rb") as file:
-            items = contents(file)
+            items = contents(file, Limits.of(self._work.resources.settings))
             while (item := await asyncio.to_thread(next, items, None)) is not None:
                 await self._write(item)
         return await self._show()
@@ -87,10 +87,10 @@ class Import:
         match item:
             case Manifest():
                 await self._describe(item)
-            case Loaders(lines):
-                await self._loaders(lines)
-            case Documents(lines):
-                await self._documents(lines)
+            case Loaders(batches):
+                await self._loaders(batches)
+            case Documents(batches):
+                await self._documents(batches)
             case Chunks():
                 if item.number >= self._progress.parts:
                     await self._chunks(item)
@@ -124,18 +124,19 @@ class Import:
                 await collections.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
             await self._note(scope)
 
-    async def _loaders(self, lines: Iterator[LoaderLine]) -> None:
+    async def _loaders(self, batches: Iterator[list[LoaderLine]]) -> None:
         start = 0
-        while batch := await asyncio.to_thread(_some, lines):
+        while batch := await asyncio.to_thread(next, batches, None):
             rows = [_loader(self._loader_id(place), line) for place, line in enumerate(batch, start)]
-            self._progress.credentials += [f"loader '{line.label}'" for line in batch if line.component.credential]
+            named = [f"loader '{line.label}'" for line in batch if line.component.credential]
+            self._progress.credentials += named[: max(MOST_NAMED - len(self._progress.credentials), 0)]
             async with self._work.resources.database.write(self._work.job.workspace) as scope:
                 await self._hold(scope)
                 await records.insert_loaders(scope, self._store, rows)
             start += len(batch)
 
-    async def _documents(self, lines: Iterator[DocumentLine]) -> None:
-        while batch := await asyncio.to_thread(_some, lines):
+    async def _documents(self, batches: Iterator[list[DocumentLine]]) -> None:
+        while batch := await asyncio.to_thread(next, batches, None):
             start = len(self._loader_of)
             rows = [
                 _document(self._document_id(place), self._loader_id(line.loader), line)
@@ -251,10 +252,6 @@ class Import:
         return uuid5(self._store, f"document {place}")
 
 
-def _some(lines: Iterator[T]) -> list[T]:
-    return [line for _, line in zip(range(LINES), lines, strict=False)]
-
-
 def _analyse(lines: list[ChunkLine]) -> list[Analysed]:
     return [analyse(indexed(line.head, line.text)) for line in lines]
 
@@ -264,7 +261,9 @@ def _known(part: Part | None, names: tuple[str, ...]) -> Part | None:
 
 
 def _component(part: Part) -> Component:
-    return Component(part.name, part.config)
+    """Without credentials and secrets, which archives do not hold: one that names a credential of whoever imports it
+    was forged to have it sent somewhere."""
+    return bare(Component(part.name, part.config))[0]
 
 
 def _config(part: Part | None) -> dict[str, Any] | None:
@@ -285,7 +284,7 @@ def _document(document_id: UUID, loader_id: UUID, line: DocumentLine) -> NewDocu
         mime=line.mime,
         size=line.size,
         sha256=bytes.fromhex(line.sha256),
-        recipe=line.recipe,
+        recipe={**line.recipe, "loaderOptions": bare_options(line.recipe["loaderOptions"])},
         state=line.state,
         digest=bytes.fromhex(line.digest) if line.digest else None,
         error_code=line.error_code,

@@ -1,6 +1,5 @@
 """An archive's members in order, each checked as it is read: shapes, sizes, sums. Memory holds one part at a time."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,18 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from service.document_stores.archive.limits import (
+    CHUNKS,
+    DEEPER,
+    DOCUMENT,
+    MANIFEST,
+    MOST_IN_PART,
+    MOST_PARTS,
+    SUM,
+    VALUES,
+    VECTORS,
+    Limits,
+)
 from service.document_stores.archive.tar import BadArchive, Member, members
 from service.document_stores.archive.wire import (
     FORMAT,
@@ -23,31 +34,27 @@ from service.document_stores.archive.wire import (
 )
 from service.document_stores.own_chunks.spool import storable
 from service.errors import Unprocessable
-
-SMALL = 64 * 1024 * 1024
-"""Most bytes of a manifest, of checksums, of a line of loaders or documents."""
-
-PART = 512 * 1024 * 1024
-"""Most bytes of a part with chunks or vectors, which is read whole."""
-
-MOST_IN_PART = 10_000
-"""Chunks in one part."""
+from service.json_text import MAX_DEPTH, check_depth, read
 
 BLOB = re.compile(r"blobs/[0-9a-f]{64}")
+
+BATCH = 500
+BATCH_BYTES = 4 * 1024 * 1024
+"""Loaders or documents are read together until there are as many, or take as much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """The loaders, to be read before the next item is asked for."""
+    """The loaders, some at a time, to be read before the next item is asked for."""
 
-    lines: Iterator[LoaderLine]
+    batches: Iterator[list[LoaderLine]]
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The documents, to be read before the next item is asked for."""
+    """The documents, some at a time, to be read before the next item is asked for."""
 
-    lines: Iterator[DocumentLine]
+    batches: Iterator[list[DocumentLine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class _Open:
         self.next = self._advance()
 
 
-def contents(stream: BinaryIO) -> Iterator[Item]:
+def contents(stream: BinaryIO, limits: Limits) -> Iterator[Item]:
     """Everything in an archive, in its order.
 
     Raises `BadArchive` as soon as something is not as FORMAT.md has it; what was read before must then be given up.
@@ -109,12 +116,12 @@ def contents(stream: BinaryIO) -> Iterator[Item]:
     manifest = _manifest(archive)
     yield manifest
     member = archive.take("loaders.jsonl")
-    yield Loaders(_lines(member, LoaderLine))
+    yield Loaders(_batches(member, LoaderLine, limits.loader))
     archive.pass_over(member)
     member = archive.take("documents.jsonl")
-    yield Documents(_lines(member, DocumentLine))
+    yield Documents(_batches(member, DocumentLine, DOCUMENT))
     archive.pass_over(member)
-    yield from _chunks(archive, manifest)
+    yield from _chunks(archive, manifest, limits)
     blobs, last = 0, ""
     while archive.next is not None and BLOB.fullmatch(archive.next.name):
         member = archive.next
@@ -133,11 +140,12 @@ def contents(stream: BinaryIO) -> Iterator[Item]:
 
 def _manifest(archive: _Open) -> Manifest:
     member = archive.take("manifest.json")
-    value = _json(member.name, member.whole(SMALL))
+    value = _json(member.name, member.whole(MANIFEST))
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise BadArchive("manifest.json: this is no archive of a document store")
     if value.get("version") != VERSION:
-        raise BadArchive(f"manifest.json: version {value.get('version')!r} is unknown; version {VERSION} can be read")
+        found = repr(value.get("version"))[:40]
+        raise BadArchive(f"manifest.json: version {found} is unknown; version {VERSION} can be read")
     manifest = _shaped(Manifest, value, member.name)
     if manifest.vectors and manifest.fingerprint is None:
         raise BadArchive("manifest.json: vectors without a fingerprint")
@@ -145,13 +153,19 @@ def _manifest(archive: _Open) -> Manifest:
     return manifest
 
 
-def _chunks(archive: _Open, manifest: Manifest) -> Iterator[Chunks]:
+def _chunks(archive: _Open, manifest: Manifest, limits: Limits) -> Iterator[Chunks]:
     number = 0
     while archive.next is not None and archive.next.name == f"chunks-{number:05}.jsonl":
         member = archive.next
-        if member.size > PART:
-            raise BadArchive(f"{member.name}: is too large")
-        lines = list(_lines(member, ChunkLine, MOST_IN_PART))
+        if member.size > CHUNKS + limits.chunk or number == MOST_PARTS:
+            raise BadArchive(f"{member.name}: is too large, or there are more than {MOST_PARTS} of them")
+        lines: list[ChunkLine] = []
+        for _, line in _lines(member, ChunkLine, limits.chunk):
+            if len(lines) == MOST_IN_PART:
+                raise BadArchive(f"{member.name}: has more than {MOST_IN_PART} lines")
+            lines.append(line)
+        if not lines:
+            raise BadArchive(f"{member.name}: is empty")
         archive.pass_over(member)
         vectors = None
         if manifest.vectors and manifest.fingerprint is not None:
@@ -162,9 +176,9 @@ def _chunks(archive: _Open, manifest: Manifest) -> Iterator[Chunks]:
 
 def _vectors(archive: _Open, number: int, rows: int, dimension: int) -> NDArray[np.float32]:
     member = archive.take(f"vectors-{number:05}.f32")
-    if member.size != rows * dimension * 4 or member.size > PART:
+    if member.size != rows * dimension * 4 or member.size > VECTORS:
         raise BadArchive(f"{member.name}: must hold {rows} vectors of {dimension} numbers")
-    vectors = np.frombuffer(member.whole(PART), "<f4").reshape(rows, dimension)
+    vectors = np.frombuffer(member.whole(VECTORS), "<f4").reshape(rows, dimension)
     if not np.isfinite(vectors).all():
         raise BadArchive(f"{member.name}: holds a number that is not finite")
     archive.pass_over(member)
@@ -173,28 +187,42 @@ def _vectors(archive: _Open, number: int, rows: int, dimension: int) -> NDArray[
 
 def _check_sums(archive: _Open, blobs: int) -> None:
     member = archive.take("checksums.json")
-    sums = _shaped(Checksums, _json(member.name, member.whole(SMALL)), member.name)
+    most = SUM * (len(archive.sums) + 10)
+    sums = _shaped(Checksums, _json(member.name, member.whole(most), most), member.name)
     if sums.blobs != blobs:
         raise BadArchive(f"checksums.json: {sums.blobs} blobs are announced, {blobs} are there")
     for name in archive.sums.keys() | sums.members.keys():
         if archive.sums.get(name) != sums.members.get(name):
-            raise BadArchive(f"{name}: is damaged, missing or surplus")
+            raise BadArchive(f"{name[:100]}: is damaged, missing or surplus")
     archive.pass_over(member)
     if archive.next is not None:
         raise BadArchive(f"{archive.next.name[:100]!r}: follows the end")
 
 
-def _lines(member: Member, shape: type[Shape], most: int | None = None) -> Iterator[Shape]:
-    for number, line in enumerate(member.lines(max(SMALL, PART if most else 0)), 1):
-        if most is not None and number > most:
-            raise BadArchive(f"{member.name}: has more than {most} lines")
+def _batches(member: Member, shape: type[Shape], limit: int) -> Iterator[list[Shape]]:
+    batch: list[Shape] = []
+    size = 0
+    for length, line in _lines(member, shape, limit):
+        batch.append(line)
+        size += length
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _lines(member: Member, shape: type[Shape], limit: int) -> Iterator[tuple[int, Shape]]:
+    """The lines, each with its bytes."""
+    for number, line in enumerate(member.lines(limit), 1):
         place = f"{member.name} line {number}"
-        yield _shaped(shape, _json(place, line), place)
+        yield len(line), _shaped(shape, _json(place, line), place)
 
 
-def _json(place: str, text: bytes) -> object:
+def _json(place: str, text: bytes, most: int = VALUES) -> object:
     try:
-        value: object = json.loads(text)
+        value: object = read(text, most)
+        check_depth(value, MAX_DEPTH + DEEPER)
         storable(place, value)
     except (ValueError, RecursionError) as error:
         raise BadArchive(f"{place}: is damaged: {error}") from error

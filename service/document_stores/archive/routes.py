@@ -6,13 +6,13 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import UploadFile
 
 from service.document_stores.archive import service
 from service.document_stores.archive.wire import ImportResult, import_result
 from service.errors import BadRequest, TooLarge
 from service.http.access import CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, answered
+from service.http.forms import MULTIPART, announced, is_file, media_type, upload_form
 from service.http.routing import Routes
 from service.jobs.types import Job
 from service.resources import CurrentResources
@@ -47,7 +47,7 @@ EXPORTED = {"schema": {"type": "string", "format": "binary"}}
 @routes.get(
     "/document-store/store/{id}/export",
     needs("documentStores:view"),
-    errors=(404, 503),
+    errors=(404, 413, 503),
     summary="Export a document store",
     response_class=StreamingResponse,
     responses={200: {"description": "The archive", "content": {TAR: EXPORTED, GZIP: EXPORTED}}},
@@ -76,7 +76,7 @@ async def export_store(
 @routes.post(
     "/document-store/import",
     needs("documentStores:create"),
-    errors=(400, 413, 422, 503),
+    errors=(400, 408, 413, 422, 429, 503, 507),
     summary="Import a document store",
     response_model=ImportResult,
     responses={**ACCEPTED},
@@ -96,17 +96,17 @@ async def import_store(
     The archive is checked from end to end before anything of it can be seen; one that is damaged leaves nothing behind.
     Vectors are taken over as they are. With `Prefer: respond-async` the answer is 202 and the job.
     """
-    limit = resources.settings.max_archive
-    if request.headers.get("content-length", "0").isdecimal() and int(request.headers.get("content-length", 0)) > limit:
+    incoming = announced(request)
+    if incoming > (limit := resources.settings.max_archive):
         raise TooLarge(f"max_archive: the archive is larger than {limit} bytes")
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with request.form(max_files=1, max_fields=10) as form:
+    if media_type(request) == MULTIPART:
+        async with upload_form(request, resources, workspace) as form:
             file = form.get("file")
-            if not isinstance(file, UploadFile):
+            if not is_file(file):
                 raise BadRequest("file: the archive must come as a file in the part 'file'")
             job = await service.take_in(resources, workspace, file.file, name)
     else:
-        job = await service.take_in(resources, workspace, service.Pulled(request.stream()), name)
+        job = await service.take_in(resources, workspace, service.Pulled(request.stream()), name, incoming)
 
     async def done(job: Job) -> ImportResult:
         return import_result(job)

@@ -45,15 +45,18 @@ class Pulled:
             raise EOFError from None
 
 
-async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled, name: str | None) -> Job:
+async def take_in(
+    resources: Resources, workspace: UUID, file: BinaryIO | Pulled, name: str | None, incoming: int = 0
+) -> Job:
     """Keep an archive and queue the job that makes a new document store of it, which nobody sees before it is whole.
+    `incoming`: the bytes that it is said to have.
 
     Raises `BadArchive` for what does not even begin as one, `TooLarge`, `Unprocessable` for an empty name, and what
     says that disk or queue are full.
     """
     if name is not None and not name.strip():
         raise Unprocessable("name: must not be empty")
-    await check_room(resources, workspace)
+    await check_room(resources, workspace, incoming)
     limit = resources.settings.max_archive
     store_id = uuid4()
     async with pending(resources.blobs) as held:
@@ -63,7 +66,7 @@ async def take_in(resources: Resources, workspace: UUID, file: BinaryIO | Pulled
             raise TooLarge(f"max_archive: the archive is larger than {limit} bytes") from None
         payload = {"storeId": str(store_id), "blob": blob.key, "name": name.strip() if name else None}
         async with resources.blobs.path(blob.key) as path:
-            await asyncio.to_thread(begin, path)
+            await asyncio.to_thread(begin, path, resources.settings)
         async with resources.database.write(workspace) as scope:
             await stores.insert(scope, store_id, name.strip() if name else WAITING_NAME, None)
             await stores.mark_deleted(scope, store_id)

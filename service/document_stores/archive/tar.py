@@ -75,7 +75,7 @@ class Member:
             line = self._stream.readline(min(limit, self.left))
             if not line.endswith(b"\n"):
                 short = len(line) < min(limit, self.left)
-                what = "the archive ends within it" if short else "a line is too long or has no end"
+                what = "the archive ends within it" if short else f"a line has no end, or more than {limit} bytes"
                 raise BadArchive(f"{self.name}: {what}")
             self._note(line)
             yield line[:-1]

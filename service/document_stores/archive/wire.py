@@ -87,6 +87,20 @@ class LoaderLine(_Line):
     principals: Principals | None = None
 
 
+class RecipeShape(BaseModel):
+    """What a recipe holds, as far as it is used. What else it holds is kept."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    loader: str
+    loaderOptions: dict[str, Any]
+    splitter: str
+    splitterOptions: dict[str, Any]
+    metadata: dict[str, Any]
+    title: str | None = None
+    omit: list[str] = []
+
+
 class DocumentLine(_Line):
     """A line of `documents.jsonl`. `loader` counts the lines of `loaders.jsonl` from 0."""
 

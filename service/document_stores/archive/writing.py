@@ -19,6 +19,7 @@ import numpy as np
 
 from service.document_stores import records as stores
 from service.document_stores.archive import records
+from service.document_stores.archive.limits import DOCUMENT, MANIFEST, Limits
 from service.document_stores.archive.secrets import bare, bare_options
 from service.document_stores.archive.tar import END, PIECE, header, padding
 from service.document_stores.archive.wire import (
@@ -36,7 +37,7 @@ from service.document_stores.archive.wire import (
 from service.document_stores.ledger.types import masked
 from service.document_stores.types import Component, StoreRow
 from service.document_stores.vectors import writing_at
-from service.errors import NotFound
+from service.errors import NotFound, TooLarge
 from service.resources import Resources
 from service.retrieval.base import point_id
 from stores.blobs.base import UnknownBlob
@@ -48,7 +49,7 @@ Row = Mapping[str, Any]
 
 PART_CHUNKS = 500
 PART_BYTES = 4 * 1024 * 1024
-"""A part of the chunks ends with the first of them that reaches one of these."""
+"""A part of the chunks ends with the first of them that reaches one of these; bytes of their lines."""
 
 UNFINISHED = ("not_indexed", "It was being indexed when the archive was written; upload it again.")
 
@@ -82,7 +83,7 @@ class Draft:
 
 async def draft(resources: Resources, workspace: UUID, store_id: UUID, *, vectors: bool, blobs: bool) -> Draft:
     """The rows of a document store, and with `vectors` its vectors, as they are at one moment. With `blobs` its uploads
-    are remembered, for `stream`. Raises `NotFound`, and what the vector store raises."""
+    are remembered, for `stream`. Raises `NotFound`, `TooLarge`, and what the vector store raises."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the draft owns it
     try:
         async with resources.database.write(workspace) as scope:
@@ -94,8 +95,8 @@ async def draft(resources: Resources, workspace: UUID, store_id: UUID, *, vector
             count = await records.counts(scope, store_id)
             vectors = vectors and store.collection is not None and store.fingerprint is not None
             manifest = _manifest(store, count, vectors=vectors, blobs=blobs)
-            made.add("manifest.json", _json(manifest) + b"\n")
-            await _add_loaders(made, scope)
+            made.add("manifest.json", _within(MANIFEST, "The configurations of the document store", _json(manifest)))
+            await _add_loaders(made, scope, Limits.of(resources.settings))
             await _add_documents(made, scope, blobs=blobs)
             held, _ = await writing_at(resources, scope, store.backend)
             await _add_chunks(made, scope, held if vectors else None)
@@ -134,7 +135,14 @@ def _json(line: Manifest | LoaderLine | DocumentLine | ChunkLine | Checksums) ->
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-async def _add_loaders(made: Draft, scope: Scope) -> None:
+def _within(limit: int, what: str, line: bytes) -> bytes:
+    """The line with its end, if an import will take it. Raises `TooLarge`: no archive is made that nobody can read."""
+    if len(line) >= limit:
+        raise TooLarge(f"{what} take {len(line)} bytes in an archive, the limit is {limit}")
+    return line + b"\n"
+
+
+async def _add_loaders(made: Draft, scope: Scope, limits: Limits) -> None:
     with tempfile.TemporaryFile() as lines:
         async for row in records.loaders(scope, made.store.id):
             part = _part(Component(row["loader_id"], row["loader_config"]), row["credential"])
@@ -147,14 +155,14 @@ async def _add_loaders(made: Draft, scope: Scope) -> None:
                 kept=row["kept"],
                 principals=row["principals"],
             )
-            lines.write(_json(line) + b"\n")
+            lines.write(_within(limits.loader, f"The fields of loader '{line.label[:100]}'", _json(line)))
         await asyncio.to_thread(made.add_file, "loaders.jsonl", lines)
 
 
 async def _add_documents(made: Draft, scope: Scope, *, blobs: bool) -> None:
     with tempfile.TemporaryFile() as lines:
         async for row in records.documents(scope, made.store.id):
-            lines.write(_json(_document(row)) + b"\n")
+            lines.write(_within(DOCUMENT, f"The fields of document '{row['name'][:100]}'", _json(_document(row))))
             if blobs and row["blob"]:
                 made.uploads[row["sha256"]] = row["blob"]
         await asyncio.to_thread(made.add_file, "documents.jsonl", lines)
@@ -186,36 +194,38 @@ def _document(row: Row) -> DocumentLine:
 
 async def _add_chunks(made: Draft, scope: Scope, vectors: VectorStore | None) -> None:
     part: list[Row] = []
+    lines: list[bytes] = []
     size, number = 0, 0
     async for row in records.chunks(scope, made.store.id):
         part.append(row)
-        size += len(row["text"])
+        lines.append(_json(_chunk(made.store, row)) + b"\n")
+        size += len(lines[-1])
         if len(part) == PART_CHUNKS or size >= PART_BYTES:
-            await _add_part(made, number, part, vectors)
-            part, size, number = [], 0, number + 1
+            await _add_part(made, number, part, lines, vectors)
+            part, lines, size, number = [], [], 0, number + 1
     if part:
-        await _add_part(made, number, part, vectors)
+        await _add_part(made, number, part, lines, vectors)
 
 
-async def _add_part(made: Draft, number: int, rows: Sequence[Row], vectors: VectorStore | None) -> None:
-    store = made.store
-    spaced = store.collection is not None and store.fingerprint is not None
-    lines = [
-        ChunkLine(
-            key=str(masked(store.id, row["id"])),
-            document=row["document"],
-            position=row["position"],
-            head=row["head"],
-            text=row["text"],
-            metadata=row["metadata"],
-            edited=row["edited"],
-            indexed=spaced and row["number"] is not None,
-        )
-        for row in rows
-    ]
-    made.add(f"chunks-{number:05}.jsonl", b"".join(_json(line) + b"\n" for line in lines))
+def _chunk(store: StoreRow, row: Row) -> ChunkLine:
+    return ChunkLine(
+        key=str(masked(store.id, row["id"])),
+        document=row["document"],
+        position=row["position"],
+        head=row["head"],
+        text=row["text"],
+        metadata=row["metadata"],
+        edited=row["edited"],
+        indexed=store.collection is not None and store.fingerprint is not None and row["number"] is not None,
+    )
+
+
+async def _add_part(
+    made: Draft, number: int, rows: Sequence[Row], lines: Sequence[bytes], vectors: VectorStore | None
+) -> None:
+    made.add(f"chunks-{number:05}.jsonl", b"".join(lines))
     if vectors is not None:
-        made.add(f"vectors-{number:05}.f32", await _vectors(store, rows, vectors))
+        made.add(f"vectors-{number:05}.f32", await _vectors(made.store, rows, vectors))
 
 
 async def _vectors(store: StoreRow, rows: Sequence[Row], vectors: VectorStore) -> bytes:

@@ -24,6 +24,9 @@ IN_MEMORY = 8 * 1024 * 1024
 
 LONGEST_ID = 500
 
+LONGEST_PLACE = 200
+"""Characters of where something is wrong, in a message."""
+
 
 def _spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(IN_MEMORY)
@@ -153,21 +156,34 @@ class OwnChunks:
 def storable(place: str, value: Any) -> None:
     """Raises `Unprocessable`, naming the place, for JSON that Postgres cannot keep: NUL characters and halves of UTF-16
     pairs in texts, numbers that are not finite."""
+    if (found := _unfit(value)) is not None:
+        where, what = found
+        raise Unprocessable(f"{place}{where[:LONGEST_PLACE]}: {what}")
+
+
+def _unfit(value: Any) -> tuple[str, str] | None:
+    """Where within the value something cannot be kept, and what. The place is told once there is one: to name every
+    place on the way, below a long name, took the square of the time."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise Unprocessable(f"{place}: holds half a character, which cannot be stored") from None
-        if "\x00" in value:
-            raise Unprocessable(f"{place}: holds a NUL character, which cannot be stored")
-    elif isinstance(value, float):
-        if value - value != 0:
-            raise Unprocessable(f"{place}: {value} is not a JSON number")
-    elif isinstance(value, Mapping):
+        return _unfit_text(value)
+    if isinstance(value, float):
+        return ("", f"{value} is not a JSON number") if value - value != 0 else None
+    if isinstance(value, Mapping):
         for key, item in value.items():
-            inner = f"{place}.{key}".encode("ascii", "backslashreplace").decode()
-            storable(inner, key)
-            storable(inner, item)
+            found = _unfit_text(key) or _unfit(item)
+            if found is not None:
+                name = key[:LONGEST_PLACE].encode("ascii", "backslashreplace").decode()
+                return f".{name}{found[0]}"[:LONGEST_PLACE], found[1]
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            storable(f"{place}[{number}]", item)
+            if (found := _unfit(item)) is not None:
+                return f"[{number}]{found[0]}"[:LONGEST_PLACE], found[1]
+    return None
+
+
+def _unfit_text(value: str) -> tuple[str, str] | None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "", "holds half a character, which cannot be stored"
+    return ("", "holds a NUL character, which cannot be stored") if "\x00" in value else None
