@@ -145,7 +145,7 @@ async def update(resources: Resources, workspace: UUID, sync_id: UUID, asked: As
     component, label, splitter = _wanted(asked, loaders.get(shown.source.loader_id))
     check_config(resources, workspace, component, splitter)
     async with resources.database.write(workspace) as scope:
-        source = await _locked(scope, sync_id)
+        source = await _locked(scope, sync_id, store_id=shown.source.store_id)
         await documents.change_loader(scope, source.loader_id, component, label, splitter)
         schedule = asked.schedule if asked.has_schedule else source.schedule
         enabled = source.enabled if asked.enabled is None else asked.enabled
@@ -165,15 +165,20 @@ async def update(resources: Resources, workspace: UUID, sync_id: UUID, asked: As
 
 async def delete(resources: Resources, workspace: UUID, sync_id: UUID) -> None:
     """Stop keeping a loader in step; a run under way is cancelled, what was brought stays. Raises `NotFound`."""
+    shown = await get(resources, workspace, sync_id)
     async with resources.database.write(workspace) as scope:
-        source = await _locked(scope, sync_id)
+        source = await _locked(scope, sync_id, store_id=shown.source.store_id)
         run = await jobs.find_in(scope, source.run) if source.run else None
         if run is not None and run.state not in FINAL:
             await jobs.cancel_in(scope, resources.queue, run.id)
         await records.delete(scope, sync_id)
 
 
-async def _locked(scope: Scope, sync_id: UUID) -> SyncSource:
+async def _locked(scope: Scope, sync_id: UUID, *, store_id: UUID | None = None) -> SyncSource:
+    """A source, which nobody else changes. Whoever goes on to its loader or its documents holds the document store
+    before: who deletes the loader has that, and comes to the source last."""
+    if store_id is not None:
+        await documents.hold(scope, store_id)
     source = await records.lock(scope, sync_id)
     if source is None:
         raise NotFound(f"Sync source {sync_id} not found")

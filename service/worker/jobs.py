@@ -57,6 +57,7 @@ RETRY = {
     "ingest": "service.document_stores.retrying.service:retry",
     "sync": "service.sync.jobs:retry",
     "evaluate": "service.evaluations.jobs:retry",
+    "reindex": "service.document_stores.reindexing.service:retry",
 }
 """What a kind does again of a job that has ended, in the caller's transaction: takes the scope, the queue and the job,
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""

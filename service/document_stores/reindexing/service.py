@@ -10,8 +10,10 @@ from service.document_stores.types import Component
 from service.document_stores.vectors import backend_of, same_place, vectors_at
 from service.errors import Conflict, NotFound
 from service.jobs import service as jobs
-from service.jobs.types import Job
+from service.jobs.types import Job, JobState
 from service.resources import Resources
+from service.worker.queue import Queue
+from stores.records.database import Scope
 from stores.vector.base import UnknownCollection
 
 KIND = "reindex"
@@ -54,13 +56,7 @@ async def reindex(
     wanted = restored(embedding, held, "embeddingConfig") if embedding else held
     await fingerprint_of(await embedder_of(resources, workspace, wanted, store.fingerprint))
     async with resources.database.write(workspace) as scope:
-        if await records.lock(scope, store_id) is None:
-            raise NotFound(f"Document store {store_id} not found")
-        running = [job for job in await jobs.open_jobs(scope, store_id) if job.kind == KIND]
-        if running:
-            raise AlreadyReindexing(
-                f"Document store {store_id} is being re-indexed by job {running[0].id}; wait for it, or cancel it"
-            )
+        await _lock_idle(scope, store_id)
         payload = {
             "storeId": str(store_id),
             "embedding": wanted.as_json(),
@@ -68,3 +64,22 @@ async def reindex(
             "vectorStore": vector_store.as_json() if vector_store else None,
         }
         return await jobs.submit(scope, resources.queue, KIND, store_id=store_id, payload=payload)
+
+
+async def retry(scope: Scope, queue: Queue, job: Job) -> Job | None:
+    """The same re-index again, unless it was done. Raises `NotFound`, `AlreadyReindexing`."""
+    if job.state is JobState.DONE or job.store_id is None:
+        return None
+    await _lock_idle(scope, job.store_id)
+    return await jobs.submit(scope, queue, KIND, store_id=job.store_id, payload=job.payload)
+
+
+async def _lock_idle(scope: Scope, store_id: UUID) -> None:
+    """Lock a document store that no job re-indexes."""
+    if await records.lock(scope, store_id) is None:
+        raise NotFound(f"Document store {store_id} not found")
+    running = [job for job in await jobs.open_jobs(scope, store_id) if job.kind == KIND]
+    if running:
+        raise AlreadyReindexing(
+            f"Document store {store_id} is being re-indexed by job {running[0].id}; wait for it, or cancel it"
+        )

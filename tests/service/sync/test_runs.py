@@ -13,6 +13,7 @@ from service.resources import Resources
 from service.sync import service
 from service.worker.runner import Runner
 from service.worker.schedules import queue_due
+from tests.locks import held_up
 from tests.service.document_stores.talk import API, passages
 from tests.service.sync.keeper import Keeper
 from tests.service.sync.test_folders import write
@@ -44,6 +45,21 @@ async def test_an_interval_begins_at_once_and_a_cron_expression_waits(keeper: Ke
     shown = await keeper.read(waits)
     assert shown["schedule"] == {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "every": None}
     assert (await keeper.read(at_once))["schedule"] == {"cron": None, "timezone": None, "every": "6h"}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_who_changes_a_source_and_who_deletes_its_loader_lock_in_one_order(
+    keeper: Keeper, wiki: Path, resources: Resources, method: str
+) -> None:
+    source, other = await keeper.folder(wiki), keeper.talk.client
+    body = {"json": {"deleteMissing": True}} if method == "PUT" else {}
+    async with resources.database.transaction() as connection:  # as who deletes the loader
+        await connection.execute("SELECT 1 FROM document_stores FOR NO KEY UPDATE")
+        await connection.execute("SELECT 1 FROM loaders FOR UPDATE")
+        changed = asyncio.create_task(other.request(method, f"{API}/sources/{source}", **body))
+        await held_up(resources.database, changed)
+        await connection.execute("SELECT 1 FROM sync_sources FOR UPDATE NOWAIT")
+    assert (await changed).status_code == 200
 
 
 async def test_a_schedule_missed_many_times_runs_once(keeper: Keeper, wiki: Path, resources: Resources) -> None:

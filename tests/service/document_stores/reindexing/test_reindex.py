@@ -261,6 +261,25 @@ async def test_a_killed_attempt_is_taken_up_where_it_stood(
     await talk.holds_together()
 
 
+async def test_a_re_index_is_not_tried_again_beside_another_one(talk: Talk, gate: Gate) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    job = await begin(talk, store)
+    await gate.reached.wait()
+    assert (await talk.client.delete(job)).json()["state"] == "cancelled"
+    gate.open.set()
+    gate.reached.clear()
+    gate.open.clear()
+    again = await talk.client.post(f"{job}/retry")
+    assert again.status_code == 202, again.text
+    second = await talk.client.post(f"{job}/retry")
+    assert (second.status_code, second.json()["code"]) == (409, "already_reindexing")
+    gate.open.set()
+    assert (await talk.end(again.json()["url"]))["state"] == "done"
+    assert (await talk.client.post(f"{again.json()['url']}/retry")).json()["code"] == "nothing_to_retry"
+    assert await dimension(talk, store) == 96
+
+
 async def test_a_document_store_without_vectors_takes_the_embedding(talk: Talk) -> None:
     store = await talk.store()
     assert (await talk.end(await begin(talk, store)))["state"] == "done"
