@@ -66,11 +66,12 @@ class AgentFlow:
         return tuple(step for node in self.nodes.values() for step in node.steps)
 
     @property
-    def credentials(self) -> frozenset[UUID]:
-        """The credentials that the nodes name: the flow is compiled anew when one of them changes."""
-        named = [step.node.credential for step in self.steps]
-        named += [node.credential for node in self.nodes.values()]
-        return credentials_in(named)
+    def named(self) -> frozenset[UUID]:
+        """What the nodes name: credentials, document stores, other flows."""
+        credentials = [step.node.credential for step in self.steps]
+        credentials += [node.credential for node in self.nodes.values()]
+        stores = (step.document_stores for step in self.steps)
+        return credentials_in(credentials).union(*stores, *(node.flows for node in self.nodes.values()))
 
     @property
     def remembers(self) -> bool:

@@ -68,9 +68,10 @@ class CompiledFlow:
         return (memory.node.label or memory.label) if memory else None
 
     @property
-    def credentials(self) -> frozenset[UUID]:
-        """The credentials that the steps name: the flow is compiled anew when one of them changes."""
-        return credentials_in(step.node.credential for step in self.steps)
+    def named(self) -> frozenset[UUID]:
+        """What the steps name: credentials and document stores."""
+        credentials = credentials_in(step.node.credential for step in self.steps)
+        return credentials.union(*(step.document_stores for step in self.steps))
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""

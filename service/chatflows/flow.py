@@ -22,8 +22,9 @@ class Flow(Protocol):
         ...
 
     @property
-    def credentials(self) -> frozenset[UUID]:
-        """The credentials that the steps name: the flow is compiled anew when one of them changes."""
+    def named(self) -> frozenset[UUID]:
+        """The ids that the steps name, of credentials, document stores and other flows: the flow is compiled anew when
+        such a credential changes, or one of these comes or goes."""
         ...
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:

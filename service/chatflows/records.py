@@ -165,8 +165,13 @@ async def version(connection: Connection, flow_id: UUID) -> int | None:
 
 ENTER = """
 SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id, k.scopes AS key_scopes, k.principals AS key_principals,
-    (SELECT string_agg(c.id || ' ' || c.updated_at, ',' ORDER BY c.id) FROM credentials c
-        WHERE c.workspace_id = f.workspace_id AND c.id = ANY(%(credentials)s)) AS stamp,
+    nullif(concat_ws(',',
+        (SELECT string_agg(c.id || ' ' || c.updated_at, ',' ORDER BY c.id) FROM credentials c
+            WHERE c.workspace_id = f.workspace_id AND c.id = ANY(%(named)s)),
+        (SELECT string_agg(s.id::text, ',' ORDER BY s.id) FROM document_stores s
+            WHERE s.workspace_id = f.workspace_id AND s.id = ANY(%(named)s) AND s.deleted_at IS NULL),
+        (SELECT string_agg(o.id::text, ',' ORDER BY o.id) FROM chatflows o
+            WHERE o.workspace_id = f.workspace_id AND o.id = ANY(%(named)s))), '') AS stamp,
     (SELECT json_agg(json_build_array(m.role, m.content, m.brought) ORDER BY m.sequence DESC) FROM (
         SELECT role, content, sequence, CASE WHEN file_uploads IS NOT NULL THEN id END AS brought FROM chat_messages
         WHERE workspace_id = f.workspace_id AND chatflow_id = f.id AND session_id = %(session)s
@@ -176,12 +181,13 @@ FROM chatflows f
 LEFT JOIN api_keys k ON k.hash = %(digest)s AND k.revoked_at IS NULL AND k.workspace_id = f.workspace_id
 WHERE f.id = %(id)s
 """
-"""All that a prediction has to know before it runs, in one round trip. `stamp` changes with the flow's credentials,
+"""All that a prediction has to know before it runs, in one round trip. `stamp` changes with the credentials that
+the flow names, and as document stores and flows that it names come and go;
 `turns` are the newest of the session first, as [role, content, its id where files came with it]."""
 
 
 async def enter(connection: Connection, **params: Any) -> Mapping[str, Any] | None:
     """The row of ENTER for `id`, `digest`, `session`, `viewer` (what `Caller.name` of the key is followed by),
-    `credentials`, `turns`; None when there is no such flow."""
+    `named`, `turns`; None when there is no such flow."""
     cursor = await connection.execute(ENTER, params)
     return await cursor.fetchone()

@@ -55,6 +55,10 @@ Reveal = Callable[[UUID, UUID, str | None], Awaitable[Mapping[str, str]]]
 """Gives the values of a credential: workspace, credential, host it will be sent to."""
 
 
+Look = Callable[[UUID, UUID], Awaitable[object]]
+"""Looks for something of a workspace by its id. Raises `NotFound`."""
+
+
 class Script(Protocol):
     """Runs JavaScript apart from the service (no files, no processes, no network but the egress client), with `values`
     as globals by name; what it returns is JSON. Raises `Unprocessable` with the script's error, or for a limit that it
@@ -127,6 +131,10 @@ class Backing:
     """A tool of a workspace by its id. Raises `NotFound`."""
     predict: Predict | None = None
     pages: ReadPages | None = None
+    document_store: Look | None = None
+    """None: nobody can tell which document stores there are."""
+    flow: Look | None = None
+    """None: nobody can tell which flows there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ async def enter(
             known = await _learn(resources, flow_id, row)
             resources.flows.hold(known)
             stack.callback(resources.flows.release, known)
-            if session_in(known) != session or (known.compiled and known.compiled.credentials):
+            if session_in(known) != session or (known.compiled and known.compiled.named):
                 row = await _row(resources, flow_id, token, session_in(known), viewer, known)
                 known.stamp = row["stamp"]
         known.seen = time.monotonic()
@@ -287,7 +287,7 @@ async def _row(
             digest=sha256(token.encode("utf-8", "replace")).digest() if token else b"",
             session=session,
             viewer=_suffix(viewer),
-            credentials=list(compiled.credentials) if compiled else [],
+            named=list(compiled.named) if compiled else [],
             turns=MAX_TURNS,
         )
     if row is None:
@@ -332,6 +332,8 @@ async def _learn(resources: "Resources", flow_id: UUID, row: Mapping[str, Any]) 
             raise missing(flow_id)
         # a large graph takes a while; other requests go on meanwhile
         known = await asyncio.to_thread(read, flow, chat_model=resources.settings.chat_model)
+        for named in known.compiled.named if known.compiled else ():
+            resources.stores.forget(flow.workspace, named)  # whether one is there is asked anew
         resources.flows.put(known)
         return known
 

@@ -115,14 +115,14 @@ async def search(
     the vectors were made by, and what the pipeline and the embedder raise.
     """
     text = query.replace("\x00", "").strip()
-    store = await _store(resources, workspace, store_id)
+    store = await store_of(resources, workspace, store_id)
     where = both(where, filter_in(store.vector_store))
     asked = Query(text, k or limit_in(store.vector_store), where, history)
     try:
         return await _search(resources, store, viewer, _stages(store, retrieval, more, asked), asked, models, trace)
     except (UnknownCollection, WrongDimension):  # deleted, or emptied and given another embedding, a moment ago
         resources.stores.forget(workspace, store_id)
-        store = await _store(resources, workspace, store_id)
+        store = await store_of(resources, workspace, store_id)
         return await _search(resources, store, viewer, _stages(store, retrieval, more, asked), asked, models, trace)
 
 
@@ -153,7 +153,8 @@ async def _search(
     return [_shown(item) for item in found]
 
 
-async def _store(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
+async def store_of(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:
+    """A document store as searches read it, which may be as it was a moment ago. Raises `NotFound`."""
     if kept := resources.stores.get(workspace, store_id):
         return kept
     async with resources.database.read(workspace) as scope:

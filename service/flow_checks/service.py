@@ -38,21 +38,13 @@ COPIES = "documentStore"
 async def check_in(resources: "Resources", workspace: UUID, flow_data: str, kind: FlowType | None = None) -> Report:
     """What a flow needs to run in a workspace. Raises `BrokenGraph`."""
     from service.credentials import service as credentials
-    from service.document_stores import service as document_stores
     from service.predictions.backing import backing
 
     async def fitting(components: Sequence[str]) -> Sequence[Fitting]:
         found = await credentials.everything(resources.database, workspace, components)
         return [Fitting(item.id, item.name, item.component) for item in found]
 
-    async def there(store: UUID) -> bool:
-        try:
-            await document_stores.get(resources, workspace, store)
-        except NotFound:
-            return False
-        return True
-
-    check = _Check(workspace, backing(resources), resources.settings.chat_model, fitting, there)
+    check = _Check(workspace, backing(resources), resources.settings.chat_model, fitting)
     return await check.report(flow_data, kind)
 
 
@@ -85,27 +77,19 @@ async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | Non
             script=never if settings.javascript else None,
             stored_tool=no_tool,
         )
-        return await _Check(NOWHERE, lent, settings.chat_model, none, None).report(flow_data, kind)
+        return await _Check(NOWHERE, lent, settings.chat_model, none).report(flow_data, kind)
     finally:
         await egress.close()
 
 
 class _Check:
-    """One check. `there` says whether a document store exists; None: that cannot be told."""
+    """One check."""
 
-    def __init__(
-        self,
-        workspace: UUID,
-        backing: Backing,
-        chat_model: str,
-        fitting: Credentials,
-        there: Callable[[UUID], Awaitable[bool]] | None,
-    ) -> None:
+    def __init__(self, workspace: UUID, backing: Backing, chat_model: str, fitting: Credentials) -> None:
         self._workspace = workspace
         self._backing = backing
         self._chat_model = chat_model
         self._fitting = fitting
-        self._there = there
 
     async def report(self, flow_data: str, kind: FlowType | None) -> Report:
         graph = await asyncio.to_thread(graphs.parse, flow_data)
@@ -130,10 +114,10 @@ class _Check:
         shared = graph if templates is None else templates.unset(graph)
         examined = await asyncio.to_thread(engine.examine, shared, chat_model=self._chat_model)
         deferred = frozenset() if templates is None else templates.filled
-        steps = [step for step in examined.steps if step.node.id not in deferred]
+        # what runs fill is opened by them; the document stores that it names are here before
+        steps = [step for step in examined.steps if step.node.id not in deferred or step.document_stores]
         lacking = await engine.lacking(steps, self._workspace, self._backing)
-        found = [*texts.problems(graph), *examined.problems, *lacking]
-        return [*found, *await self._missing_stores(examined.steps)]
+        return [*texts.problems(graph), *examined.problems, *lacking]
 
     async def _of_agentflow(self, graph: Graph) -> list[Problem]:
         examined = await asyncio.to_thread(examine, graph, chat_model=self._chat_model)
@@ -145,7 +129,6 @@ class _Check:
                 found += engine.problems_in(error, node.node, node.title)
             for step in node.steps:
                 lacking = await engine.lacking([step], self._workspace, self._backing)
-                lacking += await self._missing_stores([step])
                 said = f"{node.title}, {step.node.name}"  # steps of one node differ by what they are
                 found += [
                     replace(problem, node=node.node.id, text=said + problem.text.removeprefix(step.title))
@@ -162,15 +145,6 @@ class _Check:
             return found
         fitting = tuple(await self._fitting(found.components))
         return NodeReport(node.id, node.name, node.label, part, own, fitting)
-
-    async def _missing_stores(self, steps: Sequence[Step]) -> list[Problem]:
-        found = []
-        for step in steps:
-            for store in step.document_stores:
-                if self._there is not None and not await self._there(store):
-                    text = f"{step.title}: there is no document store {store} here; choose one of this workspace"
-                    found.append(Problem(step.node.id, text, ProblemKind.SETTING))
-        return found
 
     async def _of_upserts(self, fed: Mapping[str, Node]) -> list[Problem]:
         """What nodes lack that bring documents into vector stores."""

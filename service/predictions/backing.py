@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from service.chatflows import service as chatflows
 from service.chatflows.run import Backing, Page, Quoted, Run, StoredTool
 from service.chatflows.types import Passage, StepEvent, Turn
 from service.credentials import service as credentials
@@ -64,6 +65,14 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     async def stored_tool(workspace: UUID, tool: UUID) -> StoredTool:
         return await tools.stored(resources.database, workspace, tool)
 
+    async def document_store(workspace: UUID, store: UUID) -> None:
+        from service.document_stores.search import store_of
+
+        await store_of(resources, workspace, store)
+
+    async def flow(workspace: UUID, chatflow: UUID) -> None:
+        await chatflows.get(resources.database, workspace, chatflow)
+
     async def pages(url: str, *, method: str | None = None, limit: int = 1, depth: int = 1) -> Sequence[Page]:
         return await read_pages(resources, url, method=method, limit=limit, depth=depth)
 
@@ -84,7 +93,17 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     model = resources.settings.chat_model
     script = resources.javascript
     return Backing(
-        search, quote, reveal, defaults, model, script=script, stored_tool=stored_tool, predict=predict, pages=pages
+        search,
+        quote,
+        reveal,
+        defaults,
+        model,
+        script=script,
+        stored_tool=stored_tool,
+        predict=predict,
+        pages=pages,
+        document_store=document_store,
+        flow=flow,
     )
 
 

@@ -4,7 +4,7 @@ again."""
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -240,7 +240,7 @@ async def ask_store(
     Raises `NotFound` for an unknown document store, `ProviderError` when the model fails.
     """
     compiled = compile_flow(_store_graph(store_id, k), chat_model=resources.settings.chat_model)
-    lent = backing(resources, viewer)
+    lent = replace(backing(resources, viewer), document_store=None)  # the search says itself that there is none
     try:
         await compiled.prepare(workspace, lent)
         run = Run(workspace, None, "", "", clean(question), history, lent)

@@ -65,6 +65,11 @@ class FlowNode(ABC):
         `Token`s reach the user only when the moment `answers`. Closing or cancelling it stops every call that it made.
         """
 
+    @property
+    def flows(self) -> frozenset[UUID]:
+        """The other flows that the node names."""
+        return frozenset()
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most nodes need nothing
         """Check what can be checked before the first run. Raises a `ServiceError` that names the node."""
 

@@ -17,6 +17,8 @@ from service.chatflows.types import (
     ActionWanted,
     Artifacts,
     FlowNotRunnable,
+    Problem,
+    ProblemKind,
     Sources,
     StepEvent,
     Structured,
@@ -26,6 +28,7 @@ from service.chatflows.types import (
     ToolsUsed,
     Usage,
 )
+from service.errors import NotFound
 from service.json_text import lenient
 
 PASSED_ON = Token | Thinking | Sources | ToolCalls | ToolsUsed | Artifacts | Usage
@@ -53,10 +56,22 @@ class ExecuteFlow(FlowNode):
         self._part = Part.USER if as_user else Part.ASSISTANT
         self.updates = Update.read(self.node.inputs.get("executeFlowUpdateState"))
 
+    @property
+    def flows(self) -> frozenset[UUID]:
+        """The one that is chosen."""
+        return frozenset() if self._flow is None else frozenset({self._flow})
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
-        """Flows need somebody who runs them."""
+        """Look the flow up. Raises `FlowNotRunnable` where it is not there, or nobody runs flows."""
         if backing.predict is None:
             raise FlowNotRunnable(f"{self.title}: other flows cannot be run from here")
+        if backing.flow is None or self._flow is None:
+            return
+        try:
+            await backing.flow(workspace, self._flow)
+        except NotFound:
+            text = f"{self.title}: executeFlowSelectedFlow: there is no flow {self._flow} here; choose one that is"
+            raise FlowNotRunnable(text, [Problem(self.node.id, text, ProblemKind.SETTING)]) from None
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """What the other flow says. Raises as `Backing.predict` does, and `BadValue` when it waits for a person."""

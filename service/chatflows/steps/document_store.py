@@ -7,10 +7,10 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 
 from service.chatflows.graph import Node
-from service.chatflows.run import Run
+from service.chatflows.run import Backing, Run
 from service.chatflows.steps.base import Links, RetrieverStep, StepOptions, Wanted
-from service.chatflows.types import Passage
-from service.errors import Unprocessable
+from service.chatflows.types import FlowNotRunnable, Passage, Problem, ProblemKind
+from service.errors import NotFound, Unprocessable
 from service.json_text import parsed
 from service.retrieval.pipeline import pipeline
 from stores.vector.filters import parse
@@ -75,6 +75,17 @@ class DocumentStoreVS(RetrieverStep):
     def k(self) -> int:
         """The node's own number."""
         return self._options.top_k
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:
+        """Look the document store up. Raises `FlowNotRunnable` where it is not there."""
+        if backing.document_store is None:
+            return
+        store = self._options.selected_store
+        try:
+            await backing.document_store(workspace, store)
+        except NotFound:
+            text = f"{self.title}: there is no document store {store} here; choose one of this workspace"
+            raise FlowNotRunnable(text, [Problem(self.node.id, text, ProblemKind.SETTING)]) from None
 
     async def find(self, run: Run, wanted: Wanted) -> Sequence[Passage]:
         """The best passages of the store."""

@@ -76,6 +76,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """The document store."""
     shelf = Shelf()
     monkeypatch.setattr("service.document_stores.search.search", shelf.search)
+    monkeypatch.setattr("service.document_stores.search.store_of", shelf.look)
     return shelf
 
 

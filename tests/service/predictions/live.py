@@ -45,10 +45,14 @@ class Shelf:
         self, _resources: Resources, workspace: UUID, store: UUID, query: str, *, k: int = 4, **_options: Any
     ) -> list[FoundChunk]:
         """The chunks, whatever is asked."""
-        if store not in {self.store, *self.filled} or workspace != DEFAULT_WORKSPACE:
-            raise NotFound(f"Document store {store} not found")
+        await self.look(_resources, workspace, store)
         self.asked.append(query)
         return self.chunks[:k]
+
+    async def look(self, _resources: Resources, workspace: UUID, store: UUID) -> None:
+        """Raises `NotFound` for another document store."""
+        if store not in {self.store, *self.filled} or workspace != DEFAULT_WORKSPACE:
+            raise NotFound(f"Document store {store} not found")
 
 
 class Live(AbstractContextManager["Live"]):

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -249,6 +250,36 @@ def test_a_variable_that_a_call_changes_is_that_of_the_flow_which_was_called_onl
         )
         answer = house.ask(outer, overrideConfig={"vars": {"place": "changed"}})
         assert answer.json()["text"] == f"{said} changed"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_document_store_that_is_not_here_is_named_before_any_node_runs(house: House, streaming: bool) -> None:
+    gone = str(uuid4())
+    writer = node("m", "llm", **model("llm", house.stub.url))
+    last = node("r", "retriever", retrieverKnowledgeDocumentStores=[{"documentStore": f"{gone}:Theirs"}])
+    flow = made(house, chain(writer, last))
+    answer = house.ask(flow, streaming=streaming)
+    assert answer.status_code == 422, answer.text
+    assert f"(r): there is no document store {gone} here" in answer.json()["message"]
+    assert not house.stub.requests
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_flow_that_is_not_here_is_named_before_any_node_runs(house: House, streaming: bool) -> None:
+    writer = node("m", "llm", **model("llm", house.stub.url))
+    inner = made(house, chain(node("r", "directReply", directReplyMessage="Inner")))
+    outer = made(house, chain(writer, node("e", "executeFlow", executeFlowSelectedFlow=inner)))
+    assert house.ask(outer).status_code == 200
+    assert house.client.get(f"/chatflows/{outer}/check").json()["verdict"] == "runs"
+    assert house.client.delete(f"/chatflows/{inner}").status_code == 200
+    house.stub.reset()
+    answer = house.ask(outer, streaming=streaming)
+    assert answer.status_code == 422, answer.text
+    assert f"(e): executeFlowSelectedFlow: there is no flow {inner} here" in answer.json()["message"]
+    assert not house.stub.requests
+    report = house.client.get(f"/chatflows/{outer}/check").json()
+    (found,) = (item for item in report["nodes"] if item["id"] == "e")
+    assert (report["verdict"], found["verdict"]) == ("needs_setting", "needs_setting")
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -151,10 +151,15 @@ def test_a_flow_bound_to_a_key_wants_that_key(house: House, streaming: bool) -> 
     refused(httpx.post(url, json=body, headers={"Authorization": f"Bearer {secret}"}), 401)
 
 
-def test_a_document_store_that_is_gone_ends_plain_calls_with_its_status(house: House) -> None:
-    flow = house.flow(rag(uuid4()))
-    assert "Document store" in refused(house.ask(flow), 404)
-    assert '"event":"error"' in house.ask(flow, streaming=True).text
+def test_a_document_store_that_is_not_here_is_named_before_anything_is_asked(house: House, streaming: bool) -> None:
+    gone = uuid4()
+    flow = house.flow(rag(gone, model=openai(house.stub.url)))
+    told = refused(house.ask(flow, streaming=streaming), 422)
+    assert "(store_0)" in told
+    assert f"there is no document store {gone} here; choose one" in told
+    assert not house.stub.requests
+    house.shelf.filled.add(gone)
+    assert house.ask(flow, streaming=streaming).status_code == 200, "it was made"
 
 
 def test_a_change_of_the_flow_counts_at_once(house: House) -> None:

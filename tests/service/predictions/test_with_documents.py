@@ -1,10 +1,14 @@
 """A document in, an answer with its source out: upsert, chatflow and prediction over the real document stores."""
 
+from uuid import UUID
+
 import httpx
 
+from service.resources import Resources
 from service.worker.runner import Runner
 from tests.service.chatflows.flows import rag
 from tests.service.document_stores.conftest import settings, worker  # noqa: F401  # fixtures
+from tests.service.predictions.live import DEFAULT_WORKSPACE
 
 API = "/api/v1"
 HANDBOOK = b"""# Handbook
@@ -37,3 +41,26 @@ async def test_an_upserted_document_answers(client: httpx.AsyncClient, worker: R
     assert written[place["start"] : place["end"]] == "The office in Bergen opens at eight o'clock."
     again = await client.post(f"{API}/prediction/{flow}", json={"question": "Who won the cup of 1974 in football?"})
     assert again.json()["sourceDocuments"] == []
+
+
+async def test_a_document_store_that_was_deleted_is_missed_before_the_run_by_every_process(
+    client: httpx.AsyncClient,
+    resources: Resources,
+    worker: Runner,  # noqa: F811
+) -> None:
+    store = (await client.post(f"{API}/document-store/store", json={"name": "Handbook"})).json()["id"]
+    files = {"files": ("handbook.md", HANDBOOK, "text/markdown")}
+    assert (await client.post(f"{API}/document-store/upsert/{store}", files=files, timeout=60)).status_code == 200
+    body = {"name": "Ask", "type": "CHATFLOW", "flowData": rag(store)}
+    flow = (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+    question = {"question": "When does the office open?"}
+    assert (await client.post(f"{API}/prediction/{flow}", json=question)).status_code == 200
+    known, row = resources.flows.get(UUID(flow)), resources.stores.get(DEFAULT_WORKSPACE, UUID(store))
+    assert (await client.post(f"{API}/prediction/{flow}", json=question)).status_code == 200
+    assert resources.flows.get(UUID(flow)) is known, "nothing is compiled anew for the lookup"
+    assert (await client.delete(f"{API}/document-store/store/{store}")).status_code == 200
+    assert row is not None
+    resources.stores.keep(row)  # as processes have it that did not delete it
+    refused = await client.post(f"{API}/prediction/{flow}", json=question)
+    assert refused.status_code == 422, refused.text
+    assert f"there is no document store {store} here" in refused.json()["message"]
