@@ -106,6 +106,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     # tools
     "py_mini_racer": ("service/javascript/child.py",),
     "simpleeval": ("service/chatflows/steps/tool_calculator.py",),
+    "pyjson5": ("service/json_text.py",),
     "yaml": ("service/chatflows/steps/openapi_document.py", "service/cli/suites/reading.py"),
     # command line, secrets
     "junitparser": ("service/cli/suites/junit.py",),
