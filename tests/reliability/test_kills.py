@@ -37,6 +37,7 @@ async def test_a_worker_killed_over_many_documents_loses_and_doubles_none(
     documents: int,
     houses: int,
     kills: int,
+    seed: int,
 ) -> None:
     store = await talk.store(embeddingConfig=remote(stub))
     jobs = []
@@ -47,7 +48,7 @@ async def test_a_worker_killed_over_many_documents_loses_and_doubles_none(
         ]
         jobs.append(await talk.start(store, *files, splitter=LINES))
     needed = documents * houses
-    marks = sorted(random.Random().sample(range(1, needed - 4 * BATCH), kills))
+    marks = sorted(random.Random(seed).sample(range(1, needed - 8 * BATCH), kills))
     for mark in marks:
         worker = start()
 

@@ -89,10 +89,10 @@ async def reached(talk: Talk, job: str, what: Callable[[dict[str, Any]], bool]) 
     ("houses", "kills"), [(1500, 2), pytest.param(20_000, 8, marks=[pytest.mark.bench, pytest.mark.timeout(600)])]
 )
 async def test_a_worker_that_is_killed_loses_and_doubles_nothing(
-    talk: Talk, stub: OpenAIStub, store: str, start: Start, houses: int, kills: int
+    talk: Talk, stub: OpenAIStub, store: str, start: Start, houses: int, kills: int, seed: int
 ) -> None:
     job = await talk.start(store, ("town.txt", town(houses)), ("note.txt", "A note beside it."), splitter=LINES)
-    marks = sorted(random.Random().sample(range(1, houses - 4 * BATCH), kills))
+    marks = sorted(random.Random(seed).sample(range(1, houses - 8 * BATCH), kills))
     for killed, mark in enumerate(marks):
         worker = start()
         await reached(talk, job, lambda status, killed=killed: status["attempts"] > killed)  # type: ignore[misc]

@@ -52,11 +52,11 @@ async def test_who_changes_a_source_and_who_deletes_its_loader_lock_in_one_order
     keeper: Keeper, wiki: Path, resources: Resources, method: str
 ) -> None:
     source, other = await keeper.folder(wiki), keeper.talk.client
-    body = {"json": {"deleteMissing": True}} if method == "PUT" else {}
+    body = {"deleteMissing": True} if method == "PUT" else None
     async with resources.database.transaction() as connection:  # as who deletes the loader
         await connection.execute("SELECT 1 FROM document_stores FOR NO KEY UPDATE")
         await connection.execute("SELECT 1 FROM loaders FOR UPDATE")
-        changed = asyncio.create_task(other.request(method, f"{API}/sources/{source}", **body))
+        changed = asyncio.create_task(other.request(method, f"{API}/sources/{source}", json=body))
         await held_up(resources.database, changed)
         await connection.execute("SELECT 1 FROM sync_sources FOR UPDATE NOWAIT")
     assert (await changed).status_code == 200

@@ -148,17 +148,17 @@ async def test_a_job_that_gets_further_may_be_started_often(resources: Resources
 
 async def test_a_worker_that_was_given_up_writes_nothing_any_more(resources: Resources, workspace: UUID) -> None:
     first = asyncio.Event()
-    go_on = asyncio.Event()
+    never, given_up = asyncio.Event(), asyncio.Event()
     wrote: list[int] = []
 
     async def work(work: Work) -> Mapping[str, Any]:
         if work.job.attempts == 1:
             first.set()
-            await go_on.wait()
+            await never.wait()
+        await given_up.wait()
         async with work.resources.database.write(work.job.workspace) as scope:
             await work.note(scope, "writing", work.job.attempts, None)
             wrote.append(work.job.attempts)
-            await asyncio.sleep(0.3)
         return {"by": work.job.attempts}
 
     current["test"] = work
@@ -168,6 +168,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_any_more(resources: Res
     other = asyncio.create_task(Runner(resources)._run(str(job.id)))
     with pytest.raises(Superseded):  # its lease tells it, though its handler still waits
         await stalled
+    given_up.set()
     await other
     found = await jobs.get(resources.database, workspace, job.id)
     assert (found.state, found.result, wrote) == (JobState.DONE, {"by": 2}, [2])
