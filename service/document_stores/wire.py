@@ -16,6 +16,7 @@ from service.document_stores.types import Component, LoaderRow, StoreRow
 from service.document_stores.upserting.wire import AddedDoc as AddedDoc
 from service.document_stores.upserting.wire import FailedDocument as FailedDocument
 from service.document_stores.upserting.wire import added_docs as added_docs
+from service.document_stores.upserting.wire import object_text as object_text
 from service.errors import Unprocessable
 from service.http.wire import Body, Date, Wire
 from service.json_text import parsed

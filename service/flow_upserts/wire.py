@@ -7,8 +7,7 @@ from uuid import UUID
 from pydantic import Field, ValidationError
 
 from service.document_stores.types import Upload
-from service.document_stores.upserting.wire import object_text
-from service.document_stores.wire import EXAMPLE_ID, AddedDoc, FailedDocument
+from service.document_stores.wire import EXAMPLE_ID, AddedDoc, FailedDocument, object_text
 from service.errors import BadRequest, Unprocessable, describe_validation
 from service.flow_upserts.types import FlowUpsert, Started
 from service.http.wire import Body, IdText, Wire
