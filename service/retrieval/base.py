@@ -201,10 +201,10 @@ class Sources:
         mean = np.mean([_unit(vector) for vector in (own, *others)], axis=0)
         return _unit(mean)
 
-    def nearness(self, cosine: float) -> float:
-        """The cosine on the one scale of scores: 1 for texts of the same direction, 0 for unrelated ones. Some models
+    def nearness(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The cosines on the one scale of scores: 1 for texts of the same direction, 0 for unrelated ones. Some models
         leave no more than a quarter of the scale for all there is between the two."""
-        return max((cosine - self.unrelated) / (1 - self.unrelated), -1.0)
+        return np.maximum((cosines - self.unrelated) / (1 - self.unrelated), -1.0)
 
     async def texts(self, texts: Sequence[str]) -> Sequence[Vector]:
         """The vectors of texts of the kind that is searched, in their order."""

@@ -107,7 +107,8 @@ class Compress(AskingStage, HitStage):
             question = _unit(np.asarray(await sources.embed(call.query.text), np.float32))
             texts = [_shown(item.unit) for item in sentences]
             given = await sources.texts(texts)
-        near = [sources.nearness(float(_unit(np.asarray(vector, np.float32)) @ question)) for vector in given]
+        cosines = np.array([_unit(np.asarray(vector, np.float32)) @ question for vector in given], np.float64)
+        near = sources.nearness(cosines).tolist()
         least = -1.0 if self.options.min_similarity is None else self.options.min_similarity
         best = sorted((-value, number) for number, value in enumerate(near) if value >= least)
         counts: dict[int, int] = {}

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,40 +42,50 @@ class HybridOptions(StageOptions):
     )
 
 
+class _Cosines(NamedTuple):
+    """Chunks, and how near they are; aligned."""
+
+    numbers: Numbers
+    cosines: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class _Halves:
     """What both halves found for one question."""
 
-    near: dict[int, float]
-    """Cosines of the nearest chunks."""
-    compared: dict[int, float]
-    """Cosines of chunks that the words found."""
+    near: _Cosines
+    """The nearest chunks."""
+    compared: _Cosines
+    """Chunks that the words found."""
     hits: Hits
     weight: float
 
     def best(self, limit: int) -> list[Hit]:
         """The best of those whose cosines are known."""
-        known = self.compared | self.near
-        numbers = sorted(known)
-        cosine = np.array([known[number] for number in numbers], np.float64)
+        numbers, first = np.unique(self._known, return_index=True)
+        cosine = np.concatenate((self.near.cosines, self.compared.cosines))[first]
         lexical = self._lexical(numbers)
         scores = fused(cosine, lexical, self.hits.bound, self.weight)
         met = lexical / self.hits.bound if self.hits.bound > 0 else lexical
+        places = best(scores, limit)
+        columns = (column[places].tolist() for column in (numbers, scores, cosine, met))
         return [
-            Hit(numbers[place], float(scores[place]), {"cosine": float(cosine[place]), "lexical": float(met[place])})
-            for place in best(scores, limit)
+            Hit(number, score, {"cosine": near, "lexical": words})
+            for number, score, near, words in zip(*columns, strict=True)
         ]
 
-    def others(self, margin: float) -> dict[int, float]:
-        """The most that each of the other chunks with the words can score."""
-        known = self.compared.keys() | self.near.keys()
-        numbers = [each for each in self.hits.numbers.tolist() if each not in known]
-        reach = max(min(self.near.values(), default=1.0) + margin, 0.0)  # a chunk without a vector counts as 0
-        most = fused(np.full(len(numbers), reach), self._lexical(numbers), self.hits.bound, self.weight)
-        return dict(zip(numbers, most.tolist(), strict=True))
+    def others(self, margin: float) -> tuple[Numbers, NDArray[np.floating]]:
+        """The other chunks with the words, and the most that each can score."""
+        numbers = self.hits.numbers[~np.isin(self.hits.numbers, self._known)]
+        reach = max(self.near.cosines.min(initial=1.0) + margin, 0.0)  # a chunk without a vector counts as 0
+        return numbers, fused(np.full(len(numbers), reach), self._lexical(numbers), self.hits.bound, self.weight)
 
-    def _lexical(self, numbers: list[int]) -> NDArray[np.float64]:
-        return self.hits.of(np.array(numbers, np.int32)).astype(np.float64)
+    @property
+    def _known(self) -> Numbers:
+        return np.concatenate((self.near.numbers, self.compared.numbers))
+
+    def _lexical(self, numbers: Numbers) -> NDArray[np.float64]:
+        return self.hits.of(numbers).astype(np.float64)
 
 
 class Hybrid(SearchStage):
@@ -110,25 +121,27 @@ class Hybrid(SearchStage):
     async def _best(self, halves: _Halves, vector: Vector, limit: int, call: Call) -> list[Hit]:
         """The best chunks, once the cosines are known of all that may be among them."""
         found = halves.best(limit)
-        others = halves.others(MARGIN / (1 - call.sources.unrelated))
+        others, most = halves.others(MARGIN / (1 - call.sources.unrelated))
         enough = min(limit, call.enough or limit)
         least = found[enough - 1].score if enough <= len(found) else -math.inf
-        if hopeful := [number for number, most in others.items() if most >= least]:
-            compared = halves.compared | await _compared(vector, hopeful, call)
-            found = replace(halves, compared=compared).best(limit)
+        hopeful = most >= least
+        if hopeful.any():
+            more = await _compared(vector, others[hopeful], call)
+            found = replace(halves, compared=_joined(halves.compared, more)).best(limit)
         # Those that one of the rest might come before stay away.
-        last = max((most for most in others.values() if most < least), default=-math.inf)
+        last = most[~hopeful].max(initial=-math.inf)
         return [hit for hit in found if hit.score > last]
 
     async def _embedded(self, question: Question, call: Call) -> Vector:
         with call.notes.timed("embedding"):
             return await call.sources.vector_of(question)
 
-    async def _near(self, vector: Vector, limit: int, call: Call, few: Numbers | None) -> dict[int, float]:
-        """The cosines of the nearest chunks by number."""
+    async def _near(self, vector: Vector, limit: int, call: Call, few: Numbers | None) -> _Cosines:
+        """The nearest chunks."""
         with call.notes.timed("vectors"):
             matches = await nearest(vector, candidates(limit), call, few)
-        return {int(key): call.sources.nearness(score) for key, score in matches}
+        numbers = np.array([int(key) for key, _ in matches], np.int32)
+        return _Cosines(numbers, call.sources.nearness(np.array([score for _, score in matches], np.float64)))
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
         among = await few
@@ -136,28 +149,35 @@ class Hybrid(SearchStage):
             return await worded(question.text, candidates(limit), call, among)
 
 
-async def _ahead(vector: Vector, words: Awaitable[Hits], call: Call) -> dict[int, float]:
+async def _ahead(vector: Vector, words: Awaitable[Hits], call: Call) -> _Cosines:
     """The cosines of all that the words found, while the nearest are searched for: where that takes longer and nobody
     else waits, it costs no time to compare what may turn out to have no chance."""
     hits = await words
-    if len(hits.all_scores) < LARGE or not call.sources.vectors.idle:
-        return {}
-    return await _compared(vector, hits.numbers.tolist(), call)
+    if len(hits.all_scores) < LARGE or not len(hits.numbers) or not call.sources.vectors.idle:
+        return _NONE
+    return await _compared(vector, hits.numbers, call)
 
 
-async def _compared(vector: Vector, numbers: list[int], call: Call) -> dict[int, float]:
+async def _compared(vector: Vector, numbers: Numbers, call: Call) -> _Cosines:
     """The cosines of these chunks; 0 for those that have no vector yet, and are judged by their words alone."""
-    if not numbers:
-        return {}
-    sources = call.sources
+    sources, ids = call.sources, [point_id(number) for number in numbers.tolist()]
     with call.notes.timed("vectors of words"):
-        scores = await sources.vectors.score(sources.collection, vector, [point_id(number) for number in numbers])
-    return dict.fromkeys(numbers, 0.0) | {int(key): sources.nearness(score) for key, score in scores.items()}
+        scores = await sources.vectors.score(sources.collection, vector, ids)
+    found = np.array([scores.get(key, math.nan) for key in ids], np.float64)
+    return _Cosines(numbers, np.nan_to_num(sources.nearness(found), nan=0.0))
+
+
+def _joined(one: _Cosines, other: _Cosines) -> _Cosines:
+    numbers = np.concatenate((one.numbers, other.numbers))
+    return _Cosines(numbers, np.concatenate((one.cosines, other.cosines)))
+
+
+_NONE = _Cosines(np.empty(0, np.int32), np.empty(0, np.float64))
 
 
 def _tell(halves: _Halves, call: Call) -> None:
     notes = call.notes
     notes.fact("language", halves.hits.language)
     notes.fact("weight", halves.weight)
-    notes.fact("foundByVectors", len(halves.near))
+    notes.fact("foundByVectors", len(halves.near.numbers))
     notes.fact("foundByWords", len(halves.hits.numbers))

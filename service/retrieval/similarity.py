@@ -1,5 +1,7 @@
 """Similarity: the chunks whose vectors lie nearest to the question's."""
 
+import numpy as np
+
 from service.retrieval.base import Call, Hit, Question, SearchStage
 from service.retrieval.narrowing import few_of, nearest
 
@@ -18,5 +20,6 @@ class Similarity(SearchStage):
         few = await few_of(call)
         with notes.timed("vectors"):
             matches = await nearest(vector, limit, call, few)
-        near = [(int(match.id), sources.nearness(match.score)) for match in matches]
-        return [Hit(number, score, {"cosine": score}) for number, score in near]
+        scores = sources.nearness(np.array([match.score for match in matches], np.float64)).tolist()
+        found = zip(matches, scores, strict=True)
+        return [Hit(int(match.id), score, {"cosine": score}) for match, score in found]

@@ -327,7 +327,8 @@ async def _select(
 
 
 def _matches(rows: Sequence[tuple[str, float]]) -> list[Match]:
-    ordered = sorted((-bounded(score), key) for key, score in rows)
+    # most are within bounds, and each search has hundreds
+    ordered = sorted([(-score if -1 <= score <= 1 else -bounded(score), key) for key, score in rows])
     return [Match(key, -score) for score, key in ordered]
 
 
