@@ -1,7 +1,7 @@
 """What the rest of the service lends to the steps of a flow."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,8 +25,31 @@ if TYPE_CHECKING:
 
 def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     """The steps' view of these resources, for a run on behalf of `viewer`: no step can ask for anybody else."""
+    lent = _Lent(resources, viewer)
+    return Backing(
+        lent.search,
+        lent.quote,
+        lent.reveal,
+        defaults_from(resources.settings, resources.egress),
+        resources.settings.chat_model,
+        script=resources.javascript,
+        stored_tool=lent.stored_tool,
+        predict=lent.predict,
+        pages=lent.pages,
+        document_store=lent.document_store,
+        flow=lent.flow,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """The functions of a `Backing`, each as its field says."""
+
+    resources: "Resources"
+    viewer: Viewer
 
     async def search(
+        self,
         workspace: UUID,
         store: UUID,
         question: str,
@@ -42,11 +65,11 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
         from service.document_stores.search import search as find
 
         found = await find(
-            resources,
+            self.resources,
             workspace,
             store,
             question,
-            viewer=viewer,
+            viewer=self.viewer,
             k=k,
             where=filter_of(where),
             retrieval=retrieval,
@@ -56,27 +79,28 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
         )
         return [Passage(str(item.id), item.text, item.metadata, item.score, str(item.document_id)) for item in found]
 
-    async def quote(question: str, passages: Sequence[Passage]) -> Quoted:
-        return await quoted(resources, question, passages)
+    async def quote(self, question: str, passages: Sequence[Passage]) -> Quoted:
+        return await quoted(self.resources, question, passages)
 
-    async def reveal(workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
-        return await credentials.reveal(resources, workspace, credential, host=host)
+    async def reveal(self, workspace: UUID, credential: UUID, host: str | None) -> Mapping[str, str]:
+        return await credentials.reveal(self.resources, workspace, credential, host=host)
 
-    async def stored_tool(workspace: UUID, tool: UUID) -> StoredTool:
-        return await tools.stored(resources.database, workspace, tool)
+    async def stored_tool(self, workspace: UUID, tool: UUID) -> StoredTool:
+        return await tools.stored(self.resources.database, workspace, tool)
 
-    async def document_store(workspace: UUID, store: UUID) -> None:
+    async def document_store(self, workspace: UUID, store: UUID) -> None:
         from service.document_stores.search import store_of
 
-        await store_of(resources, workspace, store)
+        await store_of(self.resources, workspace, store)
 
-    async def flow(workspace: UUID, chatflow: UUID) -> None:
-        await chatflows.get(resources.database, workspace, chatflow)
+    async def flow(self, workspace: UUID, chatflow: UUID) -> None:
+        await chatflows.get(self.resources.database, workspace, chatflow)
 
-    async def pages(url: str, *, method: str | None = None, limit: int = 1, depth: int = 1) -> Sequence[Page]:
-        return await read_pages(resources, url, method=method, limit=limit, depth=depth)
+    async def pages(self, url: str, *, method: str | None = None, limit: int = 1, depth: int = 1) -> Sequence[Page]:
+        return await read_pages(self.resources, url, method=method, limit=limit, depth=depth)
 
     def predict(
+        self,
         run: Run,
         flow: UUID,
         question: str,
@@ -87,24 +111,7 @@ def backing(resources: "Resources", viewer: Viewer = ANYBODY) -> Backing:
     ) -> AsyncGenerator[StepEvent, None]:
         from service.predictions.nested import called
 
-        return called(resources, run, flow, question, session=session, overrides=overrides, form=form)
-
-    defaults = defaults_from(resources.settings, resources.egress)
-    model = resources.settings.chat_model
-    script = resources.javascript
-    return Backing(
-        search,
-        quote,
-        reveal,
-        defaults,
-        model,
-        script=script,
-        stored_tool=stored_tool,
-        predict=predict,
-        pages=pages,
-        document_store=document_store,
-        flow=flow,
-    )
+        return called(self.resources, run, flow, question, session=session, overrides=overrides, form=form)
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -163,12 +164,13 @@ def test_it_is_imported_as_it_is_and_run_or_refused_by_name(
 
 
 def connect(house: House, models: ModelStub, flow: str, expected: Expected, text: str) -> None:
-    """Give a flow what it lacks, as its user would."""
+    """Give a flow what it lacks, as its user would: credentials, servers, a document store of this workspace."""
     chosen = {kind: saved(house.client, kind) for kind in expected.needs}
     edits = {
         node: {key: models.root if value == STUB else value for key, value in inputs.items()}
         for node, inputs in expected.edits.items()
     }
     store = house.client.post("/document-store/store", json={"name": "Leave"}).json()["id"]
+    house.shelf.store = UUID(store)
     complete = connected(text, chosen, edits).replace(ITS_STORE, store)
     house.client.put(f"/chatflows/{flow}", json={"flowData": complete}).raise_for_status()

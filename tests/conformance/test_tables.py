@@ -92,7 +92,7 @@ TABLES = [
     ),
     Table(
         "agentflow nodes", NODES, FlowNode, "service/agentflows/nodes",
-        frozenset({"base", "conversation", "filling", "structured"}),
+        frozenset({"base", "conversation", "filling", "structured", "unmarked"}),
     ),
     Table(
         "connectors", CONNECTORS, Connector, "service/connectors",
