@@ -14,6 +14,7 @@ from service.feedback.types import Rating
 from service.feedback.wire import FeedbackShown, shown
 from service.http.wire import Date, Wire
 from service.messages.types import Message, Totals
+from service.predictions.text import clean
 
 
 class ChatMessage(Wire):
@@ -108,7 +109,7 @@ def listed(name: str, values: Sequence[str] | None) -> tuple[str, ...]:
                 items = json.loads(value)
             except (ValueError, RecursionError):
                 raise Unprocessable(f"{name}: '{value[:40]}' is no JSON array") from None
-            found += [str(item) for item in items]
+            found += [clean(str(item)) for item in items]
         elif value:
             found.append(value)
     return tuple(found)

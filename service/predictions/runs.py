@@ -142,9 +142,14 @@ class Running:
         """Stop the model and every other call of the run. Once the answer is complete, only what is done `aside`."""
         if self._stoppable and self.stopped is None and self._task is not None:
             self.stopped = why
-            self._task.cancel()
+            # Not at once: a task that is cancelled before its first step never begins, and leaves everything open.
+            asyncio.get_running_loop().call_soon(self._cancel)
         elif self._aside is not None:
             self._aside.cancel()
+
+    def _cancel(self) -> None:
+        if self._stoppable and self._task is not None:
+            self._task.cancel()
 
     def complete(self) -> None:
         """From now on the run is stored and cannot be stopped."""

@@ -19,6 +19,7 @@ from service.chatflows.steps.document_store import both
 from service.chatflows.steps.retrievers import MODEL, STORE, OverRetriever, TopKOptions
 from service.chatflows.types import Passage
 from service.json_text import parsed
+from service.predictions.text import clean
 from service.retrieval.base import Message
 
 PROMPT = "Extract keywords from the query: {{query}}"
@@ -141,4 +142,5 @@ def conditions(answer: str, fields: Sequence[MetadataField]) -> Mapping[str, Any
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value.strip()) > 0 and len(value) <= LONGEST_VALUE
+    """Whether a value is a text that a filter can hold: neither NUL nor half of a surrogate pair."""
+    return isinstance(value, str) and 0 < len(value.strip()) <= len(value) <= LONGEST_VALUE and value == clean(value)

@@ -1,5 +1,6 @@
 """Retriever steps among themselves: what is handed down, in which order, what comes out in which form."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,7 +229,13 @@ def test_a_filter_holds_only_what_was_listed(answer: str, expected: object) -> N
     assert conditions(answer, GRID) == expected
 
 
-@given(st.text() | st.dictionaries(st.sampled_from([item.key for item in GRID]), st.text() | st.integers()).map(str))
+@given(
+    st.text()
+    | st.dictionaries(
+        st.sampled_from([item.key for item in GRID]),
+        st.text(st.sampled_from("a\0\ud800")) | st.integers() | st.lists(st.text()),
+    ).map(json.dumps)
+)
 def test_whatever_a_model_writes_the_filter_is_one(answer: str) -> None:
     found = conditions(answer, GRID)
     if found is not None:

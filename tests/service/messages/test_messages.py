@@ -55,6 +55,13 @@ def test_messages_are_listed_in_the_order_of_the_conversation(house: House, flow
     assert [item["id"] for item in newest] == [item["id"] for item in reversed(found)]
 
 
+@pytest.mark.parametrize("kind", ['["\\u0000"]', '["\\ud800"]', '[{"a": 1}]'])
+def test_a_kind_that_no_message_can_have_lists_none(house: House, flow: str, kind: str) -> None:
+    house.ask(flow, chatId="c1")
+    assert listed(house, flow, chatType=kind) == []
+    assert house.client.delete(f"/chatmessage/{flow}", params={"chatType": kind}).json()["affected"] == 0
+
+
 def test_every_filter_leaves_out_what_it_should(house: House, flow: str) -> None:
     first = house.ask(flow, "How many days of leave?", chatId="c1").json()
     house.ask(flow, "When does the office open?", overrideConfig={"sessionId": "s2"}, chatId="c2")

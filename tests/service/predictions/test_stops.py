@@ -1,14 +1,18 @@
 """Answers that are stopped: by the abort route, in whatever process, and by clients that go away."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from service.predictions.events import End
+from service.predictions.runs import Running, Runs
 from service.settings import Settings
 from tests.service.predictions.conftest import House
 from tests.service.predictions.live import Live
@@ -100,6 +104,24 @@ def test_a_client_that_goes_away_stops_the_model(house: House, streaming: str) -
     (_, kept) = until(lambda: house.messages(flow))
     assert kept["state"] == "aborted"
     assert kept["content"].startswith("word0" if streaming == "true" else "")
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_run_that_is_stopped_before_its_first_step_comes_to_its_end(closing: bool) -> None:
+    async def work(running: Running) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            running.say(End())
+
+    runs, flow = Runs(), uuid4()
+    running = runs.start(flow, "c1", work, resumable=True)
+    if not closing:
+        runs.abort(flow, "c1")
+        await running.wait()
+    await runs.close()
+    assert running.done
+    assert running.events == [End()]
 
 
 def test_the_end_of_the_service_keeps_what_was_written(house: House, settings: Settings) -> None:
