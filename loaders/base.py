@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
 
+LONGEST_PLACE = 1000
+"""Characters of a title, and of anything else that says where a text is from: every chunk of a file carries it."""
+
 
 class Failure(StrEnum):
     """Why a file could not be loaded; the stable code of a failed document."""
@@ -120,15 +123,21 @@ def document(
 ) -> Document | None:
     """A document of `source` in the port's shape, its text and title cleaned; None when no text is left.
 
-    `place` are further parts of its provenance (`page`, `pages`, `row`, `line`, `sheet`, `language`).
+    `place` are further parts of its provenance (`page`, `pages`, `row`, `line`, `sheet`, `language`). Title and texts
+    of `place` that are longer than `LONGEST_PLACE` are cut, and end in an ellipsis then.
     """
     text = clean(text).strip("\n")
     if not text.strip():
         return None
-    title = " ".join(clean(title).split()) or " ".join(clean(source.name).split())
-    place = {key: clean(value) if isinstance(value, str) else value for key, value in place.items()}
+    title = short(" ".join(clean(title).split())) or " ".join(clean(source.name).split())
+    place = {key: short(clean(value)) if isinstance(value, str) else value for key, value in place.items()}
     metadata: dict[str, Any] = {"source": clean(source.name), "title": title, "format": form.value, **place}
     return Document(page_content=text, metadata=metadata)
+
+
+def short(place: str) -> str:
+    """What says where a text is from, in `LONGEST_PLACE` characters at most: what is cut ends in an ellipsis."""
+    return place if len(place) <= LONGEST_PLACE else place[: LONGEST_PLACE - 1].rstrip() + "…"
 
 
 def required(found: Document | None, what: str = "The file has no text.") -> Document:

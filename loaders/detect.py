@@ -12,6 +12,7 @@ from loaders.base import Failure, LoaderError, Source
 from loaders.unicode import clean, decode, encoding_of, is_binary
 
 _HEAD: Final = 64 * 1024
+_LONGEST_MIME: Final = 200
 # Atomic and possessive: what repeats here would else be taken apart in ever more ways before it fails.
 _HTML_START = re.compile(
     r"\s*+(?:<\?xml[^>]*\?>\s*+)?(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
@@ -144,7 +145,7 @@ def _archive(source: Source, head: bytes) -> str:
             archives.check_directory(file)
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
-                declared = archive.read("mimetype")[:200].decode("ascii", "replace") if "mimetype" in names else ""
+                declared = _mimetype(archive) if "mimetype" in names else ""
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         # The directory stands at the end, so a broken-off archive only shows the names of its first parts.
         if named(source) in _ARCHIVES:
@@ -166,6 +167,12 @@ def _archive(source: Source, head: bytes) -> str:
                 return loader
         raise _unknown(source, f"an OpenDocument file ({kind or 'of no declared kind'})")
     raise _unknown(source, "a ZIP archive")
+
+
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    """What an OpenDocument file says that it is; no more than that is unpacked of the part, which may be a bomb."""
+    with archive.open("mimetype") as part:
+        return part.read(_LONGEST_MIME).decode("ascii", "replace")
 
 
 def _ole(source: Source) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from langchain_core.documents import Document
 
 from loaders import detect, loader
-from loaders.base import Failure, Format, LoaderError, Source, document
+from loaders.base import Failure, Format, LoaderError, Source, document, short
 from loaders.html import markdown_of
 from loaders.unicode import clean
 
@@ -82,7 +82,7 @@ def _attached(source: Source, attachment: Attachment) -> Iterator[Document]:
     for each in list(made):
         deeper = each.metadata.get("attachment")
         name = clean(attachment.name)
-        each.metadata.update(source=clean(source.name), attachment=f"{name} > {deeper}" if deeper else name)
+        each.metadata.update(source=clean(source.name), attachment=short(f"{name} > {deeper}" if deeper else name))
         yield each
 
 

@@ -24,10 +24,10 @@ _OPTION = re.compile(r"([ ]*):([\w-]+):[ ]*(.*)\Z")
 _LIST_ROW = re.compile(r"([*+-][ ]+)[*+-](?:[ ]+(.*))?\Z")
 _LIST_CELL = re.compile(r"([ ]+)[*+-](?:[ ]+(.*))?\Z")
 _SHORTEST = 3
-_ORG_HEADING = re.compile(
-    r"(\*{1,20})[ \t]+(?:(?:TO(?:DO)|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*?)(?:[ \t]+:[\w@#%:]+:)?[ \t]*\Z"
-)
-_ORG_KEYWORD = re.compile(r"#\+(\w+):[ \t]*(.*?)[ \t]*\Z", re.IGNORECASE)
+# What follows is cut by hand: an expression that looks for the blanks at an end takes the square of those before it.
+_ORG_HEADING = re.compile(r"(\*{1,20})[ \t]+(?:(?:TODO|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*)\Z")
+_ORG_TAGS = re.compile(r"(?<=[ \t]):[\w@#%:]+:\Z")
+_ORG_KEYWORD = re.compile(r"#\+(\w+):(.*)\Z", re.IGNORECASE)
 _ORG_BLOCK = re.compile(r"#\+(begin|end)_(\w+)(?:[ \t]+(\S+).*)?\Z", re.IGNORECASE)
 _ORG_DRAWER = re.compile(r"[ \t]*:(PROPERTIES|LOGBOOK):[ \t]*\Z")
 _ORG_LINK = re.compile(r"\[\[([^\[\]\n]+)\](?:\[([^\[\]\n]+)\])?\]")
@@ -57,7 +57,7 @@ class OrgLoader(Loader):
         """The file as one document."""
         lines = clean(read_text(source)).split("\n")
         named = (
-            match.group(2)
+            match.group(2).strip(" \t")
             for line in lines
             if (match := _ORG_KEYWORD.match(line)) and match.group(1).lower() == "title"
         )
@@ -257,7 +257,7 @@ def _org(lines: list[str]) -> Iterator[str]:
         elif fenced:
             yield line
         elif heading := _ORG_HEADING.match(line):
-            yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, heading.group(2))}"
+            yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, _untagged(heading.group(2)))}"
         elif not (block or _ORG_KEYWORD.match(line) or line.startswith("# ") or line == "#"):
             yield _ORG_LINK.sub(_shown, line)
 
@@ -272,6 +272,12 @@ def _drawer_end(lines: list[str], at: int) -> int:
         if _ORG_HEADING.match(lines[end]) or _ORG_DRAWER.match(lines[end]):
             return 0
     return 0
+
+
+def _untagged(heading: str) -> str:
+    heading = heading.strip(" \t")
+    tags = _ORG_TAGS.search(heading)
+    return heading[: tags.start()].rstrip(" \t") if tags else heading
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ import pypdfium2.raw as raw_api
 from langchain_core.documents import Document
 
 from loaders import layout, ocr
-from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required, short
 from loaders.unicode import clean
 
 _PASSWORD_ERRORS = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (an unknown kind of protection)
@@ -91,7 +91,7 @@ class PdfLoader(Loader):
             if made is not None:
                 found = True
                 if heading:
-                    made.metadata["heading"] = clean(heading)
+                    made.metadata["heading"] = short(clean(heading))
                 made.metadata.update(scans.provenance(page))
                 yield made
         if not found:

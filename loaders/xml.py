@@ -1,6 +1,6 @@
 """XML: journal articles (JATS) with their sections, any other vocabulary as readable lines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from typing import Any
 
@@ -61,8 +61,8 @@ class XmlLoader(Loader):
     In other XML an element that holds only text becomes a line `name: text (attribute value)`, mixed content a line of
     its text; other attributes are a line of their own, before what the element holds. Of elements that hold something,
     attributes of a namespace, those of prose (`p`, `description`, ...) and those of drawings (SVG) are left out: they
-    say how, not what. The records below the root are set apart by empty lines. The title is the first short element
-    named `title` (or `name`, `subject`, `headline`).
+    say how, not what. The records below the root, and text between them, are set apart by empty lines. The title is the
+    first short element named `title` (or `name`, `subject`, `headline`).
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -76,11 +76,26 @@ class XmlLoader(Loader):
             title, text = jats.markdown_of(article)
             yield required(document(source, text, title=title, form=Format.MARKDOWN), "The article has no text.")
             return
-        records = ["\n".join(_lines(child, 0)) for child in root if isinstance(child.tag, str)]
-        own = " ".join((root.text or "").split())
-        head = "\n".join(filter(None, [_head(root), own]))
-        text = "\n\n".join(filter(None, [head, *records]))
+        text = "\n\n".join(filter(None, _parts(root)))
         yield required(document(source, text, title=_title(root)), "The file has no text.")
+
+
+def _parts(root: Any) -> Iterator[str]:
+    """What is set apart by empty lines: the records below the root, and the text before, between and behind them."""
+    run = [root.text or ""]
+    head = _head(root)
+    for child in root:
+        if not isinstance(child.tag, str):
+            run.append(words(child) + (child.tail or ""))
+            continue
+        yield "\n".join(filter(None, (head, _line(run))))
+        yield "\n".join(_lines(child, 0))
+        head, run = "", [child.tail or ""]
+    yield "\n".join(filter(None, (head, _line(run))))
+
+
+def _line(run: Iterable[str]) -> str:
+    return " ".join("".join(run).split())
 
 
 def _title(root: Any) -> str:

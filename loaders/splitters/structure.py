@@ -4,6 +4,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from loaders.base import short
+
 # These run on hostile text: each is linear in the length of a line.
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _CLOSING = re.compile(r"(?:^|[ \t])#+[ \t]*$")
@@ -61,7 +63,8 @@ class Structure:
         return self.sections[bisect_right(self._starts, at) - 1]
 
     def heading(self, start: int, end: int) -> str:
-        """The headings that all of `start` to `end` stands under, or else those above its start, joined by ` > `."""
+        """The headings that all of `start` to `end` stands under, or else those above its start, joined by ` > ` and
+        no longer than other metadata are."""
         first = bisect_right(self._starts, start) - 1
         path = self.sections[first].path
         common = path
@@ -70,7 +73,7 @@ class Structure:
             while length < min(len(common), len(section.path)) and common[length] == section.path[length]:
                 length += 1
             common = common[:length]
-        return " > ".join(common or path)
+        return short(" > ".join(common or path))
 
 
 def structure_of(text: str) -> Structure:

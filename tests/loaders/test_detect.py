@@ -1,5 +1,6 @@
 import io
 import json
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -169,6 +170,21 @@ def test_a_protected_document_of_newer_office_programs_is_encrypted(put: Put) ->
         with pytest.raises(LoaderError, match="password") as caught:
             read()
         assert caught.value.failure is Failure.ENCRYPTED
+
+
+def test_a_declared_kind_that_unpacks_to_a_bomb_takes_no_memory(put: Put) -> None:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("mimetype", b"application/vnd.oasis.opendocument.text" + b" " * 64 * 1024 * 1024)
+        packed.writestr("content.xml", "<a/>")
+    bomb = put(held.getvalue(), "a")
+    del held
+    tracemalloc.start()
+    try:
+        assert detect(bomb) == "odt"
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fpdf import FPDF
 from langchain_core.documents import Document
 
 from loaders import loader
-from loaders.base import Failure, LoaderError, Source
+from loaders.base import Failure, LoaderError, Source, document
 from tests.loaders.conftest import Put
 
 PDFS = Path(__file__).parent.parent / "samples" / "pdf"
@@ -23,6 +23,19 @@ def failure(name: str, source: Source, **options: Any) -> Failure:
     with pytest.raises(LoaderError) as caught:
         load(name, source, **options)
     return caught.value.failure
+
+
+def test_what_says_where_a_text_is_from_is_cut(put: Put) -> None:
+    (page,) = load("html", put(f"<title>{'Long ' * 100_000}</title><p>Words.", "a.html"))
+    assert page.metadata["title"] == "Long " * 199 + "Long…"
+    place = document(put("x", "a"), "x", title="é" * 1000, sheet="s" * 1001, chapter="c" * 10_000)
+    assert place is not None
+    assert {len(place.metadata[key]) for key in ("title", "sheet", "chapter")} == {1000}
+    assert place.metadata["title"] == "é" * 1000
+    name = "b" * 5000
+    mail = f"From: a\nDate: x\nSubject: s\nContent-Type: text/plain; name={name}\n"
+    mail += f"Content-Disposition: attachment; filename={name}\n\nWords.\n"
+    assert max(len(each.metadata.get("attachment", "")) for each in load("eml", put(mail, "a.eml"))) == 1000
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,21 @@ def test_xml_in_its_own_encoding_and_deeply_nested(put: Put) -> None:
     assert failure("xml", put("<a><b/></a>", "a.xml")) is Failure.EMPTY
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<a>x <b>y</b> z</a>", "x\n\nb: y\n\nz"),
+        ("<a n='1'>x<b>y</b>z &e; w<!-- c --><b>v</b>\n</a>", "a: n 1\nx\n\nb: y\n\nz &e; w\n\nb: v"),
+        ("<a><b>y</b>z</a>", "b: y\n\nz"),
+        ("<a>x &e; z</a>", "x &e; z"),
+        ("<a>x</a>", "x"),
+    ],
+)
+def test_text_between_the_records_of_xml_is_kept(put: Put, text: str, shown: str) -> None:
+    (found,) = load("xml", put(f'<!DOCTYPE a [<!ENTITY e "ha">]>{text}', "a.xml"))
+    assert found.page_content == shown
+
+
 def test_an_article_within_an_archive_of_articles_is_found(put: Put) -> None:
     article = "<article><front><article-meta/></front><body><sec><title>One</title><p>Words.</p></sec></body></article>"
     (found,) = load("xml", put(f"<set><r>{article}</r></set>", "a.xml"))
@@ -150,6 +165,21 @@ def test_org_without_a_title_has_its_first_heading(put: Put) -> None:
     assert found.page_content == "# Sow\n## Deep\ntext b c"
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("* DONE [#A] Pay  the fee \t :home:work: ", "Pay  the fee"),
+        ("* TODO :home:", ":home:"),
+        ("*  :home:", ":home:"),
+        ("* a :b c:", "a :b c:"),
+        ("* TODOS", "TODOS"),
+    ],
+)
+def test_headings_of_org_are_without_their_marks(put: Put, line: str, shown: str) -> None:
+    (found,) = load("org", put(f"{line}\n\nWords.\n", "a.org"))
+    assert found.page_content == f"# {shown}\n\nWords."
+
+
 def test_a_drawer_of_org_that_does_not_end_hides_nothing(put: Put) -> None:
     text = "* One\n:PROPERTIES:\n:ID: 1\n| a | b |\n:END:\nfirst\n* Two\n:LOGBOOK:\nkept\n* Three\n:LOGBOOK:\nlast\n"
     (found,) = load("org", put(text, "a.org"))
@@ -179,6 +209,9 @@ def test_yaml_is_titled_at_its_top_level_only(put: Put, text: str, title: str) -
     [
         ("org", "[[" * 300_000),
         ("org", "* a :" + ":x" * 100_000 + "!\n"),
+        ("org", "* a" + " " * 200_000 + "b\n"),
+        ("org", "* a" + " :a" * 100_000 + "b\n"),
+        ("org", "#+TITLE: a" + " " * 200_000 + "b\n"),
         ("org", ":LOGBOOK:\nx\n" * 100_000),
         ("markdown", "---\na: b: c: d\n" + "a: b: c: d\n- x: y\n" * 100_000 + "words"),
         ("rst", "".join(f"{' ' * depth}.. list-table:: {' ' * 100}x\n" for depth in range(1000)) + " " * 1000 + "x\n"),

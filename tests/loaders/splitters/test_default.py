@@ -51,6 +51,14 @@ def test_chunks_know_the_headings_above_them() -> None:
     assert "# not a heading" in chunks[2].page_content
 
 
+def test_a_path_of_long_headings_is_cut() -> None:
+    text = "\n\n".join(f"{'#' * level} {f'h{level} ' * 300}" for level in range(1, 7)) + "\n\nWords of it.\n"
+    heading = split(text, 5000)[-1].metadata["heading"]
+    assert len(heading) <= 1000
+    assert heading.startswith("h1 h1")
+    assert heading.endswith("…")
+
+
 def test_small_neighbours_are_joined_and_stand_under_what_they_share() -> None:
     chunks = split(GUIDE, 130)
     assert [chunk.metadata.get("heading") for chunk in chunks] == [None, "Guide > Install", "Guide"]
