@@ -5,16 +5,16 @@ indexes end at 2,000 dimensions for `vector` and 4,000 for `halfvec`: wider `vec
 cast and score the candidates exactly, and beyond 4,000 the search is a scan. Vectors travel in Postgres' binary form.
 """
 
-import math
 import struct
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 from urllib.parse import SplitResult
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,33 +35,15 @@ from stores.vector.base import (
     url_options,
 )
 from stores.vector.filters import Filter
+from stores.vector.hnsw import MAX_EF_SEARCH, SET_TUNING, Tuning, found_first
 from stores.vector.jsonb import compile_filter
 from stores.vector.points import bounded, checked_name, decode, encode_metadata, unit, unit_rows
 
 HNSW_LIMITS = {"vector": 2000, "halfvec": 4000}
 """Dimensions that pgvector's HNSW takes, by column type."""
-MAX_EF_SEARCH = 1000
-"""pgvector's largest `hnsw.ef_search`; a query for half as many points or more is answered by a scan."""
-MIN_EF_SEARCH = 200
-"""Breadth of a search at least, and four times as much for a point asked for until `GOOD_EF_SEARCH`."""
-GOOD_EF_SEARCH = 400
-"""Of 100,000 points of 384 dimensions, close to each other, the first ten were found with .88 at 200, .95 at 300, .99
-at 400. The least with a filter, of whose matches few may lie near."""
-POINTS_PER_STEP = 200
-"""The breadth grows with the collection, by one for so many of its points up to `MAX_EF_SEARCH`: of 120,000 points, .94
-were found at 400, .98 at 600."""
-POINTS_PER_FOUND = 300
-"""In a collection of over `MAX_EF_SEARCH` times so many, the search goes on until it has found one for so many of its
-points, in steps of `FOUND_STEP`, up to `MOST_FOUND`: of a million, .81 of the nearest ten were among the first
-thousand, .90 among 2,000, .96 among 3,500."""
-FOUND_STEP = 500
-MOST_FOUND = 8000
-LOOKED_AT = 3
-"""Points that are looked at in such a search for each one that a filter is to let through."""
+
 MEASURED_AGAIN = 60.0
 """Seconds after which a collection is asked for its size again."""
-SCANNED_QUICKLY = 20_000
-"""Points that are compared one by one in some milliseconds, where a search through the index found too few."""
 
 
 class Precision(StrEnum):
@@ -85,7 +67,9 @@ class _Table:
     dimension: int
     precision: Precision
     found: int = 0
-    """Points that a search through the index finds before it takes the nearest of them; 0: as many as are wanted."""
+    """What `hnsw.found_first` says of its points."""
+    points: float = field(default=0, compare=False)
+    """As many as the last analysis counted."""
 
     @property
     def name(self) -> sql.Identifier:
@@ -129,6 +113,7 @@ class PgVectorStore(VectorStore):
         self._precision = precision
         self._connection: Connection | None = None
         self._tables: dict[str, tuple[_Table, float]] = {}
+        self._tuned: WeakKeyDictionary[Connection, Tuning] = WeakKeyDictionary()
 
     @classmethod
     def open(cls, url: SplitResult, database: object) -> Self:
@@ -147,6 +132,7 @@ class PgVectorStore(VectorStore):
         joined = PgVectorStore(self._database, precision=self._precision)
         joined._connection = connection
         joined._tables = self._tables
+        joined._tuned = self._tuned
         return joined
 
     async def create(self, collection: str, dimension: int) -> None:
@@ -199,6 +185,7 @@ class PgVectorStore(VectorStore):
             if limit <= 0:
                 return []
             if table.indexed is not None and 2 * limit <= MAX_EF_SEARCH:
+                await self._tune(connection, Tuning.of(table.points, limit, filtered=where is not None))
                 found = await _select(connection, table, row, limit, where, approximate=True)
                 if len(found) == limit:
                     return found
@@ -241,6 +228,17 @@ class PgVectorStore(VectorStore):
             statement = sql.SQL("SELECT count(*) AS points FROM {} WHERE {}").format(table.name, condition)
             rows = await _rows(connection, statement, params)
             return int(rows[0]["points"])
+
+    async def _tune(self, connection: Connection, wanted: Tuning) -> None:
+        """Give the connection the settings of a search, unless it has them."""
+        held = self._tuned.pop(connection, None)
+        if self._connection is not None:  # a transaction that is rolled back takes its settings along
+            held = None
+        if held is None or not held.serves(wanted):
+            await connection.execute(SET_TUNING, wanted.params)
+            held = wanted
+        if self._connection is None:
+            self._tuned[connection] = held
 
     @asynccontextmanager
     async def _session(self, collection: str) -> AsyncIterator[Connection]:
@@ -292,14 +290,8 @@ class PgVectorStore(VectorStore):
         if not rows:
             return None
         precision = Precision(rows[0]["precision"].rpartition(".")[2])
-        return _Table(collection, int(rows[0]["dimension"]), precision, _found(rows[0]["points"]))
-
-
-def _found(points: float) -> int:
-    """`_Table.found` for a collection of so many points."""
-    if points <= POINTS_PER_FOUND * MAX_EF_SEARCH:
-        return 0
-    return min(math.ceil(points / POINTS_PER_FOUND / FOUND_STEP) * FOUND_STEP, MOST_FOUND)
+        points = rows[0]["points"]
+        return _Table(collection, int(rows[0]["dimension"]), precision, found_first(points), points)
 
 
 async def _select(
@@ -314,8 +306,6 @@ async def _select(
     """The nearest points through the index, or by a scan of what the filter lets through."""
     params: dict[str, Any] = {"vector": pack(row, table.precision)}
     if approximate:
-        least = MIN_EF_SEARCH if where is None else GOOD_EF_SEARCH
-        params["ef"] = max(least, min(GOOD_EF_SEARCH, 4 * limit), 2 * limit)
         params["nearby"] = pack(row, Precision(table.indexed or Precision.FULL))
     if where is None:
         statement = _unfiltered(table, approximate, limit)
@@ -349,60 +339,33 @@ def _nearest(table: _Table, condition: sql.Composable | None, approximate: bool,
     if approximate:
         cast = sql.SQL("::vector") if table.indexed == Precision.FULL else sql.SQL("::halfvec")
         order = sql.SQL("{} <=> %(nearby)s{}").format(table.index_expression, cast)
-        template = _THROUGH_INDEX if table.found <= limit else _FURTHER_THROUGH_INDEX
+        template = _NEAREST if table.found <= limit else _NEAREST_OF_FOUND
     else:
         # Adding zero keeps the planner from the HNSW index, whose answer may be short.
         order = sql.SQL("(embedding <=> %(vector)s{}) + 0").format(table.cast)
-        template = _BY_SCAN
+        template = _NEAREST
     # The limit is part of the text, so that the plan of a prepared statement knows it.
     return template.format(
         cast=table.cast,
         table=table.name,
-        named=sql.Literal(f"vectors_{table.collection}"),
-        most=sql.Literal(MAX_EF_SEARCH),
-        step=sql.Literal(POINTS_PER_STEP),
-        filtered=sql.Literal(condition is not None),
-        few=sql.Literal(SCANNED_QUICKLY),
         condition=condition or sql.SQL("true"),
         order=order,
         limit=sql.Literal(limit),
         found=sql.Literal(table.found),
-        seen=sql.Literal(LOOKED_AT * table.found),
     )
 
 
-_BY_SCAN = sql.SQL(
+_NEAREST = sql.SQL(
     "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
     " WHERE {condition} ORDER BY {order}, id LIMIT {limit}"
 )
 
-# The scan goes on until enough pass the filter, or live: deleted points stay in the index until a vacuum. Order is
-# relaxed, as what comes is sorted here: in strict order, a point that is found late is left out for good (.86 in place
-# of .98 where 10 % passed). To be ready to go on is a tenth of a search: of few points without a filter, it ends, and
-# where that is short, all are compared. The settings are made by the first side of a nested loop, so that one round
-# trip does it and nothing outlives the statement: the second side depends on the first, and so runs after it.
-_THROUGH_INDEX = sql.SQL(
-    "SELECT points.* FROM (SELECT set_config('hnsw.iterative_scan',"
-    " CASE WHEN {filtered} OR reltuples > {few} THEN 'relaxed_order' ELSE 'off' END, true) AS scan,"
-    " set_config('hnsw.ef_search', greatest(%(ef)s, least({most}, reltuples / {step}))::int::text, true) AS ef"
-    " FROM pg_class WHERE oid = {named}::regclass) AS tuned, LATERAL ("
-    "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
-    " WHERE tuned.ef IS NOT NULL AND {condition} ORDER BY {order}, id LIMIT {limit}) AS points"
-)
-
-
-# pgvector's breadth ends at 1000, and in a large collection too few of the nearest are found with it: but a scan that
-# goes on takes up what it had passed over. What it finds is sorted here, by what is no order of the index. It remembers
-# what it has seen, which takes more than `work_mem` alone.
-_FURTHER_THROUGH_INDEX = sql.SQL(
-    "SELECT points.* FROM (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true) AS scan,"
-    " set_config('hnsw.scan_mem_multiplier', '16', true) AS memory,"
-    " set_config('hnsw.max_scan_tuples', '{seen}', true) AS seen,"
-    " set_config('hnsw.ef_search', '{most}', true) AS ef) AS tuned, LATERAL ("
+# What a search finds that goes on is sorted by what is no order of the index.
+_NEAREST_OF_FOUND = sql.SQL(
     "SELECT id, score FROM ("
     "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
-    " WHERE tuned.ef IS NOT NULL AND {condition} ORDER BY {order}, id LIMIT {found}"
-    ") AS found ORDER BY score + 0 DESC, id LIMIT {limit}) AS points"
+    " WHERE {condition} ORDER BY {order}, id LIMIT {found}"
+    ") AS found ORDER BY score + 0 DESC, id LIMIT {limit}"
 )
 
 

@@ -67,7 +67,10 @@ TABLES = [
     Table(
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
         frozenset(
-            {"base", "engines", "facts", "filters", "jsonb", "order", "payload", "points", "translation", "wording"}
+            {
+                "base", "engines", "facts", "filters", "hnsw", "jsonb", "order", "payload", "points", "translation",
+                "wording",
+            }
         ),
     ),
     Table("blob stores", BLOB_STORES, BlobStore, "stores/blobs", frozenset({"base", "pending"})),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.parts import LIFELINE
+from tests.ports import held_ports
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +28,11 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def running_chroma(folder: Path) -> Iterator[str]:
     """A Chroma server on this folder: its host and port. A guard ends it when this process is gone, however it went."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    with held_ports(1) as (port,):
+        yield from _running(folder, port)
+
+
+def _running(folder: Path, port: int) -> Iterator[str]:
     alive, lifeline = os.pipe()
     program = [str(_program()), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "service.cli.guard", str(folder), *program]

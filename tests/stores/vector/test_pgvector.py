@@ -8,7 +8,7 @@ import pytest
 
 from stores import vector
 from stores.records.database import Database
-from stores.vector import UnknownVectorStore, open_vector_store, pgvector
+from stores.vector import UnknownVectorStore, hnsw, open_vector_store, pgvector
 from stores.vector.base import BadUrl, Point, Unavailable, VectorStoreError
 from stores.vector.filters import parse
 from stores.vector.memory import MemoryVectorStore
@@ -35,8 +35,7 @@ async def test_vectors_wider_than_an_index_takes_are_searched_all_the_same(
 async def test_deleted_points_that_lie_nearest_keep_no_others_away(
     database: Database, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(pgvector, "SCANNED_QUICKLY", few)  # of few points none go on, of many the scan does
-    pgvector._unfiltered.cache_clear()
+    monkeypatch.setattr(hnsw, "SCANNED_QUICKLY", few)  # of few points none go on, of many the scan does
     store = PgVectorStore(database)
     random = np.random.default_rng(11)
     near, far = random.normal(size=(1500, 16)) / 50 + np.eye(16)[0], random.normal(size=(60, 16)) + np.eye(16)[1] * 9
@@ -46,8 +45,7 @@ async def test_deleted_points_that_lie_nearest_keep_no_others_away(
     async with database.connection() as connection:
         await connection.execute("ANALYZE vectors_left")
     await store.delete("left", [f"n{n:04d}" for n in range(1480)])  # no vacuum comes within the test
-    found = await store.query("left", near[0], 40)
-    pgvector._unfiltered.cache_clear()
+    found = await PgVectorStore(database).query("left", near[0], 40)
     assert len(found) == 40
     assert {match.id for match in found[:20]} == {f"n{n:04d}" for n in range(1480, 1500)}
 
@@ -81,7 +79,8 @@ async def test_filters_that_let_few_points_through_keep_their_recall(
 
 
 async def test_searches_are_broader_in_larger_collections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pgvector, "POINTS_PER_STEP", 2)
+    monkeypatch.setattr(hnsw, "POINTS_PER_STEP", 2)
+    monkeypatch.setattr(pgvector, "MEASURED_AGAIN", 0)
     store = PgVectorStore(database)
     await store.create("large", 3)
     await store.upsert("large", [Point(f"p{n:04d}", [1, n, n * n]) for n in range(1500)])
@@ -105,20 +104,19 @@ async def test_searches_of_large_collections_go_on_beyond_the_broadest(
     memory = MemoryVectorStore()
     await memory.create("large", 64)
     await memory.upsert("large", points)
-    monkeypatch.setattr(pgvector, "MAX_EF_SEARCH", 12)  # so narrow that this collection is large
-    monkeypatch.setattr(pgvector, "MIN_EF_SEARCH", 12)
-    monkeypatch.setattr(pgvector, "GOOD_EF_SEARCH", 12)
-    monkeypatch.setattr(pgvector, "FOUND_STEP", 1)
+    monkeypatch.setattr(hnsw, "MAX_EF_SEARCH", 12)  # so narrow that this collection is large
+    monkeypatch.setattr(hnsw, "MIN_EF_SEARCH", 12)
+    monkeypatch.setattr(hnsw, "GOOD_EF_SEARCH", 12)
+    monkeypatch.setattr(hnsw, "FOUND_STEP", 1)
     shares, narrow = {}, parse(where) if where else None
     for each, step in (("narrow", 4001), ("further", 4)):
-        monkeypatch.setattr(pgvector, "POINTS_PER_FOUND", step)
+        monkeypatch.setattr(hnsw, "POINTS_PER_FOUND", step)
         store = PgVectorStore(database)
         if each == "narrow":
             await store.create("large", 64)
             await store.upsert("large", points)
             async with database.connection() as connection:
                 await connection.execute("ANALYZE vectors_large")
-        pgvector._unfiltered.cache_clear()
         found = 0
         for query in asked:
             expected = {match.id for match in await memory.query("large", query, 6, where=narrow)}
@@ -126,7 +124,6 @@ async def test_searches_of_large_collections_go_on_beyond_the_broadest(
             assert [match.score for match in matches] == sorted((match.score for match in matches), reverse=True)
             found += len({match.id for match in matches} & expected)
         shares[each] = found / 60
-    pgvector._unfiltered.cache_clear()
     assert shares["narrow"] < 0.8
     assert shares["further"] >= 0.95
 
@@ -134,7 +131,7 @@ async def test_searches_of_large_collections_go_on_beyond_the_broadest(
 async def test_a_collection_that_has_grown_is_searched_further(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgvector, "POINTS_PER_FOUND", 1)
+    monkeypatch.setattr(hnsw, "POINTS_PER_FOUND", 1)
     store = PgVectorStore(database)
     await store.create("grows", 3)
     assert (await store.count("grows")) == 0
@@ -147,14 +144,35 @@ async def test_a_collection_that_has_grown_is_searched_further(
     assert store._tables["grows"][0].found == 1500
 
 
-async def test_the_settings_of_a_search_do_not_outlive_it(database: Database) -> None:
-    store = PgVectorStore(database)
-    await store.create("some", 3)
-    await store.upsert("some", [Point("a", [1, 2, 3])])
-    async with database.connection() as connection:
-        await store.within(connection).query("some", [1, 2, 3], 1)
-        cursor = await connection.execute("SELECT current_setting('hnsw.iterative_scan') AS scan")
-        assert await cursor.fetchone() == {"scan": "off"}
+async def test_a_search_finds_its_settings_whatever_was_done_with_the_connection(database_url: str) -> None:
+    async with Database(database_url, size=1) as database:
+        store = PgVectorStore(database)
+        await store.create("some", 3)
+        await store.upsert("some", [Point(f"p{n}", [1, n, n * n]) for n in range(200)])
+
+        async def asked_for() -> tuple[str, str]:
+            async with database.connection() as connection:
+                cursor = await connection.execute(
+                    "SELECT current_setting('hnsw.ef_search') AS breadth,"
+                    " current_setting('hnsw.iterative_scan') AS scan"
+                )
+                row = await cursor.fetchone()
+            assert row is not None
+            return row["breadth"], row["scan"]
+
+        await store.query("some", [1, 2, 4], 100)
+        assert await asked_for() == ("400", "off")
+        await store.query("some", [1, 2, 4], 20)  # 200 would do
+        assert await asked_for() == ("400", "off")
+        async with database.connection() as connection, connection.transaction(force_rollback=True):
+            await store.within(connection).query("some", [1, 2, 4], 400, where=parse({"n": {"$ne": 1}}))
+        assert await asked_for() == ("400", "off")  # the transaction took its own along
+        await store.query("some", [1, 2, 4], 2, where=parse({"n": {"$ne": 1}}))
+        assert await asked_for() == ("400", "relaxed_order")
+        await store.query("some", [1, 2, 4], 500)
+        assert await asked_for() == ("1000", "off")
+        await store.query("some", [1, 2, 4], 2)  # so broad a search takes its time
+        assert await asked_for() == ("200", "off")
 
 
 async def test_a_store_whose_pool_is_closed_is_unavailable(database_url: str) -> None:
