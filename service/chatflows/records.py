@@ -1,6 +1,6 @@
 """The rows of chatflows, and what the edge looks up of one before it is known whose it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ def _flow(connection: Connection, row: DictRow) -> Chatflow:
             values[column] = connection.sealer.open_text(values[column], row["workspace_id"])
     values["workspace"] = values.pop("workspace_id")
     values["type"] = FlowType(values["type"])
-    for column in ("total", "message_days"):
+    for column in ("total", "message_days", "document_stores"):
         values.pop(column, None)
     return Chatflow(**values)
 
@@ -49,27 +49,38 @@ def _columns(scope: Scope, draft: Draft) -> dict[str, Any]:
     return columns
 
 
-async def insert(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: float | None) -> Chatflow:
-    """A new flow; `message_days`: for how long its messages are kept, None where it does not say."""
+async def insert(
+    scope: Scope, flow_id: UUID, draft: Draft, *, message_days: float | None, document_stores: Sequence[UUID]
+) -> Chatflow:
+    """A new flow; `message_days`: for how long its messages are kept, None where it does not say; `document_stores`:
+    those that its graph names."""
     row = await scope.one(
         "INSERT INTO chatflows (id, workspace_id, name, type, flow_data, deployed, is_public, api_key_id,"
         " chatbot_config, api_config, analytic, speech_to_text, text_to_speech, follow_up_prompts, category,"
-        " mcp_server_config, message_days)"
+        " mcp_server_config, message_days, document_stores)"
         " VALUES (%(id)s, %(workspace)s, %(name)s, %(type)s, %(flow_data)s, %(deployed)s, %(is_public)s,"
         " %(api_key_id)s, %(chatbot_config)s, %(api_config)s, %(analytic)s, %(speech_to_text)s, %(text_to_speech)s,"
         " %(follow_up_prompts)s, %(category)s, %(mcp_server_config)s,"
-        " %(message_days)s) RETURNING *",
+        " %(message_days)s, %(document_stores)s) RETURNING *",
         id=flow_id,
         message_days=message_days,
+        document_stores=list(document_stores),
         **_columns(scope, draft),
     )
     assert row is not None
     return _flow(scope.connection, row)
 
 
-async def update(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: float | None) -> Chatflow | None:
+async def update(
+    scope: Scope,
+    flow_id: UUID,
+    draft: Draft,
+    *,
+    message_days: float | None,
+    document_stores: Sequence[UUID] | None,
+) -> Chatflow | None:
     """The flow with these columns and the next version, made known to all processes; None when there is none.
-    `message_days` as `insert` has it."""
+    `message_days` as `insert` has it, and `document_stores`: None where the graph is as it was."""
     row = await scope.one(
         "WITH changed AS (UPDATE chatflows SET name = %(name)s, type = %(type)s, flow_data = %(flow_data)s,"
         " deployed = %(deployed)s, is_public = %(is_public)s, api_key_id = %(api_key_id)s,"
@@ -77,6 +88,7 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: flo
         " speech_to_text = %(speech_to_text)s, text_to_speech = %(text_to_speech)s,"
         " follow_up_prompts = %(follow_up_prompts)s, category = %(category)s,"
         " mcp_server_config = %(mcp_server_config)s, message_days = %(message_days)s,"
+        " document_stores = coalesce(%(document_stores)s::uuid[], document_stores),"
         # clients compare the date as text of milliseconds: two changes within one must still differ
         " version = version + 1, updated_at = greatest(now(), updated_at + interval '1 millisecond')"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s RETURNING *),"
@@ -86,6 +98,7 @@ async def update(scope: Scope, flow_id: UUID, draft: Draft, *, message_days: flo
         id=flow_id,
         channel=CHANNEL,
         message_days=message_days,
+        document_stores=None if document_stores is None else list(document_stores),
         **_columns(scope, draft),
     )
     return _flow(scope.connection, row) if row else None
@@ -135,6 +148,25 @@ async def of_key(scope: Scope, key_id: UUID, *, only: bool) -> list[Chatflow]:
         only=only,
     )
     return [_flow(scope.connection, row) for row in rows]
+
+
+async def unread(connection: Connection, limit: int) -> list[tuple[UUID, UUID]]:
+    """Flows of all workspaces of which nobody has noted what document stores they name: workspace and flow."""
+    cursor = await connection.execute(
+        "SELECT workspace_id, id FROM chatflows WHERE document_stores IS NULL ORDER BY id LIMIT %(limit)s",
+        {"limit": limit},
+    )
+    return [(row["workspace_id"], row["id"]) for row in await cursor.fetchall()]
+
+
+async def note_uses(scope: Scope, flow_id: UUID, document_stores: Sequence[UUID]) -> None:
+    """Note the document stores that a flow names; it counts as unchanged."""
+    await scope.run(
+        "UPDATE chatflows SET document_stores = %(document_stores)s::uuid[]"
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s",
+        id=flow_id,
+        document_stores=list(document_stores),
+    )
 
 
 async def delete(scope: Scope, flow_id: UUID) -> int:

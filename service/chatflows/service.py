@@ -24,6 +24,7 @@ from service.chatflows.rates import rate_limit_of
 from service.chatflows.scripted import refuse_scripts
 from service.chatflows.streaming import can_stream
 from service.chatflows.types import BrokenGraph, Chatflow, Draft, FlowNotRunnable, FlowType, Role, Turn
+from service.chatflows.uses import document_stores_in
 from service.errors import BadRequest, Forbidden, NotFound, ServiceError, Unauthorized, Unprocessable
 from service.http.access import Caller
 from service.viewers import Viewer
@@ -57,10 +58,10 @@ async def create(database: Database, workspace: UUID, draft: Draft, *, scripts: 
 
     Raises `BrokenGraph`, `BadRequest`, `Unprocessable`, `ScriptsOff`.
     """
-    await _check(database, workspace, draft, None, scripts=scripts)
+    uses = await _check(database, workspace, draft, None, scripts=scripts)
     async with database.write(workspace) as scope:
         days = keeping.keeping_of(draft.api_config).days
-        flow = await records.insert(scope, uuid4(), draft, message_days=days)
+        flow = await records.insert(scope, uuid4(), draft, message_days=days, document_stores=uses or ())
         await _keep_time(scope, flow)
     return flow
 
@@ -100,14 +101,14 @@ async def update(
     before = await get(database, workspace, flow_id)
     names = {item.name for item in fields(Draft)}
     draft = replace(_draft(before), **changes)
-    await _check(database, workspace, draft, before, names & changes.keys(), scripts=scripts)
+    uses = await _check(database, workspace, draft, before, names & changes.keys(), scripts=scripts)
     async with database.write(workspace) as scope:
         held = await records.get(scope, flow_id, lock=True)
         if held is None:
             raise missing(flow_id)
         draft = replace(_draft(held), **changes)
         days = keeping.keeping_of(draft.api_config).days
-        changed = await records.update(scope, flow_id, draft, message_days=days)
+        changed = await records.update(scope, flow_id, draft, message_days=days, document_stores=uses)
         if changed and not changes.keys().isdisjoint(("flow_data", "type")):
             await _keep_time(scope, changed, known=True)
     if changed is None:
@@ -158,19 +159,22 @@ async def _check(
     changed: set[str] | None = None,
     *,
     scripts: bool,
-) -> None:
-    """Refuse what cannot be kept. What is not `changed` (None: everything is) stays as it was, good or bad: a flow with
-    scripts of before they were switched off can still be renamed."""
+) -> list[UUID] | None:
+    """Refuse what cannot be kept; gives the document stores that the graph names, None where it is as it was. What is
+    not `changed` (None: everything is) stays as it was, good or bad: a flow with scripts of before they were switched
+    off can still be renamed."""
 
     def is_new(column: str) -> bool:
         return changed is None or column in changed
 
     if is_new("name") and not draft.name.strip():
         raise Unprocessable("name: must not be empty")
+    uses = None
     if is_new("flow_data"):
         graph = graphs.parse(draft.flow_data)
         if not scripts and (before is None or before.flow_data != draft.flow_data):
             refuse_scripts(graph)
+        uses = document_stores_in(graph)
     for column in JSON_COLUMNS:
         if is_new(column):
             parsed = parse_config(to_camel(column), getattr(draft, column))
@@ -182,6 +186,7 @@ async def _check(
         living = await api_keys.everything(database, workspace)
         if key not in {item.id for item in living}:
             raise Unprocessable(f"apikeyid: there is no API key {key} in this workspace")
+    return uses
 
 
 def parse_config(name: str, text: str | None) -> Mapping[str, Any]:

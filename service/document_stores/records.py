@@ -8,7 +8,16 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.document_stores.types import Backend, Component, LoaderFile, LoaderRow, LoaderStatus, StoreRow, StoreStatus
+from service.document_stores.types import (
+    Backend,
+    Component,
+    LoaderFile,
+    LoaderRow,
+    LoaderStatus,
+    StoreRow,
+    StoreStatus,
+    Use,
+)
 from stores.records.database import Scope
 from stores.vector.points import encode
 
@@ -47,6 +56,7 @@ def _store(scope: Scope, row: DictRow, loaders: Sequence[LoaderRow] = ()) -> Sto
         loaders=loaders,
         restricted=row["restricted"],
         guarded=row.get("guarded", False),
+        used_by=[Use(UUID(flow), name) for flow, name in row.get("used_by") or ()],
     )
 
 
@@ -152,7 +162,7 @@ async def hold(scope: Scope, store_id: UUID) -> StoreRow | None:
 
 
 async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> tuple[list[StoreRow], int]:
-    """Document stores with their loaders, newest change first (or the one), and how many there are in all.
+    """Document stores with their loaders and uses, newest change first (or the one), and how many there are in all.
 
     Those of chatflow nodes are no part of the list."""
     rows = await scope.all(
@@ -161,6 +171,8 @@ async def page(scope: Scope, store_id: UUID | None, offset: int, limit: int) -> 
         " AND j.state IN ('queued', 'running', 'paused')) AS busy,"
         " EXISTS (SELECT 1 FROM chunks c WHERE c.store_id = s.id AND c.number IS NULL) AS unindexed,"
         " (SELECT c.backend FROM collections c WHERE c.name = s.collection) AS backend,"
+        " (SELECT json_agg(json_build_array(f.id, f.name) ORDER BY f.name, f.id) FROM chatflows f"
+        " WHERE f.workspace_id = s.workspace_id AND f.document_stores @> ARRAY[s.id]) AS used_by,"
         " count(*) OVER () AS total FROM document_stores s"
         " WHERE s.workspace_id = %(workspace)s AND s.deleted_at IS NULL"
         " AND CASE WHEN %(id)s::uuid IS NULL THEN s.flow_id IS NULL ELSE s.id = %(id)s END"

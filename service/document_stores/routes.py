@@ -72,7 +72,13 @@ async def create_store(body: wire.StoreBody, resources: CurrentResources, worksp
     """A new, empty document store. What is not configured takes the service's defaults with the first upsert."""
     restricted = bool(body.restricted)
     store = await service.create(
-        resources, workspace, body.name or "", body.description, body.configs(), restricted=restricted
+        resources,
+        workspace,
+        body.name or "",
+        body.description,
+        body.configs(),
+        restricted=restricted,
+        loaders=body.loader_ids(),
     )
     return wire.raw_store(store)
 
@@ -95,8 +101,8 @@ async def list_stores(resources: CurrentResources, workspace: CurrentWorkspace, 
     "/document-store/store/{id}", VIEW, errors=(404,), summary="Read a document store", response_model=wire.Store
 )
 async def get_store(id: UUID, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.Store:
-    """A document store with its loaders and their files."""
-    return wire.store_wire(await service.get(resources, workspace, id))
+    """A document store with its loaders and their files, and the flows that name it."""
+    return wire.store_wire(await service.get(resources, workspace, id), named=True)
 
 
 @routes.put(
@@ -118,7 +124,8 @@ async def update_store(
         if not believed(caller):
             raise NotBelieved("restricted: only a key that may read every document may say who finds what is there")
         changes["restricted"] = body.restricted
-    return wire.store_wire(shown_to(caller, await service.update(resources, workspace, id, changes)))
+    store = await service.update(resources, workspace, id, changes, loaders=body.loader_ids())
+    return wire.store_wire(shown_to(caller, store))
 
 
 @routes.delete(

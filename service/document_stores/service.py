@@ -17,7 +17,7 @@ from service.document_stores.loading.template import files_of
 from service.document_stores.search import search
 from service.document_stores.secrets import with_secrets
 from service.document_stores.space import check_space, embedder_of, fingerprint_of
-from service.document_stores.types import Component, Owner, StoreRow, Upload, Upsert
+from service.document_stores.types import LOADERS_ARE_ADDED, Component, LoaderRow, Owner, StoreRow, Upload, Upsert
 from service.document_stores.vectors import backend_of, check_place
 from service.errors import BadRequest, Conflict, NotFound, Unprocessable
 from service.jobs import service as jobs
@@ -42,13 +42,16 @@ async def create(
     configs: Mapping[str, Component] | None = None,
     *,
     restricted: bool = False,
+    loaders: Sequence[UUID] = (),
 ) -> StoreRow:
-    """A new, empty document store; `restricted`: what carries no principals is found by nobody.
+    """A new, empty document store; `restricted`: what carries no principals is found by nobody; `loaders`: those that
+    the caller takes it to have.
 
-    Raises `Unprocessable` for an empty name.
+    Raises `Unprocessable` for an empty name, and for any loader.
     """
     if not name.strip():
         raise Unprocessable("name: must not be empty")
+    _check_loaders((), loaders)
     configs = with_secrets(None, configs or {})
     check_components(configs.get("vector_store"), configs.get("record_manager"))
     if embedding := configs.get("embedding"):
@@ -90,13 +93,22 @@ async def page(resources: Resources, workspace: UUID, offset: int, limit: int) -
         return await records.page(scope, None, offset, limit)
 
 
-async def update(resources: Resources, workspace: UUID, store_id: UUID, changes: Mapping[str, Any]) -> StoreRow:
-    """Change the name, description or configurations that `changes` names.
+async def update(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    loaders: Sequence[UUID] = (),
+) -> StoreRow:
+    """Change the name, description or configurations that `changes` names; `loaders`: those that the caller takes it to
+    have.
 
-    Raises `EmbeddingChanged` for an embedding that the document store's vectors were not made by, `BackendChanged` for
-    a vector store that they are not in.
+    Raises `Unprocessable` for a loader that it has not, `EmbeddingChanged` for an embedding that the document store's
+    vectors were not made by, `BackendChanged` for a vector store that they are not in.
     """
     store = await get(resources, workspace, store_id)
+    _check_loaders(store.loaders, loaders)
     changes = with_secrets(store, changes)
     fingerprint = await _check_configs(resources, workspace, store, changes)
     async with resources.database.write(workspace) as scope:
@@ -110,6 +122,13 @@ async def update(resources: Resources, workspace: UUID, store_id: UUID, changes:
         await records.update(scope, store_id, changes)
     resources.stores.forget(workspace, store_id)
     return await get(resources, workspace, store_id)
+
+
+def _check_loaders(has: Sequence[LoaderRow], named: Sequence[UUID]) -> None:
+    known = {loader.id for loader in has}
+    for number, loader in enumerate(named):
+        if loader not in known:
+            raise Unprocessable(f"loaders[{number}].id: there is no loader {loader} here. {LOADERS_ARE_ADDED}")
 
 
 async def _check_configs(

@@ -113,6 +113,18 @@ class LoaderRow:
     """Who may find documents that come in through it from now on."""
 
 
+LOADERS_ARE_ADDED = "Upserts and POST /document-store/loader/save add loaders"
+"""For who would have a document store changed to have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A chatflow or agentflow that names a document store."""
+
+    id: UUID
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoreRow:
     """A document store. Configurations are None until they are given or the first upsert takes the defaults."""
@@ -136,6 +148,8 @@ class StoreRow:
     """What carries no principals is found by nobody."""
     guarded: bool = False
     """Some of its documents carry principals."""
+    used_by: Sequence[Use] = ()
+    """By name; empty where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from service.document_stores.ledger.types import ChunkRow, DocumentRow
 from service.document_stores.loading.files import shown, source_of
 from service.document_stores.recipe import clean
 from service.document_stores.secrets import masked
-from service.document_stores.types import Component, LoaderRow, StoreRow
+from service.document_stores.types import LOADERS_ARE_ADDED, Component, LoaderRow, StoreRow
 from service.document_stores.upserting.wire import AddedDoc as AddedDoc
 from service.document_stores.upserting.wire import FailedDocument as FailedDocument
 from service.document_stores.upserting.wire import added_docs as added_docs
@@ -33,6 +33,11 @@ class StoreBody(Body):
     embedding_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
     vector_store_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
     record_manager_config: ConfigText = Field(None, description="`{name, config}` as an object or its JSON text")
+    loaders: list[Any] | str | None = Field(
+        None,
+        description="As they were read, or their JSON text. Changes no loader; one that is not there is refused",
+    )
+    where_used: Any = Field(None, description="As it was read; the flows themselves say so")
     restricted: bool | None = Field(
         None, description="Whether documents without `principals` are found by nobody; default: by everybody"
     )
@@ -46,6 +51,23 @@ class StoreBody(Body):
         }
         found = {key: component_field(name, value) for key, (name, value) in given.items() if value}
         return {key: value for key, value in found.items() if value is not None}
+
+    def loader_ids(self) -> list[UUID]:
+        """The loaders that are named. Raises `Unprocessable` naming the field."""
+        try:
+            given = parsed(self.loaders) if isinstance(self.loaders, str) and self.loaders else self.loaders or []
+        except ValueError as error:
+            raise Unprocessable(f"loaders: not valid JSON: {error}") from None
+        if not isinstance(given, list):
+            raise Unprocessable("loaders: must be a list")
+        return [_loader_id(number, item) for number, item in enumerate(given)]
+
+
+def _loader_id(number: int, item: Any) -> UUID:
+    try:
+        return UUID(item["id"] if isinstance(item, Mapping) else item)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise Unprocessable(f"loaders[{number}].id: must be the id of a loader. {LOADERS_ARE_ADDED}") from None
 
 
 class File(Wire):
@@ -82,6 +104,13 @@ class Loader(Wire):
     )
 
 
+class Use(Wire):
+    """A chatflow or agentflow that names a document store."""
+
+    id: UUID
+    name: str = Field(examples=["Questions about the handbook"])
+
+
 class Store(Wire):
     """A document store with its loaders (the contract's DTO)."""
 
@@ -89,7 +118,9 @@ class Store(Wire):
     name: str = Field(examples=["Handbook"])
     description: str | None
     loaders: list[Loader]
-    where_used: list[Any] = Field(default_factory=list)
+    where_used: list[Use | UUID] = Field(
+        default_factory=list, description="Flows that name it: ids, and when one document store is read, their names"
+    )
     status: str = Field(examples=["UPSERTED"])
     vector_store_config: dict[str, Any] | None
     embedding_config: dict[str, Any] | None
@@ -242,13 +273,14 @@ def _list(principals: Sequence[str] | None) -> list[str] | None:
     return None if principals is None else list(principals)
 
 
-def store_wire(row: StoreRow) -> Store:
-    """A document store as lists and details show it."""
+def store_wire(row: StoreRow, *, named: bool = False) -> Store:
+    """A document store as lists and details show it; `named`: with the names of the flows that use it."""
     return Store(
         id=row.id,
         name=row.name,
         description=row.description,
         loaders=[loader_wire(loader) for loader in row.loaders],
+        where_used=[Use(id=use.id, name=use.name) if named else use.id for use in row.used_by],
         status=row.status.value,
         vector_store_config=_config(row.vector_store),
         embedding_config=_config(row.embedding),
@@ -269,7 +301,7 @@ def raw_store(row: StoreRow) -> RawStore:
         name=row.name,
         description=row.description,
         loaders=json.dumps([loader_wire(loader).model_dump(mode="json") for loader in row.loaders]),
-        where_used="[]",
+        where_used=json.dumps([str(use.id) for use in row.used_by]),
         status=row.status.value,
         vector_store_config=_config_text(row.vector_store),
         embedding_config=_config_text(row.embedding),

@@ -110,15 +110,19 @@ async def standing(resources: Resources, flow: Chatflow) -> Standing:
 
 
 async def switch(resources: Resources, flow: Chatflow, *, enabled: bool) -> FlowSchedule:
-    """Switch a flow's schedule on or off. Raises `NotFound` for a flow without one, `CannotRun` with what it lacks."""
+    """Switch a flow's schedule on or off. Raises `NotFound` for a flow without one and for one that is gone,
+    `CannotRun` with what it lacks."""
     now_standing = await standing(resources, flow)
     if start_of(flow) is None:
         raise NotFound("No schedule record found for this flow")
     if enabled and not now_standing.can_enable:
         raise CannotRun(now_standing.reason or "")
     async with resources.database.write(flow.workspace) as scope:
-        if now_standing.schedule is None:
-            await follow(scope, flow)  # the flow was kept before schedules were
+        if now_standing.schedule is None:  # the flow was kept before schedules were
+            held = await chatflows.hold(scope, flow.id)
+            if held is None:
+                raise chatflows.missing(flow.id)
+            await follow(scope, held)
         schedule = await records.of_flow(scope, flow.id, lock=True)
         if schedule is None:
             raise NotFound("No schedule record found for this flow")

@@ -75,6 +75,7 @@ HOUSEKEEPING = {
     "callbacks": "service.webhooks.service:forget_old",
     "schedules of older flows": "service.schedules.service:follow_rest",
     "scheduled runs": "service.schedules.service:forget_old",
+    "uses of document stores": "service.chatflows.uses:note_rest",
     "sealing": "service.sealing.service:seal_rest",
 }
 """What workers do every few minutes: takes the resources, returns how many rows went or were put in order."""

@@ -123,6 +123,17 @@ async def test_who_writes_to_a_flow_that_is_being_deleted_is_told_that_it_is_gon
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
+async def test_the_switch_of_a_flow_of_before_schedules_that_is_being_deleted_finds_none(
+    client: httpx.AsyncClient, resources: Resources, workspace: UUID
+) -> None:
+    flow = await made(client, **DAILY)
+    async with resources.database.write(workspace) as scope:
+        await scope.run("DELETE FROM flow_schedules WHERE chatflow_id = %(flow)s", flow=flow)
+    switch = client.patch(f"{API}/chatflows/{flow}/schedule/enabled", json={"enabled": False})
+    response = await deleted_meanwhile(resources, workspace, flow, switch)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
 async def test_a_run_of_a_flow_that_is_being_deleted_does_not_begin(
     client: httpx.AsyncClient, resources: Resources, workspace: UUID
 ) -> None:

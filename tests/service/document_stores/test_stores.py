@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from service.resources import Resources
+from service.worker.runner import Runner
 from tests.service.document_stores.talk import API, FAKE, Talk, passages
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -204,3 +205,45 @@ async def test_two_who_change_one_store_at_once_mix_nothing(client: httpx.AsyncC
     )
     read = await talk.read(store)
     assert read["name"] == read["description"]
+
+
+async def test_a_document_store_that_was_read_can_be_changed_and_written_back(
+    client: httpx.AsyncClient, talk: Talk, worker: Runner
+) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("Alpha")))
+    read = await talk.read(store)
+    changed = await client.put(f"{API}/store/{store}", json={**read, "description": "New"})
+    assert (changed.status_code, changed.json()["loaders"]) == (200, read["loaders"])
+    texts = {key: json.dumps(read[key]) for key in ("loaders", "whereUsed")}
+    changed = await client.put(f"{API}/store/{store}", json={"name": "Other", **texts})
+    assert (changed.status_code, changed.json()["name"]) == (200, "Other")
+    nothings: tuple[object, ...] = ([], "[]", "", None)
+    for nothing in nothings:
+        changed = await client.put(f"{API}/store/{store}", json={"loaders": nothing, "whereUsed": nothing})
+        assert (changed.status_code, changed.json()["loaders"]) == (200, read["loaders"])
+
+
+@pytest.mark.parametrize(
+    ("loaders", "field"),
+    [
+        ([{"id": str(uuid4())}], "loaders[0].id"),
+        (json.dumps([{"id": str(uuid4())}]), "loaders[0].id"),
+        ([{"loaderId": "plainText"}], "loaders[0].id"),
+        ([7], "loaders[0].id"),
+        ("[", "loaders"),
+        ('{"id": 1}', "loaders"),
+    ],
+)
+async def test_loaders_that_are_not_there_are_refused(
+    client: httpx.AsyncClient, talk: Talk, loaders: object, field: str
+) -> None:
+    store = await talk.store()
+    made = await client.post(f"{API}/store", json={"name": "New", "loaders": loaders})
+    changed = await client.put(f"{API}/store/{store}", json={"name": "New", "loaders": loaders})
+    for answer in (made, changed):
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["message"].startswith(f"{field}: ")
+    (kept,) = (await client.get(f"{API}/store")).json()
+    assert kept["name"] == "Handbook"
+    assert (await client.put(f"{API}/store/{uuid4()}", json={"loaders": [{"id": str(uuid4())}]})).status_code == 404
