@@ -42,6 +42,9 @@ _ITEM = re.compile(r"^\s*(?:[-*+•–]|\d{1,3}[.)])\s+")
 _LINK = re.compile(r"!?\[([^\]]*)\]\(\s*<?[^)\s]*>?(?:\s+[\"'][^\"']*[\"'])?\s*\)")
 _LIVE = re.compile(r"!(?=\[)|\](?=[(\[])|<(?=[a-zA-Z/!?])")
 """Where Markdown or HTML would begin an image, a link or an element."""
+_NUMBERED = re.compile(r"(?<![\w\]])(?:\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\])+")
+"""What reads as the number of a source, or as several. An index, as in `list[0]`, stands right behind a name."""
+_ROUND = str.maketrans("[]", "()")
 _EMPHASIS = re.compile(r"(\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`)")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~])")
 _TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -149,8 +152,9 @@ def shown(text: str) -> str:
 
 def inert(text: str) -> str:
     """Text of a document as it may stand in an answer: what shows it as Markdown or HTML loads no image, runs nothing
-    and makes no link whose target differs from what people read. Addresses that are written out stay."""
-    return _LIVE.sub(r"\g<0> ", text)
+    and makes no link whose target differs from what people read. Addresses that are written out stay. Numbers in square
+    brackets get round ones: in an answer they would cite a source of ours, and mean one of the document's."""
+    return _LIVE.sub(r"\g<0> ", _NUMBERED.sub(lambda found: found[0].translate(_ROUND), text))
 
 
 def _blocks(chunk: str) -> Iterator[tuple[int, int, str]]:

@@ -1,5 +1,6 @@
 """Extractive answers quote what answers the question, and refuse when nothing does."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
@@ -94,6 +95,14 @@ async def test_names_that_no_passage_holds_count_against_an_answer(embed: Embed)
     known = await answer("What is the address of our office in Leeds?", offices, embed)
     unknown = await answer("What is the address of our office in Singapore?", offices, embed)
     assert known.evidence > unknown.evidence + 0.3
+
+
+async def test_the_numbers_of_an_answer_are_those_of_its_sources_alone(embed: Embed) -> None:
+    paper = "Water boils at 100 degrees Celsius at sea level.[12][13] It boils earlier in the mountains [2, 4]."
+    found = await answer("At how many degrees does water boil at sea level?", (Passage(paper, 1),), embed)
+    assert found.found
+    assert set(re.findall(r"\[[^\]]*\]", found.text)) == {"[1]"}
+    assert "sea level.(12)(13)" in found.text
 
 
 async def test_overlapping_chunks_are_quoted_once(embed: Embed) -> None:

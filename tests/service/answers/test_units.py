@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,5 +134,12 @@ def test_what_is_quoted_is_inert(text: str) -> None:
 
 
 def test_ordinary_text_is_quoted_as_it_is() -> None:
-    text = "Is a[0] < b and c<5? Yes! See https://portal.example.com/leave [1], or <5 days."
-    assert inert(text) == text
+    text = "Is a[0] < b[1][2] and c<5? Yes! See https://portal.example.com/leave [sic], or <5 days."
+    assert inert(text) == text.replace("[1][2]", "[1] [2]")
+
+
+@pytest.mark.parametrize("marks", ["[1]", "[12][13]", "[2, 3]", "[4–6]"])
+def test_numbers_of_a_document_do_not_read_as_those_of_sources(marks: str) -> None:
+    found = inert(f"It boils at 100 degrees.{marks} It freezes {marks}.")
+    assert not re.search(r"\[[\d, –]+\]", found)
+    assert found.replace("(", "[").replace(")", "]") == f"It boils at 100 degrees.{marks} It freezes {marks}."
