@@ -15,7 +15,7 @@ from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading.files import carries_files, inline_files, kept_names, without_files
 from service.document_stores.loading.mapping import is_remote, metadata_of, recipe_of
-from service.document_stores.loading.sources import TEXT, file_names, own_sources
+from service.document_stores.loading.sources import TEXT, check_names, file_names, own_sources
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.principals import records as principals
 from service.document_stores.recipe import Recipe, clean
@@ -142,6 +142,7 @@ class Intake:
         for upload in [*uploads, *self._inline()]:
             name = clean(upload.name)[-1000:] or "file"
             known = upload.source or (f"id:{label}" if label else f"file:{name}")
+            check_names("metadata" if label else "source" if upload.source else "files", name, known, upload.mime)
             source, number = known, 1
             while source in taken:  # different files of one name in one call
                 number += 1

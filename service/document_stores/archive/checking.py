@@ -16,6 +16,7 @@ from service.document_stores.archive.reading import Chunks, Content, Documents, 
 from service.document_stores.archive.tar import BadArchive
 from service.document_stores.archive.wire import ChunkLine, DocumentLine, Manifest, RecipeShape, shaped
 from service.document_stores.intake import check_components
+from service.document_stores.ledger.types import LONGEST_SOURCE, NUMBERED
 from service.document_stores.recipe import Recipe
 from service.document_stores.types import Component
 from service.document_stores.vectors import OWN
@@ -122,7 +123,10 @@ def _check_document(seen: _Seen, line: DocumentLine) -> None:
     seen.documents += 1
     if line.loader >= seen.loaders:
         raise BadArchive(f"{place}: there is no loader {line.loader}")
-    source = blake2b(line.source.encode(), digest_size=16).digest()
+    name = line.source.encode()
+    if len(name) > (limit := LONGEST_SOURCE + NUMBERED):
+        raise BadArchive(f"{place}: source has {len(name)} bytes, the limit is {limit}")
+    source = blake2b(name, digest_size=16).digest()
     if source in seen.sources:
         raise BadArchive(f"{place}: another document has this source")
     seen.sources.add(source)

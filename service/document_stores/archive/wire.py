@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.document_stores.ledger.types import LONGEST_MIME
 from service.errors import describe_validation
 from service.http.wire import Wire
 from service.jobs.types import Job
@@ -107,7 +108,7 @@ class DocumentLine(_Line):
     loader: Count
     source: str = Field(min_length=1, max_length=10_000)
     name: str = Field(max_length=10_000)
-    mime: str | None = Field(max_length=1000)
+    mime: str | None = Field(max_length=LONGEST_MIME)
     size: int = Field(ge=0, le=2**62)
     sha256: Hash
     recipe: dict[str, Any]

@@ -22,6 +22,7 @@ from service.document_stores.cleanup import cleaning_of
 from service.document_stores.gathering import records
 from service.document_stores.gathering.types import Empty, Errand, Held, Origin, Tally, Target, left_of, shown
 from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.types import LONGEST_MIME
 from service.document_stores.loading.files import place_of
 from service.document_stores.loading.mapping import recipe_of
 from service.document_stores.recipe import Recipe
@@ -143,7 +144,7 @@ async def _claim(
         "job_id": target.job_id,
         "source": item.source,
         "name": name[-1000:] or "document",
-        "mime": mime,
+        "mime": mime if mime and len(mime) <= LONGEST_MIME else None,
         "size": blob.size,
         "sha256": blob.sha256,
         "blob": blob.key,

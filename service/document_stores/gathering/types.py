@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from service.connectors.base import Item
-from service.document_stores.ledger.types import DocumentState
+from service.document_stores.ledger.types import LONGEST_SOURCE, DocumentState
 from service.document_stores.types import Component
 from service.secret_names import redacted_text
 
@@ -82,11 +82,13 @@ def lock_of(loader_id: UUID) -> str:
 
 
 def shown(item: Item) -> Item:
-    """An item as it is kept and shown: without the secrets in its address. It stays apart from items that differ in
-    these alone, and is the same one whenever it is listed."""
-    source = redacted_text(item.source)
-    if source != item.source:
-        source = f"{source}#{sha256(item.source.encode()).hexdigest()[:16]}"
+    """An item as it is kept and shown: without the secrets in its address, and with a source that is not too long. It
+    stays apart from items that differ in what is left out alone, and is the same one whenever it is listed."""
+    source, digest = redacted_text(item.source), sha256(item.source.encode()).hexdigest()
+    if len(long := source.encode()) > LONGEST_SOURCE:
+        source = f"{long[: LONGEST_SOURCE - 65].decode(errors='ignore')}#{digest}"
+    elif source != item.source:
+        source = f"{source}#{digest[:16]}"
     name, url = redacted_text(item.name), redacted_text(item.url) if item.url else item.url
     return (
         item

@@ -8,6 +8,15 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+LONGEST_SOURCE = 2500
+"""Bytes of what a document is known by: it stands in a unique index, whose rows take 2,704 at most."""
+
+NUMBERED = 100
+"""Bytes more, at most, of the numbers that tell sources of one name apart."""
+
+LONGEST_MIME = 1000
+"""Characters of a MIME type."""
+
 
 class DocumentState(StrEnum):
     """SAVED when it waits for somebody to process its loader; PENDING while its job has not come to it; READY when its

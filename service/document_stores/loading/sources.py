@@ -5,12 +5,21 @@ from dataclasses import replace
 from uuid import UUID
 
 from service.document_stores.ledger import records as ledger
-from service.document_stores.ledger.types import DocumentState
+from service.document_stores.ledger.types import LONGEST_MIME, LONGEST_SOURCE, DocumentState
 from service.document_stores.types import Upload
+from service.errors import Unprocessable
 from stores.records.database import Scope
 
 TEXT = "text:"
 """Begins the source of a text that was typed in: it is no file."""
+
+
+def check_names(field: str, name: str, source: str, mime: str | None) -> None:
+    """Raises `Unprocessable`, naming the field that they came in, for a source or a MIME type that is too long."""
+    if (size := len(source.encode())) > LONGEST_SOURCE:
+        raise Unprocessable(f"{field}: '{name[:100]}' makes a source of {size} bytes, the limit is {LONGEST_SOURCE}")
+    if mime and len(mime) > LONGEST_MIME:
+        raise Unprocessable(f"{field}: the MIME type of '{name[:100]}' has more than {LONGEST_MIME} characters")
 
 
 async def file_names(scope: Scope, store_id: UUID, loader_id: UUID) -> frozenset[str]:
