@@ -1,12 +1,12 @@
 """Makes the calls that a model asks for, and keeps what came of them."""
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.agents.base import Call, Limits
+from service.answers.markers import renumbered
 from service.chatflows.run import Run
 from service.chatflows.steps.tool import MAX_NAME, Outcome, Tool, ToolFailed
 from service.chatflows.types import Passage, ToolUse
@@ -19,8 +19,6 @@ MOST_SHOWN = 100_000
 
 CITE = "Put the number of the document that a statement rests on behind it in square brackets, such as [{first}]."
 CUT = "\n[The rest, {left} characters, was left out.]"
-
-_MARKER = re.compile(r"\[(\d{1,4})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class Desk:
                 for number, passage in zip(numbers, outcome.sources, strict=True)
             ]
             return "\n".join([CITE.format(first=numbers[0]), *rows]), outcome.text
-        shown = renumbered(outcome.text, numbers)
+        shown = renumbered(outcome.text, numbers, strays=True)
         told = self.fence.put(self._cut(shown), "answer of a tool", tool=call.name)
         return f"{told}\nKeep the numbers in square brackets behind what you take from it.", shown
 
@@ -158,13 +156,3 @@ def _shortened(text: str, most: int) -> str:
 
 def _title(passage: Passage) -> str | None:
     return next((str(found) for name in ("title", "source") if (found := passage.metadata.get(name))), None)
-
-
-def renumbered(text: str, numbers: Sequence[int]) -> str:
-    """The text with `[1]`, `[2]`, ... replaced by these numbers; others stay."""
-
-    def number(found: re.Match[str]) -> str:
-        place = int(found[1])
-        return f"[{numbers[place - 1]}]" if 1 <= place <= len(numbers) else found[0]
-
-    return _MARKER.sub(number, text)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from service.answers.markers import MARKER
 from service.answers.words import FUNCTION_WORDS
 
 LONGEST = 480
@@ -42,7 +43,7 @@ _ITEM = re.compile(r"^\s*(?:[-*+•–]|\d{1,3}[.)])\s+")
 _LINK = re.compile(r"!?\[([^\]]*)\]\(\s*<?[^)\s]*>?(?:\s+[\"'][^\"']*[\"'])?\s*\)")
 _LIVE = re.compile(r"!(?=\[)|\](?=[(\[])|<(?=[a-zA-Z/!?])")
 """Where Markdown or HTML would begin an image, a link or an element."""
-_NUMBERED = re.compile(r"(?<![\w\]])(?:\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\])+")
+_NUMBERED = re.compile(rf"(?<![\w\]])(?:{MARKER})+")
 """What reads as the number of a source, or as several. An index, as in `list[0]`, stands right behind a name."""
 _ROUND = str.maketrans("[]", "()")
 _EMPHASIS = re.compile(r"(\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`)")

@@ -7,11 +7,12 @@ from abc import abstractmethod
 
 from pydantic import Field
 
+from service.answers.markers import MARKER as PLAIN
 from service.metrics.base import Case, MetricOptions, PlainMetric, Score, not_applicable
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
-MARKER = r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?:\([^()\s]{0,500}\))?"
+MARKER = rf"{PLAIN}(?:\([^()\s]{{0,500}}\))?"
 """The pattern of a source number in an answer: [1], [2, 3], [4-6], each also as a Markdown link."""
 
 _MARKED = re.compile(rf"\s*{MARKER}")

@@ -1,7 +1,6 @@
 """Flowise's LlamaIndex engines, over our own retrievers, models and memories."""
 
 import json
-import re
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from service.answers import markers
 from service.chatflows.graph import Node
 from service.chatflows.run import Run
 from service.chatflows.steps.base import (
@@ -52,8 +52,6 @@ Tools, as JSON: {tools}
 
 Answer with a JSON array and nothing else, such as
 [{{"tool": "name of the tool", "question": "the question"}}]"""
-
-_MARK = re.compile(r"\[(\d{1,4})\]")
 
 
 class ContextChatOptions(StepOptions):
@@ -320,12 +318,7 @@ def renumbered(text: str, found: Sequence[Passage], sources: list[Passage]) -> s
             sources.append(passage)
             known[passage.id] = len(sources)
         numbers.append(known[passage.id])
-
-    def value(mark: re.Match[str]) -> str:
-        number = int(mark[1])
-        return f"[{numbers[number - 1]}]" if 0 < number <= len(numbers) else ""
-
-    return _MARK.sub(value, text)
+    return markers.renumbered(text, numbers, strays=False)
 
 
 def read_parts(text: str, tools: Mapping[str, QueryEngineTool]) -> list[tuple[str, str]]:
@@ -337,8 +330,7 @@ def read_parts(text: str, tools: Mapping[str, QueryEngineTool]) -> list[tuple[st
         return []
     found: dict[tuple[str, str], None] = {}
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, Mapping) and row.get("tool") in tools and isinstance(row.get("question"), str):
-            asked = row["question"].strip()[:LONGEST]
-            if asked:
-                found[row["tool"], asked] = None
+        tool, asked = (row.get("tool"), row.get("question")) if isinstance(row, Mapping) else (None, None)
+        if isinstance(tool, str) and tool in tools and isinstance(asked, str) and asked.strip():
+            found[tool, asked.strip()[:LONGEST]] = None
     return list(found)[:MOST_PARTS]

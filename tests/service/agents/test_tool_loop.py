@@ -200,14 +200,14 @@ async def test_tools_of_one_name_are_told_apart(stub: OpenAIStub, chat: BaseChat
 
 async def test_sources_have_numbers_of_the_whole_answer(stub: OpenAIStub, chat: BaseChatModel) -> None:
     first = tool("first", Outcome("Doors open at 8.", PASSAGES[1:], quotes=True))
-    second = tool("second", Outcome("Thirty days [1], from 8 [2]. [7]", PASSAGES))
+    second = tool("second", Outcome("Thirty days [1], from 8 [2]. Both [1, 2]. [7]", PASSAGES))
     stub.script(Script(calls=[Called("first", {"input": "x"}), Called("second", {"input": "x"})]))
     events, ended = await done(Job(chat, ASKED, [first, second]), run())
     assert Sources((PASSAGES[1], PASSAGES[0])) in events
-    assert ended.uses[1].output == "Thirty days [2], from 8 [1]. [7]"
+    assert ended.uses[1].output == "Thirty days [2], from 8 [1]. Both [2, 1]. [7]"
     quoted, told = sent(stub)[-2]["content"], sent(stub)[-1]["content"]
     assert 'kind="document" number="1" title="doors.md"' in quoted
-    assert "Thirty days [2], from 8 [1]. [7]" in told
+    assert "Thirty days [2], from 8 [1]. Both [2, 1]. [7]" in told
 
 
 async def test_what_tools_make_besides_text_goes_to_the_user(stub: OpenAIStub, chat: BaseChatModel) -> None:
