@@ -12,7 +12,7 @@ from service.agentflows.engine import MAX_SECONDS, Pass, Standing
 from service.agentflows.graph import START, AgentGraph, Level, parse
 from service.agentflows.journal import Journal
 from service.agentflows.nodes import NODES
-from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.nodes.base import FlowNode, Maker, is_yes
 from service.agentflows.nodes.start import Start, asked_by
 from service.agentflows.state import Output, messages_of
 from service.agentflows.types import FlowTimeout, Message, NotWaiting
@@ -77,7 +77,7 @@ class AgentFlow:
     def remembers(self) -> bool:
         """Whether a run wants to see what the session's last one left (`Run.last`)."""
         inputs = self.graph.main.nodes[self.start].inputs
-        return inputs.get("startPersistState") in (True, "true") or inputs.get("startInputType") == "formInput"
+        return is_yes(inputs.get("startPersistState")) or inputs.get("startInputType") == "formInput"
 
     def admit(self, run: Run) -> None:
         """Check that a run brings what the flow begins with. Raises `FormWanted`."""

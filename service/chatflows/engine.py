@@ -123,8 +123,8 @@ def compile_flow(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | N
 
 def examine(graph: Graph, *, chat_model: str = "", lender: CompiledFlow | None = None) -> Examined:
     """Compiles what can be compiled, and says what stands in the way of the rest; see `compile_flow`."""
-    examined = Examined(problems=graphs.problems(graph))
     graph = answering(graph)
+    examined = Examined(problems=graphs.problems(graph))
     ending, more = _ending(graph)
     found = examined.problems
     linked = not found

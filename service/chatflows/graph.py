@@ -19,6 +19,9 @@ ENDINGS = frozenset({"Chains", "Agents", "Engine"})
 MAX_NODES = 2_000
 MAX_LINKS = 10_000
 
+CREDENTIAL_FIELDS = ("FLOWISE_CREDENTIAL_ID", "credential")
+"""Inputs that name a credential, where the node itself does not: editors of some versions keep it there."""
+
 _TEMPLATE = re.compile(r"\{\{\s*([^{}]+?)\.data\.instance\s*\}\}")
 _VALUES = re.compile(r"\{\s*\"")
 
@@ -72,13 +75,12 @@ class Graph:
     def without(self, links: Collection[Link]) -> "Graph":
         """The graph without these links, and without the nodes that served nothing but them."""
         kept = tuple(link for link in self.links if link not in links)
-        gone: set[str] = set()
-        for link in links:
-            for node in reversed(self.needed_by(link.source)):  # each after those that it feeds
-                if all(item.target in gone for item in kept if item.source == node.id):
-                    gone.add(node.id)
-        nodes = {name: node for name, node in self.nodes.items() if name not in gone}
-        return Graph(nodes, tuple(link for link in kept if link.source not in gone))
+        stay = self.nodes.keys() - {node.id for link in links for node in self.needed_by(link.source)}
+        while serving := {link.source for link in kept if link.target in stay} & self.nodes.keys() - stay:
+            stay |= serving
+        gone = self.nodes.keys() - stay
+        nodes = {name: node for name, node in self.nodes.items() if name in stay}
+        return Graph(nodes, tuple(link for link in kept if link.source not in gone and link.target not in gone))
 
     def spliced(self, gone: Collection[str]) -> "Graph":
         """The graph without these nodes: what fed one of them feeds what that one fed, by the same input."""
@@ -176,19 +178,21 @@ def _node(raw: Any, position: int) -> Node:
     identifier = raw.get("id") or data.get("id")
     if not isinstance(identifier, str) or not identifier:
         raise BrokenGraph(f"{where}.id: must be a text")
-    name = _text(data.get("name")) or (_text(raw.get("type")) if raw.get("type") in STICKY_NOTES else "")
+    kind = _text(raw.get("type"))
+    name = _text(data.get("name")) or (kind if kind in STICKY_NOTES else "")
     if not name:
         raise BrokenGraph(f"{where}.data.name: must be a text")
-    inputs = data.get("inputs")
+    inputs = data["inputs"] if isinstance(data.get("inputs"), dict) else {}
     outputs = data.get("outputs")
+    credentials = (_text(held) for held in (data.get("credential"), *map(inputs.get, CREDENTIAL_FIELDS)))
     return Node(
         id=identifier,
         name=name,
         label=_text(data.get("label")),
         category=_text(data.get("category")),
-        inputs=inputs if isinstance(inputs, dict) else {},
+        inputs=inputs,
         output=_text(outputs.get("output")) if isinstance(outputs, dict) else "",
-        credential=_text(data.get("credential")),
+        credential=next(filter(None, credentials), ""),
         parent=_text(raw.get("parentNode")),
     )
 

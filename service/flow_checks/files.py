@@ -100,7 +100,7 @@ def _clean(node: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = {name: value for name, value in node.items() if name not in REFERENCES and name != "credential"}
     inputs, params = node.get("inputs"), node.get("inputParams")
     listed = [item for item in params if isinstance(item, dict)] if isinstance(params, list) else []
-    kinds = {item.get("name"): item.get("type") for item in listed}
+    kinds = {str(item.get("name")): str(item.get("type")) for item in listed}
     if isinstance(inputs, dict):
         cleaned["inputs"] = {
             name: _without_secrets(value)

@@ -105,6 +105,11 @@ class _Check:
                 problems += await self._of_upserts(fed)
                 for said in upserts_of(NOWHERE, flow_data, graph).values():
                     remarks += [f"To fill it: {text}" for text in said]
+            for problem in graphs.problems(graph):
+                if problem not in problems and parts.get(problem.node) is Part.UPSERT:
+                    problems.append(problem)
+                elif problem not in problems:  # of a node that answers all the same
+                    remarks.append(f"To fill it: {problem.text}")
         reports = [await self._node(node, parts[node.id], problems) for node in graph.nodes.values()]
         whole = tuple(problem for problem in problems if problem.node not in graph.nodes)
         return Report(kind, tuple(reports), whole, tuple(dict.fromkeys(remarks)))

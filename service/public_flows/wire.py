@@ -154,7 +154,7 @@ def _public_node(node: Mapping[str, Any]) -> dict[str, Any]:
     inputs, params = node.get("inputs"), node.get("inputParams")
     if not isinstance(inputs, dict):
         return cleaned
-    kinds = {item.get("name"): item.get("type") for item in _objects(params)}
+    kinds = {str(item.get("name")): str(item.get("type")) for item in _objects(params)}
     if node.get("name") == "startAgentflow":
         cleaned["inputs"] = {n: _without_credentials(v) for n, v in inputs.items() if FORM.match(n)}
         return cleaned

@@ -8,13 +8,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from service.agentflows.nodes.base import FlowNode, Maker
+from service.agentflows.nodes.base import FlowNode, Maker, is_yes
 from service.agentflows.nodes.conversation import Conversation, Prompt
 from service.agentflows.nodes.filling import LateTool
 from service.agentflows.nodes.llm import usage_shown
 from service.agentflows.nodes.structured import Structure, structured
 from service.agentflows.state import Moment
-from service.agentflows.templates import Update, changes, plain
+from service.agentflows.templates import changes, plain
 from service.agentflows.types import Done, Message, Waits
 from service.agents.base import Call, Ended, Job, Resumed, limits
 from service.agents.loops import work
@@ -71,7 +71,7 @@ class Agent(FlowNode):
             if chosen := _names(self.node.inputs.get(name)):
                 text = AT_PROVIDER.format(field=name, chosen=", ".join(chosen))
                 maker.problem(text, ProblemKind.UNSUPPORTED)
-        self.updates = Update.read(self.node.inputs.get("agentUpdateState"))
+        self.updates = self.state("agentUpdateState")
 
     def _tools(self, maker: Maker) -> list[Offered]:
         found = []
@@ -79,7 +79,7 @@ class Agent(FlowNode):
             name = str(row.get("agentSelectedTool") or "")
             if not name:
                 continue
-            asks = row.get("agentSelectedToolRequiresHumanInput") in (True, "true")
+            asks = is_yes(row.get("agentSelectedToolRequiresHumanInput"))
             if asks and self.node.parent:
                 maker.problem(f"{name}: nobody can be asked within an iteration")
             step = maker.tool(name, row.get("agentSelectedToolConfig"))
@@ -203,7 +203,7 @@ class Agent(FlowNode):
 
 def _search(store: RetrieverStep, named: str, about: Any, row: Mapping[str, Any]) -> Tool:
     """The tool that looks things up in a store of knowledge."""
-    shows = row.get("returnSourceDocuments") in (True, "true")
+    shows = is_yes(row.get("returnSourceDocuments"))
     description = (
         plain(about) if isinstance(about, str) and about.strip() else f"Finds passages in {named or 'documents'}."
     )

@@ -15,7 +15,7 @@ from service.agentflows.state import Moment
 from service.agentflows.templates import Update, plain_within
 from service.agentflows.types import Done, Waits
 from service.chatflows.engine import default_model, instead_of
-from service.chatflows.graph import Node
+from service.chatflows.graph import CREDENTIAL_FIELDS, Node
 from service.chatflows.run import Backing
 from service.chatflows.steps import STEPS
 from service.chatflows.steps.base import BadOption, Links, ModelStep, RetrieverStep, Step
@@ -24,7 +24,10 @@ from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepE
 from service.json_text import parsed
 from service.plugins import resolve
 
-CREDENTIAL_FIELDS = ("credential", "FLOWISE_CREDENTIAL_ID")
+
+def is_yes(value: Any) -> bool:
+    """Whether a field of a node says yes: as a switch, or as its text."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 class FlowNode(ABC):
@@ -90,12 +93,16 @@ class FlowNode(ABC):
                 raise BadOption(f"{name}: must be a list")
         return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
+    def state(self, name: str) -> tuple[Update, ...]:
+        """What an input makes of the flow's state: rows of a key and a value, or an object. Raises `BadOption`."""
+        value = self.node.inputs.get(name)
+        return Update.read(value if isinstance(value, Mapping) else self.rows(name))
+
     def flag(self, name: str, *, otherwise: bool = False) -> bool:
         """A yes or no among the inputs."""
         value = self.node.inputs.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip().lower() == "true"
-        return value if isinstance(value, bool) else otherwise
+        told = isinstance(value, bool) or (isinstance(value, str) and value.strip())
+        return is_yes(value) if told else otherwise
 
     def number(self, name: str, otherwise: int, *, least: int = 1, most: int) -> int:
         """A whole number among the inputs, within these bounds. Raises `BadOption`."""

@@ -46,7 +46,7 @@ class Test:
     def read(cls, row: Mapping[str, Any]) -> "Test":
         """A row of the node. Raises `BadOption`."""
         kind = row.get("type") or "string"
-        if kind not in OPERATIONS:
+        if not isinstance(kind, str) or kind not in OPERATIONS:
             raise BadOption(f"conditions: '{kind}' is none of {', '.join(OPERATIONS)}")
         operation = row.get("operation") or "equal"
         if operation not in OPERATIONS[kind]:

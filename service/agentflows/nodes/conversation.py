@@ -115,7 +115,7 @@ class Conversation:
 
 
 def _row(role: Any, content: Any) -> tuple[Part, Template]:
-    if role not in set(Part):
+    if not isinstance(role, str) or role not in set(Part):
         raise BadOption(f"messages: '{role}' is none of {', '.join(Part)}")
     return Part(role), Template.parse(content)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Update, changes, shown
+from service.agentflows.templates import Template, changes, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.run import Backing
 from service.chatflows.types import FlowNotRunnable, Problem, ProblemKind, StepEvent
@@ -30,7 +30,7 @@ class CustomFunction(FlowNode):
             for row in self.rows("customFunctionInputVariables")
             if str(row.get("variableName") or "").strip()
         }
-        self.updates = Update.read(self.node.inputs.get("customFunctionUpdateState"))
+        self.updates = self.state("customFunctionUpdateState")
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Refuses the node where the operator has not switched JavaScript on."""

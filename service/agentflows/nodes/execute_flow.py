@@ -8,7 +8,7 @@ from uuid import UUID
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.conversation import RETURN_AS, speaker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Update, changes, plain
+from service.agentflows.templates import Template, changes, plain
 from service.agentflows.types import BadValue, Done, Message, Part
 from service.chatflows.run import Backing
 from service.chatflows.steps.base import BadOption
@@ -54,7 +54,7 @@ class ExecuteFlow(FlowNode):
         self._overrides = _overrides(self.node.inputs.get("executeFlowOverrideConfig"))
         as_user = self.choice("executeFlowReturnResponseAs", RETURN_AS) == "userMessage"
         self._part = Part.USER if as_user else Part.ASSISTANT
-        self.updates = Update.read(self.node.inputs.get("executeFlowUpdateState"))
+        self.updates = self.state("executeFlowUpdateState")
 
     @property
     def flows(self) -> frozenset[UUID]:

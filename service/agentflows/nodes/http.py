@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
-from service.agentflows.nodes.base import CREDENTIAL_FIELDS, FlowNode, Maker
+from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.filling import address, pins_host, places
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, Values, json_value, shown
@@ -63,8 +63,6 @@ class Http(FlowNode):
         self._url = Template.parse(self.node.inputs.get("url"))
         if not self._url:
             maker.problem("url: there is no address to call")
-        named = (str(self.node.inputs.get(name) or "") for name in CREDENTIAL_FIELDS)
-        self.credential = self.credential or next(filter(None, named), "")
         self._headers = tuple(pair for pair in self._pairs("headers") if pair.value)
         self._query = self._pairs("queryParams")
         self._body_type = self.choice("bodyType", BODIES)

@@ -11,7 +11,7 @@ from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.conversation import Conversation, Prompt
 from service.agentflows.nodes.structured import Structure, structured
 from service.agentflows.state import Moment
-from service.agentflows.templates import Update, changes
+from service.agentflows.templates import changes
 from service.agentflows.types import Done
 from service.agents.speech import speak
 from service.chatflows.steps.base import ModelStep
@@ -28,7 +28,7 @@ class Llm(FlowNode):
         self._model = maker.model("llmModel")
         self._talk = Conversation(self, "llm")
         self._structure = Structure.read(self.rows("llmStructuredOutput"), "llmStructuredOutput")
-        self.updates = Update.read(self.node.inputs.get("llmUpdateState"))
+        self.updates = self.state("llmUpdateState")
 
     @property
     def model(self) -> ModelStep:

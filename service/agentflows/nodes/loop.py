@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Update, changes
+from service.agentflows.templates import Template, changes
 from service.agentflows.types import Done
 from service.chatflows.types import StepEvent
 
@@ -26,7 +26,7 @@ class Loop(FlowNode):
         self._most = min(given or ROUNDS_OF_NONE, MAX_ROUNDS)
         self._fallback = Template.parse(self.node.inputs.get("fallbackMessage"))
         self._target = maker.level.loops.get(self.node.id, "")
-        self.updates = Update.read(self.node.inputs.get("loopUpdateState"))
+        self.updates = self.state("loopUpdateState")
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """The wish to go back; whether it is granted, the engine knows."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Update, changes, shown
+from service.agentflows.templates import Template, changes, shown
 from service.agentflows.types import Done
 from service.chatflows.types import Passage, Sources, StepEvent
 
@@ -27,7 +27,7 @@ class Retriever(FlowNode):
         self._stores = tuple(store for store in made if store is not None)
         self._query = Template.parse(self.node.inputs.get("retrieverQuery") or "{{ question }}")
         self._format = self.choice("outputFormat", FORMATS)
-        self.updates = Update.read(self.node.inputs.get("retrieverUpdateState"))
+        self.updates = self.state("retrieverUpdateState")
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """The passages, those of the first store first."""

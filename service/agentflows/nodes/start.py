@@ -7,7 +7,7 @@ from typing import Any
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Found, Template, Update, changes, within
+from service.agentflows.templates import Found, Template, changes, within
 from service.agentflows.types import Done, FormWanted
 from service.chatflows.types import StepEvent
 
@@ -25,8 +25,7 @@ class Start(FlowNode):
         self.input = self.choice("startInputType", INPUTS)
         self.fields = tuple(_fields(self.rows("formInputTypes"))) if self.input == FORM else ()
         """Of its form: what each is called in `form`, and what people read."""
-        state = self.node.inputs.get("startState")
-        self.updates = Update.read(state if isinstance(state, Mapping) else self.rows("startState"))
+        self.updates = self.state("startState")
         self._forgets = self.flag("startEphemeralMemory")
         self._persists = self.flag("startPersistState")
 

@@ -8,7 +8,7 @@ from service.agentflows.nodes.agent import used_tool
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.filling import LateTool
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Update, changes, shown
+from service.agentflows.templates import Template, changes, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep
 from service.chatflows.types import Artifacts, Sources, StepEvent, ToolCalls, ToolsUsed, ToolUse
@@ -38,7 +38,7 @@ class ToolNode(FlowNode):
             for row in self.rows("toolInputArgs")
             if row.get("inputArgName")
         }
-        self.updates = Update.read(self.node.inputs.get("toolUpdateState"))
+        self.updates = self.state("toolUpdateState")
         offered = self._step.offered() if isinstance(self._step, ToolStep) else ()
         if offered and self._one(offered) is None:
             maker.problem(_several(offered))

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from service.agentflows.flow import compile_agentflow
 from service.agentflows.nodes.structured import Structure
+from service.chatflows.graph import parse
 from service.chatflows.steps.base import BadOption
 from service.chatflows.types import (
     Attached,
@@ -134,6 +136,15 @@ async def test_a_structure_is_read_checked_and_put_into_the_state(stub: OpenAISt
     assert json.loads(ran.text) == {**GOOD, "next": "SOFTWARE", "sure": True, "score": 2}
     assert data["output"]["tags"] == ["a"]
     assert not ran.of(Structured)
+
+
+async def test_rows_of_the_state_may_be_json_text(stub: OpenAIStub) -> None:
+    stub.script(Script(reply="Forty-two"))
+    rows = json.dumps([{"key": "found", "value": variable("output")}])
+    ran = await ask(chain(llm(stub, llmUpdateState=rows)), run("Q?"))
+    assert ran.data("m")["state"] == {"found": "Forty-two"}
+    with pytest.raises(FlowNotRunnable, match="llmUpdateState: must be a list"):
+        compile_agentflow(parse(chain(llm(stub, llmUpdateState="found = output"))))
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,7 @@ def test_parts_that_are_broken_are_left_out() -> None:
     tools: Any = {"a": None, "b": None}
     asked = '[{"tool": "a", "question": "x"}, {"tool": "c", "question": "y"}, {"tool": "a", "question": "x"}, 3]'
     assert read_parts(asked, tools) == [("a", "x")]
+    assert read_parts('[{"tool": ["a"], "question": "x"}, {"tool": "a", "question": ["x"]}]', tools) == []
     assert read_parts("[1, 2", tools) == []
 
 

@@ -39,6 +39,15 @@ def test_two_nodes_of_one_id_are_refused() -> None:
         parse(graph([node("a", "x", "Chains"), node("a", "y", "Chains")], []))
 
 
+@pytest.mark.parametrize("name", ["FLOWISE_CREDENTIAL_ID", "credential"])
+def test_a_credential_may_stand_among_the_inputs(name: str) -> None:
+    inside = node("m", "chatOpenAI", "Chat Models", {name: "one"})
+    assert parse(graph([inside], [])).nodes["m"].credential == "one"
+    assert (
+        parse(graph([{**inside, "data": {**inside["data"], "credential": "two"}}], [])).nodes["m"].credential == "two"
+    )
+
+
 def test_edges_are_believed_before_templates() -> None:
     nodes = [node("a", "x", "X"), node("b", "x", "X"), node("c", "y", "Y", {"model": "{{a.data.instance}}"})]
     assert parse(graph(nodes, [edge("b", "c", "model")])).links == (Link("b", "b", "c", "model"),)

@@ -129,6 +129,28 @@ async def test_what_only_upserts_need_is_said_of_its_nodes_and_not_of_the_flow(c
     assert any("basePath" in remark for remark in report["remarks"])
 
 
+async def test_a_wrong_link_that_only_upserts_follow_is_said_and_keeps_nothing_from_answering(
+    client: httpx.AsyncClient,
+) -> None:
+    nodes = [
+        node("s", "faiss", "Vector Stores"),
+        node("f", "plainText", "Document Loaders", {"text": "Alpha."}),
+        node("t", "recursiveCharacterTextSplitter", "Text Splitters"),
+        node("c", "conversationalRetrievalQAChain", "Chains"),
+    ]
+    links = [
+        edge("f", "s", "document"), edge("s", "c", "vectorStoreRetriever"), edge("gone", "s", "embeddings"),
+        edge("t", "f", "textSplitter"), edge("f", "t", "none"),
+    ]  # fmt: skip
+    flow = graph(nodes, links)
+    report = await checked(client, flow)
+    assert report["verdict"] == "runs", report
+    assert any("a link comes from 'gone'" in remark for remark in report["remarks"])
+    assert "cycle" in texts(report)
+    answer = await client.post(f"{API}/internal-prediction/{await stored(client, flow)}", json={"question": "A?"})
+    assert answer.status_code == 200, answer.text
+
+
 async def test_caches_are_left_out_and_what_stands_behind_them_is_checked(client: httpx.AsyncClient) -> None:
     nodes = [
         node("s", "faiss", "Vector Stores"),
