@@ -15,7 +15,14 @@ AT_ONCE = 1024 * 1024
 """Characters or bytes of JSON that are read at once. Reading in C lets no other thread run before its end: 100 MB of
 small values would hold up the whole process for ten seconds."""
 
+MOST_VALUES = 200_000
+"""Values in a JSON text that is longer than that: small values take twenty times their text."""
+
 _NEEDLESS = re.compile(r"""\\([\[\]{}"'])""")
+
+
+class TooManyValues(ValueError):
+    """A JSON text holds more values than are read."""
 
 
 class _Steps(json.JSONDecoder):
@@ -33,7 +40,7 @@ class _Steps(json.JSONDecoder):
         def step(text: str, at: int) -> Any:
             self._left -= 1
             if self._left < 0:
-                raise ValueError(f"more than {self._most} values")
+                raise TooManyValues(f"more than {self._most} values")
             return scan(text, at)
 
         return step
@@ -42,8 +49,7 @@ class _Steps(json.JSONDecoder):
 def read(text: str | bytes, most: int | None = None) -> Any:
     """The JSON value, as `json.loads` gives it. Long texts belong into a thread of their own.
 
-    Raises `ValueError` for what is no JSON, and for a text longer than `AT_ONCE` with more than `most` values: small
-    values take twenty times their text.
+    Raises `ValueError` for what is no JSON, and `TooManyValues` for a text longer than `AT_ONCE` with more than `most`.
     """
     if len(text) <= AT_ONCE:
         return json.loads(text)
@@ -52,10 +58,55 @@ def read(text: str | bytes, most: int | None = None) -> Any:
     return _Steps(most).decode(text.removeprefix("\ufeff"))
 
 
-def parsed(text: str) -> Any:
-    """The value in a JSON text. Raises `ValueError` for what is no JSON, and what is nested deeper than `MAX_DEPTH`."""
+class Values:
+    """Reads values where they begin in a text, one by one: short ones at once, long ones in steps.
+
+    `together`: they are all kept, so that they are short, and few enough, together.
+    """
+
+    def __init__(self, text: str, most: int = MOST_VALUES, *, together: bool = False) -> None:
+        self.text = text
+        self._most = most
+        self._together = _Steps(most) if together else None
+        self._at_once = AT_ONCE if together else len(text)
+        self._start = 0
+        self._window = text[:AT_ONCE]
+
+    def at(self, place: int) -> tuple[Any, int]:
+        """The value that begins at `place`, and where it ends. Raises as `read`, and `ValueError` for one nested too
+        deeply."""
+        try:
+            found = self._short(place)
+            if found is None and self._start != place:
+                self._start, self._window = place, self.text[place : place + AT_ONCE]
+                found = self._short(place)
+            return found or (self._together or _Steps(self._most)).raw_decode(self.text, place)
+        except RecursionError:
+            raise json.JSONDecodeError("Nested too deeply", self.text, place) from None
+
+    def _short(self, place: int) -> tuple[Any, int] | None:
+        """The value, if it lies within the window, and there is room for it; else None, whatever is wrong."""
+        whole = self._start + len(self._window) == len(self.text)
+        if not 0 <= place - self._start < len(self._window) or not self._at_once:
+            return None
+        try:
+            value, end = _AT_ONCE.raw_decode(self._window, place - self._start)
+        except json.JSONDecodeError:
+            return None
+        if end == len(self._window) and not whole:  # a number may go on
+            return None
+        if self._together is not None:
+            self._at_once = max(self._at_once - (self._start + end - place), 0)
+        return value, self._start + end
+
+
+_AT_ONCE = json.JSONDecoder()
+
+
+def parsed(text: str, most: int | None = None) -> Any:
+    """The value in a JSON text. Raises as `read`, and `ValueError` for what is nested deeper than `MAX_DEPTH`."""
     try:
-        value = read(text)
+        value = read(text, most)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     check_depth(value)

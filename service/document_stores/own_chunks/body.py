@@ -5,11 +5,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from service.errors import Unprocessable
-from service.json_text import parsed
+from service.errors import TooLarge, Unprocessable
+from service.json_text import MOST_VALUES, TooManyValues, Values, parsed
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
 
 NAME = "chunks"
 
@@ -18,12 +17,17 @@ Take = Callable[[Iterator[Any]], None]
 
 
 def read_body(body: bytes, take: Take) -> Any:
-    """The JSON body of a request, its chunks given to `take`. Raises `ValueError` for what is no JSON; blocks."""
-    return read_object(body.decode("utf-8-sig") or "{}", NAME, take)
+    """The JSON body of a request, its chunks given to `take`. Raises `ValueError` for what is no JSON, `TooLarge` for a
+    long one with more values than are read; blocks."""
+    try:
+        return read_object(body.decode("utf-8-sig") or "{}", NAME, take)
+    except TooManyValues as error:
+        raise TooLarge(f"max_values: the body has {error}") from None
 
 
 def read_form(fields: Mapping[str, str], take: Take) -> dict[str, str]:
-    """The fields of a form without the one that holds chunks as JSON text. Raises `Unprocessable`; blocks."""
+    """The fields of a form without the one that holds chunks as JSON text. Raises `Unprocessable` and `TooLarge`;
+    blocks."""
     text = fields.get(NAME, "")
     if text:
         try:
@@ -31,6 +35,8 @@ def read_form(fields: Mapping[str, str], take: Take) -> dict[str, str]:
             take(elements)
             if text[elements.end :].strip():
                 raise json.JSONDecodeError("Extra data", text, elements.end)
+        except TooManyValues as error:
+            raise TooLarge(f"max_values: a chunk has {error}") from None
         except json.JSONDecodeError as error:
             raise Unprocessable(f"{NAME}: not valid JSON: {error}") from None
     return {key: value for key, value in fields.items() if key != NAME}
@@ -40,16 +46,18 @@ def read_object(text: str, name: str, take: Take) -> Any:
     """The JSON value in `text`; when it is an object whose member `name` is an array, that member is given to `take`,
     element by element, and left out of the value.
 
-    Raises `json.JSONDecodeError`, and `ValueError` for a member `name` that stands there twice.
+    Raises `ValueError` for what is no JSON, for a member `name` that stands there twice, and for a long text with more
+    values besides than are read.
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
-        return parsed(text)
+        return parsed(text, MOST_VALUES)
+    values = Values(text, together=True)
     members: dict[str, Any] = {}
     taken = False
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
-        key, at = _value(text, at)
+        key, at = values.at(at)
         if not isinstance(key, str):
             raise json.JSONDecodeError("A name in double quotes is expected", text, at)
         at = _skip(text, _expect(text, at, ":"))
@@ -60,7 +68,9 @@ def read_object(text: str, name: str, take: Take) -> Any:
             take(elements)
             at = elements.end
         else:
-            members[key], at = _value(text, at)
+            members[key], at = values.at(at)
+            if len(members) > MOST_VALUES:
+                raise TooManyValues(f"more than {MOST_VALUES} values")
         at = _skip(text, at)
         if text[at : at + 1] != "}":
             at = _skip(text, _expect(text, at, ","))
@@ -77,6 +87,7 @@ class Elements(Iterator[Any]):
     def __init__(self, text: str, start: int = 0) -> None:
         """Raises `json.JSONDecodeError` when no array begins there."""
         self._text = text
+        self._values = Values(text)
         self._at = _skip(text, _expect(text, start, "["))
         self._first = True
         self.end = -1
@@ -88,7 +99,7 @@ class Elements(Iterator[Any]):
             self.end = self._at + 1
             raise StopIteration
         self._first = False
-        value, at = _value(self._text, self._at)
+        value, at = self._values.at(self._at)
         at = _skip(self._text, at)
         if self._text[at : at + 1] == "]":
             self.end = at + 1
@@ -96,13 +107,6 @@ class Elements(Iterator[Any]):
             at = _skip(self._text, _expect(self._text, at, ","))
         self._at = at
         return value
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(text, at)
-    except RecursionError:
-        raise json.JSONDecodeError("Nested too deeply", text, at) from None
 
 
 def _skip(text: str, at: int) -> int:

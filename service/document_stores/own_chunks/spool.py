@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from service.errors import TooLarge, Unprocessable
+from service.json_text import MOST_VALUES, check_depth, read
 from service.settings import Settings
 
 IN_MEMORY = 8 * 1024 * 1024
@@ -107,7 +108,7 @@ class OwnChunks:
     def _metadata(self, place: str, value: Any) -> Any:
         if isinstance(value, str):  # as the contract's chunk pages have it
             try:
-                value = json.loads(value or "{}")
+                value = read(value or "{}", MOST_VALUES)
             except (ValueError, RecursionError):
                 raise Unprocessable(f"{place}: must be an object") from None
         if value is None:
@@ -115,9 +116,10 @@ class OwnChunks:
         if not isinstance(value, Mapping):
             raise Unprocessable(f"{place}: must be an object")
         try:
-            storable(place, value)
-        except RecursionError:
-            raise Unprocessable(f"{place}: nested too deeply") from None
+            check_depth(value)
+        except ValueError as error:
+            raise Unprocessable(f"{place}: {error}") from None
+        storable(place, value)
         size = len(json.dumps(value, ensure_ascii=False).encode())
         if size > self.settings.max_metadata:
             raise TooLarge(f"max_metadata: {place} has {size} bytes, the limit is {self.settings.max_metadata}")

@@ -13,7 +13,7 @@ from service.document_stores.types import Component, Upsert
 from service.errors import TooLarge, Unprocessable, describe_validation
 from service.http.wire import Body, Wire
 from service.jobs.types import Job
-from service.json_text import AT_ONCE, check_depth, parsed
+from service.json_text import AT_ONCE, MOST_VALUES, TooManyValues, check_depth, parsed
 from service.viewers import MOST_OF_DOCUMENT, principals
 
 
@@ -164,13 +164,16 @@ def _object(key: str, value: object) -> object:
 
 
 def object_text(key: str, text: str, *, long: bool = False) -> object:
-    """The value in the JSON text of a field; `long`: it may have more than `MAX_OBJECT` characters.
+    """The value in the JSON text of a field; `long`: it may have more than `MAX_OBJECT` characters, but then no more
+    than `MOST_VALUES` values.
 
     Raises `Unprocessable` and `TooLarge`, naming the field."""
     if len(text) > MAX_OBJECT and not long:
         raise TooLarge(f"max_object: the JSON text of '{key}' has {len(text)} characters, the limit is {MAX_OBJECT}")
     try:
-        return parsed(text)
+        return parsed(text, MOST_VALUES)
+    except TooManyValues as error:
+        raise TooLarge(f"max_values: the JSON text of '{key}' has {error}") from None
     except ValueError as error:
         raise Unprocessable(f"{key}: not valid JSON: {error}") from None
 

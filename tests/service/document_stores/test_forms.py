@@ -15,7 +15,7 @@ from service.document_stores import routes
 from service.document_stores.intake import Intake
 from service.document_stores.loading import files
 from service.errors import Unprocessable
-from service.json_text import AT_ONCE
+from service.json_text import AT_ONCE, MOST_VALUES
 from service.worker.runner import Runner
 from tests.service.document_stores.loading.form import call, data_uri, loader
 from tests.service.document_stores.talk import API, Talk
@@ -82,6 +82,23 @@ async def test_a_field_with_too_long_a_json_text_is_refused_by_name(talk: Talk, 
     ):
         assert answer.status_code == 413
         assert answer.json()["message"].startswith(f"max_object: the JSON text of '{name}' has ")
+
+
+async def test_a_loader_of_small_values_without_number_is_refused(talk: Talk) -> None:
+    store = await talk.store()
+    text = '{"name":"file","config":{"a":[' + "[]," * (MOST_VALUES * 2) + "[]]}}"
+    for answer in (
+        await send(talk.client, f"upsert/{store}", field("loader", text)),
+        await talk.client.post(f"{API}/upsert/{store}", json={"loader": text}),
+    ):
+        assert answer.status_code == 413
+        told = f"max_values: the JSON text of 'loader' has more than {MOST_VALUES} values"
+        assert answer.json()["message"] == told
+    body = await talk.client.post(f"{API}/upsert/{store}", content=f'{{"loader":{text}}}')
+    assert (body.status_code, body.json()["message"]) == (
+        413,
+        f"max_values: the body has more than {MOST_VALUES} values",
+    )
 
 
 async def test_a_loader_may_hold_long_files(talk: Talk, worker: Runner) -> None:

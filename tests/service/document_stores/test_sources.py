@@ -4,7 +4,6 @@ import random
 from typing import Any
 
 import httpx
-import pytest
 
 from service.connectors.base import Item
 from service.document_stores.gathering.types import shown
@@ -37,7 +36,7 @@ async def test_a_source_that_is_too_long_for_its_index_is_refused(talk: Talk, wo
     chunks = {"chunks": [{"pageContent": "Offices close at six."}], "source": long}
     refused(await talk.client.post(f"{API}/upsert/{store}", json=chunks), "source")
     refused(await talk.send(store, (f"{long}.txt", "Words.")), "files")
-    labelled = {"metadata": {"where": incompressible(1200)}, "recordManager": MANAGER}
+    labelled: dict[str, Any] = {"metadata": {"where": incompressible(1200)}, "recordManager": MANAGER}
     refused(await talk.send(store, ("a.txt", "Words."), **labelled), "metadata")
     refused(await talk.send(store, loader=TEXT, **labelled), "metadata")
     assert await talk.documents(store) == []

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.document_stores.own_chunks.body import read_object
+from service import json_text
+from service.document_stores.own_chunks.body import read_form, read_object
+from service.errors import TooLarge
+from service.json_text import AT_ONCE, MOST_VALUES
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -34,6 +37,50 @@ def test_it_is_what_json_loads_reads(value: Any, indent: int | str | None, ascii
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert read(text) == value
     assert read(f" \n{text}\r\n") == value
+
+
+@given(objects | values, st.integers(1, 40), st.booleans())
+def test_long_bodies_are_read_as_short_ones(value: Any, at_once: int, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "AT_ONCE", at_once)
+        assert read(text) == value
+        for cut in range(1, len(text)):
+            with pytest.raises(ValueError, match=r"."):
+                read(f"{text[:cut]}\x01")
+
+
+FLOOD = "[" + "[],     " * MOST_VALUES + "[]]"
+
+
+@pytest.mark.parametrize("form", ["{}", '{{"metadata":{}}}', '{{"chunks":[{{"metadata":{}}}]}}', '{{"a":{0},"b":{0}}}'])
+def test_values_without_number_are_refused(form: str) -> None:
+    text = form.format(FLOOD)
+    with pytest.raises(ValueError, match=f"more than {MOST_VALUES} values"):
+        read(text)
+
+
+def test_short_members_are_held_to_what_all_of_them_may_hold() -> None:
+    part = "[" + "[]," * (MOST_VALUES // 2) + "[]]"
+    assert len(part) < AT_ONCE
+    members = ",".join(f'"m{number}":{part}' for number in range(8))
+    with pytest.raises(ValueError, match=f"more than {MOST_VALUES} values"):
+        read(f"{{{members}}}")
+
+
+def test_a_chunk_of_values_without_number_in_a_form_is_refused() -> None:
+    with pytest.raises(TooLarge, match="max_values: a chunk has more than"):
+        read_form({"chunks": f"[{FLOOD}]"}, lambda elements: [].extend(elements))
+
+
+def test_many_chunks_may_hold_more_values_together() -> None:
+    chunks = [{"vector": [0.5] * 4000} for _ in range(120)]
+    assert read(json.dumps({"chunks": chunks, "source": "a"})) == {"chunks": chunks, "source": "a"}
+
+
+def test_a_long_file_in_a_body_is_read() -> None:
+    value = {"loader": {"config": {"file": "data:" + "QUJD" * AT_ONCE}}, "source": "a"}
+    assert read(json.dumps(value)) == value
 
 
 @given(objects, st.data())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from service.document_stores.own_chunks.reading import plan
 from service.document_stores.own_chunks.spool import OwnChunks
 from service.errors import TooLarge
+from service.json_text import MAX_DEPTH
 from service.providers.embedding.fake import FakeEmbedder
 from service.settings import load
 from service.worker.runner import Runner
@@ -40,6 +41,21 @@ async def post(talk: Talk, store: str, **body: Any) -> httpx.Response:
 
 def counts(answer: Json) -> tuple[int, int, int, int]:
     return answer["numAdded"], answer["numUpdated"], answer["numSkipped"], answer["numDeleted"]
+
+
+async def test_metadata_are_nested_no_deeper_than_an_import_takes(talk: Talk) -> None:
+    store = await talk.store()
+    nested: Any = "x"
+    for _ in range(MAX_DEPTH):
+        nested = [nested]
+    await give(talk, store, {"pageContent": "Deep.", "metadata": {"a": nested}})
+    archive = (await talk.client.get(f"{API}/store/{store}/export")).content
+    taken = await talk.client.post(f"{API}/import", content=archive)
+    assert taken.status_code == 200, taken.text
+    for metadata in ({"a": [nested]}, json.dumps({"a": [nested]})):
+        response = await post(talk, store, chunks=[{"pageContent": "Deeper.", "metadata": metadata}], source="b")
+        assert response.status_code == 422
+        assert response.json()["message"] == f"chunks[0].metadata: nested more than {MAX_DEPTH} deep"
 
 
 async def test_chunks_are_searchable_as_they_were_cut(talk: Talk) -> None:
