@@ -77,7 +77,8 @@ class Journal:
         """What the answer rests on, said behind it."""
         events: list[StepEvent] = []
         if self._passages:
-            events.append(Sources(tuple(self._passages.values())))
+            numbered = {passage.id: passage for passage in self.run.cited.passages}
+            events.append(Sources(tuple({**numbered, **self._passages}.values())))
         if self.uses:
             events.append(ToolsUsed(self.uses))
         if self.artifacts:

@@ -39,12 +39,17 @@ class Desk:
         """Tools of one name get different ones: a provider refuses two of a name."""
         self.tools = {tool.name: tool for tool in _distinct(tools)}
         self.uses: list[ToolUse] = []
-        self.sources: list[Passage] = []
         self.artifacts: list[Mapping[str, Any]] = []
         self.fence = fence
         self._run, self._limits = run, limits
-        self._numbers: dict[str, int] = {}
+        self._cites = False
         self._checks: dict[str, Check | str] = {}
+
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """What the agent may cite, in the order of the numbers; nothing where its tools found nothing. What other
+        agents of the run found before is there too: it stands between the numbers."""
+        return tuple(self._run.cited.passages) if self._cites else ()
 
     def asks_first(self, calls: Sequence[Call]) -> bool:
         """Whether a person must agree to one of the calls."""
@@ -121,10 +126,8 @@ class Desk:
 
     def _number(self, passage: Passage) -> int:
         """The passage's number in this run, a new one for a new passage."""
-        if passage.id not in self._numbers:
-            self.sources.append(passage)
-            self._numbers[passage.id] = len(self.sources)
-        return self._numbers[passage.id]
+        self._cites = True
+        return self._run.cited.number(passage)
 
     def _cut(self, text: str) -> str:
         return _shortened(text, self._limits.output)

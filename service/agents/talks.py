@@ -40,7 +40,7 @@ class Talk:
         """What tools brought besides what the model made of it."""
         events: list[StepEvent] = []
         if self.desk.sources:
-            events.append(Sources(tuple(self.desk.sources)))
+            events.append(Sources(self.desk.sources))
         if self.desk.uses:
             events.append(ToolsUsed(tuple(self.desk.uses)))
         if self.desk.artifacts:
@@ -68,7 +68,7 @@ class Talk:
             answer="".join(self.last),
             messages=tuple(self.messages[self.before :]),
             uses=tuple(self.desk.uses),
-            sources=tuple(self.desk.sources),
+            sources=self.desk.sources,
             artifacts=tuple(self.desk.artifacts),
             usage=tuple(self.usage),
             exhausted=exhausted,

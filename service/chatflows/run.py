@@ -137,6 +137,21 @@ class Backing:
     """None: nobody can tell which flows there are."""
 
 
+@dataclass(slots=True)
+class Cited:
+    """The passages that the agents of a run are told of by number: the first is [1], whichever agent found it."""
+
+    passages: list[Passage] = field(default_factory=list)
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def number(self, passage: Passage) -> int:
+        """The passage's number, a new one for a new passage."""
+        if passage.id not in self._numbers:
+            self.passages.append(passage)
+            self._numbers[passage.id] = len(self.passages)
+        return self._numbers[passage.id]
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One prediction: everything a step may know of it."""
@@ -154,6 +169,8 @@ class Run:
     """What the models of retrievers and tools took; the running flow says it among its events."""
     texts: dict[str, Task[str]] = field(default_factory=dict)
     """What nodes said whose text other nodes name, by node: made once in a run."""
+    cited: Cited = field(default_factory=Cited)
+    """What its agents may cite."""
     caller: str = ""
     """Whose conversations these are, as messages are kept under it."""
     pictures: Sequence[Picture] = ()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from pydantic import Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.run import Run
+from service.chatflows.run import Cited, Run
 from service.chatflows.steps.base import Anchor, BadOption, EndingStep, Links, StepOptions
 from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep, tool_name
 from service.chatflows.types import Artifacts, FlowNotRunnable, Passage, Sources, StepEvent, Structured, Token, Usage
@@ -154,7 +154,7 @@ class EndingTool(ToolStep):
         asked = str(given["input"])[:MOST]
         if not asked.strip():
             raise ToolFailed("The input is empty.")
-        alone = replace(run, question=asked, history=(), pictures=(), documents=(), whole=True, texts={})
+        alone = replace(run, question=asked, history=(), pictures=(), documents=(), whole=True, texts={}, cited=Cited())
         return await outcome_of(run, self._ending.reply(alone))
 
 

@@ -1,7 +1,10 @@
 """Agents in agentflows: knowledge, tools, people who must agree."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -10,6 +13,7 @@ from service.chatflows.graph import parse
 from service.chatflows.run import Run
 from service.chatflows.types import (
     FlowNotRunnable,
+    Passage,
     Paused,
     Sources,
     ToolCalls,
@@ -61,6 +65,28 @@ async def test_an_agent_looks_things_up_and_cites_them(stub: OpenAIStub) -> None
     assert ran.of(ToolCalls)
     assert [type(event).__name__ for event in ran.events[-3:]] == ["Sources", "ToolsUsed", "FlowStatus"]
     assert ran.data("a")["output"]["usedTools"][0]["toolInput"] == {"input": "cats"}
+
+
+async def test_agents_of_one_flow_share_the_numbers_of_their_sources(stub: OpenAIStub) -> None:
+    """What the second agent cites is not what the first one found."""
+    other = replace(PASSAGE, id="other", text="Dogs sleep less.")
+
+    class Two(Lent):
+        async def search(self, workspace: UUID, store: UUID, question: str, **others: Any) -> Sequence[Passage]:
+            return (PASSAGE,) if question == "cats" else (other,)
+
+    first = agent(stub, **KNOWS)
+    inputs: dict[str, Any] = {**model("agent", stub.url), **KNOWS}
+    second = node("b", "agent", label="Other", **inputs)
+    for found, reply in (("cats", "Cats: a lot [1]."), ("dogs", "Dogs: less [2].")):
+        stub.script(Script(calls=[Called("ai_paper", {"input": found})]))
+        stub.script(Script(reply=reply))
+    ran = await ask(chain(first, second), run("Who sleeps more?", backing=Two().backing()))
+    told = stub.requests[-1].body["messages"][-1]["content"]
+    assert 'number="2"' in told
+    assert [event.passages for event in ran.of(Sources)] == [(PASSAGE, other)]
+    shown = ran.data("b")["output"]["sourceDocuments"]
+    assert [item["pageContent"] for item in shown] == [PASSAGE.text, other.text]
 
 
 async def test_an_agent_uses_a_tool_only_when_a_person_agrees(stub: OpenAIStub) -> None:
