@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -59,7 +59,11 @@ def open_vectors(settings: "Settings") -> Iterator[str]:
         return
     arguments, more = guarded(engine)
     command = [sys.executable, "-m", GUARD, *arguments]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, **more}) as guard:
+    environ = {**os.environ, **more}
+    with (
+        closing(engine),
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environ) as guard,
+    ):
         try:
             deadline = time.monotonic() + PATIENCE
             while not engine.answers():

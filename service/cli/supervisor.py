@@ -107,6 +107,8 @@ class Supervisor:
         opened = stack.enter_context(listen(host, port, exactly=self._wishes.exact_port or port == 0))
         self._url = url_of(opened, host)
         self._engine = engine_of(self._settings)
+        if self._engine is not None:
+            stack.callback(self._engine.close)
         database = self._open_database(stack)
         alive, lifeline = os.pipe()
         stack.callback(os.close, lifeline)

@@ -20,13 +20,13 @@ from service.document_stores.check import repair
 from service.resources import Resources
 from service.settings import Settings, load
 from stores.records.database import Database
+from tests.ports import held_ports
 from tests.reliability.test_disk import full
 from tests.reliability.test_kills import happens
 from tests.reliability.test_runs import executions, lapse, made
 from tests.service.agentflows.flows import chain, model, node
 from tests.service.agentflows.flows import graph as agentflow
 from tests.service.cli.conftest import alive, environment
-from tests.service.cli.test_cluster import free_ports
 from tests.service.predictions.uploads import chain as seeing
 from tests.service.predictions.uploads import picture
 from tests.stubs.openai_server import Called, OpenAIStub, Script
@@ -85,8 +85,15 @@ def children(pid: int) -> set[int]:
 @asynccontextmanager
 async def started(settings: Settings, log: Path) -> AsyncIterator[Peer]:
     """An API process that answers; killed in the end, should it still run."""
+    with held_ports(1) as (port,):
+        async with serving(settings, log, port) as peer:
+            yield peer
+
+
+@asynccontextmanager
+async def serving(settings: Settings, log: Path, port: int) -> AsyncIterator[Peer]:
+    """The same on this port."""
     assert settings.database_url is not None
-    (port,) = free_ports(1)
     environ = environment(
         RAGSTONE_DATABASE_URL=settings.database_url.get_secret_value(),
         RAGSTONE_DATA=str(settings.data),

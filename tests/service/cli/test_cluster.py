@@ -4,7 +4,6 @@ import base64
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import psycopg
 import pytest
 
 from service.worker.records import living_workers
+from tests.ports import held_ports
 from tests.service.cli.conftest import environment, eventually, ragstone
 
 FILES = 12
@@ -45,8 +45,7 @@ def cluster(tmp_path: Path, empty_database_url: str) -> Iterator[Cluster]:
     }
     assert ragstone("migrate", **environ).returncode == 0
     key = json.loads(ragstone("key", "new", "--name", "cluster", "--json", **environ).stdout)["apiKey"]
-    ports = free_ports(2)
-    with ExitStack() as stack, (tmp_path / "log").open("w") as log:
+    with held_ports(2) as ports, ExitStack() as stack, (tmp_path / "log").open("w") as log:
         parts = []
         for arguments in (*(("serve", "--port", str(port)) for port in ports), ("worker",), ("worker",)):
             command = [sys.executable, "-m", "service.cli", *arguments]
@@ -66,12 +65,6 @@ def cluster(tmp_path: Path, empty_database_url: str) -> Iterator[Cluster]:
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             eventually(lambda: living_workers(connection, 10) == 2)
         yield Cluster(apis, parts, environ)
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in opened]
 
 
 def answers(api: httpx.Client) -> bool:

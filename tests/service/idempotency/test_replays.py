@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from service.resources import Resources
 from service.settings import Settings
 from service.worker.runner import Runner
 from tests.application import speak
+from tests.ports import held_ports
 from tests.service.document_stores.talk import API, Talk, part, passages
 
 STORE = f"{API}/store"
@@ -260,9 +260,13 @@ async def test_the_lease_is_renewed_while_the_request_runs(
 @contextmanager
 def served(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """An API process of its own on the same database, and its URL."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
+    with held_ports(1) as (port,), serving(settings, log, port) as process:
+        yield process, f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def serving(settings: Settings, log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The process; killed in the end."""
     assert settings.database_url is not None
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RAGSTONE_")} | {
         "RAGSTONE_DATABASE_URL": settings.database_url.get_secret_value(),
@@ -273,7 +277,7 @@ def served(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[byt
         command = [sys.executable, "-m", "service.cli", "serve"]
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
     try:
-        yield process, f"http://127.0.0.1:{port}"
+        yield process
     finally:
         process.kill()
         process.wait()
