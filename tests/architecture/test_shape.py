@@ -55,6 +55,7 @@ UNSCOPED = {
     "service/executions/records.py:public": "how a public call learns whose execution it reads",
     "service/executions/records.py:end_lost": "housekeeping goes through all workspaces",
     "service/schedules/records.py:clock": "one clock for all",
+    "service/chatflows/records.py:unread": "housekeeping goes through all workspaces",
     "service/schedules/records.py:without": "housekeeping goes through all workspaces",
     "service/schedules/records.py:due": "workers look for what is due in all workspaces",
     "service/schedules/records.py:forget": "housekeeping goes through all workspaces",
