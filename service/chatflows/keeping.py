@@ -12,6 +12,8 @@ from service.errors import BadRequest
 from service.settings import Settings
 
 KEY = "conversations"
+LONGEST = 36_500.0
+"""Days; more are as many: no date lies so far back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ def read(api_config: Mapping[str, Any]) -> Keeping:
         raise BadRequest(f"apiConfig.{KEY}.store: must be true or false")
     if days is None:
         return Keeping(store)
-    if isinstance(days, bool) or not isinstance(days, int | float) or not math.isfinite(days) or days <= 0:
+    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days < math.inf:
         raise BadRequest(f"apiConfig.{KEY}.days: must be a number above 0")
-    return Keeping(store, float(days))
+    return Keeping(store, float(min(days, LONGEST)))
 
 
 @lru_cache(maxsize=512)

@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
 
+from service.chatflows.keeping import LONGEST
 from service.predictions.types import Exchange
 from stores.records.database import Connection, Scope
 
@@ -84,9 +85,10 @@ async def outlived(connection: Connection, days: float, limit: int) -> list[tupl
         "SELECT workspace_id, chatflow_id, array_agg(id) AS ids FROM ("
         " SELECT m.id, m.workspace_id, m.chatflow_id FROM chatflows f JOIN chat_messages m ON m.chatflow_id = f.id"
         " WHERE coalesce(f.message_days, nullif(%(days)s::double precision, 0)) IS NOT NULL"
-        " AND m.created_at < now() - make_interval(secs => 86400 * coalesce(f.message_days, %(days)s))"
+        " AND m.created_at < now()"
+        " - make_interval(secs => 86400 * least(coalesce(f.message_days, %(days)s), %(longest)s))"
         " LIMIT %(limit)s) old GROUP BY workspace_id, chatflow_id",
-        {"days": days, "limit": limit},
+        {"days": days, "longest": LONGEST, "limit": limit},
     )
     return [(row["workspace_id"], row["chatflow_id"], row["ids"]) for row in await cursor.fetchall()]
 

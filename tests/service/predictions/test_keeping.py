@@ -151,6 +151,17 @@ def test_files_go_with_the_conversation_of_which_nothing_is_left(house: House) -
     assert house.live.run(read()) == ["new"]
 
 
+@pytest.mark.parametrize("days", ["1e9", "1e300", "1" + "0" * 400])
+def test_messages_that_are_kept_for_ages_do_not_keep_those_of_others(house: House, days: str) -> None:
+    short = house.writing({"apiConfig": said(days=1)})
+    ages = house.writing({"apiConfig": f'{{"conversations": {{"days": {days}}}}}'})
+    for flow in (short, ages):
+        house.ask(flow)
+        age(house, flow, 2)
+    assert purged(house, message_days=1e12) == 2
+    assert [len(house.messages(flow)) for flow in (short, ages)] == [0, 2]
+
+
 @pytest.mark.parametrize(
     "conversations", ["no", {"store": "no"}, {"days": 0}, {"days": "7"}, {"days": True}, {"days": -1}, [1]]
 )
