@@ -70,8 +70,8 @@ class AgentFlow:
         """What the nodes name: credentials, document stores, other flows."""
         credentials = [step.node.credential for step in self.steps]
         credentials += [node.credential for node in self.nodes.values()]
-        stores = (step.document_stores for step in self.steps)
-        return credentials_in(credentials).union(*stores, *(node.flows for node in self.nodes.values()))
+        named = (step.document_stores | step.flows for step in self.steps)
+        return credentials_in(credentials).union(*named, *(node.flows for node in self.nodes.values()))
 
     @property
     def remembers(self) -> bool:

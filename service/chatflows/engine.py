@@ -69,9 +69,9 @@ class CompiledFlow:
 
     @property
     def named(self) -> frozenset[UUID]:
-        """What the steps name: credentials and document stores."""
+        """What the steps name: credentials, document stores, other flows."""
         credentials = credentials_in(step.node.credential for step in self.steps)
-        return credentials.union(*(step.document_stores for step in self.steps))
+        return credentials.union(*(step.document_stores | step.flows for step in self.steps))
 
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""

@@ -1,12 +1,13 @@
 """Checks flows by the compiler that runs them: in a service, with its workspace's credentials, or apart from any."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from service.agentflows.flow import examine, is_agentflow
+from service.agentflows.nodes.base import FlowNode
 from service.chatflows import engine, texts
 from service.chatflows import graph as graphs
 from service.chatflows.graph import Graph, Node
@@ -76,6 +77,7 @@ async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | Non
             settings.chat_model,
             script=never if settings.javascript else None,
             stored_tool=no_tool,
+            predict=never,
         )
         return await _Check(NOWHERE, lent, settings.chat_model, none).report(flow_data, kind)
     finally:
@@ -90,6 +92,8 @@ class _Check:
         self._backing = backing
         self._chat_model = chat_model
         self._fitting = fitting
+        self._untold: list[str] = []
+        """What the check cannot tell, as remarks."""
 
     async def report(self, flow_data: str, kind: FlowType | None) -> Report:
         graph = await asyncio.to_thread(graphs.parse, flow_data)
@@ -112,7 +116,7 @@ class _Check:
                     remarks.append(f"To fill it: {problem.text}")
         reports = [await self._node(node, parts[node.id], problems) for node in graph.nodes.values()]
         whole = tuple(problem for problem in problems if problem.node not in graph.nodes)
-        return Report(kind, tuple(reports), whole, tuple(dict.fromkeys(remarks)))
+        return Report(kind, tuple(reports), whole, tuple(dict.fromkeys([*remarks, *self._untold])))
 
     async def _of_chatflow(self, graph: Graph) -> list[Problem]:
         templates = texts.find(graph)
@@ -122,11 +126,13 @@ class _Check:
         # what runs fill is opened by them; the document stores that it names are here before
         steps = [step for step in examined.steps if step.node.id not in deferred or step.document_stores]
         lacking = await engine.lacking(steps, self._workspace, self._backing)
+        self._name(examined.steps)
         return [*texts.problems(graph), *examined.problems, *lacking]
 
     async def _of_agentflow(self, graph: Graph) -> list[Problem]:
         examined = await asyncio.to_thread(examine, graph, chat_model=self._chat_model)
         found = list(examined.problems)
+        self._name([*examined.nodes.values(), *examined.steps])
         for node in examined.nodes.values():
             try:
                 await node.prepare(self._workspace, self._backing)
@@ -142,6 +148,12 @@ class _Check:
                     for problem in lacking
                 ]
         return found
+
+    def _name(self, parts: Iterable[Step | FlowNode]) -> None:
+        """Name the other flows that nobody here knows."""
+        if self._backing.flow is None:
+            said = "whether the flow {} is there, only the service that runs it can tell"
+            self._untold += [f"{part.title}: {said.format(flow)}" for part in parts for flow in part.flows]
 
     async def _node(self, node: Node, part: Part, problems: Sequence[Problem]) -> NodeReport:
         own = tuple(dict.fromkeys(problem for problem in problems if problem.node == node.id))

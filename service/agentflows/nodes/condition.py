@@ -62,7 +62,7 @@ class Test:
         if self.operation in ("isEmpty", "notEmpty"):
             return (left == "") is (self.operation == "isEmpty")
         if self.operation == "regex":
-            return _pattern(right).search(left, timeout=MATCH_SECONDS) is not None
+            return _pattern(right).search(unmarked(left), timeout=MATCH_SECONDS) is not None
         if self.kind == "number":
             return _numbers(self.operation, _number(left), _number(right))
         if self.kind == "boolean":

@@ -12,13 +12,11 @@ from service.agentflows.templates import Template, changes, plain
 from service.agentflows.types import BadValue, Done, Message, Part
 from service.chatflows.run import Backing
 from service.chatflows.steps.base import BadOption
-from service.chatflows.steps.flow_tools import ELSEWHERE
+from service.chatflows.steps.flow_tools import ELSEWHERE, look_up
 from service.chatflows.types import (
     ActionWanted,
     Artifacts,
     FlowNotRunnable,
-    Problem,
-    ProblemKind,
     Sources,
     StepEvent,
     Structured,
@@ -28,7 +26,6 @@ from service.chatflows.types import (
     ToolsUsed,
     Usage,
 )
-from service.errors import NotFound
 from service.json_text import lenient
 
 PASSED_ON = Token | Thinking | Sources | ToolCalls | ToolsUsed | Artifacts | Usage
@@ -65,13 +62,9 @@ class ExecuteFlow(FlowNode):
         """Look the flow up. Raises `FlowNotRunnable` where it is not there, or nobody runs flows."""
         if backing.predict is None:
             raise FlowNotRunnable(f"{self.title}: other flows cannot be run from here")
-        if backing.flow is None or self._flow is None:
-            return
-        try:
-            await backing.flow(workspace, self._flow)
-        except NotFound:
-            text = f"{self.title}: executeFlowSelectedFlow: there is no flow {self._flow} here; choose one that is"
-            raise FlowNotRunnable(text, [Problem(self.node.id, text, ProblemKind.SETTING)]) from None
+        if self._flow is not None:
+            place = f"{self.title}: executeFlowSelectedFlow"
+            await look_up(workspace, backing, self._flow, self.node.id, place)
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """What the other flow says. Raises as `Backing.predict` does, and `BadValue` when it waits for a person."""

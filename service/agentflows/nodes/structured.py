@@ -25,6 +25,8 @@ _SIMPLE = {"string": "string", "number": "number", "boolean": "boolean"}
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _SAID = ("key", "description", "enumValues", "jsonSchema")
 """What somebody writes into a row; its type is there from the beginning."""
+_OF_FIELDS = ("required", "optional")
+"""What fields of the editor's notation say of themselves with a yes or no."""
 _SHORT = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", type(None): "null"}
 """Types of fields that are no more than an example, or the name of a type."""
 
@@ -81,12 +83,10 @@ def _property(row: Mapping[str, Any], field: str) -> dict[str, Any]:
             return {"type": "array", "items": {"type": "string"}, **told}
         case "enum":
             names = [name.strip() for name in str(row.get("enumValues") or "").split(",") if name.strip()]
-            if not names:
-                raise BadOption(f"{field}: '{row['key']}' has no enum values")
-            return {"type": "string", "enum": names, **told}
+            return {"type": "string", **({"enum": names} if names else {}), **told}
         case "jsonArray":
             return {"type": "array", "items": _items(row, field), **told}
-    raise BadOption(f"{field}: '{kind}' is no type")
+    return {"type": "string", **told}  # a type of versions to come: words can say anything
 
 
 def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -107,11 +107,32 @@ def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
         needed = [name for name, about in given.items() if _is_needed(about)]
         schema = {"type": "object", "properties": {name: _field(about) for name, about in given.items()}}
         schema |= {"required": needed} if needed else {}
+    schema = _listed(schema)
     try:
         Check(schema)
     except ValueError as wrong:
         raise BadOption(f"{field}: the schema of '{row['key']}' is broken: {wrong}") from None
     return schema
+
+
+def _listed(schema: Any) -> Any:
+    """A schema whose fields say for themselves that they are needed, as one in which their objects list them."""
+    if isinstance(schema, list):
+        return [_listed(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {
+        name: _listed(item) for name, item in schema.items() if not (name in _OF_FIELDS and isinstance(item, bool))
+    }
+    fields = schema.get("properties")
+    if isinstance(fields, Mapping):
+        needed = [
+            name for name, about in fields.items() if isinstance(about, Mapping) and about.get("required") is True
+        ]
+        named = found.get("required")
+        both = [*(named if isinstance(named, list) else ()), *needed]
+        found |= {"required": [*dict.fromkeys(both)]} if needed else {}
+    return found
 
 
 def _is_needed(about: Any) -> bool:
@@ -123,7 +144,7 @@ def _field(about: Any) -> dict[str, Any]:
     short one value in its place."""
     if not isinstance(about, Mapping):
         return {"type": _SHORT[type(about)]}
-    told = {name: value for name, value in about.items() if name not in ("required", "optional", "type")}
+    told = {name: value for name, value in about.items() if name not in (*_OF_FIELDS, "type")}
     kind = str(about.get("type") or "string").lower()
     return {**told, "type": kind} if kind in _TYPES else told
 

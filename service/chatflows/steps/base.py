@@ -93,6 +93,11 @@ class Step(ABC):
         """The document stores that its node names."""
         return frozenset()
 
+    @property
+    def flows(self) -> frozenset[UUID]:
+        """The other flows that its node names."""
+        return frozenset()
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most steps need nothing
         """Make what the runs share and check what can be checked before the first of them (credentials, libraries).
 

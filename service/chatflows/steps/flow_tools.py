@@ -10,10 +10,21 @@ from uuid import UUID, uuid4
 from pydantic import Field, field_validator
 
 from service.chatflows.graph import Node
-from service.chatflows.run import Cited, Run
+from service.chatflows.run import Backing, Cited, Run
 from service.chatflows.steps.base import Anchor, BadOption, EndingStep, Links, StepOptions
 from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep, tool_name
-from service.chatflows.types import Artifacts, FlowNotRunnable, Passage, Sources, StepEvent, Structured, Token, Usage
+from service.chatflows.types import (
+    Artifacts,
+    FlowNotRunnable,
+    Passage,
+    Problem,
+    ProblemKind,
+    Sources,
+    StepEvent,
+    Structured,
+    Token,
+    Usage,
+)
 from service.errors import NotFound
 from service.json_text import parsed
 
@@ -54,6 +65,18 @@ ELSEWHERE = (
     "flows are called here, in the same process; leave it empty, and call a flow of another server by a tool that sends"
     " requests"
 )
+
+
+async def look_up(workspace: UUID, backing: Backing, flow: UUID, node: str, place: str) -> None:
+    """Raises `FlowNotRunnable` where there is no such flow; `place` says which field of the node names it. Without
+    somebody who knows it raises nothing."""
+    if backing.flow is None:
+        return
+    try:
+        await backing.flow(workspace, flow)
+    except NotFound:
+        text = f"{place}: there is no flow {flow} here; choose one that is"
+        raise FlowNotRunnable(text, [Problem(node, text, ProblemKind.SETTING)]) from None
 
 
 class ChatflowToolOptions(StepOptions):
@@ -100,6 +123,17 @@ class ChatflowTool(ToolStep):
             self._call,
             returns_direct=options.return_direct,
         )
+
+    @property
+    def flows(self) -> frozenset[UUID]:
+        """The one that is chosen."""
+        return frozenset({self._options.selected_chatflow})
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:
+        """Look the flow up. Raises `FlowNotRunnable` where it is not there."""
+        options = self._options
+        field = type(options).model_fields["selected_chatflow"].alias or "selectedChatflow"
+        await look_up(workspace, backing, options.selected_chatflow, self.node.id, f"{self.title}: {field}")
 
     async def tools(self, run: Run) -> Sequence[Tool]:
         """The one tool."""

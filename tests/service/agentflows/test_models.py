@@ -176,6 +176,24 @@ async def test_rows_of_the_state_may_be_json_text(stub: OpenAIStub) -> None:
             '{"title": {"type": "string"},}',
             {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
         ),
+        (
+            '{"by": {"type": "object", "properties": {"name": {"type": "string", "required": true}, "age": {}}}}',
+            {
+                "type": "object",
+                "properties": {
+                    "by": {
+                        "type": "object",
+                        "properties": {"name": {"type": "string"}, "age": {}},
+                        "required": ["name"],
+                    }
+                },
+                "required": ["by"],
+            },
+        ),
+        (
+            '{"type": "object", "required": ["a"], "properties": {"a": {"optional": false}, "b": {"required": true}}}',
+            {"type": "object", "required": ["a", "b"], "properties": {"a": {}, "b": {}}},
+        ),
         ('{"title": {"type": "string"', {"type": "object"}),
         ("[1]", {"type": "object"}),
     ],
@@ -184,6 +202,13 @@ def test_schemas_of_a_list_are_read_as_people_write_them(given: str, items: Mapp
     structure = Structure.read([{"key": "tasks", "type": "jsonArray", "jsonSchema": given}], "f")
     assert structure is not None
     assert structure.schema["properties"]["tasks"] == {"type": "array", "items": items}
+
+
+@pytest.mark.parametrize("row", [{"type": "enum", "enumValues": " , "}, {"type": "date"}, {"type": ["x"]}])
+def test_a_type_that_says_nothing_is_a_text(row: Mapping[str, Any]) -> None:
+    structure = Structure.read([{"key": "a", "description": "when", **row}], "f")
+    assert structure is not None
+    assert structure.schema["properties"]["a"] == {"type": "string", "description": "when"}
 
 
 def test_rows_that_were_left_empty_are_no_fields() -> None:

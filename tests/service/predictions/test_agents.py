@@ -283,11 +283,19 @@ def test_flows_that_call_each_other_without_end_are_stopped(house: House) -> Non
     assert "more than 5 deep" in refused.json()["error"]
 
 
-def test_a_flow_that_is_gone_is_told(house: House) -> None:
-    flow = agent(house, "toolAgent", [flow_tool(str(uuid4()))])
-    house.stub.script(Script(calls=[Called("other", {"input": "x"})]))
-    body = house.ask(flow, "go").json()
-    assert "not found" in body["usedTools"][0]["error"]
+def test_a_flow_that_is_not_here_is_told_before_any_model_is_asked(house: House) -> None:
+    other = house.quoting()
+    flow = agent(house, "toolAgent", [flow_tool(other)])
+    assert house.client.get(f"/chatflows/{flow}/check").json()["verdict"] == "runs"
+    house.stub.script(Script(reply="Hello."))
+    assert house.ask(flow, "go").status_code == 200
+    asked = len(house.stub.requests)
+    assert house.client.delete(f"/chatflows/{other}").status_code == 200
+    refused = house.ask(flow, "go")
+    assert refused.status_code == 422
+    assert f"selectedChatflow: there is no flow {other} here" in refused.json()["message"]
+    assert len(house.stub.requests) == asked
+    assert f"there is no flow {other} here" in house.client.get(f"/chatflows/{flow}/check").text
 
 
 def test_a_flow_of_another_server_is_refused(house: House) -> None:
