@@ -1,8 +1,7 @@
 """Document stores whose vectors are in a server of their own: Chroma and Qdrant over HTTP, through the guard."""
 
 import json
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from service.worker import postgres
 from stores.vector import open_vector_store
 from stores.vector.base import Point, UnknownCollection, VectorStore
 from stores.vector.qdrant import QdrantVectorStore
+from tests.ports import held_ports
 from tests.service.document_stores.talk import API, FAKE, Talk, passages
 from tests.stores.vector.qdrant_server import QdrantServer
 from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
@@ -373,12 +373,17 @@ async def test_without_a_url_the_services_own_vector_store_is_used(talk: Talk, r
     assert heads(await talk.query(store, "stands here")) == ["Alpha"]
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port where a server may come and go, and no other."""
+    with held_ports(1) as (port,):
+        yield port
+
+
 async def test_a_server_that_is_away_stops_no_delete_and_is_named(
-    talk: Talk, resources: Resources, server: QdrantServer, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, resources: Resources, server: QdrantServer, monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.setattr(postgres, "AGAIN_SECONDS", 0)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     place = Place("qdrant", {"qdrantServerUrl": f"http://127.0.0.1:{port}"}, QdrantVectorStore(server.client))
     store = await talk.store(**at(place))
     async with server.listening(port):
@@ -411,13 +416,11 @@ async def test_a_server_that_is_away_stops_no_delete_and_is_named(
 
 
 async def test_what_a_server_kept_while_it_was_away_for_long_is_removed_when_it_is_back(
-    talk: Talk, resources: Resources, server: QdrantServer, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, resources: Resources, server: QdrantServer, monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.setattr(postgres, "AGAIN_SECONDS", 0)
     vectors = QdrantVectorStore(server.client)
     stores, collections = [], []
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     place = Place("qdrant", {"qdrantServerUrl": f"http://127.0.0.1:{port}"}, vectors)
     async with server.listening(port):
         for name in ("One", "Two"):
