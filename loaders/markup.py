@@ -25,7 +25,7 @@ _LIST_ROW = re.compile(r"([*+-][ ]+)[*+-](?:[ ]+(.*))?\Z")
 _LIST_CELL = re.compile(r"([ ]+)[*+-](?:[ ]+(.*))?\Z")
 _SHORTEST = 3
 # What follows is cut by hand: an expression that looks for the blanks at an end takes the square of those before it.
-_ORG_HEADING = re.compile(r"(\*{1,20})[ \t]+(?:(?:TODO|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*)\Z")
+_ORG_HEADING = re.compile(r"(\*{1,20})[ \t]+(?:(?:TO(?:DO)|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*)\Z")
 _ORG_TAGS = re.compile(r"(?<=[ \t]):[\w@#%:]+:\Z")
 _ORG_KEYWORD = re.compile(r"#\+(\w+):(.*)\Z", re.IGNORECASE)
 _ORG_BLOCK = re.compile(r"#\+(begin|end)_(\w+)(?:[ \t]+(\S+).*)?\Z", re.IGNORECASE)

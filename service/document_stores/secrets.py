@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.credentials.types import BLANK
+from service.document_stores.sizes import check_config
 from service.document_stores.types import Component, StoreRow
 from service.errors import Unprocessable
 from service.secret_names import OPEN, REFERENCES, is_secret
@@ -21,6 +22,9 @@ FIELDS = {
     "record_manager": "recordManagerConfig",
 }
 """Configurations of a document store, as callers name them."""
+
+LOADERS = ("loader.config", "config")
+"""Configurations that may bring files, which are not kept in them; `loading.mapping` checks how large the rest is."""
 
 
 def masked(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,11 +49,13 @@ def restored(asked: Component, before: Component | None, field: str) -> Componen
 
     Raises `Unprocessable` naming the field for a marker that nothing stands behind, and where a saved secret would go
     to another place than before: whoever may change a configuration, but never read it, could have it sent to himself.
+    Raises `TooLarge` for a configuration that is too large, but for those of loaders.
     """
     held = before.config if before is not None and asked.name in ("", before.name) else {}
     config = _restored(asked.config, held, field)
     kept = [key for key, value in asked.config.items() if value == BLANK]
     check_destination(config, held, kept, field)
+    _check_size(field, config)
     return Component(asked.name, config)
 
 
@@ -58,7 +64,13 @@ def laid_over(asked: Mapping[str, Any], held: Mapping[str, Any], field: str) -> 
     config = {**held, **_restored(asked, held, field)}
     kept = [key for key, value in held.items() if is_secret(key, value) and asked.get(key, BLANK) == BLANK]
     check_destination(config, held, kept, field)
+    _check_size(field, config)
     return config
+
+
+def _check_size(field: str, config: Mapping[str, Any]) -> None:
+    if field not in LOADERS:
+        check_config(field, config)
 
 
 def with_secrets(store: StoreRow | None, changes: Mapping[str, Any]) -> dict[str, Any]:

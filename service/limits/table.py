@@ -18,6 +18,12 @@ LIMITS = (
         "A field of an upsert that is JSON text, but for loaders and overrides",
     ),
     Limit("max_values", "service.json_text:MOST_VALUES", "values", "Values in JSON of more than 1 MiB in an upsert"),
+    Limit(
+        "max_config",
+        "service.document_stores.sizes:MAX_CONFIG",
+        "bytes",
+        "The configuration of a component, as JSON, without files and text in it",
+    ),
     Limit("max_metadata", "max_metadata", "bytes", "The metadata of an upsert, as JSON"),
     Limit("max_chunks", "max_chunks", "chunks", "Chunks of a document store"),
     Limit("max_request_chunks", "max_request_chunks", "chunks", "Chunks that one request brings in place of files"),

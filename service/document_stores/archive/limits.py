@@ -9,7 +9,8 @@ from service.settings import Settings
 MIB = 1024 * 1024
 
 MANIFEST = MIB
-"""Most bytes of a manifest; real ones have some kilobytes. It is read where requests are served."""
+"""Most bytes of a manifest: three times `MAX_CONFIG` and the rest; real ones have some kilobytes. It is read where
+requests are served."""
 
 DOCUMENT = 4 * MIB
 """Most bytes of a line of documents."""
@@ -25,8 +26,8 @@ MOST_IN_PART = 10_000
 
 MOST_PARTS = 200_000
 
-VALUES = 200_000
-"""Most JSON values in a line that is long (`service.json_text`)."""
+VALUES = 300_000
+"""Most JSON values in a line that is long (`service.json_text`): more than two configurations can hold."""
 
 DEEPER = 10
 """How much deeper values may be nested in a line than they were in the request that brought them."""

@@ -14,6 +14,7 @@ from service.connectors import canonical as connector_name
 from service.connectors import open_connector
 from service.document_stores.loading.files import FILE_FIELDS
 from service.document_stores.recipe import Recipe, clean
+from service.document_stores.sizes import check_config
 from service.document_stores.types import Component
 from service.errors import TooLarge, Unprocessable
 from service.nodes import service as nodes
@@ -26,6 +27,9 @@ NO_OPTIONS = FILE_FIELDS | {
     "legacyBuild", "unstructuredAPIUrl", "strategy", "encoding", "pdfUsage",
 }  # fmt: skip
 """Fields of loaders that decide nothing about how a file is read, or do so under another name."""
+
+BROUGHT = FILE_FIELDS | {"text"}
+"""Fields of loaders that hold what they load, and are bounded as uploads are."""
 
 OPTIONS_OF_CONNECTORS = ("usage", "pointerName", "pointersName", "separateByObject", "columnName")
 """Fields of a loader that fetches that are for reading what it fetched; its others say what to fetch."""
@@ -52,6 +56,8 @@ def recipe_of(
 
     Raises `Unprocessable` naming a bad field, `TooLarge`.
     """
+    check_config(field, {key: value for key, value in component.config.items() if key not in BROUGHT})
+    check_config("splitter.config", splitter.config if splitter else {})
     read = _reading(resources, workspace, component, field)
     name = splitter.name if splitter and splitter.name else "default"
     config = splitter.config if splitter else {}
