@@ -23,6 +23,8 @@ PUBLIC_DATA = ("id", "name", "error", "parentNodeId", "iterationIndex")
 """What everybody is shown of what a node of an agentflow did: what the widget draws its tree from."""
 PUBLIC_OUTPUT = ("content", "sourceDocuments", "artifacts", "fileAnnotations")
 """What everybody is shown of a node's output."""
+PUBLIC_INPUT = ("humanInputEnableFeedback",)
+"""What everybody is shown of the input of a node that waits: whether the widget asks for words too."""
 
 
 def source_document(passage: Passage) -> dict[str, Any]:
@@ -61,8 +63,17 @@ def shown(event: Event, *, full: bool) -> tuple[str, Any]:
         case NodesExecuted():
             return "agentFlowExecutedData", [executed(node, full=full) for node in event.nodes]
         case ActionWanted():
-            return "action", event.action
+            return "action", action(event.action, full=full)
     return "", None
+
+
+def action(wanted: Mapping[str, Any], *, full: bool) -> Mapping[str, Any]:
+    """What a person is asked; to all others without the prompt of the node that asks."""
+    data = wanted.get("data")
+    if full or not isinstance(data, Mapping) or not isinstance(data.get("input"), Mapping):
+        return wanted
+    told = {name: data["input"][name] for name in PUBLIC_INPUT if name in data["input"]}
+    return {**wanted, "data": {**data, "input": told}}
 
 
 def executed(node: Executed, *, full: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from service.chatflows.types import FlowStatus, FlowType, Sources, Structured, Thinking, Token, ToolsUsed
 from service.predictions.events import Abort, End, Event, Failure, Metadata
 from service.predictions.service import Prediction
-from service.predictions.showing import shown
+from service.predictions.showing import action, shown
 from service.predictions.text import json_of
 
 HEARTBEAT = b":heartbeat\n\n"
@@ -141,7 +141,7 @@ def _metadata(event: Metadata, *, full: bool) -> dict[str, Any]:
     if event.memory is not None:
         data["memoryType"] = event.memory
     if event.action is not None:
-        data["action"] = event.action
+        data["action"] = action(event.action, full=full)
     return {**data, **_added(event, full=full)}
 
 

@@ -121,6 +121,20 @@ def test_a_tool_is_used_after_a_person_agreed(house: House) -> None:
     assert second["text"] == "42."
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_who_is_asked_to_agree_is_not_shown_the_prompt(house: House, streaming: bool) -> None:
+    tools = [{"agentSelectedTool": "calculator", "agentSelectedToolRequiresHumanInput": True}]
+    told = [{"role": "system", "content": "The house rule nobody sees"}]
+    inputs = {**model("agent", house.stub.url), "agentTools": tools, "agentMessages": told}
+    flow = made(house, chain(node("a", "agent", **inputs)))
+    house.stub.script(Script(calls=[Called("calculator", {"input": "6*7"})]), times=None)
+    answer = house.ask(flow, "6*7?", streaming=streaming).text
+    assert '"action"' in answer
+    assert "house rule" not in answer
+    body = {"question": "6*7?", "streaming": streaming}
+    assert "house rule" in house.client.post(f"/prediction/{flow}", json=body).text
+
+
 def test_an_abort_stops_every_model_and_says_so(house: House) -> None:
     house.stub.script(Script(reply=LONG, token_delay=0.03))
     flow = made(house, talking(house))
