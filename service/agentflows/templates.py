@@ -75,6 +75,16 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def value_of(text: str) -> Any:
+    """What a node or a tool answered: the value where that is JSON, so that paths lead into it."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        return parsed(text)
+    except ValueError:
+        return text
+
+
 def within(value: Any, path: str) -> Any:
     """What a path like `items[0].name` leads to in a JSON value; None where it leads nowhere."""
     for step in _STEP.findall(path):

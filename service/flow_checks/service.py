@@ -61,6 +61,9 @@ async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | Non
     async def never(*_given: Any, **_options: Any) -> NoReturn:
         raise AssertionError("a check runs nothing")
 
+    def runs_nothing(*_given: Any, **_options: Any) -> NoReturn:
+        raise AssertionError("a check runs nothing")
+
     async def none(components: Sequence[str]) -> Sequence[Fitting]:
         return ()
 
@@ -77,7 +80,7 @@ async def check_apart(settings: "Settings", flow_data: str, kind: FlowType | Non
             settings.chat_model,
             script=never if settings.javascript else None,
             stored_tool=no_tool,
-            predict=never,
+            predict=runs_nothing,
         )
         return await _Check(NOWHERE, lent, settings.chat_model, none).report(flow_data, kind)
     finally:

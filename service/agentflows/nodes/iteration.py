@@ -6,12 +6,15 @@ from typing import Any
 
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.state import Items, Moment
-from service.agentflows.templates import Template, shown
+from service.agentflows.templates import Template, shown, value_of
 from service.agentflows.types import BadValue, Done
 from service.chatflows.types import StepEvent
 from service.json_text import lenient
 
 MAX_ITEMS = 1_000
+
+STRUCTURES = ("aggregatedText", "jsonArray")
+"""What becomes of the answers: a text of them all, or a JSON list with a value for each item."""
 
 
 class Iteration(FlowNode):
@@ -24,9 +27,11 @@ class Iteration(FlowNode):
         self._input = Template.parse(self.node.inputs.get("iterationInput"))
         if not self._input:
             maker.problem("iterationInput: there is no list to go through")
+        self._listed = self.choice("iterationOutputStructure", STRUCTURES) == "jsonArray"
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
-        """What the nodes do, then their answers, a line each. Raises `BadValue` for an input that is no list."""
+        """What the nodes do, then their answers, a line each or as a JSON list. Raises `BadValue` for an input that is
+        no list."""
         items = self._items(moment)
         texts: tuple[str, ...] = ()
         assert moment.each is not None
@@ -37,10 +42,11 @@ class Iteration(FlowNode):
                     texts = event.texts
                 else:
                     yield event
-        text = "\n".join(texts)
+        results = [value_of(text) for text in texts] if self._listed else list(texts)
+        text = shown(results) if self._listed else "\n".join(texts)
         yield Done(
             text=text,
-            output={"iterationResults": list(texts), "content": text},
+            output={"iterationResults": results, "content": text},
             input={"iterationInput": items},
         )
 

@@ -107,12 +107,12 @@ def _items(row: Mapping[str, Any], field: str) -> dict[str, Any]:
         needed = [name for name, about in given.items() if _is_needed(about)]
         schema = {"type": "object", "properties": {name: _field(about) for name, about in given.items()}}
         schema |= {"required": needed} if needed else {}
-    schema = _listed(schema)
+    listed: dict[str, Any] = _listed(schema)
     try:
-        Check(schema)
+        Check(listed)
     except ValueError as wrong:
         raise BadOption(f"{field}: the schema of '{row['key']}' is broken: {wrong}") from None
-    return schema
+    return listed
 
 
 def _listed(schema: Any) -> Any:

@@ -8,12 +8,12 @@ from service.agentflows.nodes.agent import used_tool
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.filling import LateTool
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, changes, shown
+from service.agentflows.templates import Template, changes, shown, value_of
 from service.agentflows.types import BadValue, Done
 from service.chatflows.steps.tool import Outcome, Tool, ToolFailed, ToolStep
 from service.chatflows.types import Artifacts, Sources, StepEvent, ToolCalls, ToolsUsed, ToolUse
 from service.json_schema import Check
-from service.json_text import lenient, parsed
+from service.json_text import lenient
 
 SELECTED = ("selectedTool", "toolAgentflowSelectedTool")
 """Fields that name the tool, each with its `...Config`; the first is of older versions of the node."""
@@ -66,9 +66,9 @@ class ToolNode(FlowNode):
             yield event
         yield Done(
             text=outcome.text,
-            output={"content": outcome.text, "usedTools": [used_tool(use)], "value": _value(outcome.text)},
+            output={"content": outcome.text, "usedTools": [used_tool(use)], "value": value_of(outcome.text)},
             input={"toolInputArgs": given},
-            changes=changes(self.updates, moment, _value(outcome.text)),
+            changes=changes(self.updates, moment, value_of(outcome.text)),
         )
 
     def _chosen(self, found: Sequence[Tool]) -> Tool:
@@ -118,13 +118,3 @@ def _typed(value: Any, tool: Tool, name: str) -> Any:
         return lenient(value.strip())
     except ValueError:
         return value
-
-
-def _value(text: str) -> Any:
-    """What a tool answered: the value where it is JSON, so that paths lead into it."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return text
-    try:
-        return parsed(text)
-    except ValueError:
-        return text

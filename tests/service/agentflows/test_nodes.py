@@ -39,6 +39,18 @@ from tests.stubs.openai_server import OpenAIStub, Script
 # Iterations
 
 
+async def test_an_iteration_may_give_a_list_with_a_value_for_each_item() -> None:
+    nodes = [
+        node("start", "start"),
+        node("it", "iteration", iterationInput="{{ question }}", iterationOutputStructure="jsonArray"),
+        node("x", "directReply", parent="it", directReplyMessage="{{ $iteration }}"),
+        node("r", "directReply", directReplyMessage="{{ it }} {{ it.output.iterationResults[0].n }}"),
+    ]
+    ran = await ask(graph(nodes, [edge("start", "it"), edge("it", "r")]), run('[{"n": 1}, "two\\nlines"]'))
+    assert ran.data("it")["output"]["iterationResults"] == [{"n": 1}, "two\nlines"]
+    assert ran.data("r")["output"]["content"] == '[{"n": 1}, "two\\nlines"] 1'
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

@@ -67,6 +67,20 @@ def test_every_flow_has_its_line_and_every_need_too(capsys: pytest.CaptureFixtur
     assert "3 flows: 1 runs now, 1 needs a credential, 1 is not supported" in remarks
 
 
+def test_whether_another_flow_is_there_cannot_be_told_without_a_service(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = "5f6c0a52-4a33-4a5e-9f0a-0d8f0b6d1c11"
+    file = tmp_path / "calling.json"
+    file.write_text(agentflows.chain(agentflows.node("e", "executeFlow", executeFlowSelectedFlow=other)))
+    code, shown, _ = apart(capsys, tmp_path, file)
+    assert code == 0
+    assert "calling runs now" in shown
+    assert main(["flow", "check", str(file), "--data", str(tmp_path), "--offline", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["remarks"] == [f"e (e): whether the flow {other} is there, only the service that runs it can tell"]
+
+
 def test_programs_read_the_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["flow", "check", str(CHAIN), "--data", str(tmp_path), "--offline", "--json"]) == 1
     (report,) = json.loads(capsys.readouterr().out)
