@@ -43,7 +43,7 @@ class ScriptedFlow:
 
     session = ""
     memory_label = None
-    credentials: frozenset[UUID] = frozenset()
+    named: frozenset[UUID] = frozenset()
 
     def __init__(self, runs: list[Run]) -> None:
         """Shared by all versions."""

@@ -13,7 +13,7 @@ class Scripted:
 
     session = ""
     memory_label: str | None = "Memory"
-    credentials: frozenset[UUID] = frozenset()
+    named: frozenset[UUID] = frozenset()
 
     def __init__(
         self, events: Sequence[StepEvent], *, error: Exception | None = None, hangs: int | None = None
