@@ -6,7 +6,6 @@ searches want the same ones: to make them within each search took a tenth of it.
 
 import math
 from dataclasses import dataclass
-from typing import LiteralString
 
 MAX_EF_SEARCH = 1000
 """pgvector's largest `hnsw.ef_search`; a query for half as many points or more is answered by a scan."""
@@ -28,6 +27,8 @@ LOOKED_AT = 3
 """Points that are looked at in such a search for each one that a filter is to let through."""
 SCANNED_QUICKLY = 20_000
 """Points that are compared one by one in some milliseconds, where a search through the index found too few."""
+MEMORY = "16"
+"""`hnsw.scan_mem_multiplier`: what a long scan remembers to have seen takes more than `work_mem` alone."""
 BROADER = 2
 """How many times broader than it need be a search may run, where to say so would cost a round trip."""
 
@@ -77,16 +78,6 @@ class Tuning:
 
     @property
     def params(self) -> dict[str, str]:
-        """The values of `SET_TUNING`."""
+        """The values that Postgres takes, by what they are for."""
         scan = "relaxed_order" if self.goes_on else "off"
         return {"scan": scan, "breadth": str(self.breadth), "most": str(self.most), "memory": MEMORY}
-
-
-MEMORY = "16"
-"""`hnsw.scan_mem_multiplier`: what a long scan remembers to have seen takes more than `work_mem` alone."""
-
-SET_TUNING: LiteralString = (
-    "SELECT set_config('hnsw.iterative_scan', %(scan)s, false), set_config('hnsw.ef_search', %(breadth)s, false),"
-    " set_config('hnsw.max_scan_tuples', %(most)s, false),"
-    " set_config('hnsw.scan_mem_multiplier', %(memory)s, false)"
-)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, LiteralString, Self
 from urllib.parse import SplitResult
 from weakref import WeakKeyDictionary
 
@@ -35,7 +35,7 @@ from stores.vector.base import (
     url_options,
 )
 from stores.vector.filters import Filter
-from stores.vector.hnsw import MAX_EF_SEARCH, SET_TUNING, Tuning, found_first
+from stores.vector.hnsw import MAX_EF_SEARCH, Tuning, found_first
 from stores.vector.jsonb import compile_filter
 from stores.vector.points import bounded, checked_name, decode, encode_metadata, unit, unit_rows
 
@@ -235,7 +235,7 @@ class PgVectorStore(VectorStore):
         if self._connection is not None:  # a transaction that is rolled back takes its settings along
             held = None
         if held is None or not held.serves(wanted):
-            await connection.execute(SET_TUNING, wanted.params)
+            await connection.execute(_TUNE, wanted.params)
             held = wanted
         if self._connection is None:
             self._tuned[connection] = held
@@ -354,6 +354,12 @@ def _nearest(table: _Table, condition: sql.Composable | None, approximate: bool,
         found=sql.Literal(table.found),
     )
 
+
+_TUNE: LiteralString = (
+    "SELECT set_config('hnsw.iterative_scan', %(scan)s, false), set_config('hnsw.ef_search', %(breadth)s, false),"
+    " set_config('hnsw.max_scan_tuples', %(most)s, false),"
+    " set_config('hnsw.scan_mem_multiplier', %(memory)s, false)"
+)
 
 _NEAREST = sql.SQL(
     "SELECT id, 1 - (embedding <=> %(vector)s{cast}) AS score FROM {table} AS points"
