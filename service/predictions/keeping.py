@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from service.attachments import service as attachments
+from service.chatflows.keeping import LONGEST
 from service.executions import service as executions
 from service.predictions import records
 from service.predictions.showing import source_document, used_tool
@@ -70,7 +71,7 @@ async def forget_old(resources: Resources) -> int:
     gone = 0
     while True:
         async with resources.database.connection() as connection:
-            found = await records.outlived(connection, resources.settings.message_days, AT_ONCE)
+            found = await records.outlived(connection, resources.settings.message_days, LONGEST, AT_ONCE)
         for workspace, flow, messages in found:
             async with resources.database.write(workspace) as scope:
                 count, chats, ran = await records.forget(scope, flow, messages)

@@ -9,7 +9,6 @@ from uuid import UUID
 from psycopg.errors import ForeignKeyViolation
 from psycopg.types.json import Jsonb
 
-from service.chatflows.keeping import LONGEST
 from service.predictions.types import Exchange
 from stores.records.database import Connection, Scope
 
@@ -78,9 +77,11 @@ async def store(scope: Scope, exchange: Exchange) -> bool:
     return True
 
 
-async def outlived(connection: Connection, days: float, limit: int) -> list[tuple[UUID, UUID, list[UUID]]]:
-    """Messages of all workspaces that are older than their flow says, or than `days` (0: for ever) where it does not;
-    by workspace and flow, `limit` in all."""
+async def outlived(
+    connection: Connection, days: float, longest: float, limit: int
+) -> list[tuple[UUID, UUID, list[UUID]]]:
+    """Messages of all workspaces that are older than their flow says, or than `days` (0: for ever) where it does not
+    (`longest` where that is more); by workspace and flow, `limit` in all."""
     cursor = await connection.execute(
         "SELECT workspace_id, chatflow_id, array_agg(id) AS ids FROM ("
         " SELECT m.id, m.workspace_id, m.chatflow_id FROM chatflows f JOIN chat_messages m ON m.chatflow_id = f.id"
@@ -88,7 +89,7 @@ async def outlived(connection: Connection, days: float, limit: int) -> list[tupl
         " AND m.created_at < now()"
         " - make_interval(secs => 86400 * least(coalesce(f.message_days, %(days)s), %(longest)s))"
         " LIMIT %(limit)s) old GROUP BY workspace_id, chatflow_id",
-        {"days": days, "longest": LONGEST, "limit": limit},
+        {"days": days, "longest": longest, "limit": limit},
     )
     return [(row["workspace_id"], row["chatflow_id"], row["ids"]) for row in await cursor.fetchall()]
 
