@@ -29,7 +29,8 @@ from stores.lexical.index import LexicalIndex
 from stores.records.database import Database
 from stores.vector.base import Point, Unavailable
 from stores.vector.filters import Filter, matches, parse
-from stores.vector.hnsw import MAX_EF_SEARCH, PgVectorStore
+from stores.vector.hnsw import MAX_EF_SEARCH
+from stores.vector.pgvector import PgVectorStore
 
 WORKSPACE, STORE = UUID(int=1), UUID(int=2)
 TEXTS: dict[str, tuple[str, list[float]]] = {
