@@ -22,6 +22,8 @@ from service.errors import TooLarge, Unprocessable
 from service.json_text import parsed
 from service.spreadsheets import harmless
 
+LONGEST_COLUMN = 131_072
+"""Characters of a column that are read."""
 MAX_FILES = 50
 """CSV files within one text."""
 
@@ -86,6 +88,7 @@ def csv_rows(files: Sequence[File], *, headers: bool) -> list[RowDraft]:
 
 def _records(file: File) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV with their numbers from 1; lines without anything are passed over."""
+    csv.field_size_limit(LONGEST_COLUMN)  # one for the whole process, which loaders raise where they run in it
     reader = csv.reader(io.StringIO(decode(file.content), newline=""), strict=True)
     number = 0
     while True:
