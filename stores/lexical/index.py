@@ -74,17 +74,18 @@ class LexicalIndex:
 
         Which chunks are allowed changes no score. An index that does not exist has no hits.
         """
-        query = query[:LONGEST_QUERY]
-        groups = await self._read(query, self._memory.languages(store_id))
+        query, languages = query[:LONGEST_QUERY], self._memory.languages(store_id)
+        groups = await self._read(query, languages)
         found = await self._memory.lists(scope, store_id, _terms(groups))
         if found is None:
             return NO_HITS
-        read = await self._read(query, found.state.languages)
-        if read != groups:
-            groups = read
-            found = await self._memory.lists(scope, store_id, _terms(groups))
-            if found is None:
-                return NO_HITS
+        if found.state.languages != languages:
+            read = await self._read(query, found.state.languages)
+            if read != groups:
+                groups = read
+                found = await self._memory.lists(scope, store_id, _terms(groups))
+                if found is None:
+                    return NO_HITS
         hits = rank(groups, found.lists, found.state.statistics, limit, allowed)
         return replace(hits, language=query_language(query, found.state.languages))
 
