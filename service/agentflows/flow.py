@@ -49,6 +49,7 @@ class AgentFlow:
 
     session = ""
     memory_label = None
+    searched = None
 
     def __init__(self, graph: AgentGraph, nodes: Mapping[str, FlowNode], lender: "AgentFlow | None" = None) -> None:
         """`nodes` are those of all levels. Those that are the `lender`'s too are prepared and closed by it alone; it

@@ -73,6 +73,11 @@ class CompiledFlow:
         credentials = credentials_in(step.node.credential for step in self.steps)
         return credentials.union(*(step.document_stores | step.flows for step in self.steps))
 
+    @property
+    def searched(self) -> UUID | None:
+        """The document store that a question without earlier turns is looked up in first, word for word."""
+        return None if self.deferred else self.ending.searched
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the nodes."""
         await self._preparation.once(lambda: self._prepare(workspace, backing))

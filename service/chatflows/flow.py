@@ -27,6 +27,12 @@ class Flow(Protocol):
         such a credential changes, or one of these comes or goes."""
         ...
 
+    @property
+    def searched(self) -> UUID | None:
+        """The document store that a question without earlier turns is looked up in first, word for word; None where
+        something else comes first, or may."""
+        ...
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Open what the runs share, once; a failure is not kept. Raises a `ServiceError` that names the node."""
         ...

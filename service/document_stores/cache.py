@@ -24,6 +24,11 @@ class StoreCache:
         found = self._rows.get((workspace, store_id))
         return found[1] if found and time.monotonic() < found[0] else None
 
+    def last(self, workspace: UUID, store_id: UUID) -> StoreRow | None:
+        """The row as it was last seen, however long ago."""
+        found = self._rows.get((workspace, store_id))
+        return found[1] if found else None
+
     def keep(self, row: StoreRow) -> None:
         """Remember a row for a moment."""
         if row.collection is None:

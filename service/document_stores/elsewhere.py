@@ -35,6 +35,14 @@ class Elsewhere(VectorStore):
         with self._told():
             await self._inner.create(collection, dimension)
 
+    async def draft(self, collection: str, dimension: int) -> None:
+        with self._told():
+            await self._inner.draft(collection, dimension)
+
+    async def complete(self, collection: str) -> None:
+        with self._told():
+            await self._inner.complete(collection)
+
     async def drop(self, collection: str) -> None:
         with self._told():
             await self._inner.drop(collection)

@@ -7,11 +7,12 @@ from service.chatflows.types import Turn
 from service.document_stores import records
 from service.document_stores.models import ServiceModels
 from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_words
-from service.document_stores.space import check_space, embedder_of, fingerprint_of
+from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.document_stores.vectors import vectors_of
 from service.errors import NotFound, Unavailable, Unprocessable
 from service.nodes.service import json_object
+from service.providers.embedding import LOCAL
 from service.resources import Resources
 from service.retrieval.base import Found, Models, Query, Sources, Stage
 from service.retrieval.pipeline import Pipeline, pipeline
@@ -151,6 +152,15 @@ async def _search(
     except OutOfReach as error:
         raise Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}) from error
     return [_shown(item) for item in found]
+
+
+async def foresee(resources: Resources, workspace: UUID, store_id: UUID, query: str) -> None:
+    """Begin to embed a question that a search of the document store is likely to come with, where this machine does
+    that and nothing else waits for it. Whatever is wrong here, the search will say."""
+    store, text = resources.stores.last(workspace, store_id), query.strip()
+    if store is not None and text and (store.embedding or DEFAULT_EMBEDDING).name == LOCAL:
+        embedder = await embedder_of(resources, workspace, store.embedding, store.fingerprint)
+        embedder.foresee(text)
 
 
 async def store_of(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:

@@ -195,11 +195,11 @@ async def make_collection(
     building: bool = False,
 ) -> str:
     """A new, empty collection for the vectors of a document store, of which the caller has the `lock`, in `backend`.
-    `building`: it is to take the searched one's place once it is filled."""
+    `building`: it is to take the searched one's place once it is filled, and completed."""
     collection = await collections.add(scope, store_id, backend=backend, building=building)
     vectors, _ = await writing_at(resources, scope, backend)
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
-    await vectors.create(collection, dimension)
+    await (vectors.draft if building else vectors.create)(collection, dimension)
     return collection
 
 

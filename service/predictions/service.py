@@ -16,6 +16,7 @@ from service.chatflows.graph import Graph, Link, Node
 from service.chatflows.keeping import keeping_of
 from service.chatflows.run import Backing, Run
 from service.chatflows.types import FlowType, StepEvent, Turn
+from service.document_stores import search
 from service.errors import ServiceError
 from service.http.access import Caller
 from service.predictions import earlier, post_processing, records, uploads
@@ -94,6 +95,7 @@ async def ask(
     """
     named, session_in = question.session or question.chat, partial(_session, question)
     asker = None if question.principals is None else Viewer(frozenset(question.principals))
+    await _foresee(resources, flow_id, question)
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
     known, compiled, brought, recording = entrance.known, None, None, None
     name = (occasion.caller if occasion else "") or entrance.name
@@ -131,6 +133,15 @@ async def ask(
     full = _sees_all(entrance.caller, member)
     label, kept = compiled.memory_label, (known.flow.type, question.form, keeps)
     return Prediction(running, chat, session, brought.question, label, message, streams, full, *kept)
+
+
+async def _foresee(resources: Resources, flow_id: UUID, question: Question) -> None:
+    """Have a first question embedded while the caller is let in: each takes long enough to be worth it (ADR 0058)."""
+    known = resources.flows.get(flow_id)
+    if known is None or known.compiled is None or question.session or question.chat or question.history:
+        return
+    if searched := known.compiled.searched:
+        await search.foresee(resources, known.flow.workspace, searched, question.text)
 
 
 def _session(question: Question, known: KnownFlow) -> str:

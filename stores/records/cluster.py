@@ -27,7 +27,7 @@ from pathlib import Path
 
 from stores.records.errors import EmbeddedPostgresError
 from stores.records.installation import Account, Installation, environment
-from stores.records.memory import memory_bytes, shared_buffers
+from stores.records.memory import MIB, index_memory, memory_bytes, shared_buffers
 
 ROLE = "ragstone"
 """Name of the role and of the database. The role owns the database and may create others; it is no superuser."""
@@ -45,9 +45,11 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "work_mem": "8MB",
-    "maintenance_work_mem": "256MB",
+    "autovacuum_work_mem": "256MB",
     "effective_cache_size": "1GB",
     "max_worker_processes": "4",
+    # an index is built beside searches: they keep half of the cores
+    "max_parallel_maintenance_workers": str(max((os.cpu_count() or 1) // 2 - 1, 0)),
     "io_workers": "2",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -73,8 +75,6 @@ _SETTINGS = {
     "log_checkpoints": "off",
 }
 _FORGETFUL = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
-# Parallel index builds put maintenance_work_mem into shared memory; containers often have 64 MB of it.
-_SHARED_MEMORY_WANTED = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +161,19 @@ class Cluster:
         socket = self._socket_folder()
         for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
             (socket / name).unlink(missing_ok=True)
+        memory = memory_bytes()
+        for_index = index_memory(memory)
         settings = {
             **_SETTINGS,
-            "shared_buffers": f"{shared_buffers(memory_bytes())}MB",
+            "shared_buffers": f"{shared_buffers(memory)}MB",
+            "maintenance_work_mem": f"{for_index}MB",
             **({} if self.durable else _FORGETFUL),
             "data_directory": str(self.data),
             "hba_file": str(self.folder / "pg_hba.conf"),
             "log_directory": str(self.folder / "log"),
             # a comma-separated list, hence the double quotes inside
             "unix_socket_directories": '"' + str(socket).replace('"', '""') + '"',
-            "dynamic_shared_memory_type": _shared_memory_type(),
+            "dynamic_shared_memory_type": _shared_memory_type(2 * for_index * MIB),
         }
         lines = ["# Written by Ragstone at each start. Put settings of your own into custom.conf beside this file."]
         lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
@@ -342,12 +345,14 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _shared_memory_type() -> str:
+def _shared_memory_type(wanted: int) -> str:
+    """Where processes of Postgres share memory. Those that build an index together share all that it may take;
+    containers often have 64 MB there."""
     try:
         free = os.statvfs("/dev/shm")  # noqa: S108 - only asked for its size
     except OSError:
         return "posix" if os.uname().sysname != "Linux" else "mmap"
-    return "posix" if free.f_bavail * free.f_frsize >= _SHARED_MEMORY_WANTED else "mmap"
+    return "posix" if free.f_bavail * free.f_frsize >= wanted else "mmap"
 
 
 def _sync(folder: Path) -> None:

@@ -10,6 +10,9 @@ LEAST, MOST, SHARE = 128 * MIB, 4096 * MIB, 8
 stays small. A vector index that does not fit is copied page by page, in every search and for every new point: to grow
 a collection of half a million points took half as long again with 128 MiB as with 3 GiB."""
 
+LEAST_FOR_INDEX = 256
+"""MiB."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 """Where a container's limit stands, in the second and the first version of control groups."""
@@ -26,6 +29,12 @@ def memory_bytes(cgroups: Path = CGROUPS) -> int:
 def shared_buffers(memory: int) -> int:
     """MiB of shared buffers for a machine with so many bytes of memory."""
     return min(max(memory // SHARE, LEAST), MOST) // MIB
+
+
+def index_memory(memory: int) -> int:
+    """MiB that building an index may take: a graph that does not fit is grown point by point, which takes five times as
+    long."""
+    return max(shared_buffers(memory), LEAST_FOR_INDEX)
 
 
 def _read(path: Path) -> str:

@@ -134,6 +134,15 @@ class VectorStore(ABC):
     async def create(self, collection: str, dimension: int) -> None:
         """Make an empty collection; a no-op when it exists with this dimension, else `WrongDimension`."""
 
+    async def draft(self, collection: str, dimension: int) -> None:
+        """As `create`, for a collection that is filled before it is searched: `complete` ends that. Until then searches
+        are right, and may be slow."""
+        await self.create(collection, dimension)
+
+    async def complete(self, collection: str) -> None:  # noqa: B027 - most indexes grow point by point
+        """Make a drafted collection as quick to search as any; takes minutes where an index is built over millions of
+        points, and joins no transaction. Points may come and go meanwhile. May be done twice."""
+
     @abstractmethod
     async def drop(self, collection: str) -> None:
         """Remove a collection with its points; a no-op when there is none."""

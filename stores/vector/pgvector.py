@@ -136,6 +136,29 @@ class PgVectorStore(VectorStore):
         return joined
 
     async def create(self, collection: str, dimension: int) -> None:
+        await self._create(collection, dimension, indexed=True)
+
+    async def draft(self, collection: str, dimension: int) -> None:
+        await self._create(collection, dimension, indexed=False)
+
+    async def complete(self, collection: str) -> None:
+        async with self._session(collection) as connection:
+            table = await self._table(connection, collection)
+            for name, definition in _indexes(collection, table):
+                if await _usable(connection, name):
+                    continue
+                # What is left of an attempt that died is no index, and in the way.
+                await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name)))
+                await connection.execute(_MEMORY_FOR_INDEX.format(table.name), (_in_memory(table),))
+                try:
+                    await connection.execute(
+                        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {}").format(sql.Identifier(name), definition)
+                    )
+                finally:
+                    await connection.execute("RESET maintenance_work_mem")
+        self._tables.pop(collection, None)
+
+    async def _create(self, collection: str, dimension: int, *, indexed: bool) -> None:
         table = _Table(collection, dimension, self._precision)
         async with self._transaction(collection) as connection:
             # One maker at a time: CREATE TABLE IF NOT EXISTS alone fails when two run at once.
@@ -143,8 +166,8 @@ class PgVectorStore(VectorStore):
             known = await self._find(connection, collection)
             if known is None:
                 await connection.execute(_create_statement(table))
-                for statement in _index_statements(collection, table):
-                    await connection.execute(statement)
+                for name, definition in _indexes(collection, table) if indexed else ():
+                    await connection.execute(sql.SQL("CREATE INDEX {} ON {}").format(sql.Identifier(name), definition))
             elif known.dimension != dimension:
                 raise WrongDimension(f"{collection} holds vectors of {known.dimension} numbers, not {dimension}")
 
@@ -414,19 +437,33 @@ def _create_statement(table: _Table) -> sql.Composed:
     ).format(table.name, sql.SQL(table.precision.value), sql.Literal(table.dimension))
 
 
-def _index_statements(collection: str, table: _Table) -> list[sql.Composed]:
-    statements = [
-        sql.SQL("CREATE INDEX {} ON {} USING gin (metadata jsonb_path_ops)").format(
-            sql.Identifier(f"vectors_{collection}_gin"), table.name
-        )
-    ]
+def _indexes(collection: str, table: _Table) -> list[tuple[str, sql.Composed]]:
+    """The names of its indexes, and what they are of."""
+    metadata = sql.SQL("{} USING gin (metadata jsonb_path_ops)").format(table.name)
+    found = [(f"vectors_{collection}_gin", metadata)]
     if table.indexed is not None:
-        statements.append(
-            sql.SQL("CREATE INDEX {} ON {} USING hnsw ({} {})").format(
-                sql.Identifier(f"vectors_{collection}_hnsw"),
-                table.name,
-                table.index_expression,
-                sql.SQL("vector_cosine_ops") if table.indexed == "vector" else sql.SQL("halfvec_cosine_ops"),
-            )
-        )
-    return statements
+        kind = sql.SQL("vector_cosine_ops") if table.indexed == "vector" else sql.SQL("halfvec_cosine_ops")
+        vectors = sql.SQL("{} USING hnsw ({} {})").format(table.name, table.index_expression, kind)
+        found.append((f"vectors_{collection}_hnsw", vectors))
+    return found
+
+
+async def _usable(connection: Connection, name: str) -> bool:
+    """Whether there is such an index, and it is whole: one whose building failed or was cancelled stays, unused."""
+    statement = sql.SQL("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)")
+    rows = await _rows(connection, statement, (name,))
+    return bool(rows and rows[0]["indisvalid"])
+
+
+def _in_memory(table: _Table) -> int:
+    """Bytes of a point while pgvector builds its graph: the vector, 32 neighbours of 16 bytes, what holds them."""
+    return table.dimension * (4 if table.indexed == Precision.FULL else 2) + 900
+
+
+_MEMORY_FOR_INDEX = sql.SQL("""
+    SELECT set_config('maintenance_work_mem', least(
+        (SELECT setting::bigint FROM pg_settings WHERE name = 'maintenance_work_mem'),
+        65536 + (SELECT count(*) FROM {}) * %s / 1024
+    ) || 'kB', false)
+""")
+"""As much as the graph needs, where that is less than what Postgres may take: it is taken as a whole."""

@@ -113,6 +113,19 @@ async def test_creating_again_keeps_the_points_and_another_dimension_is_refused(
         await store.create("words", 7)
 
 
+async def test_a_drafted_collection_is_searched_rightly_before_and_after_it_is_completed(store: VectorStore) -> None:
+    await store.draft("fresh", 6)
+    await store.upsert("fresh", [Point("a", EAST, {"n": 1}), Point("b", NORTH), Point("c", WEST)])
+    for _ in range(3):
+        assert [match.id for match in await store.query("fresh", NORTHEAST, 2)] == ["a", "b"]
+        await store.complete("fresh")
+    await store.delete("fresh", ["a"])
+    await store.upsert("fresh", [Point("d", NORTHEAST)])
+    assert [match.id for match in await store.query("fresh", NORTHEAST, 2)] == ["d", "b"]
+    with pytest.raises(WrongDimension):
+        await store.draft("fresh", 5)
+
+
 async def test_two_creators_at_once_both_succeed(store: VectorStore) -> None:
     await asyncio.gather(store.create("fresh", 6), store.create("fresh", 6), store.create("fresh", 6))
     assert await store.count("fresh") == 0

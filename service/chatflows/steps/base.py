@@ -226,6 +226,8 @@ class RetrieverStep(Step):
 
     category = "Retrievers"
     base_classes: ClassVar[tuple[str, ...]] = ("BaseRetriever",)
+    searched: UUID | None = None
+    """The document store that it looks a question up in first, word for word; None where something else comes first."""
 
     @property
     @abstractmethod
@@ -294,6 +296,8 @@ class EndingStep(TextStep):
     """A node that can end a flow and answer."""
 
     memory: MemoryStep | None = None
+    searched: UUID | None = None
+    """As `Flow.searched`."""
 
     @abstractmethod
     def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:

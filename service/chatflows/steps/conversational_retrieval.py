@@ -74,6 +74,7 @@ class ConversationalRetrieval(EndingStep):
         assert isinstance(model, ModelStep)
         assert isinstance(retriever, RetrieverStep)
         self._model, self._retriever = model, retriever
+        self.searched = retriever.searched
         memory = next(iter(links.get("memory", ())), None)
         self.memory = memory if isinstance(memory, MemoryStep) else None
         self._rephrase = Template.parse(options.rephrase_prompt)

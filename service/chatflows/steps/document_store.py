@@ -65,6 +65,7 @@ class DocumentStoreVS(RetrieverStep):
         super().__init__(node, options, links)
         self._options: DocumentStoreOptions = options
         self._retrieval = None if options.retrieval is None else pipeline(options.retrieval)
+        self.searched = None if self._retrieval and self._retrieval.before else options.selected_store
 
     @property
     def document_stores(self) -> frozenset[UUID]:

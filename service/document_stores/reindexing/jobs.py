@@ -41,6 +41,7 @@ from service.resources import Resources
 from service.retrieval.base import point_id
 from service.worker.work import Work
 from stores.records.database import Scope
+from stores.vector.base import UnknownCollection
 
 PASSES = 20
 """Passes before writers are held back for as long as the rest takes, should they be as fast as the re-index."""
@@ -107,6 +108,7 @@ class _Reindexing:
         space = Space(self._store, self._collection, embedder, vectors)
         for attempt in counting(1):
             await self._pass(space)
+            await self._complete(space)
             with suppress(_NotYet):
                 await self._switch(space, fingerprint, most=BATCH if attempt < PASSES else None)
                 break
@@ -124,6 +126,17 @@ class _Reindexing:
         )
         async for points in without_chunks(reading, space, point_id(before) if before else ""):
             self._stray += points
+
+    async def _complete(self, space: Space) -> None:
+        """Have the collection's index built, where that is not done point by point: writers and searches go on."""
+        async with self._resources.database.write(self._workspace) as scope:
+            await self._note(scope, 0, "completing")
+        try:
+            await space.vectors.complete(space.collection)
+        except UnknownCollection as error:
+            raise NotFound(
+                f"The vectors of document store {self._store} were removed while it was re-indexed"
+            ) from error
 
     async def _prepare(self, fingerprint: Mapping[str, Any]) -> bool:
         """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:

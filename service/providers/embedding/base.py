@@ -113,6 +113,10 @@ class Embedder(Embeddings):
     async def open(self) -> None:
         """Load what the first call would load. Optional; may be called again."""
 
+    def foresee(self, text: str) -> None:
+        """A question that is likely to be asked at once: one that embeds on this machine may begin, if nothing waits
+        for it. Nothing is asked of a provider for what nobody may want."""
+
     async def aclose(self) -> None:
         """Give back threads and connections. The embedder is not used afterwards."""
 

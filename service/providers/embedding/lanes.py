@@ -55,7 +55,13 @@ class Lanes:
         self._urgent_came = threading.Condition(self._lock)
         self._bulk_came = threading.Condition(self._lock)
         self._workers: list[threading.Thread] = []
+        self._computing = 0
         self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no text waits or is computed."""
+        return not (self._computing or self._urgent or self._bulk or self._closed)
 
     def submit(self, texts: Sequence[Tokens], *, urgent: bool) -> "Future[NDArray[np.float32]]":
         """Queue texts; the future gives their rows in order. A cancelled future's waiting texts are dropped."""
@@ -103,10 +109,12 @@ class Lanes:
                 rows = self._compute([tokens for _, _, tokens in batch])
             except BaseException as error:  # noqa: BLE001 - belongs to the callers that wait, the worker goes on
                 with self._lock:
+                    self._computing -= 1
                     for request, _, _ in batch:
                         _fail(request, error)
                 continue
             with self._lock:
+                self._computing -= 1
                 for (request, index, _), row in zip(batch, rows, strict=True):
                     _fill(request, index, row)
 
@@ -117,6 +125,7 @@ class Lanes:
                 queue = self._choose(only_urgent)
                 batch = _batch(queue) if queue else []
                 if batch:
+                    self._computing += 1
                     return batch
                 if not queue:
                     came.wait()

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +27,9 @@ MAX_CHARACTERS = 32_768
 """Characters looked at: 256 tokens are never more in running text, and the tokenizer reads all before it cuts."""
 
 _ENCODE_INLINE = 8
+
+_FORESEEN_SECONDS = 1.0
+"""How long a question that was begun ahead is waited for before another may take its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class OnnxEmbedder(Embedder):
         self._lanes = Lanes(self._compute, threads or cores())
         self._loading = threading.Lock()
         self._runtime: _Runtime | None = None
+        self._foreseen: _Foreseen | None = None
 
     @classmethod
     def configured(cls, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> Self:
@@ -115,6 +121,14 @@ class OnnxEmbedder(Embedder):
             document_prefix=self._files.document_prefix,
         )
 
+    def foresee(self, text: str) -> None:
+        """Begin with a question while nothing else is embedded; who asks for it finds it begun. One at a time: those
+        of many callers gain more from shared batches."""
+        waits = self._foreseen is not None and time.monotonic() < self._foreseen.until
+        if self._runtime is not None and self._lanes.idle and not waits:
+            vectors = self._lanes.submit(self._encode([text], TextKind.QUERY), urgent=True)
+            self._foreseen = _Foreseen(text, vectors, time.monotonic() + _FORESEEN_SECONDS)
+
     async def aclose(self) -> None:
         """End the worker threads."""
         await asyncio.to_thread(self._lanes.close)
@@ -140,6 +154,9 @@ class OnnxEmbedder(Embedder):
 
     async def _vectors(self, texts: Sequence[str], kind: TextKind, urgent: bool) -> Vectors:
         await self.open()
+        if (begun := self._foreseen) is not None and kind is TextKind.QUERY and [*texts] == [begun.text]:
+            self._foreseen = None
+            return await asyncio.wrap_future(begun.vectors)
         if len(texts) <= _ENCODE_INLINE and sum(map(len, texts)) < 4096:
             tokens = self._encode(texts, kind)
         else:
@@ -173,6 +190,16 @@ class MiniLmEmbedder(OnnxEmbedder):
     def configured(cls, config: Mapping[str, Any], credential: Mapping[str, str], defaults: Defaults) -> Self:
         """The bundled model; the node has no fields."""
         return cls(threads=defaults.embedding_threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreseen:
+    """A question that was begun before anybody asked for it."""
+
+    text: str
+    vectors: Future[Vectors]
+    until: float
+    """When it is given up, on the monotonic clock."""
 
 
 class _Runtime:

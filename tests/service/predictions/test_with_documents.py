@@ -3,7 +3,9 @@
 from uuid import UUID
 
 import httpx
+import pytest
 
+from service.providers.embedding.onnx import OnnxEmbedder
 from service.resources import Resources
 from service.worker.runner import Runner
 from tests.service.chatflows.flows import rag
@@ -41,6 +43,34 @@ async def test_an_upserted_document_answers(client: httpx.AsyncClient, worker: R
     assert written[place["start"] : place["end"]] == "The office in Bergen opens at eight o'clock."
     again = await client.post(f"{API}/prediction/{flow}", json={"question": "Who won the cup of 1974 in football?"})
     assert again.json()["sourceDocuments"] == []
+
+
+async def test_first_questions_are_begun_before_their_caller_is_let_in_and_no_others(
+    client: httpx.AsyncClient,
+    worker: Runner,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = (await client.post(f"{API}/document-store/store", json={"name": "Handbook"})).json()["id"]
+    files = {"files": ("handbook.md", HANDBOOK, "text/markdown")}
+    assert (await client.post(f"{API}/document-store/upsert/{store}", files=files, timeout=60)).status_code == 200
+    body = {"name": "Ask", "type": "CHATFLOW", "flowData": rag(store)}
+    flow = (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+    begun: list[str] = []
+    monkeypatch.setattr(OnnxEmbedder, "foresee", lambda _, text: begun.append(text))
+
+    async def ask(question: str, **more: object) -> str:
+        answer = await client.post(f"{API}/prediction/{flow}", json={"question": question, **more})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["text"])
+
+    first = await ask("When does the office open?")
+    assert not begun, "the flow was not known here"
+    assert await ask(" When does the office open? ") == first
+    assert begun == ["When does the office open?"]
+    await ask("And in winter?", chatId="talk")  # may have earlier turns, which change what is looked up
+    await ask("And in summer?", overrideConfig={"sessionId": "talk"})
+    await ask("And at night?", history=[{"role": "userMessage", "content": "When does the office open?"}])
+    assert len(begun) == 1
 
 
 async def test_a_document_store_that_was_deleted_is_missed_before_the_run_by_every_process(

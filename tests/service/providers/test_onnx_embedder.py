@@ -51,6 +51,37 @@ async def test_the_bare_floor_gives_the_same_vectors(embedder: OnnxEmbedder) -> 
     assert np.allclose(embedder.embed_bare(texts), await embedder.embed_array(texts), atol=1e-4)
 
 
+async def test_a_foreseen_question_is_computed_once_and_no_other_is_begun_meanwhile(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ["When does the office open?", "Who closes it?", "Where is it?"]
+    embedder.foresee(questions[0])
+    assert embedder.dimension is None, "no model is loaded for what nobody has asked for"
+    expected = [await embedder.embed_query_array(question) for question in questions]
+    runtime = embedder._load()
+    computed: list[int] = []
+    run = runtime.run
+
+    def counted(batch: Sequence[Tokens]) -> NDArray[np.float32]:
+        computed.append(len(batch))
+        return run(batch)
+
+    monkeypatch.setattr(runtime, "run", counted)
+    embedder.foresee(questions[0])
+    embedder.foresee(questions[1])
+    for question, vector in zip(questions, expected, strict=True):
+        assert np.allclose(await embedder.embed_query_array(question), vector, atol=1e-6)
+    assert computed == [1, 1, 1]
+    monkeypatch.setattr("service.providers.embedding.onnx._FORESEEN_SECONDS", 0)
+    embedder.foresee(questions[0])
+    while len(computed) < 4:  # noqa: ASYNC110 - the embedder tells nobody but those who ask
+        await asyncio.sleep(0.01)
+    await embedder.embed_array(questions)  # documents take nothing from it
+    embedder.foresee(questions[1])  # nobody asked for the first one
+    assert np.allclose(await embedder.embed_query_array(questions[1]), expected[1], atol=1e-6)
+    assert sum(computed) == 8
+
+
 async def test_another_model_comes_from_a_folder(embedder: OnnxEmbedder, tmp_path: Path) -> None:
     files = bundled_model()
     (tmp_path / "model.onnx").symlink_to(files.model)

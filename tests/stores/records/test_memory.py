@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stores.records.memory import memory_bytes, shared_buffers
+from stores.records.memory import index_memory, memory_bytes, shared_buffers
 
 GIB = 1 << 30
 
@@ -12,6 +12,11 @@ GIB = 1 << 30
 )
 def test_postgres_caches_an_eighth_of_the_memory_within_bounds(memory: int, mebibytes: int) -> None:
     assert shared_buffers(memory) == mebibytes
+
+
+@pytest.mark.parametrize(("memory", "mebibytes"), [(0, 256), (GIB, 256), (24 * GIB, 3072), (512 * GIB, 4096)])
+def test_building_an_index_takes_an_eighth_of_the_memory_within_bounds(memory: int, mebibytes: int) -> None:
+    assert index_memory(memory) == mebibytes
 
 
 @pytest.mark.parametrize("place", ["memory.max", "memory/memory.limit_in_bytes"])

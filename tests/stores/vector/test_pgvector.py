@@ -1,5 +1,6 @@
 """What is special about pgvector: precision, wide vectors, recall under filters; and how stores are opened."""
 
+import asyncio
 from importlib.metadata import EntryPoint, EntryPoints
 from urllib.parse import urlsplit
 
@@ -76,6 +77,53 @@ async def test_filters_that_let_few_points_through_keep_their_recall(
         hits += len(actual & expected)
         total += len(expected)
     assert hits / total >= 0.95
+
+
+async def _indexes(database: Database, collection: str) -> dict[str, bool]:
+    """The indexes of a collection by their kind, and whether they are whole."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT amname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON"
+            " pg_am.oid = relam WHERE indrelid = to_regclass(%s)",
+            (f"vectors_{collection}",),
+        )
+        return {row["amname"]: row["indisvalid"] for row in await cursor.fetchall()}
+
+
+async def test_indexes_of_a_drafted_collection_are_built_once_it_is_filled(database: Database) -> None:
+    store = PgVectorStore(database)
+    await store.draft("drafted", 16)
+    rows = np.random.default_rng(3).normal(size=(500, 16))
+    await store.upsert("drafted", [Point(f"p{n:03d}", row, {"n": n}) for n, row in enumerate(rows)])
+    assert await _indexes(database, "drafted") == {"btree": True}
+    await store.complete("drafted")
+    assert await _indexes(database, "drafted") == {"btree": True, "gin": True, "hnsw": True}
+    assert (await store.query("drafted", rows[7], 1))[0].id == "p007"
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT source FROM pg_settings WHERE name = 'maintenance_work_mem'")
+        assert await cursor.fetchone() == {"source": "configuration file"}
+
+
+async def test_an_index_whose_building_was_cancelled_is_built_anew_and_writers_go_on_meanwhile(
+    database: Database,
+) -> None:
+    store = PgVectorStore(database)
+    await store.draft("cancelled", 3)
+    await store.upsert("cancelled", [Point("a", [1, 0, 0])])
+    async with database.connection() as writer, writer.transaction():
+        await store.within(writer).upsert("cancelled", [Point("b", [0, 1, 0])])
+        building = asyncio.create_task(store.complete("cancelled"))  # waits for the writer
+        async with asyncio.timeout(30):
+            while "gin" not in await _indexes(database, "cancelled"):  # noqa: ASYNC110 - Postgres has no event for it
+                await asyncio.sleep(0.01)
+        await store.upsert("cancelled", [Point("c", [0, 0, 1])])
+        building.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await building
+    assert await _indexes(database, "cancelled") == {"btree": True, "gin": False}
+    await store.complete("cancelled")
+    assert await _indexes(database, "cancelled") == {"btree": True, "gin": True, "hnsw": True}
+    assert {match.id for match in await store.query("cancelled", [1, 1, 1], 5)} == {"a", "b", "c"}
 
 
 async def test_searches_are_broader_in_larger_collections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,9 @@ async def test_queries_turn_to_the_new_vectors_when_all_of_them_are_there(
     assert len(other.calls) == asked + 1
     assert (await talk.chunks(store))["chunks"] == chunks
     assert await tables(talk) == 1
+    assert await talk.rows(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid::regclass::text LIKE 'vectors_%%_hnsw'"
+    ) == [{"indisvalid": True}]
     await talk.holds_together()
 
 
