@@ -23,6 +23,10 @@ class Elsewhere(VectorStore):
         self._title = title
 
     @property
+    def filters(self) -> bool:
+        return self._inner.filters
+
+    @property
     def narrows(self) -> bool:
         return self._inner.narrows
 

@@ -154,6 +154,14 @@ class SeenVectors(VectorStore):
         raise Unsupported("a view of a vector store has no URL")
 
     @property
+    def filters(self) -> bool:
+        return self._vectors.filters
+
+    @property
+    def narrows(self) -> bool:
+        return self._vectors.narrows
+
+    @property
     def idle(self) -> bool:
         return self._vectors.idle
 

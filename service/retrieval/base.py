@@ -126,8 +126,8 @@ class Ledger(Protocol):
         """Whether an explanation may say how near chunks are that may not be shown."""
         ...
 
-    async def allowed(self, where: Filter) -> Numbers:
-        """The numbers of the chunks that pass a filter."""
+    async def allowed(self, where: Filter | None) -> Numbers:
+        """The numbers of the chunks that may be found and pass the filter."""
         ...
 
     async def few(self, where: Filter | None, most: int) -> Numbers | None:

@@ -3,7 +3,8 @@
 One rule for every backend. The ledger names the chunks that pass, up to `FEW` of them. When these are all, the vectors
 are compared with them alone, and so are the words: nothing that an index might miss, whatever the backend makes of
 filters. When there are more, the backend narrows its search itself; one whose filters are slow searches without, as
-many pass, and the ledger says which of those it found do. The words are always narrowed by the ledger.
+many pass, and the ledger says which of those it found do; one that knows no filters compares all that pass where these
+are too few. The words are always narrowed by the ledger.
 """
 
 from collections.abc import Sequence
@@ -38,14 +39,16 @@ async def nearest(vector: Vector, limit: int, call: Call, few: Numbers | None) -
     """The nearest chunks that the query may find, by the ids of their points."""
     sources, where = call.sources, call.query.where
     if few is not None:
-        ids = [point_id(number) for number in few.tolist()]
-        return await sources.vectors.among(sources.collection, vector, limit, ids) if ids else []
+        return await sources.vectors.among(sources.collection, vector, limit, _ids(few)) if len(few) else []
     if where is not None and not sources.ledger.narrowed and not sources.vectors.narrows:
         around = await sources.vectors.query(sources.collection, vector, SPARE * limit)
         passing = await sources.ledger.among(_numbers(around), where)
-        kept = {point_id(number) for number in passing.tolist()}
+        kept = set(_ids(passing))
         if len(kept) >= limit:
             return [match for match in around if match.id in kept][:limit]
+    if (where is not None or sources.ledger.narrowed) and not sources.vectors.filters:
+        passing = await sources.ledger.allowed(where)
+        return await sources.vectors.among(sources.collection, vector, limit, _ids(passing))
     return await sources.vectors.query(sources.collection, vector, limit, where=where)
 
 
@@ -62,6 +65,10 @@ async def worded(text: str, limit: int, call: Call, few: Numbers | None) -> Hits
             return hits.only(kept[:limit])
         wanted *= WIDER
     return await sources.lexical(text, limit, allowed=await sources.ledger.allowed(where))
+
+
+def _ids(numbers: Numbers) -> list[str]:
+    return [point_id(number) for number in numbers.tolist()]
 
 
 def _numbers(matches: Sequence[Match]) -> Numbers:

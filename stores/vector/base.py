@@ -108,6 +108,11 @@ class VectorStore(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
     @property
+    def filters(self) -> bool:
+        """Whether it declares FILTER; a view of a store says what that store says."""
+        return Capability.FILTER in self.capabilities
+
+    @property
     def narrows(self) -> bool:
         """Whether it declares NARROW; a view of a store says what that store says."""
         return Capability.NARROW in self.capabilities

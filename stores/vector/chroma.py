@@ -9,6 +9,7 @@ A collection holds unit vectors in cosine space. Chroma's metadata know neither 
 metadata as JSON text, and its facts beside it (`wording`); arrays of texts, which these are, need Chroma 1.5.
 """
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ READ = 1_000
 """Points read at a time."""
 NUMBERS = 400_000
 """Numbers of vectors that one request writes at most: well below the size that a server takes."""
+PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each further try, where the server's parts do not fit together."""
 JSON = {"Content-Type": "application/json"}
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 
@@ -77,8 +80,13 @@ class _Taken(Exception):
     """The name is in use."""
 
 
-class _Unknown(Exception):
-    """A search among points names one that is not there."""
+class _Unsettled(Exception):
+    """The server keeps vectors and metadata apart, and is just writing or removing some: what it read of the one does
+    not fit the other."""
+
+
+class _Unknown(_Unsettled):
+    """A search among points names one that is not there, or no longer."""
 
 
 class ChromaVectorStore(VectorStore):
@@ -165,7 +173,7 @@ class ChromaVectorStore(VectorStore):
         async def read(known: _Collection) -> list[Point]:
             found = []
             for keys in _parts(sorted(set(ids)), READ):
-                got = await self._ask(known, "get", {"ids": keys, "include": ["embeddings", "metadatas"]})
+                got = await self._rows(known, keys, "metadatas")
                 found += [
                     Point(key, np.asarray(row, np.float32), decode(record[RECORD]))
                     for key, row, record in zip(got["ids"], got["embeddings"], got["metadatas"], strict=True)
@@ -267,11 +275,18 @@ class ChromaVectorStore(VectorStore):
     async def _scores(self, known: _Collection, row: NDArray[np.float32], keys: list[str]) -> dict[str, float]:
         scores: dict[str, float] = {}
         for part in _parts(keys, READ):
-            got = await self._ask(known, "get", {"ids": part, "include": ["embeddings"]})
+            got = await self._rows(known, part)
             if got["ids"]:
                 products = np.asarray(got["embeddings"], np.float64) @ row.astype(np.float64)
                 scores |= {key: bounded(float(one)) for key, one in zip(got["ids"], products, strict=True)}
         return scores
+
+    async def _rows(self, known: _Collection, keys: list[str], *more: str) -> Any:
+        """Points with their vectors, and what `more` names."""
+        got = await self._ask(known, "get", {"ids": keys, "include": ["embeddings", *more]})
+        if len(got["embeddings"] or ()) < len(got["ids"]):
+            raise _Unsettled("some points have no vector")
+        return got
 
     # Collections
 
@@ -300,6 +315,18 @@ class ChromaVectorStore(VectorStore):
         return known
 
     async def _with(self, collection: str, work: Callable[[_Collection], Awaitable[T]]) -> T:
+        """Run `work` on a collection; again, a moment later, while the server is not done with what others write."""
+        for pause in PAUSES:
+            try:
+                return await self._once(collection, work)
+            except _Unsettled:
+                await asyncio.sleep(pause)
+        try:
+            return await self._once(collection, work)
+        except _Unsettled as problem:
+            raise Unavailable(f"Chroma fails: {problem}") from problem
+
+    async def _once(self, collection: str, work: Callable[[_Collection], Awaitable[T]]) -> T:
         """Run `work` on a collection; looked up again when the one that is known was dropped, and perhaps made anew."""
         known = self._known.get(checked_name(collection))
         if known is not None:
@@ -327,7 +354,7 @@ class ChromaVectorStore(VectorStore):
         return self._batch
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What the server answers. Raises `_Missing`, `_Taken`, `_Unknown`, and the errors of the port."""
+        """What the server answers. Raises `_Missing`, `_Taken`, `_Unsettled`, and the errors of the port."""
         from httpx2 import HTTPError
 
         client = self._client = self._client or self._connect()
@@ -343,12 +370,16 @@ class ChromaVectorStore(VectorStore):
         match response.status_code:
             case 404:
                 raise _Missing(said)
+            case 412 if "segment" in said:  # of a collection that is being dropped
+                raise _Missing(said)
             case 409:
                 raise _Taken(said)
             case 400 if "dimension" in said:
                 raise WrongDimension(said)
             case 500 if "finding id" in said:
                 raise _Unknown(said)
+            case 500 if "Nothing found on disk" in said:  # while the first points are written
+                raise _Unsettled(said)
             case status if status >= 500 or status == 429:
                 raise Unavailable(f"Chroma fails with status {status}: {said}")
             case status:

@@ -105,13 +105,12 @@ class Library:
         """An explanation may say so."""
         return True
 
-    async def allowed(self, where: Filter) -> Numbers:
+    async def allowed(self, where: Filter | None) -> Numbers:
         """The live chunks that pass."""
         return np.array([n for n, row in self.rows.items() if self._live(n, where)], np.int32)
 
     async def few(self, where: Filter | None, most: int) -> Numbers | None:
         """Those that pass, unless there are more."""
-        assert where is not None
         found = await self.allowed(where)
         return found if len(found) <= most else None
 

@@ -1,16 +1,19 @@
 """Filters of all selectivities, on backends that narrow their own search and on others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from service.document_stores.elsewhere import Elsewhere
+from service.document_stores.sight import SeenVectors
 from service.retrieval import narrowing
 from service.retrieval.base import Call, Hit, Query, Question, SearchStage, Sources, point_id
 from service.retrieval.hybrid import Hybrid
 from service.retrieval.similarity import Similarity
-from stores.vector.base import Capability, Match, Point, Vector
+from stores.vector.base import Capability, Match, Point, Unsupported, Vector
 from stores.vector.filters import Filter, matches, parse
 from stores.vector.memory import MemoryVectorStore
 from tests.service.retrieval.library import COLLECTION, Library, chunk
@@ -43,6 +46,17 @@ class Quick(Slow):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.FILTER, Capability.NARROW})
 
 
+class Bare(Slow):
+    """One that knows no filters, as that of the how-to."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+    async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
+        if where is not None:
+            raise Unsupported("no filters here")
+        return await super().query(collection, vector, limit)
+
+
 @pytest.fixture
 def library() -> Library:
     """Chunks around a circle, of which the query sees the first best."""
@@ -68,7 +82,7 @@ async def found(stage: SearchStage, sources: Sources, where: Filter | None, limi
 
 
 @pytest.mark.parametrize("stage", [Hybrid(), Similarity()])
-@pytest.mark.parametrize("store", [Slow(), Quick()], ids=["slow", "quick"])
+@pytest.mark.parametrize("store", [Slow(), Quick(), Bare()], ids=["slow", "quick", "bare"])
 @pytest.mark.parametrize("few", [0, 10, 1000])
 async def test_every_filter_finds_the_nearest_that_pass_whichever_way_is_taken(
     library: Library, stage: SearchStage, store: Slow, few: int, monkeypatch: pytest.MonkeyPatch
@@ -87,7 +101,11 @@ async def test_few_are_compared_and_of_many_a_slow_backend_is_asked_without_the_
 ) -> None:
     half, three = parse({"half": 0}), parse({"n": {"$in": [3, 7, 9]}})
     far = parse({"n": {"$gt": 60}})
-    for store, expected in ((Slow(), ["among", "all", "all", "filter"]), (Quick(), ["among", "filter", "filter"])):
+    for store, expected in (
+        (Slow(), ["among", "all", "all", "filter"]),
+        (Quick(), ["among", "filter", "filter"]),
+        (Bare(), ["among", "all", "all", "among"]),
+    ):
         sources = await sources_of(library, store)
         monkeypatch.setattr(narrowing, "FEW", 10)
         for where in (three, half, far):
@@ -101,3 +119,17 @@ async def test_a_filter_that_nothing_passes_asks_for_no_vectors(library: Library
     assert await found(Similarity(), sources, parse({"n": -1})) == []
     assert await found(Hybrid(), sources, parse({"n": -1})) == []
     assert store.ways == []
+
+
+async def test_a_viewer_of_many_chunks_is_answered_by_a_backend_that_knows_no_filters(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", 10)
+    seen = parse({"half": 0})
+    sources = await sources_of(library, Bare())
+    shown = replace(library, rows={number: row for number, row in library.rows.items() if matches(seen, row.metadata)})
+    monkeypatch.setattr(Library, "narrowed", True)
+    for store in (sources.vectors, Elsewhere(sources.vectors, "elsewhere")):
+        narrowed = replace(sources, vectors=SeenVectors(store, seen), ledger=shown)
+        for where, expected in ((None, [2, 4, 6, 8, 10]), (parse({"n": {"$gt": 60}}), [62, 64, 66, 68, 70])):
+            assert [hit.number for hit in await found(Similarity(), narrowed, where)] == expected

@@ -1,11 +1,14 @@
 """Chroma's server: what differs from other backends, and failures in the port's words."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import httpx2
 import pytest
 
-from stores.vector import open_vector_store
+from stores.vector import chroma, open_vector_store
 from stores.vector.base import BadUrl, Point, Refused, Unavailable, UnknownCollection, WrongDimension
 from stores.vector.chroma import ChromaVectorStore
 from stores.vector.filters import parse
@@ -104,6 +107,111 @@ async def test_failures_of_a_server_are_told_in_the_words_of_the_port(status: in
         await store.count("words")
     assert type(caught.value) is expected
     await store.close()
+
+
+def settling(*troubles: httpx2.Response) -> ChromaVectorStore:
+    """A store whose server has one point, and answers these things first when it is asked to read."""
+    left = list(troubles)
+    point = {"ids": ["a"], "embeddings": [EAST], "metadatas": [{"record": "{}"}]}
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, json={"id": "1", "metadata": {"dimension": 3}, "dimension": 3})
+        if left:
+            return left.pop(0)
+        if request.url.path.endswith("/query"):
+            return httpx2.Response(200, json={"ids": [["a"]], "distances": [[0.0]], "metadatas": None})
+        return httpx2.Response(200, json=point)
+
+    return answering(answer)
+
+
+READS: list[Callable[[ChromaVectorStore], Coroutine[Any, Any, Any]]] = [
+    lambda store: store.get("words", ["a"]),
+    lambda store: store.score("words", EAST, ["a"]),
+    lambda store: store.among("words", EAST, 1, ["a"]),
+]
+UNSETTLED = [
+    httpx2.Response(500, json={"message": "Error executing plan: Internal error: Error finding id"}),
+    httpx2.Response(500, json={"message": "Error creating hnsw segment reader: Nothing found on disk"}),
+    httpx2.Response(200, json={"ids": ["a"], "embeddings": [], "metadatas": [{"record": "{}"}]}),
+]
+
+
+@pytest.mark.parametrize("read", READS, ids=["get", "score", "among"])
+async def test_points_that_are_written_or_removed_meanwhile_are_read_again(
+    read: Callable[[ChromaVectorStore], Coroutine[Any, Any, Any]],
+) -> None:
+    store = settling(*UNSETTLED)
+    assert len(await read(store)) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("place", range(len(UNSETTLED)))
+async def test_a_server_whose_points_never_fit_together_is_unavailable(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chroma, "PAUSES", (0.0, 0.0))
+    store = settling(*3 * [UNSETTLED[place]])
+    with pytest.raises(Unavailable):
+        await store.get("words", ["a"])
+    assert len(await store.get("words", ["a"])) == 1
+    await store.close()
+
+
+async def test_a_collection_of_which_only_parts_are_left_is_a_missing_one() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET" and left:
+            left.clear()
+            return httpx2.Response(200, json={"id": "1", "metadata": {"dimension": 3}, "dimension": 3})
+        if request.method == "GET":
+            return httpx2.Response(404, json={"message": "no such collection"})
+        return httpx2.Response(412, json={"message": "Missing field: [Missing metadata segment]"})
+
+    left = ["words"]
+    store = answering(answer)
+    with pytest.raises(UnknownCollection):
+        await store.get("words", ["a"])
+    await store.close()
+
+
+async def test_reading_while_others_fill_empty_and_drop_fails_for_no_other_reason(url: str) -> None:
+    points = [Point(f"{number:04d}", [1.0, number, 1.0]) for number in range(100)]
+    ids = [point.id for point in points]
+    reader, writer = open_vector_store(url), open_vector_store(url)
+
+    async def write() -> None:
+        for _ in range(2):
+            await writer.create("brief", 3)
+            await writer.upsert("brief", points)
+            await writer.delete("brief", ids)
+            await writer.upsert("brief", points)
+            await writer.drop("brief")
+
+    async def read(ask: Callable[[], Coroutine[Any, Any, Any]]) -> int:
+        answers = 0
+        while not writing.done():
+            with suppress(UnknownCollection):
+                await ask()
+                answers += 1
+            await asyncio.sleep(0)
+        return answers
+
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(write())
+        reading = [
+            group.create_task(read(ask))
+            for ask in (
+                lambda: reader.query("brief", EAST, 5),
+                lambda: reader.among("brief", EAST, 5, ids),
+                lambda: reader.score("brief", EAST, ids[:20]),
+                lambda: reader.get("brief", ids[:20]),
+                lambda: reader.count("brief"),
+            )
+        ]
+    assert all(task.result() for task in reading)
+    await reader.close()
+    await writer.close()
 
 
 async def test_a_server_out_of_reach_is_unavailable() -> None:
