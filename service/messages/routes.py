@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
 from service.chatflows.routes import VIEW, Id, flow_id
 from service.http.access import Caller, CurrentCaller, CurrentWorkspace, needs
@@ -61,6 +61,20 @@ def _filters(
 
 
 Filters = Annotated[Wanted, Depends(_filters)]
+
+FILTERS = ("chatType", "chatId", "sessionId", "memoryType", "startDate", "endDate", "feedbackType", "messageId")
+
+
+def _to_delete(wanted: Filters, request: Request, message: OnlyId = None) -> Wanted:
+    """The messages to delete. A filter that is given and empty, which lists leave unheeded, would delete all of them:
+    raises `Unprocessable` naming it."""
+    for name in FILTERS:
+        if name in request.query_params:
+            wire.check_said(name, request.query_params.getlist(name))
+    return replace(wanted, message=wire.message_id(message))
+
+
+ToDelete = Annotated[Wanted, Depends(_to_delete)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +161,11 @@ async def _page(
     response_model=Deleted,
 )
 async def delete_chat_messages(
-    chatflowid: Id, resources: CurrentResources, workspace: CurrentWorkspace, wanted: Filters
+    chatflowid: Id, resources: CurrentResources, workspace: CurrentWorkspace, wanted: ToDelete
 ) -> Deleted:
     """Removes the messages that pass the filters, all of the chatflow without any: with their feedback, and with the
     files of conversations of which nothing is left. What the chatflow remembers is made of its messages, so it forgets
-    them too."""
+    them too. A filter without a value is refused."""
     return Deleted(affected=await service.delete(resources.database, workspace, flow_id(chatflowid), wanted))
 
 

@@ -115,6 +115,12 @@ def listed(name: str, values: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(found)
 
 
+def check_said(name: str, values: Sequence[str]) -> None:
+    """Check that a filter says something. Raises `Unprocessable` for nothing, and for an empty list."""
+    if not any(value.strip().removeprefix("[").removesuffix("]").strip() for value in values):
+        raise Unprocessable(f"{name}: is empty; say what is to be deleted, or leave it out")
+
+
 def message_id(value: str | None) -> UUID | None:
     """The id of a message in a query. Raises `Unprocessable`."""
     if not value:

@@ -92,6 +92,36 @@ def test_a_filter_that_is_none_is_named(house: House, flow: str, query: dict[str
     assert response.json()["error"].startswith(named)
 
 
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"chatType": "[]"}, "chatType"),
+        ({"chatType": ""}, "chatType"),
+        ({"feedbackType": "[ ]", "chatId": "c1"}, "feedbackType"),
+        ({"chatId": ""}, "chatId"),
+        ({"sessionId": "", "chatId": "c1"}, "sessionId"),
+        ({"endDate": ""}, "endDate"),
+        ({"messageId": ""}, "messageId"),
+    ],
+)
+def test_a_filter_without_a_value_lists_all_but_deletes_nothing(
+    house: House, flow: str, query: dict[str, str], named: str
+) -> None:
+    house.ask(flow, chatId="c1")
+    assert len(listed(house, flow, **query)) == 2
+    refused = house.client.delete(f"/chatmessage/{flow}", params=query)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["error"].startswith(f"{named}: ")
+    assert len(listed(house, flow)) == 2
+
+
+def test_one_message_can_be_deleted(house: House, flow: str) -> None:
+    answer = house.ask(flow, chatId="c1").json()["chatMessageId"]
+    gone = house.client.delete(f"/chatmessage/{flow}", params={"messageId": answer})
+    assert gone.json()["affected"] == 1
+    assert [item["role"] for item in listed(house, flow)] == ["userMessage"]
+
+
 def test_with_feedback_each_message_brings_it_and_pages_are_of_sessions(house: House, flow: str) -> None:
     answers = [house.ask(flow, f"How many days of leave? {n}", chatId=f"c{n}").json() for n in range(3)]
     rate(house, answers[0], "THUMBS_UP", content="fine")
