@@ -119,7 +119,8 @@ class Settings(BaseModel):
     prices: Annotated[dict[str, Price], BeforeValidator(_prices)] = Field(
         {},
         description='What models cost, as a JSON object or the path of a JSON file: `{"gpt-4o-mini": {"input": 0.15,'
-        ' "output": 0.6}}` by the million of tokens, for each model whose name begins so; empty: no cost is reckoned.',
+        ' "output": 0.6}}` by the million of tokens, for this model and its versions (`gpt-4o-mini-2024-07-18`);'
+        " empty: no cost is reckoned.",
     )
     store_messages: bool = Field(
         True, description="Keep conversations of flows that do not say (`conversations.store` in their apiConfig)."

@@ -1,5 +1,6 @@
 """What the models of a run took, by model, and what that costs where the operator has named prices."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,10 @@ from service.chatflows.types import Usage
 from service.settings import Price
 
 MILLION = 1_000_000
+
+_VERSION = re.compile(r"(?:[-@:](?:latest|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d{8}|\d{6}|\d{3,4}|v\d+:\d+))+")
+"""What may stand behind a model's name and leave it the same model: a date, a number of a version. Other words, such as
+`-mini`, make it another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,15 @@ class Spent:
 
 
 def cost(usage: Usage, prices: Mapping[str, Price]) -> float | None:
-    """What a call costs; None where its model has no price. A price counts for every model whose name begins with its
-    own, the longest name first: providers answer under dated names (`gpt-4o-mini-2024-07-18`)."""
-    names = [name for name in prices if usage.model == name or usage.model.startswith(name)]
+    """What a call costs; None where its model has no price. A price counts for the versions of its model too, the
+    longest name first: providers answer under dated names (`gpt-4o-mini-2024-07-18`)."""
+    names = [name for name in prices if _is_version(usage.model, name)]
     if not names:
         return None
     price = prices[max(names, key=len)]
     return (usage.input_tokens * price.input + usage.output_tokens * price.output) / MILLION
+
+
+def _is_version(model: str, name: str) -> bool:
+    """Whether a model is the one of this name, or a version of it."""
+    return model == name or (model.startswith(name) and _VERSION.fullmatch(model, len(name)) is not None)

@@ -35,6 +35,31 @@ def test_the_price_of_the_longest_name_counts() -> None:
     assert cost(Usage("other", 1, 1), PRICES) is None
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4o-2024-08-06",
+        "gpt-4o-latest",
+        "gpt-4o@20240806",
+        "gpt-4o-20240806-v1:0",
+        "gpt-4o-08-2024",
+        "gpt-4o-0806",
+        "gpt-4o-002",
+        "gpt-4o:latest",
+    ],
+)
+def test_versions_of_a_model_cost_what_it_does(model: str) -> None:
+    assert cost(Usage(model, 1_000_000, 0), {"gpt-4o": Price(2.5, 10), "gpt-4": Price(30, 60)}) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "gpt-4o-audio-preview", "gpt-4oo", "gpt-4o-32k", "gpt-4o.1", "gpt-4o:8b"],
+)
+def test_another_model_does_not_cost_what_one_does_whose_name_it_begins_with(model: str) -> None:
+    assert cost(Usage(model, 1, 1), {"gpt-4o": Price(2.5, 10)}) is None
+
+
 def test_a_model_without_a_price_leaves_no_cost_in_all() -> None:
     shown = Spent.of([Usage("gpt-4o", 1000, 0), Usage("other", 1, 1)], PRICES).shown(full=True)
     assert "cost" not in shown
