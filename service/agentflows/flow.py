@@ -68,11 +68,11 @@ class AgentFlow:
 
     @property
     def named(self) -> frozenset[UUID]:
-        """What the nodes name: credentials, document stores, other flows."""
+        """What the nodes name: credentials, document stores, other flows, tools."""
         credentials = [step.node.credential for step in self.steps]
         credentials += [node.credential for node in self.nodes.values()]
-        named = (step.document_stores | step.flows for step in self.steps)
-        return credentials_in(credentials).union(*named, *(node.flows for node in self.nodes.values()))
+        named = (step.named for step in self.steps)
+        return credentials_in(credentials).union(*named, *(node.named for node in self.nodes.values()))
 
     @property
     def remembers(self) -> bool:

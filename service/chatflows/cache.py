@@ -46,7 +46,7 @@ class KnownFlow:
     variables: frozenset[str] | None = frozenset()
     """The variables that its runs may ask for; None: all."""
     stamp: str | None = None
-    """State of the credentials, document stores and other flows that it was compiled with."""
+    """State of the credentials, document stores, other flows and tools that it was compiled with."""
     seen: float = field(default_factory=time.monotonic)
     """When the database last confirmed the version."""
     users: int = 0

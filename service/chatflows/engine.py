@@ -69,9 +69,9 @@ class CompiledFlow:
 
     @property
     def named(self) -> frozenset[UUID]:
-        """What the steps name: credentials, document stores, other flows."""
+        """What the steps name: credentials, document stores, other flows, tools."""
         credentials = credentials_in(step.node.credential for step in self.steps)
-        return credentials.union(*(step.document_stores | step.flows for step in self.steps))
+        return credentials.union(*(step.named for step in self.steps))
 
     @property
     def searched(self) -> UUID | None:

@@ -23,8 +23,8 @@ class Flow(Protocol):
 
     @property
     def named(self) -> frozenset[UUID]:
-        """The ids that the steps name, of credentials, document stores and other flows: the flow is compiled anew when
-        such a credential changes, or one of these comes or goes."""
+        """The ids that the steps name, of credentials, document stores, other flows and tools: the flow is compiled
+        anew when such a credential changes, or one of these comes or goes."""
         ...
 
     @property

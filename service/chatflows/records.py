@@ -203,7 +203,9 @@ SELECT f.version, f.workspace_id, f.api_key_id, k.id AS key_id, k.scopes AS key_
         (SELECT string_agg(s.id::text, ',' ORDER BY s.id) FROM document_stores s
             WHERE s.workspace_id = f.workspace_id AND s.id = ANY(%(named)s) AND s.deleted_at IS NULL),
         (SELECT string_agg(o.id::text, ',' ORDER BY o.id) FROM chatflows o
-            WHERE o.workspace_id = f.workspace_id AND o.id = ANY(%(named)s))), '') AS stamp,
+            WHERE o.workspace_id = f.workspace_id AND o.id = ANY(%(named)s)),
+        (SELECT string_agg(t.id::text, ',' ORDER BY t.id) FROM tools t
+            WHERE t.workspace_id = f.workspace_id AND t.id = ANY(%(named)s))), '') AS stamp,
     (SELECT json_agg(json_build_array(m.role, m.content, m.brought) ORDER BY m.sequence DESC) FROM (
         SELECT role, content, sequence, CASE WHEN file_uploads IS NOT NULL THEN id END AS brought FROM chat_messages
         WHERE workspace_id = f.workspace_id AND chatflow_id = f.id AND session_id = %(session)s
@@ -214,7 +216,7 @@ LEFT JOIN api_keys k ON k.hash = %(digest)s AND k.revoked_at IS NULL AND k.works
 WHERE f.id = %(id)s
 """
 """All that a prediction has to know before it runs, in one round trip. `stamp` changes with the credentials that
-the flow names, and as document stores and flows that it names come and go;
+the flow names, and as document stores, flows and tools that it names come and go;
 `turns` are the newest of the session first, as [role, content, its id where files came with it]."""
 
 

@@ -47,10 +47,13 @@ class FlowNode(ABC):
         """The id of the credential that the node itself uses; empty: none."""
         self.steps: tuple[Step, ...] = ()
         """What it works with: prepared before the first run, closed with the flow."""
+        self.late: tuple[LateTool, ...] = ()
+        """Tools that each run makes."""
         self.updates: tuple[Update, ...] = ()
         """What it makes of the flow's state."""
         self.read(maker)
         self.steps = tuple(maker.made)
+        self.late = tuple(maker.late)
 
     @classmethod
     def build(cls, node: Node, maker: "Maker") -> Self:
@@ -73,8 +76,15 @@ class FlowNode(ABC):
         """The other flows that the node names."""
         return frozenset()
 
-    async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most nodes need nothing
+    @property
+    def named(self) -> frozenset[UUID]:
+        """All that the node names itself, and in tools that each run makes: other flows, kept tools."""
+        return self.flows.union(*(tool.named for tool in self.late))
+
+    async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Check what can be checked before the first run. Raises a `ServiceError` that names the node."""
+        for tool in self.late:
+            await tool.look_up(workspace, backing)
 
     def text(self, name: str) -> str:
         """A text among the inputs; empty where it is none."""
@@ -135,6 +145,7 @@ class Maker:
     names: frozenset[str] = frozenset()
     """The ids of all nodes of the flow."""
     made: list[Step] = field(default_factory=list)
+    late: list[LateTool] = field(default_factory=list)
     found: list[Problem] = field(default_factory=list)
 
     def problem(self, text: str, kind: ProblemKind = ProblemKind.SETTING) -> None:
@@ -171,7 +182,10 @@ class Maker:
         wrong = list(trouble(fields, self.names))
         for text in wrong:
             self.problem(f"{name}: {text}")
-        return None if wrong else LateTool(self._node(name, fields), kind)
+        if wrong:
+            return None
+        self.late.append(LateTool(self._node(name, fields), kind))
+        return self.late[-1]
 
     def retriever(self, name: str, config: Any, links: Links | None = None) -> RetrieverStep | None:
         """A retriever with its configuration. None after naming the problem."""

@@ -10,11 +10,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
+from uuid import UUID
 
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, json_filled
 from service.agentflows.types import BadValue
 from service.chatflows.graph import Node
+from service.chatflows.run import Backing
 from service.chatflows.steps.base import BadOption
 from service.chatflows.steps.tool import ToolStep
 from service.chatflows.texts import CREDENTIALS, UNREAD, WORDS
@@ -124,6 +126,28 @@ class LateTool:
 
     node: Node
     kind: type[ToolStep]
+
+    @property
+    def named(self) -> frozenset[UUID]:
+        """What it names, in whatever run."""
+        step = self._unfilled()
+        return frozenset() if step is None else step.named
+
+    async def look_up(self, workspace: UUID, backing: Backing) -> None:
+        """Check before the first run that what it names is there. Raises what its `prepare` raises."""
+        step = self._unfilled()
+        if step is not None and step.named:
+            try:
+                await step.prepare(workspace, backing)
+            finally:
+                await step.close()
+
+    def _unfilled(self) -> ToolStep | None:
+        """The tool as it is written; None where it can be made only once it is filled."""
+        try:
+            return self.kind.build(self.node, {anchor.name: () for anchor in self.kind.anchors})
+        except BadOption:
+            return None
 
     async def opened(self, moment: Moment, stack: AsyncExitStack) -> ToolStep:
         """The tool, which the stack closes. Raises `BadValue` for a configuration that cannot be used so filled, and

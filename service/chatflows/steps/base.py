@@ -98,6 +98,16 @@ class Step(ABC):
         """The other flows that its node names."""
         return frozenset()
 
+    @property
+    def stored_tools(self) -> frozenset[UUID]:
+        """The tools kept by the workspace that its node names."""
+        return frozenset()
+
+    @property
+    def named(self) -> frozenset[UUID]:
+        """All that its node names, but credentials."""
+        return self.document_stores | self.flows | self.stored_tools
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:  # noqa: B027  # most steps need nothing
         """Make what the runs share and check what can be checked before the first of them (credentials, libraries).
 

@@ -52,6 +52,11 @@ class CustomTool(ToolStep):
         except ValueError as error:
             raise BadOption(f"customToolSchema: {error}") from None
 
+    @property
+    def stored_tools(self) -> frozenset[UUID]:
+        """The one that is chosen."""
+        return frozenset({UUID(self._options.selected_tool)} if self._options.selected_tool else ())
+
     async def prepare(self, workspace: UUID, backing: Backing) -> None:
         """Look the tool up. Raises `FlowNotRunnable` where it is not there, or JavaScript is not switched on."""
         need_script(self, backing)
