@@ -1,7 +1,7 @@
 """Source numbers in answers: `[1]`, and of several as models write them, `[2, 3]` and `[4-6]`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 MARKER = r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]"
@@ -10,6 +10,8 @@ MOST = 50
 """Sources that one range may name."""
 
 _MARKER = re.compile(MARKER)
+_BEGUN = re.compile(r"\[(?:\d[\d\s,;–-]{0,100})?\Z")
+"""What may become a marker with the next piece of a text."""
 _PART = re.compile(r"(\d{1,3})(?:\s*[–-]\s*(\d{1,3}))?")
 
 
@@ -33,3 +35,32 @@ def renumbered(text: str, numbers: Sequence[int], *, strays: bool) -> str:
         return f"[{', '.join(map(str, dict.fromkeys(kept)))}]"
 
     return _MARKER.sub(marker, text)
+
+
+class Renumbering:
+    """Gives the markers of a text that comes in pieces other numbers, as `renumbered` does; strays stay."""
+
+    def __init__(self, numbers: Callable[[], Sequence[int]]) -> None:
+        """`numbers` are asked for whenever there is a marker."""
+        self._numbers = numbers
+        self._held = ""
+
+    def take(self, piece: str) -> str:
+        """What can be said of the text so far."""
+        text = self._held + piece
+        begun = _BEGUN.search(text)
+        place = len(text) if begun is None else begun.start()
+        self._held = text[place:]
+        return self._renumbered(text[:place])
+
+    def rest(self) -> str:
+        """What was held back, now that the text has ended."""
+        held, self._held = self._held, ""
+        return self._renumbered(held)
+
+    def _renumbered(self, text: str) -> str:
+        if "[" not in text:
+            return text
+        numbers = self._numbers()
+        same = all(number == place for place, number in enumerate(numbers, 1))
+        return text if same else renumbered(text, numbers, strays=True)

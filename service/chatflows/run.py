@@ -100,8 +100,9 @@ class ReadPages(Protocol):
 
 
 class Predict(Protocol):
-    """Runs another flow of the workspace as a part of `run`, and says its events. Raises `NotFound`, `FlowNotRunnable`,
-    `Unprocessable` when flows call each other too deeply."""
+    """Runs another flow of the workspace as a part of `run`, and says its events. What its text cites by number stands
+    in the `Sources` before it, or by then in `cited`. Raises `NotFound`, `FlowNotRunnable`, `Unprocessable` when flows
+    call each other too deeply."""
 
     def __call__(
         self,
@@ -112,6 +113,7 @@ class Predict(Protocol):
         session: str = "",
         overrides: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
+        cited: "Cited | None" = None,
     ) -> AsyncGenerator[StepEvent, None]: ...
 
 

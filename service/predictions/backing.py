@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from service.chatflows import service as chatflows
-from service.chatflows.run import Backing, Page, Quoted, Run, StoredTool
+from service.chatflows.run import Backing, Cited, Page, Quoted, Run, StoredTool
 from service.chatflows.types import Passage, StepEvent, Turn
 from service.credentials import service as credentials
 from service.predictions.pages import read_pages
@@ -108,10 +108,11 @@ class _Lent:
         session: str = "",
         overrides: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
+        cited: Cited | None = None,
     ) -> AsyncGenerator[StepEvent, None]:
         from service.predictions.nested import called
 
-        return called(self.resources, run, flow, question, session=session, overrides=overrides, form=form)
+        return called(self.resources, run, flow, question, session=session, overrides=overrides, form=form, cited=cited)
 
 
 async def quoted(resources: "Resources", question: str, passages: Sequence[Passage]) -> Quoted:

@@ -15,7 +15,7 @@ from service.chatflows import service as chatflows
 from service.chatflows.cache import KnownFlow
 from service.chatflows.flow import Flow
 from service.chatflows.keeping import keeping_of
-from service.chatflows.run import Run
+from service.chatflows.run import Cited, Run
 from service.chatflows.types import StepEvent
 from service.errors import ServiceError, Unprocessable
 from service.executions.service import Recording
@@ -60,11 +60,12 @@ async def called(
     session: str = "",
     overrides: Mapping[str, Any] | None = None,
     form: Mapping[str, Any] | None = None,
+    cited: Cited | None = None,
 ) -> AsyncGenerator[StepEvent, None]:
     """The events of a flow of the same workspace, run for `run`: the same viewer.
 
     `session` empty: that of its memory node, else that of `run`. What may be overridden says the owner of the flow, and
-    which of the variables that the caller of `run` changed count here too.
+    which of the variables that the caller of `run` changed count here too. What its agents may cite goes to `cited`.
     Raises `NotFound`, `FlowNotRunnable`, `TooDeep`, `Waits`, and what the flow raises.
     """
     if run.depth >= MAX_DEPTH:
@@ -93,6 +94,7 @@ async def called(
             caller=entrance.name,
             variables=await variables_of(resources, known, run.variables),
             form=form,
+            cited=cited or Cited(),
             depth=run.depth + 1,
             kept=run.kept,
         )

@@ -348,4 +348,4 @@ async def test_a_flow_of_them_runs_on_fakes() -> None:
     await compiled.prepare(uuid4(), lent)
     run = Run(uuid4(), uuid4(), "c", "s", "How many days?", (), lent)
     events = [event async for event in compiled.run(run)]
-    assert events == [Token("Leave is 30 days."), Token(" [1]"), Sources(PASSAGES[:1])]
+    assert events == [Sources(PASSAGES[:1]), Token("Leave is 30 days."), Token(" [1]")]

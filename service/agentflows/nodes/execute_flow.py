@@ -10,13 +10,15 @@ from service.agentflows.nodes.conversation import RETURN_AS, speaker
 from service.agentflows.state import Moment
 from service.agentflows.templates import Template, changes, plain
 from service.agentflows.types import BadValue, Done, Message, Part
-from service.chatflows.run import Backing
+from service.answers.markers import Renumbering
+from service.chatflows.run import Backing, Cited
 from service.chatflows.steps.base import BadOption
 from service.chatflows.steps.flow_tools import ELSEWHERE, look_up
 from service.chatflows.types import (
     ActionWanted,
     Artifacts,
     FlowNotRunnable,
+    Passage,
     Sources,
     StepEvent,
     Structured,
@@ -28,7 +30,7 @@ from service.chatflows.types import (
 )
 from service.json_text import lenient
 
-PASSED_ON = Token | Thinking | Sources | ToolCalls | ToolsUsed | Artifacts | Usage
+PASSED_ON = Thinking | ToolCalls | ToolsUsed | Artifacts | Usage
 """What the other flow says that is a part of this one; how its own nodes are is not."""
 
 
@@ -68,26 +70,13 @@ class ExecuteFlow(FlowNode):
 
     async def act(self, moment: Moment) -> AsyncGenerator[StepEvent | Done, None]:
         """What the other flow says. Raises as `Backing.predict` does, and `BadValue` when it waits for a person."""
-        assert self._flow is not None
-        predict = moment.run.backing.predict
-        assert predict is not None, "prepare() has checked that"
         question = self._input.text(moment).strip() or moment.asked
         parts: list[str] = []
-        events = predict(moment.run, self._flow, question, session=moment.run.session, overrides=self._overrides)
-        async with aclosing(events):
+        async with aclosing(self._heard(moment, question)) as events:
             async for event in events:
-                match event:
-                    case ActionWanted():
-                        raise BadValue(f"{self.title}: the flow waits for a person, which it cannot within another")
-                    case Structured():
-                        text = json.dumps(event.value, ensure_ascii=False, default=str)
-                        parts.append(text)
-                        yield Token(text)
-                    case Token():
-                        parts.append(event.text)
-                        yield event
-                    case _ if isinstance(event, PASSED_ON):
-                        yield event
+                if isinstance(event, Token):
+                    parts.append(event.text)
+                yield event
         text = "".join(parts)
         opening = () if moment.said else (Message(Part.USER, moment.asked),)
         yield Done(
@@ -98,6 +87,38 @@ class ExecuteFlow(FlowNode):
             opening=opening,
             said=(Message(self._part, text, speaker(self.node.label or self.node.id)),),
         )
+
+    async def _heard(self, moment: Moment, question: str) -> AsyncGenerator[StepEvent, None]:
+        """What the other flow says that is a part of this one; its sources have their numbers in this run."""
+        assert self._flow is not None
+        predict = moment.run.backing.predict
+        assert predict is not None, "prepare() has checked that"
+        inner, outer, sources = Cited(), moment.run.cited, list[Passage]()
+
+        def numbers() -> list[int]:
+            return [outer.number(passage) for passage in sources or inner.passages]
+
+        text = Renumbering(numbers)
+        session = moment.run.session
+        events = predict(moment.run, self._flow, question, session=session, overrides=self._overrides, cited=inner)
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case ActionWanted():
+                        raise BadValue(f"{self.title}: the flow waits for a person, which it cannot within another")
+                    case Structured():
+                        yield Token(text.rest() + json.dumps(event.value, ensure_ascii=False, default=str))
+                    case Token():
+                        if said := text.take(event.text):
+                            yield Token(said)
+                    case Sources():
+                        sources[:] = event.passages
+                        numbers()  # from now on they are this run's too
+                        yield event
+                    case _ if isinstance(event, PASSED_ON):
+                        yield event
+        if said := text.rest():
+            yield Token(said)
 
 
 def _overrides(value: object) -> dict[str, object]:

@@ -99,7 +99,7 @@ class MultiRetrievalQA(EndingStep):
         self._template = Template.parse(RESPOND)
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
-        """What choosing took, the answer's pieces, what they took, then the sources."""
+        """What choosing took, the sources, the answer's pieces, what they took."""
         events = self._quoted(run) if self._model.quotes else self._written(run)
         async with aclosing(events):
             async for event in events:
@@ -111,9 +111,9 @@ class MultiRetrievalQA(EndingStep):
         found = await together(*(each.retrieve(run, run.question) for each in self._retrievers.values()))
         passages = sorted((item for items in found for item in items), key=lambda item: -item.score)
         quoted = await run.backing.quote(run.question, passages)
+        yield Sources(tuple(quoted.passages))
         for piece in quoted.pieces:
             yield Token(piece)
-        yield Sources(tuple(quoted.passages))
 
     async def _written(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         from langchain_core.messages import SystemMessage
@@ -125,10 +125,10 @@ class MultiRetrievalQA(EndingStep):
         said = [human(run, sees=self._model.sees)]
         context = numbered(passages, Fence()) if name else ""
         told = [SystemMessage(self._template.fill({"context": context}))] if name else []
+        yield Sources(tuple(passages))
         async with aclosing(self._model.write([*told, *said], whole=run.whole)) as events:
             async for event in events:
                 yield event
-        yield Sources(tuple(passages))
 
 
 class MultiPrompt(EndingStep):

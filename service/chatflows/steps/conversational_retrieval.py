@@ -84,7 +84,7 @@ class ConversationalRetrieval(EndingStep):
         self._response = response
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
-        """The answer's pieces, what the model calls took, then the sources."""
+        """The sources, the answer's pieces, what the model calls took."""
         history = await self.memory.recall(run) if self.memory else run.history if self.remembers else ()
         events = self._quoted(run, history) if self._model.quotes else self._written(run, history)
         async with aclosing(events):
@@ -102,9 +102,9 @@ class ConversationalRetrieval(EndingStep):
         if before and not quoted.found:
             with_turn = await run.backing.quote(asked, passages)
             quoted = with_turn if with_turn.found else quoted
+        yield Sources(quoted.passages)
         for piece in quoted.pieces:
             yield Token(piece)
-        yield Sources(quoted.passages)
 
     async def _written(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
         asked = run.question
@@ -119,11 +119,11 @@ class ConversationalRetrieval(EndingStep):
             values["chat_history"] = transcript(history, fence)
         said = human(run, sees=self._model.sees)
         prompt = [SystemMessage(self._response.fill(values)), *messages(history, sees=self._model.sees), said]
+        yield Sources(tuple(passages))
         pieces = self._model.write(prompt, whole=run.whole)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
-        yield Sources(tuple(passages))
 
     async def _standalone(self, run: Run, history: Sequence[Turn]) -> tuple[str, Usage | None]:
         """The question, understandable without the conversation, and what the model call took."""

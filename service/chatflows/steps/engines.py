@@ -128,7 +128,7 @@ class Engine(EndingStep):
         """The answer to a question and its sources, always; `last`: it is the flow's answer and may be streamed."""
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
-        """The answer's pieces, what the model calls took, then the sources."""
+        """The answer's pieces, what the model calls took, and before them the sources."""
         async with aclosing(self.respond(run, run.question, last=True)) as events:
             async for event in events:
                 if not isinstance(event, Sources) or self._options.return_source_documents:
@@ -162,15 +162,15 @@ class QueryEngine(Engine):
         passages = tuple(await self._retriever.retrieve(run, question))
         if self._model.quotes:
             quoted = await run.backing.quote(question, passages)
+            yield Sources(tuple(quoted.passages))
             for piece in quoted.pieces:
                 yield Token(piece)
-            yield Sources(tuple(quoted.passages))
             return
+        yield Sources(passages)
         task = Task(heard_by(run, last=last), self._model, question)
         async with aclosing(self.synthesizer.write(task, pieces_of(passages))) as events:
             async for event in events:
                 yield event
-        yield Sources(passages)
 
 
 class QueryEngineToolOptions(StepOptions):
@@ -256,11 +256,11 @@ class SubQuestionQueryEngine(Engine):
                 yield usage
             told = f"Question: {part}\nAnswer: {renumbered(text, found, sources)}"
             pieces.append(Piece(told, "answer", title=name))
+        yield Sources(tuple(sources))
         task = Task(heard_by(run, last=last), self._model, question, KEEP)
         async with aclosing(self.synthesizer.write(task, pieces)) as events:
             async for event in events:
                 yield event
-        yield Sources(tuple(sources))
 
     async def _parts(self, question: str) -> tuple[list[tuple[str, str]], list[Usage]]:
         """Tool and question of each part, and what asking for them took. A model that writes something else than was

@@ -1,15 +1,16 @@
 """Iterations, functions, other flows, tools, state and forms."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from service.agentflows.flow import compile_agentflow
 from service.chatflows.graph import parse
-from service.chatflows.run import Run
+from service.chatflows.run import Cited, Run
 from service.chatflows.scripted import scripted
 from service.chatflows.types import (
     ActionWanted,
@@ -17,6 +18,7 @@ from service.chatflows.types import (
     Paused,
     Sources,
     StepEvent,
+    Structured,
     Token,
     ToolsUsed,
     Usage,
@@ -172,6 +174,57 @@ async def test_another_flow_answers_with_its_sources() -> None:
     ran = await ask(chain(calls), run("cats", backing=Lent().backing(predict=predict)))
     assert ran.error is not None
     assert "waits for a person" in ran.error.message
+
+
+def calling(flow: UUID, identifier: str = "e") -> dict[str, Any]:
+    return node(identifier, "executeFlow", executeFlowSelectedFlow=str(flow))
+
+
+def answering(answers: Mapping[UUID, Sequence[StepEvent]], *, agents: bool = False) -> Any:
+    """Flows that give these answers. `agents`: their sources are told behind the text, as agents tell them."""
+
+    async def predict(
+        run: Run, flow: UUID, question: str, *, cited: Cited | None = None, **given: Any
+    ) -> AsyncGenerator[StepEvent, None]:
+        events = answers[flow]
+        if agents and cited is not None:
+            for event in events:
+                for passage in event.passages if isinstance(event, Sources) else ():
+                    cited.number(passage)
+            events = sorted(events, key=lambda event: isinstance(event, Sources))
+        for event in events:
+            yield event
+
+    return predict
+
+
+@pytest.mark.parametrize("agents", [False, True])
+async def test_flows_that_are_called_one_after_the_other_share_the_numbers_of_their_sources(agents: bool) -> None:
+    first, second = uuid4(), uuid4()
+    others = [replace(PASSAGE, id=f"o{number}", text=f"Dogs {number}.") for number in (1, 2)]
+    said = [Token(text) for text in ("Cats sleep [", "2", ", 1], dogs less [3", "] (a[", "i], [9] [x])", " [1")]
+    predict = answering(
+        {
+            first: [Sources((PASSAGE, others[0])), Token("Look [1].")],
+            second: [Sources((others[1], PASSAGE, others[0])), *said],
+        },
+        agents=agents,
+    )
+    flow = chain(calling(first, "a"), calling(second, "b"))
+    ran = await ask(flow, run("Who sleeps?", backing=Lent().backing(predict=predict)))
+    (sources,) = ran.of(Sources)
+    assert sources.passages == (PASSAGE, *others)
+    assert ran.text == "Cats sleep [1, 3], dogs less [2] (a[i], [9] [x]) [1"
+    assert ran.data("b")["output"]["content"] == ran.text
+    assert ran.data("a")["output"]["content"] == "Look [1]."
+
+
+async def test_what_a_called_flow_says_is_said_at_once_and_as_it_is_where_its_numbers_are_right() -> None:
+    called = uuid4()
+    pieces = ["Cats [1,1]", " sleep [", "x]."]
+    predict = answering({called: [Sources((PASSAGE,)), *map(Token, pieces), Structured({"rows": [1]})]})
+    ran = await ask(chain(calling(called)), run("?", backing=Lent().backing(predict=predict)))
+    assert [event.text for event in ran.of(Token)] == ["Cats [1,1]", " sleep ", "[x].", '{"rows": [1]}']
 
 
 async def test_a_tool_is_used_without_a_model() -> None:

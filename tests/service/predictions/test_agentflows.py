@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.service.agentflows.flows import chain, edge, graph, model, node, variable
+from tests.service.chatflows.flows import openai, rag
 from tests.service.predictions.conftest import House
 from tests.service.predictions.test_stops import LONG, begun, in_background
 from tests.stubs.openai_server import Called, Script
@@ -294,6 +295,52 @@ def test_a_flow_that_is_not_here_is_named_before_any_node_runs(house: House, str
     report = house.client.get(f"/chatflows/{outer}/check").json()
     (found,) = (item for item in report["nodes"] if item["id"] == "e")
     assert (report["verdict"], found["verdict"]) == ("needs_setting", "needs_setting")
+
+
+def citing(house: House, kind: str, store: str) -> str:
+    """A flow that answers from a document store."""
+    if kind == "chain":
+        return house.flow(rag(store, model=openai(house.stub.url), chain={"returnSourceDocuments": True}))
+    row = {"documentStore": f"{store}:Rules", "docStoreDescription": "Rules", "returnSourceDocuments": True}
+    inputs: dict[str, Any] = {**model("agent", house.stub.url), "agentKnowledgeDocumentStores": [row]}
+    return made(house, chain(node("a", "agent", **inputs)))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", ["chain", "agent"])
+def test_what_a_called_flow_cites_is_what_it_found(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str, streaming: bool
+) -> None:
+    """Whatever was found before it in the flow that calls it."""
+    other = uuid4()
+    house.shelf.filled.add(other)
+    leave, hours = house.shelf.chunks
+    found = house.shelf.search
+
+    async def search(resources: Any, workspace: Any, store: Any, query: str, **options: Any) -> list[Any]:
+        await found(resources, workspace, store, query)
+        return [hours] if store == other else [leave]
+
+    monkeypatch.setattr("service.document_stores.search.search", search)
+    first, second = (citing(house, kind, str(store)) for store in (house.shelf.store, other))
+    calls = (node(name, "executeFlow", executeFlowSelectedFlow=flow) for name, flow in (("f", first), ("s", second)))
+    outer = made(house, chain(*calls))
+    for reply in ("Thirty days [1].", "At eight [1]."):
+        if kind == "agent":
+            house.stub.script(Script(calls=[Called("rules", {"input": "x"})]))
+        house.stub.script(Script(reply=reply))
+    answer = house.ask(outer, "When, and how long?", streaming=streaming)
+    if streaming:
+        said = events(answer)
+        text = "".join(data for name, data in said if name == "token")
+        sources = dict(said)["sourceDocuments"]
+    else:
+        text, sources = answer.json()["text"], answer.json()["sourceDocuments"]
+    assert text == "At eight [2]."
+    assert [item["pageContent"] for item in sources] == [leave.text, hours.text]
+    (_, kept) = house.client.get(f"/chatmessage/{second}").json()
+    assert kept["content"] == "At eight [1]."
+    assert [item["pageContent"] for item in kept["sourceDocuments"]] == [hours.text]
 
 
 @pytest.mark.parametrize("fails", [False, True])
