@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -310,12 +311,19 @@ async def test_a_database_that_goes_away_in_the_middle_is_told_and_comes_back(
 ) -> None:
     tools = [{"agentSelectedTool": "calculator"}]
     flow = await made(client, chain(node("agent_0", "agent", **model("agent", stub.url), agentTools=tools)))
-    stub.script(Script(calls=[Called("calculator", {"input": "6*7"})], first_delay=1.0))
+    gone = threading.Event()
+
+    def thinking(_: object) -> str:
+        assert gone.wait(120)
+        return ""
+
+    stub.script(Script(reply=thinking, calls=[Called("calculator", {"input": "6*7"})]))
     path, body = f"/api/v1/prediction/{flow}", {"question": "Six times seven?", "streaming": streaming}
     asked = asyncio.create_task(client.post(path, json=body))
     await happens(lambda: len(stub.requests) == 1)
     assert settings.database_url is not None
     async with away(resources.database, settings.database_url.get_secret_value()):
+        gone.set()
         answer = await asked
     told = "The database does not answer"
     if streaming:
