@@ -152,6 +152,29 @@ async def test_a_connection_goes_to_the_address_that_was_checked(canary: WebSite
     assert attempts == [PUBLIC]
 
 
+def test_a_connection_without_an_event_loop_goes_to_the_address_that_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = itertools.chain([PUBLIC], itertools.repeat("127.0.0.1"))
+    made: list[str] = []
+
+    def resolve(_host: str, port: int, **_options: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    def connect(_self: Any, host: str, *_arguments: Any, **_options: Any) -> Any:
+        made.append(host)
+        raise httpcore2.ConnectError("another machine")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(httpcore2.SyncBackend, "connect_tcp", connect)
+    with Egress().blocking_client(timeout=5.0) as rebinding:
+        with pytest.raises(httpx2.ConnectError):
+            rebinding.get("http://rebind.example.com/")
+        with pytest.raises(EgressRefused):
+            rebinding.get("http://rebind.example.com/")
+    assert made == [PUBLIC]
+
+
 async def test_a_name_that_changes_all_the_time_never_leads_inside(canary: WebSite, attempts: list[str]) -> None:
     dice = random.Random(7)
     inside = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "fe80::1%lo", "64:ff9b::7f00:1"]

@@ -38,6 +38,14 @@ def test_keys_of_clients_without_an_api_key_are_kept_for_each_flow(house: House)
     assert len(house.messages(one)) == 2
 
 
+def test_refusals_to_clients_without_an_api_key_take_no_key(house: House) -> None:
+    key = str(uuid4())
+    assert ask(house, str(uuid4()), key).status_code == 404
+    answered = ask(house, house.quoting(), key)
+    assert answered.status_code == 200
+    assert "Idempotent-Replayed" not in answered.headers
+
+
 def test_a_stream_that_its_client_left_is_executed_again(house: House) -> None:
     house.stub.script(Script(reply="One two three four five six seven eight nine ten.", token_delay=0.3))
     flow, key = house.writing(), str(uuid4())

@@ -8,16 +8,19 @@ import httpx
 import pytest
 
 from service.credentials import service as credentials
+from service.jobs import service as jobs
 from service.keyring import Keyring, grown, open_keyring, write_keyring
 from service.resources import Resources, check_keyring
+from service.sealing import records
 from service.sealing import service as sealing
-from service.sealing.records import PLACES
 from service.sealing.service import reseal, rotate
 from service.settings import Settings, SettingsError, load
 from service.vault import SEALED, Vault
+from service.webhooks import records as webhooks
+from service.webhooks.types import Callback
 from service.workspaces import DEFAULT_WORKSPACE
-from stores.records.database import Database
-from tests.service.document_stores.talk import Talk
+from stores.records.database import Connection, Database
+from tests.service.document_stores.talk import FAKE, Talk
 
 CANARY = "sk-canary-77c1"
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
@@ -25,20 +28,35 @@ ONE, BOTH, TWO = Keyring({1: OLD}), Keyring({1: OLD, 2: NEW}), Keyring({2: NEW})
 
 
 async def filled(talk: Talk, client: httpx.AsyncClient) -> tuple[str, dict[str, Any]]:
-    """A credential, a flow and an answer that is kept, all with a secret."""
+    """Something with a secret in many places, an answer that is kept among them."""
     body = {"name": "Mine", "credentialName": "openAIApi", "plainDataObj": {"openAIApiKey": CANARY}}
     kept = {"Idempotency-Key": str(uuid4())}
     saved = (await client.post("/api/v1/credentials", json=body, headers=kept)).json()["id"]
-    await talk.store()
+    embedding = {"name": FAKE["name"], "config": {**FAKE["config"], "openAIApiKey": CANARY}}
+    await talk.store(embeddingConfig=embedding)
     flow = {"name": "f", "type": "CHATFLOW", "flowData": json.dumps({"nodes": [], "edges": [], "note": CANARY})}
-    return saved, (await client.post("/api/v1/chatflows", json=flow, headers={"Idempotency-Key": "f"})).json()
+    made = (await client.post("/api/v1/chatflows", json=flow, headers={"Idempotency-Key": "f"})).json()
+    tool = {"name": "t", "description": "d", "color": "c", "schema": "[]", "func": CANARY}
+    variable = {"name": "v", "value": CANARY, "type": "static"}
+    for path, sent in (("tools", tool), ("variables", variable), (f"chatflows/{made['id']}/webhook-secret", {})):
+        response = await client.post(f"/api/v1/{path}", json=sent)
+        assert response.status_code == 200, response.text
+    callback = Callback(UUID(made["id"]), "chat", "https://example.com/", CANARY, True, "{}")
+    async with talk.resources.database.write(talk.workspace) as scope:
+        assert await webhooks.insert(scope, uuid4(), callback, 3600)
+        await jobs.submit(scope, talk.resources.queue, "reindex", payload={"apiKey": CANARY})
+    return saved, made
 
 
 async def versions(database: Database) -> set[str]:
-    """By which keys what lies in the database is sealed."""
+    """By which keys what lies in the database is sealed, wherever that is."""
     found: set[str] = set()
     async with database.connection() as connection:
-        for table in [place.table for place in PLACES]:
+        tables = await connection.execute(
+            "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
+        )
+        for table in [row["name"] for row in await tables.fetchall()]:
             rows = await connection.execute(f"SELECT t::text AS row FROM {table} t")
             texts = [row["row"] for row in await rows.fetchall()]
             found |= {part.split(":")[0] for text in texts for part in text.split(SEALED)[1:]}
@@ -96,6 +114,40 @@ async def test_a_credential_that_no_key_opens_stays_and_stops_nothing(
     async with Database(url.get_secret_value(), size=1, sealer=Vault(both)) as database:
         await rotate(database, both)
     assert [item["id"] for item in (await client.get("/api/v1/credentials")).json()] == [saved]
+
+
+async def test_what_is_written_meanwhile_stays(
+    talk: Talk, client: httpx.AsyncClient, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(talk, client)
+
+    def overtaken(name: str, statement: bytes) -> None:
+        """Rows that somebody else writes as soon as they have been read."""
+        read = getattr(records, name)
+
+        async def page(connection: Connection, *arguments: Any) -> Any:
+            rows = await read(connection, *arguments)
+            if rows and (name != "page" or arguments[0].table == "variables"):
+                await connection.execute(statement)
+            return rows
+
+        monkeypatch.setattr(records, name, page)
+
+    overtaken("page", b"UPDATE variables SET value = 'later'")
+    overtaken("credentials", b"UPDATE credentials SET sealed = 'later'")
+    overtaken("answers", b"UPDATE idempotency_keys SET body = 'later'")
+    url = resources.settings.database_url
+    assert url is not None
+    both = grown(resources.keyring)
+    async with Database(url.get_secret_value(), size=1, sealer=Vault(both)) as database:
+        await reseal(database, both)
+        monkeypatch.undo()
+        async with database.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT value AS found FROM variables UNION ALL SELECT convert_from(sealed, 'UTF8') FROM credentials"
+                " UNION ALL SELECT convert_from(body, 'UTF8') FROM idempotency_keys"
+            )
+            assert {row["found"] for row in await cursor.fetchall()} == {"later"}
 
 
 def test_rings_know_what_they_extend() -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import OperationalError
 
+from service.errors import Conflict
 from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job, JobState
 from service.resources import Resources
@@ -15,6 +16,7 @@ from service.worker import runner as running
 from service.worker.postgres import PostgresQueue, Superseded
 from service.worker.runner import Runner
 from service.worker.work import Work
+from stores.records.database import Scope
 
 Handler = Callable[[Work], Awaitable[Mapping[str, Any]]]
 
@@ -172,6 +174,78 @@ async def test_a_worker_that_was_given_up_writes_nothing_any_more(resources: Res
     await other
     found = await jobs.get(resources.database, workspace, job.id)
     assert (found.state, found.result, wrote) == (JobState.DONE, {"by": 2}, [2])
+
+
+async def test_an_attempt_that_was_given_up_neither_prolongs_nor_returns_nor_ends_the_next_one(
+    resources: Resources, workspace: UUID
+) -> None:
+    job = await submit(resources, workspace)
+    async with resources.database.connection() as connection:
+        first, second = await jobs.begin(connection, job.id), await jobs.begin(connection, job.id)
+        assert first is not None
+        assert second is not None
+        assert not await jobs.renew(connection, first)
+        await jobs.release(connection, first)
+    async with resources.database.write(workspace) as scope:
+        assert not await jobs.note(scope, first, "late", 1, 1)
+        assert not await jobs.finish(scope, first, JobState.DONE, result={})
+    found = await jobs.get(resources.database, workspace, job.id)
+    assert (found.state, found.stage, found.attempts) == (JobState.RUNNING, second.stage, 2)
+    async with resources.database.write(workspace) as scope:
+        assert await jobs.note(scope, second, "working", 1, 1)
+        assert await jobs.finish(scope, second, JobState.DONE, result={})
+
+
+meanwhile: list[Callable[[Job], Awaitable[object]]] = []
+"""What happens while `give_up` goes on."""
+
+
+async def give_up(scope: Scope, job: Job, _error: Mapping[str, Any]) -> None:
+    await scope.run("INSERT INTO instance_facts (name, value) VALUES ('given up', %(job)s)", job=str(job.id))
+    for happens in meanwhile:
+        await happens(job)
+
+
+async def given_up(resources: Resources) -> bool:
+    async with resources.database.connection() as connection:
+        cursor = await connection.execute("SELECT 1 AS one FROM instance_facts WHERE name = 'given up'")
+        return await cursor.fetchone() is not None
+
+
+async def test_an_attempt_that_fails_after_it_was_given_up_gives_up_nothing(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(work: Work) -> Mapping[str, Any]:
+        async with work.resources.database.connection() as connection:
+            assert await jobs.begin(connection, work.job.id) is not None  # another worker takes it up
+        raise Conflict("late")
+
+    current["test"] = work
+    monkeypatch.setitem(kinds.GIVE_UP, "test", f"{__name__}:give_up")
+    monkeypatch.setattr(running, "LEASE_SECONDS", 60.0)
+    job = await submit(resources, workspace)
+    with pytest.raises(Superseded):
+        await Runner(resources)._run(str(job.id))
+    assert (await jobs.get(resources.database, workspace, job.id)).state is JobState.RUNNING
+    assert not await given_up(resources)
+
+
+async def test_what_waits_for_a_job_is_not_given_up_when_the_job_ends_before_it_is_cancelled(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end(job: Job) -> None:
+        async with resources.database.write(workspace) as scope:
+            assert await jobs.finish(scope, job, JobState.DONE, result={})
+
+    monkeypatch.setitem(kinds.GIVE_UP, "test", f"{__name__}:give_up")
+    monkeypatch.setattr(f"{__name__}.meanwhile", [end])
+    job = await submit(resources, workspace)
+    async with resources.database.connection() as connection:
+        assert await jobs.begin(connection, job.id) is not None
+    async with resources.database.write(workspace) as scope:
+        assert not await jobs.cancel_in(scope, resources.queue, job.id)
+    assert (await jobs.get(resources.database, workspace, job.id)).state is JobState.DONE
+    assert not await given_up(resources)
 
 
 async def test_a_running_job_that_is_cancelled_is_stopped_by_its_lease(resources: Resources, workspace: UUID) -> None:
