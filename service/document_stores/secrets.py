@@ -11,7 +11,7 @@ from service.credentials.types import BLANK
 from service.document_stores.sizes import check_config
 from service.document_stores.types import Component, StoreRow
 from service.errors import Unprocessable
-from service.secret_names import OPEN, REFERENCES, is_secret
+from service.secret_names import OPEN, REFERENCES, TEXTS, is_secret
 
 DESTINATION = re.compile(r"url|uri|host|endpoint|server|base_?path|repo_?link|instance|address|port$", re.IGNORECASE)
 """Names of fields that say where a component sends its secrets."""
@@ -53,8 +53,7 @@ def restored(asked: Component, before: Component | None, field: str) -> Componen
     """
     held = before.config if before is not None and asked.name in ("", before.name) else {}
     config = _restored(asked.config, held, field)
-    kept = [key for key, value in asked.config.items() if value == BLANK]
-    check_destination(config, held, kept, field)
+    _check_destination(config, held, asked.config, field)
     _check_size(field, config)
     return Component(asked.name, config)
 
@@ -62,8 +61,7 @@ def restored(asked: Component, before: Component | None, field: str) -> Componen
 def laid_over(asked: Mapping[str, Any], held: Mapping[str, Any], field: str) -> dict[str, Any]:
     """Fields laid over those of the same component, with its secrets. Raises as `restored`."""
     config = {**held, **_restored(asked, held, field)}
-    kept = [key for key, value in held.items() if is_secret(key, value) and asked.get(key, BLANK) == BLANK]
-    check_destination(config, held, kept, field)
+    _check_destination(config, held, asked, field)
     _check_size(field, config)
     return config
 
@@ -82,19 +80,53 @@ def with_secrets(store: StoreRow | None, changes: Mapping[str, Any]) -> dict[str
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What another component may take over of a configuration."""
-    return {key: value for key, value in config.items() if key not in REFERENCES and not is_secret(key, value)}
+    """What another component may take over of a configuration: fields without any secret in them."""
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in REFERENCES and not is_secret(key, value) and _masked(key, value) == value
+    }
 
 
-def check_destination(config: Mapping[str, Any], held: Mapping[str, Any], kept: list[str], field: str) -> None:
-    """Raises `Unprocessable` where the secrets `kept` would be sent elsewhere than in `held`."""
+def _check_destination(
+    config: Mapping[str, Any], held: Mapping[str, Any], asked: Mapping[str, Any], field: str
+) -> None:
+    """Raises `Unprocessable` where saved secrets, which `asked` does not give, would be sent elsewhere than in `held`,
+    however deep secret and destination lie."""
+    after, before, told = _places(config), _places(held), _places(asked)
+    kept = [
+        place
+        for place, value in before.items()
+        if place in after and is_secret(place.rpartition(".")[2], value) and told.get(place, BLANK) == BLANK
+    ]
     moved = [
-        key
-        for key in config.keys() | held.keys()
-        if key not in kept and DESTINATION.search(key) and config.get(key, "") != held.get(key, "")
+        place
+        for place in after.keys() | before.keys()
+        if place not in kept and DESTINATION.search(place) and after.get(place, "") != before.get(place, "")
     ]
     if moved and kept:
         raise Unprocessable(f"{field}.{kept[0]}: give it anew; {min(moved)} changes where it is sent")
+
+
+def _places(config: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """What stands where in a configuration, objects in it and lists of them taken apart; but for callers' own data."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in OPEN or key in TEXTS:
+            continue
+        if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            value = {str(number): item for number, item in enumerate(value)}
+        if isinstance(value, Mapping) and not is_secret(key, value):
+            found |= _places(value, f"{within}{key}.")
+        else:
+            found[within + key] = value
+    return found
+
+
+def _holds_marker(value: Any) -> bool:
+    if isinstance(value, Mapping | list):
+        return any(map(_holds_marker, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, str) and BLANK in value
 
 
 def _restored(asked: Mapping[str, Any], held: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -111,6 +143,10 @@ def _restored(asked: Mapping[str, Any], held: Mapping[str, Any], field: str) -> 
             raise Unprocessable(f"{field}.{key}: is the marker of a hidden secret, not a value")
         elif isinstance(value, Mapping):
             config[key] = _restored(value, before if isinstance(before, Mapping) else {}, f"{field}.{key}")
+        elif isinstance(value, list) and isinstance(before, list) and value == _masked(key, before):
+            config[key] = before
+        elif isinstance(value, list) and _holds_marker(value):
+            raise Unprocessable(f"{field}.{key}: holds markers of hidden secrets; give these anew to change the list")
         else:
             config[key] = value
     return config

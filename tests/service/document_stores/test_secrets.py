@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.credentials.types import BLANK
-from service.document_stores.secrets import laid_over, masked, restored
+from service.document_stores.secrets import laid_over, masked, restored, without_secrets
 from service.document_stores.types import Component
 from service.errors import Unprocessable
 from service.resources import Resources
@@ -111,6 +111,46 @@ async def test_embeddings_show_no_secret_and_keep_it(talk: Talk, resources: Reso
         laid_over({"basepath": "https://evil.example.org"}, OPENAI, "embedding")
     with pytest.raises(Unprocessable, match="baseOptions"):
         restored(Component("localAIEmbeddings", shown), made, "embedding")
+
+
+@pytest.mark.parametrize(
+    ("held", "change"),
+    [
+        ({"part": {"apiKey": CANARY, "url": "https://a"}}, {"part": {"apiKey": BLANK, "url": "https://evil"}}),
+        ({"part": {"apiKey": CANARY}, "url": "https://a"}, {"part": {"apiKey": BLANK}, "url": "https://evil"}),
+        ({"apiKey": CANARY, "part": {"url": "https://a"}}, {"apiKey": BLANK, "part": {"url": "https://evil"}}),
+        ({"apiKey": CANARY, "parts": [{"url": "https://a"}]}, {"apiKey": BLANK, "parts": [{"url": "https://evil"}]}),
+        ({"parts": [{"apiKey": CANARY}], "url": "https://a"}, {"parts": [{"apiKey": BLANK}], "url": "https://evil"}),
+    ],
+)
+def test_a_secret_does_not_follow_to_another_place_however_deep_they_lie(
+    held: dict[str, Any], change: dict[str, Any]
+) -> None:
+    with pytest.raises(Unprocessable, match="give it anew"):
+        restored(Component("x", change), Component("x", held), "loader.config")
+    with pytest.raises(Unprocessable, match="give it anew"):
+        laid_over(change, held, "loader.config")
+    anew = json.loads(json.dumps(change).replace(BLANK, "new"))
+    assert restored(Component("x", anew), Component("x", held), "loader.config").config == anew
+    assert laid_over(anew, held, "loader.config") == anew
+
+
+@pytest.mark.parametrize("held", [{"parts": [{"apiKey": CANARY, "a": 1}]}, {"links": [f"https://u:{CANARY}@a/", "b"]}])
+def test_secrets_in_lists_are_kept_and_no_marker_is(held: dict[str, Any]) -> None:
+    shown = masked(held)
+    assert CANARY not in json.dumps(shown)
+    assert restored(Component("x", shown), Component("x", held), "loader.config").config == held
+    assert laid_over(shown, held, "loader.config") == held
+    name, items = next(iter(shown.items()))
+    for before in (held, {}):
+        with pytest.raises(Unprocessable, match=f"loader.config.{name}"):
+            restored(Component("x", {name: [*items, "c"]}), Component("x", before), "loader.config")
+
+
+def test_another_component_takes_over_no_secret_however_deep() -> None:
+    open_ones = {"url": "https://a", "part": {"a": 1}, "parts": [{"a": 1}], "metadata": {"token": "t"}}
+    secret = {"apiKey": CANARY, "within": {"apiKey": CANARY}, "several": [{"apiKey": CANARY}], "credential": "id"}
+    assert without_secrets({**open_ones, **secret}) == open_ones
 
 
 def test_metadata_are_the_callers_own() -> None:
