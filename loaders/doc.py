@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 
 from loaders import ole
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 from loaders.unicode import decode
 
@@ -142,7 +143,8 @@ def _with_tables(text: str) -> tuple[str, bool]:
         blocks.append(paragraph.translate(_SIGNS).rstrip("\n"))
     if cells:
         blocks += ["", *_table(cells)]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)), tables
+    made = re.sub(r"\n{3,}", "\n\n", "\n".join(blocks))
+    return escaped(made) if tables else made, tables
 
 
 def _table(cells: list[str]) -> list[str]:

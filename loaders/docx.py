@@ -16,7 +16,7 @@ from lxml import etree  # type: ignore[import-untyped]  # ships no types
 from loaders import archives, equations, ole
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.doc import DocLoader
-from loaders.layout import escaped
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

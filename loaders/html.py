@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from soupsieve import SelectorSyntaxError
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.marks import escaped, fenced
 from loaders.tables import markdown_table
 from loaders.unicode import decode, is_binary
 
@@ -205,7 +206,7 @@ class _Writer:
         paragraph = _tidy("".join(self.run))
         self.run.clear()
         if paragraph:
-            self.blocks.append(paragraph)
+            self.blocks.append(escaped(paragraph))
 
     def block(self, text: str) -> None:
         self.flush()
@@ -237,8 +238,7 @@ class _Writer:
             self.table(node, depth)
         elif node.name == "pre":
             code = node.get_text().strip("\n")
-            fence = "````" if "```" in code else "```"
-            self.block(f"{fence}\n{code}\n{fence}" if code.strip() else "")
+            self.block(fenced(code) if code.strip() else "")
         elif node.name == "blockquote":
             inner = _Writer()
             inner.walk(node, depth + 1)
@@ -257,7 +257,7 @@ class _Writer:
             self.walk(node, depth + 1)
             return
         if caption:
-            self.block(_tidy(_inline(caption)))
+            self.block(escaped(_tidy(_inline(caption))))
         self.block(markdown_table(rows))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
 from loaders.html import markdown_of as html_markdown
+from loaders.marks import escaped
 
 _LEFT_OUT = frozenset({"tex-math", "annotation", "alternatives", "object-id", "permissions"})
 _THROUGH = frozenset(
@@ -60,7 +61,7 @@ def _blocks(parent: Any, level: int, *, skip_title: bool = False) -> Iterator[st
         if not isinstance(tag, str) or tag in _LEFT_OUT or (skip_title and tag == "title"):
             continue
         if tag == "sec" or tag in _THROUGH:
-            yield from _section(child, level) if level < _DEEPEST else [_words(child)]
+            yield from _section(child, level) if level < _DEEPEST else [escaped(_words(child))]
         elif tag == "table-wrap":
             yield from _table(child)
         elif tag == "list":
@@ -70,19 +71,19 @@ def _blocks(parent: Any, level: int, *, skip_title: bool = False) -> Iterator[st
         elif tag == "p":
             yield from _paragraph(child)
         else:
-            yield _words(child)
+            yield escaped(_words(child))
 
 
 def _paragraph(paragraph: Any) -> Iterator[str]:
     """A paragraph, then the tables and figures that stand within it."""
     floats = list(paragraph.iter("table-wrap", "fig"))
-    yield _words(paragraph, frozenset({"table-wrap", "fig"}))
+    yield escaped(_words(paragraph, frozenset({"table-wrap", "fig"})))
     for part in floats:
         yield from _table(part) if part.tag == "table-wrap" else [_caption(part)]
 
 
 def _caption(element: Any) -> str:
-    return " ".join(filter(None, (_words(element.find("label")), _words(element.find("caption")))))
+    return escaped(" ".join(filter(None, (_words(element.find("label")), _words(element.find("caption"))))))
 
 
 def _table(element: Any) -> Iterator[str]:
@@ -90,7 +91,7 @@ def _table(element: Any) -> Iterator[str]:
     for table in element.iter("table"):
         yield html_markdown(etree.tostring(table, encoding="unicode", with_tail=False))[1]
     for foot in element.iterfind("table-wrap-foot"):
-        yield _words(foot)
+        yield escaped(_words(foot))
 
 
 def _references(part: Any) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _LARGER = 1.15
@@ -27,7 +28,6 @@ _DEEPEST = 6
 _NO_HEADING_END = (".", ",", ";", ":", "-", "\ufffe", "\x02")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _DIGITS = re.compile(r"\d+")
-_READ_AS_HEADING = re.compile(r"^\s*#{1,6}(?=\s)")
 _AMOUNT = re.compile(r"[$€£¥]\s?\d|\d\s?[$€£¥%]")
 _PAGE_NUMBER = re.compile(r"\W*(?:page|seite|p\.|s\.)?\s*0(?:\s*(?:of|von|/)\s*0)?\W*", re.IGNORECASE)
 
@@ -76,7 +76,8 @@ def pages(read: Sequence[Sequence[Line]]) -> list[Page]:
     layout = _Layout(read)
     found = [layout.blocks(lines) for lines in read]
     levels = sorted({size for blocks in found for block in blocks if (size := block.heading)}, reverse=True)
-    return [_page(blocks, levels) for blocks in found]
+    marked = bool(levels) or any(block.rows for blocks in found for block in blocks)
+    return [_page(blocks, levels, marked=marked) for blocks in found]
 
 
 @dataclass(slots=True)
@@ -93,16 +94,7 @@ class _Block:
             return markdown_table(self.rows)
         if self.heading:
             return " ".join(" ".join(line.text.split()) for line in self.lines)
-        return escaped("\n".join(line.text.rstrip() for line in self.lines))
-
-
-def escaped(text: str) -> str:
-    """`text` without lines that Markdown would take for headings."""
-    return "\n".join(_READ_AS_HEADING.sub(_escaped, line) for line in text.split("\n"))
-
-
-def _escaped(mark: re.Match[str]) -> str:
-    return mark.group().replace("#", "\\#", 1)
+        return "\n".join(line.text.rstrip() for line in self.lines)
 
 
 class _Layout:
@@ -214,7 +206,8 @@ def _masked(line: Line) -> str:
     return _DIGITS.sub("0", " ".join(line.text.split()))
 
 
-def _page(blocks: Sequence[_Block], levels: Sequence[float]) -> Page:
+def _page(blocks: Sequence[_Block], levels: Sequence[float], *, marked: bool) -> Page:
+    """The page of these blocks; `marked` where any of the file is a mark of Markdown."""
     headings = []
     texts = []
     for block in blocks:
@@ -223,6 +216,8 @@ def _page(blocks: Sequence[_Block], levels: Sequence[float]) -> Page:
             heading = Heading(text, min(levels.index(block.heading) + 1, _DEEPEST))
             headings.append(heading)
             text = f"{'#' * heading.level} {text}"
+        elif marked and not block.rows:
+            text = escaped(text)
         texts.append(text)
     return Page("\n\n".join(texts), tuple(headings), any(block.rows for block in blocks))
 

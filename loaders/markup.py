@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from loaders.base import Format, Loader, Source, document, required
 from loaders.markdown import first_heading
+from loaders.marks import escaped, fenced
 from loaders.tables import markdown_table
 from loaders.text import read_text
 from loaders.unicode import clean
@@ -94,12 +95,20 @@ def _rst(lines: list[str]) -> Iterator[str]:
             at += 2
         elif code:
             _, body, at = _indented(lines, at + 1)
-            yield f"```{code.group(1)}\n{body}\n```\n"
+            yield fenced(body, code.group(1)) + "\n"
         elif _COMMENT.match(line):
             _, _, at = _indented(lines, at + 1)
         else:
-            yield line
+            yield escaped(line)
             at += 1
+            if _is_before_code(line) and not under.strip():
+                _, body, at = _indented(lines, at, len(line) - len(line.lstrip()))
+                yield f"\n{fenced(body)}\n" if body else ""
+
+
+def _is_before_code(line: str) -> bool:
+    """Whether what is indented below a line is shown as it is written."""
+    return line.rstrip().endswith("::") and not line.lstrip().startswith("..")
 
 
 def _is_underline(under: str, line: str) -> bool:
@@ -259,7 +268,7 @@ def _org(lines: list[str]) -> Iterator[str]:
         elif heading := _ORG_HEADING.match(line):
             yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, _untagged(heading.group(2)))}"
         elif not (block or _ORG_KEYWORD.match(line) or line.startswith("# ") or line == "#"):
-            yield _ORG_LINK.sub(_shown, line)
+            yield escaped(_ORG_LINK.sub(_shown, line))
 
 
 def _drawer_end(lines: list[str], at: int) -> int:

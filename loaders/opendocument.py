@@ -1,6 +1,7 @@
 """OpenDocument text and spreadsheets (ODT, ODS) to Markdown."""
 
 import datetime
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from langchain_core.documents import Document
 from loaders import archives, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _URN = "urn:oasis:names:tc:opendocument:xmlns:"
@@ -22,6 +24,7 @@ _THROUGH = frozenset(
     {_TEXT + "section", _TEXT + "table-of-content", _TEXT + "index-body", _DRAW + "frame", _DRAW + "text-box",
      _DRAW + "g", _TEXT + "numbered-paragraph", _TEXT + "alphabetical-index", _TEXT + "bibliography"}
 )  # fmt: skip
+_HEADING = re.compile(r"#{1,6} (.+)")
 _DEEPEST = 256  # deeper than the XML parser goes
 _MOST_REPEATED = 1000
 
@@ -76,7 +79,7 @@ class OdtLoader(_OpenDocumentLoader):
             if paragraph.get(_TEXT + "style-name") in self._titles:
                 paragraph.tag = _TEXT + "h"
         blocks = list(_blocks(body, 0))
-        heading = next((block.lstrip("#").strip() for block in blocks if block.startswith("#")), "")
+        heading = next((found[1] for block in blocks if (found := _HEADING.match(block))), "")
         text = "\n\n".join(blocks)
         yield required(
             document(source, text, title=title or heading, form=Format.MARKDOWN), "The document has no text."
@@ -165,6 +168,9 @@ def _plain(text: str) -> float | None:
 
 
 def _blocks(parent: Any, depth: int) -> Iterator[str]:
+    """The Markdown blocks of what `parent` holds; plain text in a cell of a table needs no marks against reading it
+    for something else."""
+    plain = parent.tag == _TABLE + "table-cell"
     for child in parent:
         if child.tag in _NOT_READ:
             continue
@@ -173,7 +179,8 @@ def _blocks(parent: Any, depth: int) -> Iterator[str]:
             level = child.get(_TEXT + "outline-level", "1")
             yield from [f"{'#' * min(int(level), 6) if level.isdecimal() else '#'} {text}"] if text else []
         elif child.tag == _TEXT + "p":
-            yield from filter(None, [_inline(child, lines=True)])
+            text = _inline(child, lines=True)
+            yield from filter(None, [text if plain else escaped(text)])
             for box in child.iter(_DRAW + "text-box"):
                 yield from _blocks(box, depth + 1) if depth < _DEEPEST else ()
         elif child.tag == _TEXT + "list":

@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 
 from loaders import layout, ocr
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required, short
+from loaders.marks import escaped
 from loaders.unicode import clean
 
 _PASSWORD_ERRORS = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (an unknown kind of protection)
@@ -77,7 +78,7 @@ class PdfLoader(Loader):
         form = Format.MARKDOWN if marked else Format.TEXT
         title = _first_heading(read) if not named or _NO_TITLE.fullmatch(named) else named
         for index, reading in scans.read.items():
-            below = layout.escaped(reading.text) if marked else reading.text
+            below = escaped(reading.text) if marked else reading.text
             texts[index] = "\n\n".join(filter(None, (texts[index].strip(), below)))
         if usage == _PER_FILE:
             joined = "\n\n".join(text for text in texts if text.strip())

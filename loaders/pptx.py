@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 
 from loaders import archives, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -96,11 +97,11 @@ def _slide(slide: Any) -> Iterator[str]:
         yield f"# {heading}"
     for shape in _in_order(slide.shapes):
         if not heading or shape.shape_id != title.shape_id:
-            yield from _shape(shape, 0)
+            yield from map(escaped, _shape(shape, 0))
     if slide.has_notes_slide:
         frame = slide.notes_slide.notes_text_frame
         notes = "\n".join(filter(None, map(_line, frame.paragraphs))) if frame is not None else ""
-        yield f"Notes: {notes}" if notes else ""
+        yield escaped(f"Notes: {notes}") if notes else ""
 
 
 def _in_order(shapes: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
@@ -61,4 +62,5 @@ def _with_tables(text: str) -> tuple[str, bool]:
             blocks += ["", markdown_table(rows), ""]
             rows, tables = [], True
         blocks.append(line)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)), tables
+    made = re.sub(r"\n{3,}", "\n\n", "\n".join(blocks))
+    return escaped(made) if tables else made, tables

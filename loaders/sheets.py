@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
 from loaders.base import Failure, LoaderError
+from loaders.marks import escaped
 from loaders.tables import cell, markdown_table
 
 Value = str | int | float | bool | datetime.date | datetime.time | datetime.timedelta | None
@@ -54,7 +55,7 @@ def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
         number: filled for number, row in rows.items() if (filled := {at: text for at, text in row.items() if text})
     }
     _spread(rows, merged)
-    blocks = list(_blocks(rows, numeric))
+    blocks = [escaped(block) for block in _blocks(rows, numeric)]
     return "\n\n".join([f"# {cell(name)}", *blocks]) if blocks else ""
 
 

@@ -60,7 +60,7 @@ TABLES = [
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
             {"base", "archives", "channels", "child", "detect", "equations", "forks", "isolation", "jats", "layout",
-             "mail", "nursery", "ocr", "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
+             "mail", "marks", "nursery", "ocr", "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
