@@ -16,6 +16,7 @@ from loaders.unicode import clean
 if TYPE_CHECKING:
     from loaders.ocr import Reader
 
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
 
 LONGEST_PLACE = 1000
@@ -78,6 +79,12 @@ class Source:
     def open(self) -> BinaryIO:
         """The file, opened for reading; close it."""
         return self.path.open("rb") if self.data is None else BytesIO(self.data)
+
+    @property
+    def charset(self) -> str:
+        """The charset that the MIME type names, or an empty string."""
+        named = _CHARSET.search(self.mime)
+        return named[1] if named else ""
 
     @property
     def stem(self) -> str:

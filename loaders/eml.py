@@ -90,6 +90,8 @@ def _mail(message: "Message", depth: int) -> mail.Mail:
             pages.append(_text(part))
         elif (attached or kind not in _NOT_READ) and not (kind.startswith("image/") and _is_shown(part, pages)):
             data = part.get_payload(decode=True)
+            charset = part.get_content_charset()
+            kind = f"{kind}; charset={charset}" if charset else kind
             named = mail.file_name(name, len(attachments) + 1)
             if attached or data:
                 attachments.append(mail.Attachment(named, kind, data if isinstance(data, bytes) else b""))

@@ -56,7 +56,8 @@ class HtmlLoader(Loader):
             raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not HTML.")
         charset = _CHARSET.search(data[:4096])
         selector = str(options.get("selector") or "").strip()
-        title, text = markdown_of(decode(data, charset.group(1).decode("ascii") if charset else ""), selector)
+        named = charset.group(1).decode("ascii") if charset else ""
+        title, text = markdown_of(decode(data, named, sent=source.charset), selector)
         missing = f"The selector '{selector}' finds no text in the page." if selector else "The page has no text."
         yield required(document(source, text, title=title, form=Format.MARKDOWN), missing)
 

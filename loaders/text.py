@@ -20,7 +20,7 @@ def read_text(source: Source, declared: str = "") -> str:
     data = source.read()
     if is_binary(data[:_HEAD]):
         raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not text.")
-    return decode(data, declared)
+    return decode(data, declared, sent=source.charset)
 
 
 _TITLE = re.compile(r"\s*(\S[^\n]{0,198}\S)[ \t]*\r?\n[ \t]*\r?\n\s*(\S.*?)(?:\n\s*\n|\Z)", re.DOTALL)

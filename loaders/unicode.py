@@ -16,6 +16,8 @@ _LEGACY = (
     "cp1252", "cp932", "gb18030", "big5", "euc_jp", "euc_kr", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254",
     "cp1255", "cp1256",
 )  # fmt: skip
+_AS_WRITTEN = {"iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874"}
+"""What those write who name the first: where that has control characters, there are quotes and dashes."""
 _SAMPLE = 256 * 1024
 _CONTROLS = bytes([*range(9), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B]")
@@ -68,18 +70,20 @@ def encoding_of(data: bytes) -> str:
     return "utf-8" if _is_valid(sample, "utf-8") else _legacy(sample)
 
 
-def decode(data: bytes, declared: str = "") -> str:
+def decode(data: bytes, declared: str = "", *, sent: str = "") -> str:
     """`data` as text, not yet cleaned. `declared` is what the file itself names (an HTML charset), used if it holds.
 
-    A few bytes that are wrong in otherwise good UTF-8 are read as Windows-1252, the usual other half of mixed files.
+    `sent` is the charset that its sender names. It goes before that, but not before UTF-8: some name one charset for
+    all that they send. A few bytes that are wrong in otherwise good UTF-8 are read as Windows-1252, the usual other half
+    of mixed files.
     """
     for mark, name in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(name, "replace")
-    if declared:
+    for name in filter(None, ("" if sent and _is_valid(data, "utf-8") else sent, declared)):
         try:
-            return data.decode(declared)
-        except (UnicodeError, LookupError):  # Python has codecs that are no charsets and fail in ways of their own
+            return data.decode(_AS_WRITTEN.get(codecs.lookup(name).name, name))
+        except (ValueError, LookupError):  # Python has codecs that are no charsets and fail in ways of their own
             pass
     found = encoding_of(data)
     if found != "utf-8":

@@ -134,7 +134,7 @@ class S3Directory(Connector):
         if answer.status == 304:
             return NotModified()
         headers = answer.headers
-        mime = None if answer.mime in VAGUE else answer.mime
+        mime = None if answer.mime in VAGUE else answer.content_type
         return Got(item.name, answer.size, mime, headers.get("etag"), headers.get("last-modified"))
 
     async def _send(

@@ -185,12 +185,12 @@ class GitBook(WebPages):
 def _item(url: str, got: Fetched | None = None) -> Item:
     if got is None:
         return Item(source_of(url), url, url)
-    headers = got.headers
-    return Item(source_of(url), url, url, headers.get("etag"), headers.get("last-modified"), got.size, got.mime or None)
+    headers, mime = got.headers, got.content_type or None
+    return Item(source_of(url), url, url, headers.get("etag"), headers.get("last-modified"), got.size, mime)
 
 
 def _got(url: str, got: Fetched) -> Got:
-    return Got(url, got.size, got.mime or None, got.headers.get("etag"), got.headers.get("last-modified"))
+    return Got(url, got.size, got.content_type or None, got.headers.get("etag"), got.headers.get("last-modified"))
 
 
 def _is_same(got: Fetched, known: Known) -> bool:

@@ -21,6 +21,7 @@ from service.errors import Unprocessable
 INDEX_VERSION = 1
 """Raised when the text that is embedded for a chunk is made differently: documents are then indexed anew."""
 
+_UTF_8 = ("", "utf-8", "utf8")
 HIDDEN = frozenset({"format"})
 """Metadata that loaders give to splitters and nobody else needs."""
 
@@ -73,6 +74,8 @@ class Recipe:
         parts = [INDEX_VERSION, content.hex(), self.as_json(), self.make_splitter().fingerprint()]
         if self.loader == DETECT and (told := declared(source)):
             parts.append(told)
+        if source.charset.lower() not in _UTF_8:
+            parts.append(source.charset)
         return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).digest()
 
 

@@ -1,6 +1,7 @@
 """The one client for calls to other hosts: public addresses only, bounded in bytes, time and redirects."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -31,6 +32,7 @@ CONNECT_SECONDS = 10.0
 ERROR_BYTES = 64 * 1024
 """What is read of an answer that is no success, when the body was to go into a file."""
 
+_CHARSET = re.compile(r"[a-z0-9_:.-]{1,40}")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _OURS = frozenset(
     {
@@ -65,6 +67,13 @@ class Fetched:
     def charset(self) -> str:
         """The charset the host names, or an empty text."""
         return self._typed().get_content_charset("")
+
+    @property
+    def content_type(self) -> str:
+        """`mime`, with the charset that the host names; UTF-8 need not be named."""
+        charset = self.charset
+        told = self.mime and charset != "utf-8" and _CHARSET.fullmatch(charset)
+        return f"{self.mime}; charset={charset}" if told else self.mime
 
     @property
     def name(self) -> str:

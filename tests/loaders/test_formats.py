@@ -1,6 +1,7 @@
 """What single loaders do beyond their samples."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,30 @@ def test_html_in_its_own_charset_without_furniture(put: Put) -> None:
     (found,) = load("html", put(page.encode("iso8859_2"), "a.html"))
     assert found.page_content == "# Żółw\n\nabc"
     assert found.metadata["title"] == "Żółw"
+
+
+@pytest.mark.parametrize(
+    ("page", "mime", "text"),
+    [
+        ("<p>Паром №5".encode("cp1251"), "text/html; charset=windows-1251", "Паром №5"),
+        ("<p>料金".encode("shift_jis"), 'text/html;charset="Shift_JIS"', "料金"),
+        ("<meta charset=koi8-r><p>Паром".encode("cp1251"), "text/html; charset=windows-1251", "Паром"),
+        ("<meta charset=koi8-r><p>Паром".encode("koi8-r"), "text/html; charset=none-such", "Паром"),
+        ("<p>Паром".encode(), "text/html; charset=iso-8859-1", "Паром"),
+        (b"<meta charset=iso-8859-1><p>\x93Fine\x94", "text/html", "“Fine”"),
+        ("<p>ğ – ş".encode("cp1254"), "text/html; charset=ISO-8859-9", "ğ – ş"),
+    ],
+)
+def test_html_in_the_charset_that_it_was_sent_in(put: Put, page: bytes, mime: str, text: str) -> None:
+    (found,) = load("html", replace(put(page, "a.html"), mime=mime))
+    assert found.page_content == text
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "csv", "yaml", "code"])
+def test_text_in_the_charset_that_it_was_sent_in(put: Put, name: str) -> None:
+    source = replace(put("Паром №5".encode("cp1251"), "a"), mime="text/plain; charset=windows-1251")
+    (found,) = load(name, source)
+    assert "Паром №5" in found.page_content
 
 
 @pytest.mark.parametrize("charset", ["undefined", "idna", "none-such"])

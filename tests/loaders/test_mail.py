@@ -199,3 +199,10 @@ def test_a_container_without_a_mail_is_corrupt(put: Put) -> None:
     with pytest.raises(LoaderError) as caught:
         load("msg", put(ole({"Workbook": b"x"}), "a.msg"))
     assert caught.value.failure is Failure.CORRUPT
+
+
+def test_an_attached_text_is_read_in_the_charset_that_its_part_names(put: Put) -> None:
+    made = letter()
+    made.add_attachment("Паром №5".encode("cp1251"), "text", "plain", filename="a.txt", params={"charset": "cp1251"})
+    _, attached = load("eml", put(made.as_bytes(), "a.eml"))
+    assert attached.page_content == "Паром №5"

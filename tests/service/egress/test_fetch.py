@@ -26,12 +26,29 @@ async def test_the_answer_with_its_type_and_names(egress: Egress, site: WebSite)
     assert (got.status, got.mime, got.charset, got.size) == (200, "text/html", "utf-8", 7)
     assert (got.headers["etag"], got.body.decode()) == ('"1"', "Grüße")
     assert got.name == "Preisliste ä.pdf"
+    assert got.content_type == "text/html"
     sent = site.requests[0]
     assert (sent.method, sent.headers["user-agent"], sent.headers["host"]) == (
         "GET",
         USER_AGENT,
         f"127.0.0.1:{site.port}",
     )
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ('Text/HTML; Charset="Windows-1251"', "text/html; charset=windows-1251"),
+        ("text/html; charset=a b", "text/html"),
+        ("text/html; charset=" + "x" * 60, "text/html"),
+        ("; charset=koi8-r", ""),
+    ],
+)
+async def test_the_type_is_kept_with_a_charset_that_may_be_one(
+    egress: Egress, site: WebSite, sent: str, kept: str
+) -> None:
+    site["/a"] = Answer("x", mime=sent)
+    assert (await egress.fetch(f"{site.url}/a")).content_type == kept
 
 
 async def test_the_name_comes_from_the_path_where_none_is_given(egress: Egress, site: WebSite) -> None:

@@ -26,6 +26,7 @@ async def site() -> AsyncIterator[WebSite]:
     async with WebSite() as opened:
         opened["/page.php?id=1"] = Answer(FRAGMENT, mime="text/html; charset=utf-8")
         opened["/export?to=x.csv"] = Answer("Name\nAda\n", mime="text/plain")
+        opened["/ferry"] = Answer("<p>Паром №5".encode("cp1251"), mime="text/html; charset=windows-1251")
         yield opened
 
 
@@ -70,6 +71,26 @@ async def test_an_address_is_read_as_what_it_answers(
     assert texts == await processed(talk, body)
     assert "<" not in "".join(texts)
     assert texts
+
+
+@pytest.mark.parametrize("component", ["cheerioWebScraper", "apiLoader"])
+async def test_a_page_is_read_in_the_charset_that_its_server_names(
+    talk: Talk, worker: Runner, site: WebSite, component: str
+) -> None:
+    body = loader(component, {"url": f"{site.url}/ferry"})
+    assert await previewed(talk.client, body) == await processed(talk, body) == ["Паром №5"]
+
+
+async def test_the_same_bytes_in_another_charset_are_read_anew(talk: Talk, worker: Runner) -> None:
+    store = await talk.store()
+    texts = []
+    for mime in ("text/plain; charset=koi8-r", "text/plain; charset=windows-1251"):
+        sent = [("files", ("a.txt", "Паром №5".encode("cp1251"), mime))]
+        assert (await talk.client.post(f"{API}/upsert/{store}", files=sent)).status_code == 200
+        texts += await talk.texts(store)
+    assert texts[1:] == ["Паром №5"]
+    assert texts[0] != texts[1]
+    await talk.holds_together()
 
 
 async def test_the_same_bytes_under_another_mime_type_are_read_anew(talk: Talk, worker: Runner) -> None:
