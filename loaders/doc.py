@@ -143,8 +143,8 @@ def _with_tables(text: str) -> tuple[str, bool]:
         blocks.append(paragraph.translate(_SIGNS).rstrip("\n"))
     if cells:
         blocks += ["", *_table(cells)]
-    made = re.sub(r"\n{3,}", "\n\n", "\n".join(blocks))
-    return escaped(made) if tables else made, tables
+    whole = re.sub(r"\n{3,}", "\n\n", "\n".join(blocks))
+    return escaped(whole) if tables else whole, tables
 
 
 def _table(cells: list[str]) -> list[str]:

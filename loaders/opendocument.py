@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 
 from loaders import archives, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
-from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
 from loaders.marks import escaped
+from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
 from loaders.tables import markdown_table
 
 _URN = "urn:oasis:names:tc:opendocument:xmlns:"

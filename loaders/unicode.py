@@ -74,8 +74,8 @@ def decode(data: bytes, declared: str = "", *, sent: str = "") -> str:
     """`data` as text, not yet cleaned. `declared` is what the file itself names (an HTML charset), used if it holds.
 
     `sent` is the charset that its sender names. It goes before that, but not before UTF-8: some name one charset for
-    all that they send. A few bytes that are wrong in otherwise good UTF-8 are read as Windows-1252, the usual other half
-    of mixed files.
+    all that they send. A few bytes that are wrong in otherwise good UTF-8 are read as Windows-1252, the usual other
+    half of mixed files.
     """
     for mark, name in _BOMS:
         if data.startswith(mark):

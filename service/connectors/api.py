@@ -81,7 +81,9 @@ class ApiAnswer(Connector):
         if got.status in (404, 410):
             raise Gone(f"{options.url} is not there (status {got.status})")
         got.good()
-        return Got(item.name, got.size, got.content_type or None, got.headers.get("etag"), got.headers.get("last-modified"))
+        return Got(
+            item.name, got.size, got.content_type or None, got.headers.get("etag"), got.headers.get("last-modified")
+        )
 
     def _body(self) -> bytes | None:
         """The body of the request; what is not text is written as JSON."""

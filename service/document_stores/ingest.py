@@ -22,7 +22,7 @@ from service.document_stores.indexing.reuse import Found, Reuse
 from service.document_stores.indexing.texts import BATCH, overlapped
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
-from service.document_stores.ledger.types import DocumentRow, NewChunk
+from service.document_stores.ledger.types import DocumentRow, NewChunk, told
 from service.document_stores.ledger.types import indexed as index_text
 from service.document_stores.outcome import Outcome, Progress
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
@@ -200,7 +200,7 @@ class Ingestion:
             raise LoaderError(Failure.TOO_LARGE, message)
 
     async def _fail(self, document: DocumentRow, code: str, message: str) -> None:
-        job = self._work.job
+        job, message = self._work.job, told(message)
         async with self._writing, self._work.resources.database.write(job.workspace) as scope:
             if await ledger.fail(scope, document.id, job.id, code, message):
                 self._outcome.failed.append({"name": document.name, "code": code, "message": message})

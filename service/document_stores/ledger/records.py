@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.document_stores.ledger.types import DocumentRow, DocumentState
+from service.document_stores.ledger.types import DocumentRow, DocumentState, told
 from stores.records.database import Scope
 from stores.vector.points import encode
 
@@ -197,7 +197,7 @@ async def fail(scope: Scope, document_id: UUID, job_id: UUID, code: str, message
         id=document_id,
         job=job_id,
         code=code,
-        message=message,
+        message=told(message),
     )
     if touched:
         await _follow(scope, [document_id])
@@ -219,7 +219,7 @@ async def give_up(scope: Scope, job_id: UUID, code: str, message: str) -> None:
         " FROM waiting WHERE d.id = waiting.id RETURNING d.id",
         job=job_id,
         code=code,
-        message=message,
+        message=told(message),
     )
     await _follow(scope, [row["id"] for row in rows])
 

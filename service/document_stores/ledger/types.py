@@ -17,6 +17,14 @@ NUMBERED = 100
 LONGEST_MIME = 1000
 """Characters of a MIME type."""
 
+LONGEST_ERROR = 5000
+"""Characters of why a document failed: enough for people, and an archive takes it."""
+
+
+def told(message: str) -> str:
+    """A message in `LONGEST_ERROR` characters: what is cut ends in an ellipsis."""
+    return message if len(message) <= LONGEST_ERROR else message[: LONGEST_ERROR - 1] + "…"
+
 
 class DocumentState(StrEnum):
     """SAVED when it waits for somebody to process its loader; PENDING while its job has not come to it; READY when its

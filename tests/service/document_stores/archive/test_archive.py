@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from service.document_stores.archive.service import Pulled, take_in
+from service.document_stores.ledger import records as ledger
+from service.document_stores.ledger.types import LONGEST_ERROR
 from service.errors import TooLarge
 from service.providers.embedding.fake import FakeEmbedder
 from service.settings import Settings, load
@@ -188,6 +190,21 @@ async def test_an_empty_document_store_travels_too(talk: Talk) -> None:
     assert (await talk.read(answer["storeId"]))["name"] == "Nothing"
     await talk.upsert(answer["storeId"], ("a.txt", "Something."))
     await talk.holds_together()
+
+
+async def test_a_failure_that_has_much_to_say_travels_too(talk: Talk) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("Alpha")), ("empty.txt", " "))
+    (failed,) = [row for row in await talk.rows("SELECT id, job_id, state FROM documents") if row["state"] == "failed"]
+    async with talk.resources.database.write(talk.workspace) as scope:
+        assert await ledger.fail(scope, failed["id"], failed["job_id"], "connector_failed", "It said: " + "x" * 200_000)
+    (copied,) = [
+        row["error"]
+        for row in await talk.documents((await load_in(talk, await export(talk, store)))["storeId"])
+        if row["error"]
+    ]
+    assert copied.startswith("It said: xxx")
+    assert len(copied) == LONGEST_ERROR
 
 
 async def test_packed_archives_and_forms_are_taken(talk: Talk) -> None:
