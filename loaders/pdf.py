@@ -168,21 +168,31 @@ def _stamps(page: Any) -> list[Any]:
     The text layer of a scan that was read already is invisible, or lies below the picture.
     """
     left, bottom, right, top = page.get_bbox()
-    covered = False
+    seen = 0.0
     found: list[Any] = []
     for count, each in enumerate(page.get_objects()):
         if count >= _SCAN_OBJECTS:
             return []
         if each.type == raw_api.FPDF_PAGEOBJ_TEXT:
-            if not covered or raw_api.FPDFTextObj_GetTextRenderMode(each) == raw_api.FPDF_TEXTRENDERMODE_INVISIBLE:
+            if (
+                seen < _SCAN_SHARE * (right - left) * (top - bottom)
+                or raw_api.FPDFTextObj_GetTextRenderMode(each) == raw_api.FPDF_TEXTRENDERMODE_INVISIBLE
+            ):
                 return []
             found.append(each)
-        elif each.type == raw_api.FPDF_PAGEOBJ_IMAGE and each.container is None:
-            west, south, east, north = each.get_bounds()
+        elif each.type == raw_api.FPDF_PAGEOBJ_IMAGE:
+            west, south, east, north = _bounds(each)
             width, height = min(east, right) - max(west, left), min(north, top) - max(south, bottom)
-            area = max(width, 0.0) * max(height, 0.0)
-            covered = covered or area >= _SCAN_SHARE * (right - left) * (top - bottom)
+            seen += max(width, 0.0) * max(height, 0.0)  # a scan may be cut into strips
     return found
+
+
+def _bounds(each: Any) -> tuple[float, float, float, float]:
+    """Where an object lies on its page, whatever forms it is nested in."""
+    box: tuple[float, float, float, float] = each.get_bounds()
+    while (each := each.container) is not None:
+        box = each.get_matrix().on_rect(*box)
+    return box
 
 
 def _picture(pdf: Any, index: int, *, render: bool, bare: bool) -> ocr.Picture | None:

@@ -3,10 +3,12 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pypdfium2 as pdfium
 import pytest
 from fpdf import FPDF
 from fpdf.enums import TextMode
@@ -182,6 +184,68 @@ def test_a_page_with_a_text_layer_of_its_own_is_not_read_again(put: Put, many: d
     (_, page) = loader("pdf").load(source, {})
     assert page.page_content == many.get("text", "Case 7")
     assert not reader.sizes
+
+
+class Eye(FakeReader):
+    """Remembers the dots that it was shown."""
+
+    def read(self, picture: ocr.Picture) -> str:
+        """What `FakeReader` reads."""
+        self.seen = picture.grey
+        return super().read(picture)
+
+
+def stripes(stamp: str) -> bytes:
+    """A PDF of a page whose picture is cut into strips, and a stamp."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    pdf.add_page()
+    whole = words("seen").resize((210, 297))
+    for top in range(0, 297, 27):
+        pdf.image(whole.crop((0, top, 210, top + 27)), 0, top, 210, 27)
+    pdf.cell(text=stamp)
+    return bytes(pdf.output())
+
+
+def nested(data: bytes) -> bytes:
+    """A PDF whose one page shows the last one of another in a form, half as large."""
+    file = BytesIO()
+    with pdfium.PdfDocument(data) as inner, pdfium.PdfDocument.new() as made:
+        width, height = inner[len(inner) - 1].get_size()
+        page = made.new_page(width / 2, height / 2)
+        form = inner.page_as_xobject(len(inner) - 1, made).as_pageobject()
+        form.transform(pdfium.PdfMatrix().scale(0.5, 0.5))
+        page.insert_obj(form)
+        page.gen_content()
+        made.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("text", ["Case 7", "Case 7\nFiled in May"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_scan_within_a_form_is_read_without_its_stamp(put: Put, text: str, twice: bool) -> None:
+    eye, bare = Eye(), Eye()
+    found = []
+    for reader, data in ((eye, upon(text)), (bare, upon(""))):
+        made = nested(nested(data)) if twice else nested(data)
+        (page,) = loader("pdf").load(replace(put(made, "a.pdf"), ocr=reader), {})
+        found.append(page.page_content)
+    size = "Picture of 621 x 877" if twice else "Picture of 1241 x 1754"
+    assert found == [f"{text}\n\n{size}", size]
+    assert eye.seen == bare.seen
+
+
+@pytest.mark.parametrize("many", [{"hidden": True}, {"text_first": True}, {"width": 150}])
+def test_a_page_within_a_form_with_a_text_layer_of_its_own_is_not_read_again(put: Put, many: dict[str, Any]) -> None:
+    reader = FakeReader()
+    (page,) = loader("pdf").load(replace(put(nested(upon("Case 7", **many)), "a.pdf"), ocr=reader), {})
+    assert page.page_content == "Case 7"
+    assert not reader.sizes
+
+
+def test_a_scan_that_is_cut_into_strips_is_read(put: Put) -> None:
+    (page,) = loader("pdf").load(replace(put(stripes("Case 7"), "a.pdf"), ocr=FakeReader()), {})
+    assert page.page_content == "Case 7\n\nPicture of 2481 x 3508"
 
 
 def test_stamps_beyond_the_limits_of_a_file_do_not_fail_it(put: Put) -> None:
