@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 from bs4 import BeautifulSoup
@@ -35,6 +36,8 @@ _BLOCKS = frozenset(
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _MARKS = {"strong": "**", "b": "**", "em": "_", "i": "_"}
 _DEEPEST = 120
+_MOST_HEADS = 4
+"""Rows of a header that are read as one: more are data."""
 _MAIN_LEAST = 200
 """Characters of a part that is taken for the page's content."""
 
@@ -269,12 +272,12 @@ def _is_block(tag: Tag) -> bool:
 def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
     """The items of a list, nested ones indented by two spaces a level; blocks in an item become one line."""
     lines: list[str] = []
-    number = 0
+    number = _whole(node.get("start"), 1) - 1
     for item in node.find_all(["li", "ul", "ol"], recursive=False):
         if item.name != "li":
             lines += _list_lines(item, level + 1, depth + 1)
             continue
-        number += 1
+        number = _whole(item.get("value"), number + 1)
         mark = f"{number}." if node.name == "ol" else "-"
         nested = [] if depth > _DEEPEST else item.find_all(["ul", "ol"], recursive=False)
         for inner in nested:
@@ -289,8 +292,10 @@ def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
 
 def _table_rows(node: Tag) -> list[list[str]]:
     """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over several
-    columns stands in the first."""
+    columns stands in the first. The rows of a header become one, whose cells go by all that stands above a column."""
     rows: list[list[str]] = []
+    heads = len(node.select(":scope > thead > tr"))
+    heads = heads if heads <= _MOST_HEADS else 1
     spanning: dict[int, tuple[int, str]] = {}  # by column: rows left and text of the cell from above
     for line in node.find_all("tr"):
         row: list[str] = []
@@ -305,12 +310,21 @@ def _table_rows(node: Tag) -> list[list[str]]:
                 continue
             piece = pieces.pop(0)
             height = _span(piece, "rowspan")
-            texts = [_tidy(_inline(piece)), *[""] * (_span(piece, "colspan") - 1)]
+            text = _tidy(_inline(piece))
+            texts = [text, *[text if len(rows) < heads > 1 else ""] * (_span(piece, "colspan") - 1)]
             if height > 1:
                 spanning.update({column + index: (height - 1, text) for index, text in enumerate(texts)})
             row += texts
         rows.append(row)
+    if heads > 1:
+        columns = zip_longest(*rows[:heads], fillvalue="")
+        rows[:heads] = [[" ".join(dict.fromkeys(filter(None, column))) for column in columns]]
     return rows
+
+
+def _whole(value: object, other: int) -> int:
+    text = str(value or "")
+    return int(text) if text.isdecimal() and len(text) < 10 else other
 
 
 def _span(piece: Tag, name: str) -> int:

@@ -11,20 +11,46 @@ from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
+_NOTE = re.compile(rb"\{(?:\\\*)?\\footnote(?![a-z])")
+_BRACE = re.compile(rb"\\[\\{}]|[{}]")
 _START = b"{\\rtf"
 
 
 def text_of(data: bytes) -> str:
-    """The text of RTF, its tables as rows whose cells end in `|`. Raises `LoaderError(CORRUPT)`."""
+    """The text of RTF, its tables as rows whose cells end in `|`, its footnotes last. Raises `LoaderError(CORRUPT)`."""
     from striprtf.striprtf import rtf_to_text
 
     try:
         made: str = rtf_to_text(  # type: ignore[no-untyped-call]  # the library has no types
-            data.decode("latin-1"), encoding="cp1252", errors="replace"
+            _with_notes_last(data).decode("latin-1"), encoding="cp1252", errors="replace"
         )
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise LoaderError(Failure.CORRUPT, f"The RTF document is damaged: {error}.") from error
-    return made
+    return made.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # it leaves pairs of surrogates apart
+
+
+def _with_notes_last(data: bytes) -> bytes:
+    """RTF with its footnotes as paragraphs at the end, as what is marked as one is left out."""
+    parts: list[bytes] = []
+    notes: list[bytes] = []
+    at = 0
+    while (found := _NOTE.search(data, at)) and (end := _closing(data, found.end())):
+        parts.append(data[at : found.start()])
+        notes.append(b"\\par\\par{" + data[found.end() : end] + b"}")
+        at = end + 1
+    last = data.rfind(b"}", at) if notes else -1
+    last = last if last >= 0 else len(data)
+    return b"".join([*parts, data[at:last], *notes, data[last:]])
+
+
+def _closing(data: bytes, at: int) -> int:
+    """Where the group ends that `at` lies in; 0 when it does not."""
+    depth = 1
+    for found in _BRACE.finditer(data, at):
+        depth += {b"{": 1, b"}": -1}.get(found.group(), 0)
+        if not depth:
+            return found.start()
+    return 0
 
 
 class RtfLoader(Loader):

@@ -27,7 +27,7 @@ _EAST_ASIAN = (range(0x2E, 0xA0), range(0xAC, 0xD8), range(0xF9, 0xFB), range(0x
 _SHORTEST_WIDE = 32
 """Bytes below which another script is not told in UTF-16."""
 
-_UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\xad\ud800-\udfff\ufffe\uffff]")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # The same for ASCII, at a tenth of the cost.
 _ASCII_BREAKS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
@@ -40,8 +40,8 @@ _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|
 
 
 def clean(text: str) -> str:
-    """`text` in NFC with `\\n` as its only line break, without control characters (NUL among them), lone surrogates
-    and floods of combining marks.
+    """`text` in NFC with `\\n` as its only line break, without control characters (NUL among them), soft hyphens,
+    lone surrogates and floods of combining marks.
     """
     if text.isascii():
         plain = text.encode("ascii").replace(b"\r\n", b"\n").translate(_ASCII_BREAKS, _ASCII_UNWANTED)

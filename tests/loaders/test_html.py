@@ -6,6 +6,7 @@ import pytest
 
 from loaders.base import Failure, LoaderError, Source
 from loaders.html import HtmlLoader
+from tests.loaders.conftest import Put
 
 PAGE = """<title>Prices</title><body><nav>Home</nav>
 <div class=box><h2>Summer</h2><p>From June.<script>count()</script></p><div class=box>Ends in August.</div></div>
@@ -64,4 +65,25 @@ def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, te
     file = tmp_path / "page.html"
     file.write_text(f"<title>T</title><body>{body}</body>", "utf-8")
     (found,) = HtmlLoader().load(Source(file, "page.html", "text/html"), {})
+    assert found.page_content == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<ol start=5><li>a<li>b<li value=9>c<li>d</ol>", "5. a\n6. b\n9. c\n10. d"),
+        ("<ol start=x><li value=''>a<ol start=3><li>b</ol></ol>", "1. a\n  3. b"),
+        (
+            "<table><thead><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>May<th>June<tbody><tr><td>Tea<td>1<td>2",
+            "| Item | Price May | Price June |\n| --- | --- | --- |\n| Tea | 1 | 2 |",
+        ),
+        (
+            "<table><thead><tr><th>Item<th colspan=2>Price<tbody><tr><td>Tea<td>1<td>2",
+            "| Item | Price |  |\n| --- | --- | --- |\n| Tea | 1 | 2 |",
+        ),
+        ("<p>Donau&shy;dampf", "Donaudampf"),
+    ],
+)
+def test_numbers_of_lists_and_headers_of_several_rows_are_kept(put: Put, page: str, text: str) -> None:
+    (found,) = HtmlLoader().load(put(page, "a.html"), {})
     assert found.page_content == text

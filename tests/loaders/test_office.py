@@ -211,6 +211,18 @@ def test_rtf_in_another_code_page(put: Put) -> None:
     assert failure("rtf", put("no", "a.rtf")) is Failure.CORRUPT
 
 
+def test_rtf_has_its_notes_last_and_pairs_of_surrogates_as_one_character(put: Put) -> None:
+    notes = rb"One{\footnote\pard\chftn  First {\b note}.}{\super 1} two{\*\footnote 2nd \{note\}.} 3 \u-10179?\u-8704?"
+    (found,) = load("rtf", put(rb"{\rtf1\ansi " + notes + rb"\par}", "a.rtf"))
+    lines = [line.strip() for line in found.page_content.split("\n") if line.strip()]
+    assert lines == ["One1 two 3 😀", "First note.", "2nd {note}."]
+
+
+def test_rtf_whose_note_does_not_end_is_read(put: Put) -> None:
+    (found,) = load("rtf", put(rb"{\rtf1\ansi One {\footnote two", "a.rtf"))
+    assert found.page_content.startswith("One")
+
+
 def test_a_book_is_one_document_when_asked() -> None:
     sample = Source(SAMPLES / "epub" / "tides.epub", "tides.epub")
     chapters, (book,) = load("epub", sample), load("epub", sample, usage="perFile")
