@@ -37,6 +37,8 @@ def _clauses(source: Mapping[str, Any], root: str, path: str, depth: int) -> dic
             parts += [{"$not": each} for each in found]
         else:
             parts += found
+    if not parts:
+        return {}  # clauses that are empty let everything through
     return parts[0] if len(parts) == 1 else {"$and": parts}
 
 

@@ -31,6 +31,9 @@ def of(key: str, **condition: Any) -> dict[str, Any]:
         ({"must": [{"should": [of("loc.line", match={"value": 7}), of("page", match={"value": 0})]}]}, True),
         ({"lang": "de", "page": {"$gt": 2}}, True),
         ({}, True),
+        ({"must": []}, True),
+        ({"should": [], "must_not": None}, True),
+        ({"must_not": [{"must": []}]}, False),
     ],
 )
 def test_a_filter_holds_as_in_qdrant(source: dict[str, Any], holds: bool) -> None:
