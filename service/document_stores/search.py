@@ -1,6 +1,7 @@
 """Find the chunks of a document store that answer a question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from service.chatflows.types import Turn
@@ -66,10 +67,15 @@ def limit_in(vector_store: Component | None) -> int:
 def filter_in(vector_store: Component | None) -> Filter | None:
     """What the vector store configuration of a document store lets through, by the field that Flowise's component has
     for it. Raises `Unprocessable` naming the field."""
-    config = vector_store.config if vector_store is not None else {}
+    return filter_among(vector_store.config, "vectorStore.config") if vector_store is not None else None
+
+
+def filter_among(config: Mapping[str, Any], place: str) -> Filter | None:
+    """What the fields of Flowise's vector stores that are filters let through. Raises `Unprocessable` naming the field
+    in its `place`."""
     found: Filter | None = None
     for field in ("pgMetadataFilter", "chromaMetadataFilter", "pineconeMetadataFilter", "qdrantFilter"):
-        where = f"vectorStore.config.{field}"
+        where = f"{place}.{field}"
         kept = json_object(config.get(field), where)
         try:
             if field == "qdrantFilter":

@@ -90,9 +90,9 @@ class Loader(Wire):
     loader_id: str = Field(examples=["pdfFile"])
     loader_name: str = Field(examples=["PDF"])
     loader_config: dict[str, Any]
-    splitter_id: str | None
-    splitter_name: str | None
-    splitter_config: dict[str, Any] | None
+    splitter_id: str = Field(description="Blank: the default one", examples=["recursiveCharacterTextSplitter"])
+    splitter_name: str
+    splitter_config: dict[str, Any]
     credential: str | None = None
     total_chunks: int
     total_chars: int
@@ -194,12 +194,18 @@ class Chunk(Wire):
     principals: list[str] | None = Field(None, description="Who may find its document; null: everybody")
 
 
+class ChunkFile(Loader):
+    """The loader that a page of chunks is of."""
+
+    store_id: UUID = Field(examples=[EXAMPLE_ID])
+
+
 class ChunkPage(Wire):
     """Up to fifty chunks of a document store or of one of its loaders."""
 
     chunks: list[Chunk]
     count: int
-    file: Loader | None
+    file: ChunkFile | None
     current_page: int
     store_name: str
     description: str | None
@@ -244,9 +250,9 @@ def loader_wire(row: LoaderRow) -> Loader:
         loader_id=row.component,
         loader_name=row.name,
         loader_config=shown(row.component, masked(row.config), [file.name for file in row.files]),
-        splitter_id=row.splitter.name if row.splitter else None,
-        splitter_name=label_of(row.splitter.name) if row.splitter else None,
-        splitter_config=dict(row.splitter.config) if row.splitter else None,
+        splitter_id=row.splitter.name if row.splitter else "",
+        splitter_name=label_of(row.splitter.name) if row.splitter else "",
+        splitter_config=dict(row.splitter.config) if row.splitter else {},
         credential=row.credential,
         total_chunks=row.chunks,
         total_chars=row.characters,
@@ -351,7 +357,7 @@ def chunk_page(
             for row in rows
         ],
         count=total,
-        file=loader_wire(shown) if shown else None,
+        file=ChunkFile(**loader_wire(shown).model_dump(), store_id=store.id) if shown else None,
         current_page=page,
         store_name=store.name,
         description=store.description,

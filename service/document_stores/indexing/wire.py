@@ -1,7 +1,7 @@
 """Flowise's shapes of vector store configurations and inserts (contract 3.5)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -13,14 +13,14 @@ from service.document_stores.recipe import clean
 from service.document_stores.types import Component
 from service.document_stores.upserting.wire import AddedDoc, added_docs
 from service.errors import MissingPart, Unprocessable
-from service.http.wire import Body, Wire
+from service.http.wire import BlankIsNone, Body, Wire
 from service.jobs.types import Job
 
 
 class VectorsBody(Body):
     """What makes and holds the vectors of a document store. `config` objects may hold `credential`, a credential id."""
 
-    store_id: UUID | None = Field(None, examples=[EXAMPLE_ID])
+    store_id: Annotated[UUID | None, BlankIsNone] = Field(None, examples=[EXAMPLE_ID])
     embedding_name: str | None = Field(None, max_length=200, description="Default: the bundled offline model")
     embedding_config: dict[str, Any] | None = None
     vector_store_name: str | None = Field(None, max_length=200, description="Default: pgvector")
@@ -51,14 +51,14 @@ class VectorsBody(Body):
 class InsertBody(VectorsBody):
     """As for saving; what is left out stays, unless `isStrictSave`."""
 
-    doc_id: UUID | None = Field(None, description="Index the chunks of this loader only")
+    doc_id: Annotated[UUID | None, BlankIsNone] = Field(None, description="Index the chunks of this loader only")
     is_strict_save: bool | None = Field(None, description="Clear the configurations that are left out")
 
 
 class UpdateBody(Body):
     """The vector store of a document store."""
 
-    store_id: UUID | None = Field(None, examples=[EXAMPLE_ID])
+    store_id: Annotated[UUID | None, BlankIsNone] = Field(None, examples=[EXAMPLE_ID])
     vector_store_name: str | None = Field(None, max_length=200, examples=["postgres"])
     vector_store_config: dict[str, Any] | None = None
 

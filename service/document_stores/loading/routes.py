@@ -207,6 +207,8 @@ async def refresh_store(
     """Files are read again from what is kept of them; places are asked again, and what is unchanged there is not
     fetched. An answer for each loader: one that failed has no counts and its reason in `failed`."""
     items = [item.asked() for item in body.items] if body is not None and body.items else None
+    for item in items or ():
+        restricting(caller, item.principals)
     begun = await service.refresh(resources, workspace, store_id, items)
     jobs = await ended(resources, begun, request.headers.get("prefer"))
     if any(job.state not in FINAL for job in jobs):

@@ -1,17 +1,17 @@
 """Flowise's shapes of loaders as forms work with them (contract 3.3)."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.ledger.types import NewChunk
 from service.document_stores.loading.types import LoaderForm, Override, Preview
 from service.document_stores.types import Component
-from service.document_stores.upserting.wire import FailedDocument, UpsertBody, UpsertResult
+from service.document_stores.upserting.wire import FailedDocument, UpsertBody, UpsertResult, with_objects
 from service.errors import MissingPart
-from service.http.wire import Body, Wire
+from service.http.wire import BlankIsNone, Body, Wire
 from service.jobs.types import Job
 from service.viewers import MOST_OF_DOCUMENT, principals
 
@@ -27,8 +27,8 @@ class LoaderBody(Body):
     splitter_name: str | None = Field(None, max_length=500)
     splitter_config: dict[str, Any] | None = Field(None, examples=[{"chunkSize": 1000, "chunkOverlap": 200}])
     credential: str | None = Field(None, description="Id of a credential")
-    store_id: UUID | None = Field(None, description="The document store")
-    id: UUID | None = Field(None, description="A saved loader")
+    store_id: Annotated[UUID | None, BlankIsNone] = Field(None, description="The document store")
+    id: Annotated[UUID | None, BlankIsNone] = Field(None, description="A saved loader")
     principals: list[str] | None = Field(
         None, description="Who may find what the loader brings; default: everybody, or whoever might so far"
     )
@@ -41,7 +41,7 @@ class LoaderBody(Body):
             if self.credential and not config.get("credential"):
                 config["credential"] = self.credential
             component = Component(self.loader_id, config)
-        elif self.loader_config is not None and self.id is None and loader is None:
+        elif self.loader_config or self.credential:
             raise MissingPart("loaderId: is missing")
         splitter = Component(self.splitter_id or "", self.splitter_config or {})
         return LoaderForm(
@@ -113,7 +113,9 @@ class Description(BaseModel):
 class RefreshBody(Body):
     """What to make anew; nothing: every loader of the document store."""
 
-    items: list[UpsertBody] | None = Field(None, description="Upserts; `docId` names the loader to make anew")
+    items: list[Annotated[UpsertBody, BeforeValidator(with_objects)]] | None = Field(
+        None, description="Upserts, written as their bodies are; `docId` names the loader to make anew"
+    )
 
 
 def preview_result(found: Preview) -> PreviewResult:

@@ -10,12 +10,13 @@ from pydantic import Field
 from service.chatflows.types import Role, Turn
 from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.ledger.types import ChunkRow
-from service.document_stores.search import filter_of, limit_of
+from service.document_stores.search import filter_among, filter_of, limit_of
 from service.document_stores.types import FoundChunk
 from service.errors import Unprocessable
 from service.http.wire import Body, Wire
 from service.retrieval.pipeline import Pipeline, of_strategy, pipeline
 from service.retrieval.trace import StageTrace, Trace
+from stores.vector.filters import both
 
 MAX_TURNS = 200
 """Turns of `history` that one query may bring."""
@@ -66,7 +67,9 @@ class QueryBody(Body):
         examples=[["user:anna", "group:hr"]],
     )
     inputs: dict[str, Any] | None = Field(
-        None, description="`topK`, `filter`, `strategy`, `retrieval`, `history` and `explain`, if not given beside it"
+        None,
+        description="`topK`, `filter`, `strategy`, `retrieval`, `history` and `explain`, if not given beside it; also"
+        " the filters of Flowise's vector stores, such as `pgMetadataFilter`, which count besides the others",
     )
 
     def asked(self) -> Asked:
@@ -86,7 +89,7 @@ class QueryBody(Body):
                 given[name] = value
         return Asked(
             limit=limit_of(given["topK"]) if given["topK"] not in (None, "") else None,
-            where=filter_of(given["filter"]),
+            where=both(filter_of(given["filter"]), filter_among(self.inputs or {}, "inputs")),
             retrieval=_retrieval(given["strategy"], given["retrieval"]),
             history=_turns(given["history"]),
             explain=_flag(given["explain"]),

@@ -149,12 +149,19 @@ def upsert_body(values: object) -> UpsertBody:
         check_depth(values)
     except ValueError as error:
         raise Unprocessable(f"body: {error}") from None
-    if isinstance(values, Mapping):
-        values = {key: _object(key, value) for key, value in values.items() if value != ""}
     try:
-        return UpsertBody.model_validate(values)
+        return UpsertBody.model_validate(with_objects(values))
     except ValidationError as error:
         raise Unprocessable(describe_validation([dict(item) for item in error.errors()])) from None
+
+
+def with_objects(values: object) -> object:
+    """The body of an upsert with the objects in place of their JSON text, and without what is blank.
+
+    Raises `Unprocessable` and `TooLarge`, naming the field."""
+    if not isinstance(values, Mapping):
+        return values
+    return {key: _object(key, value) for key, value in values.items() if value != ""}
 
 
 def _object(key: str, value: object) -> object:

@@ -85,12 +85,15 @@ async def test_chunks_come_in_pages_of_fifty(talk: Talk) -> None:
     assert pages[0]["file"] is None
     one = await talk.chunks(store, first["docId"], page=2)
     assert (one["count"], len(one["chunks"]), one["currentPage"], one["docId"]) == (55, 5, 2, first["docId"])
-    assert one["file"]["id"] == first["docId"]
+    assert (one["file"]["id"], one["file"]["storeId"]) == (first["docId"], store)
     assert {chunk["docId"] for chunk in one["chunks"]} == {first["docId"]}
     assert isinstance(one["chunks"][0]["metadata"], str)
     for loader in (str(uuid4()), "nonsense"):
         assert (await talk.client.get(f"{API}/chunks/{store}/{loader}/1")).status_code == 404
     assert (await talk.client.get(f"{API}/chunks/{store}/all/0")).status_code == 412
+    for far in (2**31, 10**25):
+        beyond = await talk.chunks(store, page=far)
+        assert (beyond["chunks"], beyond["count"], beyond["currentPage"]) == ([], 70, far)
 
 
 @pytest.mark.usefixtures("worker")

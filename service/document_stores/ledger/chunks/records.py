@@ -326,6 +326,7 @@ async def page(
 ) -> tuple[list[ChunkRow], int, int]:
     """A page of the live chunks in order of document and position, each with its place in its loader from 1; how many
     there are, and their characters in all. A chunk that was deleted by hand leaves its place free."""
+    offset = min(offset, 2**62)  # what a bigint holds; there are no chunks so far out
     rows = await scope.all(_PAGE, store=store_id, loader=loader_id, offset=offset, limit=limit)
     total = await scope.one(_TOTAL, store=store_id, loader=loader_id)
     assert total is not None

@@ -127,6 +127,46 @@ async def test_a_loader_that_cannot_be_saved_leaves_nothing(talk: Talk, client: 
     assert await blobs(talk) == 0
 
 
+@pytest.mark.usefixtures("worker")
+async def test_ids_that_a_form_leaves_blank_are_as_missing(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    body = loader(config=text_files(("a.txt", "Alpha.")))
+    assert (await call(client, "loader/preview", {**body, "id": "", "storeId": ""}))["totalChunks"] == 1
+    saved = await call(client, "loader/save", {**body, "id": "", "storeId": store})
+    assert list(await loaders(talk, store)) == [saved["id"]]
+    for path in ("loader/save", f"loader/process/{saved['id']}", "vectorstore/save", "vectorstore/insert"):
+        answer = await call(client, path, {**body, "storeId": ""}, 412)
+        assert answer["message"] == "storeId: is missing", path
+    await call(client, "vectorstore/update", {"storeId": "", "vectorStoreName": "pgvector"}, 412)
+    await call(client, f"loader/process/{saved['id']}", {"storeId": store, "id": ""})
+    inserted = await call(client, "vectorstore/insert", {"storeId": store, "docId": "", **VECTORS})
+    assert inserted["numAdded"] == 1
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_configuration_without_its_component_is_refused_and_not_left_out(
+    talk: Talk, client: httpx.AsyncClient
+) -> None:
+    store = await talk.store()
+    saved = await call(client, "loader/save", loader("plainText", {"text": "Alpha."}, storeId=store))
+    for more in ({"loaderConfig": {"text": "Beta."}}, {"credential": str(uuid4())}):
+        for path in ("loader/save", f"loader/process/{saved['id']}"):
+            answer = await call(client, path, {"storeId": store, "id": saved["id"], **more}, 412)
+            assert answer["message"] == "loaderId: is missing"
+    bare = {"storeId": store, "id": saved["id"], "loaderId": None, "loaderConfig": {}, "credential": ""}
+    assert (await call(client, f"loader/process/{saved['id']}", bare))["characters"] == len("Alpha.")
+    assert (await loaders(talk, store))[saved["id"]]["loaderConfig"]["text"] == "Alpha."
+
+
+async def test_a_loader_without_a_splitter_has_the_types_of_the_contract(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    plain = {"storeId": store, "loaderId": "plainText", "loaderConfig": {"text": "Alpha."}}
+    saved = await call(client, "loader/save", {**plain, "splitterId": "", "splitterConfig": {}})
+    again = await call(client, "loader/save", {**saved, "storeId": store})
+    for found in (saved, again):
+        assert (found["splitterId"], found["splitterName"], found["splitterConfig"]) == ("", "", {})
+
+
 async def test_two_saved_loaders_may_have_files_of_one_name(
     talk: Talk, client: httpx.AsyncClient, worker: Runner
 ) -> None:

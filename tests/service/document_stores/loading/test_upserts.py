@@ -168,6 +168,23 @@ async def test_a_refresh_of_items_does_what_they_say(talk: Talk, client: httpx.A
     await talk.holds_together()
 
 
+async def test_items_of_a_refresh_are_written_as_bodies_of_upserts_are(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    first = await talk.upsert(store, ("a.txt", "Alpha."))
+    item = {
+        "docId": first["docId"],
+        "replaceExisting": "True",
+        "loaderName": "",
+        "loader": "",
+        "metadata": '{"year": 1}',
+    }
+    (result,) = await call(client, f"refresh/{store}", {"items": [item]})
+    assert (result["docId"], result["numUpdated"]) == (first["docId"], 1)
+    assert json.loads((await talk.chunks(store))["chunks"][0]["metadata"])["year"] == 1
+    answer = await call(client, f"refresh/{store}", {"items": [{**item, "metadata": "{year"}]}, 422)
+    assert "metadata: not valid JSON" in answer["message"]
+
+
 async def test_a_refresh_with_a_wrong_item_does_nothing(talk: Talk, client: httpx.AsyncClient) -> None:
     store = await talk.store()
     first = await talk.upsert(store, ("a.txt", "One."))

@@ -65,6 +65,17 @@ async def test_upserts_and_refreshes_show_what_everybody_may_find(
     assert not shows(answered)[1]
 
 
+async def test_a_refresh_gives_no_document_to_others_than_before(
+    weak: httpx.AsyncClient, client: httpx.AsyncClient, store: dict[str, Any]
+) -> None:
+    body = {"items": [{"docId": store["hr"], "principals": ["group:me"]}]}
+    refused = await weak.post(f"{API}/refresh/{store['id']}", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "principals_not_believed")
+    read = (await client.get(f"{API}/store/{store['id']}")).json()
+    assert [loader["principals"] for loader in read["loaders"] if loader["id"] == store["hr"]] == [["group:hr"]]
+    assert (await client.post(f"{API}/refresh/{store['id']}", json=body)).status_code == 200
+
+
 async def test_processing_and_previews_show_what_everybody_may_find(
     weak: httpx.AsyncClient, client: httpx.AsyncClient, store: dict[str, Any]
 ) -> None:

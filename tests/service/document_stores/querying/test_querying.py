@@ -87,6 +87,8 @@ async def test_stages_come_with_the_body_or_with_its_inputs(talk: Talk, client: 
         ({"history": [{"role": ["userMessage"], "content": "x"}]}, "history[0]"),
         ({"inputs": {"history": "x"}}, "history"),
         ({"inputs": {"filter": "x"}}, "filter"),
+        ({"inputs": {"pgMetadataFilter": "{"}}, "inputs.pgMetadataFilter"),
+        ({"inputs": {"chromaMetadataFilter": {"a": {"$near": 1}}}}, "inputs.chromaMetadataFilter"),
         ({"filter": {"number": {"$regex": "1"}}}, "filter.number.$regex"),
         ({"filter": {"number": {"$gt": True}}}, "filter.number.$gt"),
         ({"filter": {"number": {"$in": 1}}}, "filter.number.$in"),
@@ -97,6 +99,24 @@ async def test_stages_come_with_the_body_or_with_its_inputs(talk: Talk, client: 
 )
 async def test_a_fault_is_named_by_its_field(client: httpx.AsyncClient, talk: Talk, fields: Any, told: str) -> None:
     assert told in await refusal(client, await talk.store(), **fields)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"pgMetadataFilter": {"number": 1}},
+        {"pgMetadataFilter": '{"number": 1}'},
+        {"chromaMetadataFilter": {"number": 1}, "pineconeMetadataFilter": ""},
+        {"qdrantFilter": {"must": [{"key": "metadata.number", "match": {"value": 1}}]}},
+        {"pgMetadataFilter": {"number": {"$gt": 0}}, "filter": {"even": False}},
+    ],
+)
+async def test_a_vector_stores_own_filter_counts_among_the_inputs(
+    talk: Talk, client: httpx.AsyncClient, inputs: dict[str, Any]
+) -> None:
+    store = await filled(talk)
+    found = await ask(client, store, inputs={"topK": 10, **inputs})
+    assert {doc["metadata"]["number"] for doc in found["docs"]} == {1}
 
 
 @pytest.mark.parametrize(
