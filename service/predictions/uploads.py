@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 from loaders.base import LoaderError, Source
+from service.agentflows.flow import is_agentflow
 from service.attachments import service as attachments
 from service.attachments.kinds import allowed, types_of
 from service.attachments.types import Attachment, Part, Rules
@@ -108,8 +109,8 @@ async def bring(
     `Unprocessable`, each naming the upload; `FilesRefused` for parts of forms; `TooLarge` naming the limit, and what
     `speech.transcribed` raises. Nothing is kept then.
     """
-    if not asks(question.text, question.uploads) and _needs_question(known, question):
-        raise InvalidField("question: is missing")
+    if not asks(question.text, question.uploads):
+        await _check_begins(known, question)
     brought = Brought(question.text)
     if not question.uploads:
         return brought
@@ -139,11 +140,17 @@ def _noted(text: str | None) -> dict[str, Any]:
     return {"content": kept, "letters": len(kept or "")}
 
 
-def _needs_question(known: KnownFlow, question: Question) -> bool:
-    """Agentflows may begin with a form, with nothing, or go on after a person's answer (contract 1.1)."""
+async def _check_begins(known: KnownFlow, question: Question) -> None:
+    """Agentflows may begin with a form, with nothing, or go on after a person's answer (contract 1.1); what is an
+    agentflow may be kept as a chatflow. Raises `InvalidField` for all others."""
     if known.flow.type is FlowType.AGENTFLOW:
-        return False
-    return question.form is None and question.human is None and question.action is None
+        return
+    others = {"form": question.form, "humanInput": question.human, "action": question.action}
+    sent = [name for name, value in others.items() if value is not None]
+    if not sent:
+        raise InvalidField("question: is missing")
+    if not is_agentflow(await asyncio.to_thread(graphs.parse, known.flow.flow_data), known.flow.type):
+        raise InvalidField(f"question: is missing; {' and '.join(sent)} are for agentflows, and this is a chatflow")
 
 
 @dataclass(slots=True)

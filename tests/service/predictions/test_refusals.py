@@ -73,6 +73,24 @@ def test_bodies_that_cannot_be_read(house: House, content: bytes, status: int) -
     assert house.messages(flow) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("form", {"days": 3}),
+        ("humanInput", {"type": "proceed", "startNodeId": "humanInputAgentflow_0"}),
+        ("action", {"id": "1", "mapping": {"approve": "Yes"}}),
+    ],
+    ids=["form", "human input", "action"],
+)
+def test_what_only_agentflows_take_is_no_question_to_a_chatflow(
+    house: House, name: str, value: dict[str, Any], streaming: bool
+) -> None:
+    flow = house.quoting()
+    message = refused(house.ask(flow, "", streaming=streaming, **{name: value}), 422)
+    assert f"question: is missing; {name}" in message
+    assert house.messages(flow) == [], "nothing was asked"
+
+
 def test_a_caller_who_reads_streams_alone_is_told_in_one(house: House) -> None:
     """The widget shows nothing at all when it asked for a stream and gets another status than 401, 403 or 429."""
     mystery = house.flow(rag(house.shelf.store, model=node("m", "chatMystery", "Chat Models", {"streaming": True})))
