@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "RAGSTONE_"
 MIB = 1024 * 1024
@@ -50,6 +50,18 @@ def _price(model: str, price: Any) -> Price:
     if not model or len(numbers) < len(parts) or any(isinstance(part, bool) or part < 0 for part in numbers.values()):
         raise ValueError(f"'{model}': must be numbers of at least 0, `input` and `output`, not {price!r}")
     return Price(numbers.get("input", 0.0), numbers.get("output", 0.0))
+
+
+CHAT_PROVIDERS = ("anthropic", "google", "groq", "mistral", "ollama", "openai", "openrouter")
+"""What may stand before the colon of `chat_model`, besides `local`."""
+
+
+def _chosen(model: str) -> str:
+    """The model, if it is written as one. Raises `ValueError`."""
+    provider, _, name = model.partition(":")
+    if model and (provider not in (*CHAT_PROVIDERS, "local") or not name):
+        raise ValueError(f"'{model}' is not PROVIDER:NAME, of {', '.join(CHAT_PROVIDERS)}, or local:FILE.gguf")
+    return model
 
 
 class Settings(BaseModel):
@@ -99,7 +111,7 @@ class Settings(BaseModel):
         None, description="Folder with model.onnx and tokenizer.json to use in place of the bundled models."
     )
     embedding_threads: int = Field(0, ge=0, le=256, description="Threads that embed; 0: one for each core.")
-    chat_model: str = Field(
+    chat_model: Annotated[str, AfterValidator(_chosen)] = Field(
         "",
         description="Model that answers where a flow names none: PROVIDER:NAME, of anthropic, google, groq, mistral,"
         " ollama, openai or openrouter, or local:FILE.gguf; empty: extractive.",
@@ -285,8 +297,16 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
     try:
         return Settings(**values)
     except ValidationError as error:
-        parts = [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
-        raise SettingsError("; ".join(parts)) from None
+        raise SettingsError(
+            "; ".join(_fault(item["type"], item["loc"][0], item["msg"]) for item in error.errors())
+        ) from None
+
+
+def _fault(kind: str, name: int | str, message: str) -> str:
+    """What is wrong with a setting. Only the file can name one that there is not."""
+    if kind == "extra_forbidden":
+        return f"{PREFIX}CONFIG: there is no setting '{name}'"
+    return f"{PREFIX}{str(name).upper()}: {message.removeprefix('Value error, ')}"
 
 
 def sources(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> dict[str, str]:

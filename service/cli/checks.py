@@ -20,9 +20,11 @@ from service.cli.folder import KEY, LOCK, SERVICE, running
 from service.cli.listen import listen
 from service.document_stores.check.repair import repair
 from service.document_stores.check.service import Finding, check
+from service.egress.client import open_egress
 from service.errors import ServiceError
 from service.javascript.types import SETTING
 from service.keyring import open_keyring
+from service.providers.chat.own import OwnChat
 from service.providers.defaults import Defaults
 from service.providers.embedding import LOCAL, MINILM, MULTILINGUAL, create_embedder
 from service.providers.embedding.base import Embedder
@@ -58,7 +60,7 @@ class Result:
 def examine(settings: Settings, *, deep: bool = False) -> list[Result]:
     """Run every check; `deep` as for `check` of document stores."""
     results = [*_python(), *_folder(settings), *_disk(settings), *_port(settings), *_javascript(settings)]
-    results += _embedder(settings)
+    results += [*_embedder(settings), *_chat_model(settings)]
     with ExitStack() as stack:
         try:
             url = stack.enter_context(open_database(settings, "doctor", migrated=False))
@@ -106,6 +108,21 @@ def _javascript(settings: Settings) -> Iterator[Result]:
         yield Result("javascript", False, "on, without its library: no part of the service starts", INSTALL)
     else:
         yield Result("javascript", True, "on: code of tools and functions runs in processes of its own")
+
+
+def _chat_model(settings: Settings) -> Iterator[Result]:
+    """Whether the model of flows that name none can be made here; nobody is called."""
+    if not settings.chat_model:
+        yield Result("chat model", True, "none: flows that name none quote their documents")
+        return
+    try:
+        _ = OwnChat(settings, open_egress(settings)).model
+    except ServiceError as error:
+        yield Result(
+            "chat model", False, f"{settings.chat_model}: {error}", "until then, flows that name no model cannot answer"
+        )
+    else:
+        yield Result("chat model", True, f"{settings.chat_model}; it was not called")
 
 
 def _folder(settings: Settings) -> Iterator[Result]:

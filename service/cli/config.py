@@ -1,5 +1,6 @@
 """`ragstone config`: every setting, its value, and where that comes from."""
 
+import json
 from typing import Any
 
 import typer
@@ -39,25 +40,25 @@ def _row(name: str, value: Any, source: str) -> dict[str, Any]:
     field = Settings.model_fields[name]
     return {
         "name": PREFIX + name.upper(),
-        "value": _plain(value),
-        "default": _plain(field.default),
+        "value": _plain(value, known=value == field.default),
+        "default": _plain(field.default, known=True),
         "source": source,
         "help": field.description,
     }
 
 
-def _plain(value: Any) -> Any:
-    """A value for JSON: secrets as stars, paths as text."""
-    from pathlib import Path
-
+def _plain(value: Any, *, known: bool) -> Any:
+    """A value for JSON: paths as text, secrets as stars, unless they are `known`, as defaults are."""
     from pydantic import SecretStr
+    from pydantic_core import to_jsonable_python
 
     if isinstance(value, SecretStr):
-        return "********" if value.get_secret_value() else ""
-    return str(value) if isinstance(value, Path) else value
+        secret = value.get_secret_value()
+        return secret if known or not secret else "********"
+    return to_jsonable_python(value)
 
 
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)

@@ -72,6 +72,8 @@ _EXPECTED = {
     "service.cli.exits:CommandError": Exit.FAILED,
     "service.settings:SettingsError": Exit.USAGE,
     "stores.records.errors:EmbeddedPostgresInUse": Exit.IN_USE,
+    "stores.records.errors:UnreachableServer": Exit.UNREACHABLE,
+    "stores.records.errors:UnreadableURL": Exit.USAGE,
     "stores.records.errors:RecordsError": Exit.FAILED,
     "service.errors:ServiceError": Exit.FAILED,
     "stores.vector.base:VectorStoreError": Exit.FAILED,

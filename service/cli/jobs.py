@@ -2,27 +2,27 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from service.cli.exits import EPILOG, Exit
 from service.cli.options import DataOption, JsonOption, KeyOption, UrlOption
 from service.cli.output import moment, print_json, print_table, print_text, say
+from service.jobs.types import JobState
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, watch and steer background jobs.", epilog=EPILOG
 )
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `jobs list` shows it.")]
+IdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="As `jobs list` shows it.")]
 
 SHOWN = 50
 
 
 @app.command("list", epilog=EPILOG)
 def list_jobs(
-    state: Annotated[
-        str | None, typer.Option(help="Only those in this state: queued, running, paused, done, failed, cancelled.")
-    ] = None,
+    state: Annotated[JobState | None, typer.Option(help="Only those in this state.")] = None,
     store: Annotated[str | None, typer.Option(help="Only those of this document store, by name or id.")] = None,
     most: Annotated[int, typer.Option("--limit", min=1, help="Show at most so many.")] = SHOWN,
     data: DataOption = None,
@@ -36,7 +36,7 @@ def list_jobs(
     with connect(data, url, key) as client:
         params: dict[str, Any] = {"page": 1, "limit": most}
         if state:
-            params["state"] = state
+            params["state"] = state.value
         if store:
             params["storeId"] = need(client.store(store), "document store", store)["id"]
         jobs = client.get("/jobs", **params)["data"]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 
 StoreOption = Annotated[str, typer.Option(help="Name or id of the document store; made when there is none.")]
-SourceArgument = Annotated[str, typer.Argument(metavar="ID", help="As `sync list` shows it.")]
+SourceArgument = Annotated[UUID, typer.Argument(metavar="ID", help="As `sync list` shows it.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Let documents leave even when the source lists nothing at all.")
 ]
@@ -134,7 +135,7 @@ def run(
     from service.cli.client import connect
 
     with connect(data, url, key) as client:
-        _report(client, source, as_json=as_json, force=force)
+        _report(client, str(source), as_json=as_json, force=force)
 
 
 @app.command(epilog=EPILOG)

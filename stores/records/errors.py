@@ -4,6 +4,8 @@ RecordsError
 ├── EmbeddedPostgresError
 │   └── EmbeddedPostgresInUse
 ├── UnsuitableServer
+│   ├── UnreachableServer
+│   └── UnreadableURL
 └── MigrationError
 """
 
@@ -22,6 +24,14 @@ class EmbeddedPostgresInUse(EmbeddedPostgresError):
 
 class UnsuitableServer(RecordsError):
     """The database at the given URL cannot be reached or lacks something that the service needs."""
+
+
+class UnreachableServer(UnsuitableServer):
+    """No database answers at the given URL."""
+
+
+class UnreadableURL(UnsuitableServer):
+    """The URL of the database is none."""
 
 
 class MigrationError(RecordsError):

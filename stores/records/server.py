@@ -6,7 +6,7 @@ from typing import LiteralString
 import psycopg
 from psycopg.rows import TupleRow
 
-from stores.records.errors import UnsuitableServer
+from stores.records.errors import UnreachableServer, UnreadableURL, UnsuitableServer
 
 OLDEST_POSTGRES = 15
 OLDEST_PGVECTOR = (0, 8)
@@ -22,9 +22,9 @@ def check_server(url: str) -> None:
     try:
         connection = psycopg.connect(url, connect_timeout=15)
     except psycopg.OperationalError as error:
-        raise UnsuitableServer(f"the database cannot be reached: {_first_line(error)}") from error
+        raise UnreachableServer(f"the database cannot be reached: {_first_line(error)}") from error
     except psycopg.ProgrammingError as error:
-        raise UnsuitableServer(f"the database URL cannot be read: {_first_line(error)}") from error
+        raise UnreadableURL(f"the database URL cannot be read: {_first_line(error)}") from error
     with connection:
         _check_version(connection)
         _check_encoding(connection)

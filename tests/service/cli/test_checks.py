@@ -40,6 +40,18 @@ def test_the_doctor_says_whether_code_of_flows_runs(monkeypatch: pytest.MonkeyPa
     assert (lacks.ok, "ragstone[javascript]" in lacks.remedy) == (False, True)
 
 
+def test_the_doctor_says_whether_the_chat_model_can_be_made(tmp_path: Path) -> None:
+    def told(model: str) -> checks.Result:
+        (result,) = checks._chat_model(Settings(chat_model=model))
+        return result
+
+    assert (told("").ok, told("").detail[:5]) == (True, "none:")
+    assert told("openai:gpt-4o-mini").ok
+    lacks = told(f"local:{tmp_path}/lost.gguf")
+    assert not lacks.ok
+    assert "cannot answer" in lacks.remedy
+
+
 def test_the_doctor_tells_of_an_exchange_of_keys_that_was_broken_off(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     tmp_path.chmod(0o700)

@@ -16,7 +16,8 @@ from service.cli.folder import hold, holder_of
 from service.cli.listen import listen, url_of
 from service.cli.run import VERBS
 from service.cli.uploads import BATCH_BYTES, BATCH_FILES, batches, find_files
-from service.settings import Settings
+from service.providers.chat.services import OWN
+from service.settings import CHAT_PROVIDERS, Settings
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -31,6 +32,9 @@ def test_a_wrong_command_line_is_a_usage_error(capsys: pytest.CaptureFixture[str
     assert main(["fly"]) == 2
     assert main(["ask", "why?"]) == 2
     assert main(["up", "--port", "many"]) == 2
+    assert main(["jobs", "list", "--state", "lost"]) == 2
+    assert main(["jobs", "watch", "lost"]) == 2
+    assert main(["sync", "run", "lost"]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -47,6 +51,58 @@ def test_a_setting_that_cannot_be_used_is_named_in_one_line(
 @pytest.mark.parametrize("verb", [["status"], ["search", "x", "--store", "S"], ["key", "list"]])
 def test_where_nothing_runs_the_exit_code_says_so(verb: list[str], tmp_path: Path) -> None:
     assert main([*verb, "--data", str(tmp_path / "nothing")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("postgresql://nobody@127.0.0.1:9/none", 3, "cannot be reached"),
+        ("none", 2, "the database URL cannot be read"),
+    ],
+    ids=["nobody answers", "no URL"],
+)
+def test_a_database_that_is_not_there_is_told_by_the_exit_code(
+    url: str, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSTONE_DATABASE_URL", url)
+    assert main(["migrate", "--check"]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_of_settings_that_names_none_is_said_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ragstone.toml"
+    file.write_text("prot = 3001")
+    monkeypatch.setenv("RAGSTONE_CONFIG", str(file))
+    assert main(["config"]) == 2
+    assert capsys.readouterr().err == "ragstone: RAGSTONE_CONFIG: there is no setting 'prot'\n"
+
+
+@pytest.mark.parametrize("model", ["claude", "openai:", "nobody:x", ":x"])
+def test_a_model_that_is_none_is_refused_with_those_there_are(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSTONE_CHAT_MODEL", model)
+    assert main(["config"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ragstone: RAGSTONE_CHAT_MODEL: '{model}' is not PROVIDER:NAME, of anthropic, ")
+    assert set(OWN) == {*CHAT_PROVIDERS, "local"}
+
+
+def test_config_shows_defaults_of_secrets_and_values_as_they_are_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGSTONE_PRICES", '{"small": {"input": 0.5}}')
+    assert main(["config"]) == 0
+    shown = capsys.readouterr().out
+    assert "RAGSTONE_VECTOR_STORE = pgvector://  (default)" in shown
+    assert 'RAGSTONE_PRICES = {"small": {"input": 0.5, "output": 0.0}}  (environment, default {})' in shown
+    monkeypatch.setenv("RAGSTONE_VECTOR_STORE", "qdrant://host:6333?api_key=hush")
+    assert main(["config"]) == 0
+    shown = capsys.readouterr().out
+    assert "RAGSTONE_VECTOR_STORE = ********  (environment, default pgvector://)" in shown
+    assert "hush" not in shown
 
 
 def test_config_tells_where_each_value_comes_from(
