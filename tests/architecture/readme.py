@@ -105,7 +105,9 @@ def _measured(number: float, unit: str) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == "" or isinstance(value, SecretStr):
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value == "":
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

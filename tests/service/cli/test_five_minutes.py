@@ -31,7 +31,7 @@ def test_the_first_five_minutes_are_as_the_readme_says(service: Up, tmp_path: Pa
         [
             "set -euo pipefail",
             *shell,
-            'export FLOW; echo "--- SDK"; python sdk.py',
+            'echo "--- SDK"; python sdk.py',
             "ragstone ingest notes --store Notes",
         ]
     ).replace(PLACE, service.note.url)
