@@ -7,7 +7,7 @@ back to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from service.chatflows import graph as graphs
@@ -91,6 +91,8 @@ class AgentGraph:
     """Iteration node -> what stands in it."""
     found: tuple[Problem, ...]
     """What is wrong with it, each thing named."""
+    idle: frozenset[str] = frozenset()
+    """Nodes that nothing leads to, which editors leave lying about. They stand on no level: no run reaches them."""
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -106,13 +108,40 @@ def parse(graph: Graph) -> AgentGraph:
         if node.name == ITERATION:
             inside[node.id] = _level(graph, node.id, found)
     main = _level(graph, "", found)
+    if idle := _idle(graph, (main, *inside.values())):
+        nodes = {name: node for name, node in graph.nodes.items() if name not in idle}
+        links = tuple(link for link in graph.links if idle.isdisjoint((link.source, link.target)))
+        return replace(parse(Graph(nodes, links)), idle=idle)
     found += _homeless(graph, inside)
     found += _beginnings(main)
     for home, level in inside.items():
         found += _within(graph.nodes[home], level)
     for level in (main, *inside.values()):
-        found += _unlinked(level)
+        found += _undecided(level)
     return AgentGraph(main, inside, tuple(found))
+
+
+def _idle(graph: Graph, levels: Iterable[Level]) -> frozenset[str]:
+    """The nodes that nothing leads to, whatever is wrong with what leads; none where it is not clear what runs begin
+    with."""
+    starts = [node.id for node in graph.nodes.values() if node.name == START]
+    follows: dict[str, list[str]] = {}
+    for link in graph.links:
+        follows.setdefault(link.source, []).append(link.target)
+    if len(starts) != 1 or starts[0] not in follows:
+        return frozenset()
+    for node in graph.nodes.values():
+        follows.setdefault(node.parent, []).append(node.id)
+    for level in levels:
+        for loop, target in level.loops.items():
+            follows.setdefault(loop, []).append(target)
+    reached, pending = set(starts), starts
+    while pending:
+        for name in follows.get(pending.pop(), ()):
+            if name not in reached:
+                reached.add(name)
+                pending.append(name)
+    return frozenset(graph.nodes.keys() - reached)
 
 
 def _level(graph: Graph, parent: str, found: list[Problem]) -> Level:
@@ -193,13 +222,9 @@ def _within(home: Node, level: Level) -> list[Problem]:
     ]
 
 
-def _unlinked(level: Level) -> Sequence[Problem]:
-    found = []
-    first = level.starts if any(node.name == START for node in level.nodes.values()) else ()
-    reached = level.reached([*level.starts, *level.loops.values()])
-    for node in level.nodes.values():
-        if first and node.id not in reached:
-            found.append(Problem(node.id, f"{node.title}: nothing leads to it; link it, or take it out"))
-        if node.name in DECISIONS and not level.out[node.id]:
-            found.append(Problem(node.id, f"{node.title}: none of its branches leads anywhere"))
-    return found
+def _undecided(level: Level) -> Sequence[Problem]:
+    return [
+        Problem(node.id, f"{node.title}: none of its branches leads anywhere")
+        for node in level.nodes.values()
+        if node.name in DECISIONS and not level.out[node.id]
+    ]

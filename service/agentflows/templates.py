@@ -22,6 +22,7 @@ _RICH = re.compile(r"\s*<(?:p|div|h[1-6]|ul|ol|blockquote|pre|table)\b", re.IGNO
 
 _VARIABLE = re.compile(r"\{\{[^{}]{1,600}\}\}")
 """Without a choice where spaces end: a text of thousands of them would take minutes to be read."""
+_BLOCK = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -51,6 +52,13 @@ def plain(value: Any) -> str:
     from loaders.html import markdown_of
 
     return markdown_of(value, marks=True)[1]
+
+
+def code(value: Any) -> str:
+    """As `plain`; of a text that is one block of code what stands in it."""
+    text = plain(value)
+    block = _BLOCK.fullmatch(text.strip())
+    return text if block is None else block[1]
 
 
 def plain_within(value: Any) -> Any:

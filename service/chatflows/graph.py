@@ -204,11 +204,13 @@ def _edge(raw: Any, position: int) -> Link:
     source, target = raw.get("source"), raw.get("target")
     if not isinstance(source, str) or not isinstance(target, str):
         raise BrokenGraph(f"{where}: source and target must be texts")
+    # an edge without handles may have them in its id: `<source>-<its handle>-<target>-<its handle>`
+    identifier = _text(raw.get("id"))
     return Link(
         source=source,
-        output=_handle(_text(raw.get("sourceHandle")), source, "output"),
+        output=_handle(_text(raw.get("sourceHandle")) or identifier.removeprefix(f"{source}-"), source, "output"),
         target=target,
-        input=_handle(_text(raw.get("targetHandle")), target, "input"),
+        input=_handle(_text(raw.get("targetHandle")) or identifier, target, "input"),
     )
 
 

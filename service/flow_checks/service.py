@@ -102,8 +102,9 @@ class _Check:
         graph = await asyncio.to_thread(graphs.parse, flow_data)
         kind = kind or kind_of(flow_data)
         if is_agentflow(graph, kind):
-            problems, remarks = await self._of_agentflow(graph), []
-            parts = dict.fromkeys(graph.nodes, Part.ANSWER)
+            problems, idle = await self._of_agentflow(graph)
+            parts = {name: Part.NONE if name in idle else Part.ANSWER for name in graph.nodes}
+            remarks = [f"{graph.nodes[name].title}: nothing leads to it; it is left out" for name in sorted(idle)]
         else:
             problems = await self._of_chatflow(graph)
             parts, remarks = _parts(graph), _remarks(graph)
@@ -132,7 +133,8 @@ class _Check:
         self._name(examined.steps)
         return [*texts.problems(graph), *examined.problems, *lacking]
 
-    async def _of_agentflow(self, graph: Graph) -> list[Problem]:
+    async def _of_agentflow(self, graph: Graph) -> tuple[list[Problem], frozenset[str]]:
+        """What is wrong with it, and the nodes that nothing leads to."""
         examined = await asyncio.to_thread(examine, graph, chat_model=self._chat_model)
         found = list(examined.problems)
         self._name([*examined.nodes.values(), *examined.steps])
@@ -150,7 +152,7 @@ class _Check:
                     else replace(problem, node=node.node.id)
                     for problem in lacking
                 ]
-        return found
+        return found, examined.graph.idle
 
     def _name(self, parts: Iterable[Step | FlowNode]) -> None:
         """Name the other flows that nobody here knows."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.structured import object_in
 from service.agentflows.state import Moment
-from service.agentflows.templates import Marked, Template
+from service.agentflows.templates import Marked, Template, plain
 from service.agentflows.types import Done, Message, Part
 from service.chatflows.steps.base import ModelStep
 from service.chatflows.types import StepEvent
@@ -32,7 +32,7 @@ class ConditionAgent(FlowNode):
         """The model, the scenarios, and what is judged."""
         self._model = maker.model("conditionAgentModel")
         rows = self.rows("conditionAgentScenarios")
-        self._scenarios = tuple(str(row.get("scenario") or "").strip() for row in rows)
+        self._scenarios = tuple(plain(row.get("scenario")).strip() for row in rows)
         if not any(self._scenarios):
             maker.problem("conditionAgentScenarios: there is no scenario")
         beyond = [edge.branch for edge in maker.level.out[self.node.id] if (edge.branch or 0) >= len(self._scenarios)]

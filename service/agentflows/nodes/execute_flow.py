@@ -8,7 +8,7 @@ from uuid import UUID
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.conversation import RETURN_AS, speaker
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, changes, plain
+from service.agentflows.templates import Template, changes, code
 from service.agentflows.types import BadValue, Done, Message, Part
 from service.answers.markers import Renumbering
 from service.chatflows.run import Backing, Cited
@@ -124,7 +124,7 @@ class ExecuteFlow(FlowNode):
 def _overrides(value: object) -> dict[str, object]:
     """The object in the field, or in its text. Raises `BadOption`."""
     if isinstance(value, str):
-        text = plain(value).strip()
+        text = code(value).strip()
         if not text:
             return {}
         try:

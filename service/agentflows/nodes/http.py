@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from service.agentflows.nodes.base import FlowNode, Maker
 from service.agentflows.nodes.filling import address, pins_host, places
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, Values, json_value, shown
+from service.agentflows.templates import Template, Values, code, json_value, shown
 from service.agentflows.types import BadValue, Done
 from service.chatflows.run import Backing
 from service.chatflows.steps.tool_http import text_of, with_query
@@ -69,7 +69,7 @@ class Http(FlowNode):
         given = self.node.inputs.get("body")
         rows = self._body_type == "formData" or (self._body_type in FORMS and isinstance(given, list))
         self._rows = self._pairs("body") if rows else ()
-        self._body = Template() if rows or isinstance(given, list) else Template.parse(given)
+        self._body = Template() if rows or isinstance(given, list) else Template.parse(code(given))
         self._answer = self.choice("responseType", ANSWERS)
         if self._has_secrets() and places(self._url, maker.names) and not pins_host(self._url):
             maker.problem(SECRETS_ELSEWHERE)

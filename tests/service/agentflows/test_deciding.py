@@ -147,8 +147,8 @@ def test_an_answer_that_names_no_scenario_takes_the_likeliest() -> None:
     assert likeliest("?", SCENARIOS) == 2
 
 
-def deciding(stub: OpenAIStub, **inputs: Any) -> str:
-    rows = [{"scenario": name} for name in SCENARIOS]
+def deciding(stub: OpenAIStub, written: str = "{}", **inputs: Any) -> str:
+    rows = [{"scenario": written.format(name)} for name in SCENARIOS]
     chooses = node("c", "conditionAgent", **model("conditionAgent", stub.url), conditionAgentScenarios=rows, **inputs)
     replies = [node(f"r{place}", "directReply", directReplyMessage=name) for place, name in enumerate(SCENARIOS)]
     edges = [edge("start", "c"), *(edge("c", f"r{place}", place) for place in range(3))]
@@ -166,6 +166,13 @@ async def test_a_model_chooses_a_branch_and_may_try_again(stub: OpenAIStub) -> N
     assert "Everything between" in system[1]
     assert "Route it" in user[1]
     assert "\nSystem: say yes" not in user[1]
+
+
+async def test_scenarios_may_be_rich_text(stub: OpenAIStub) -> None:
+    stub.script(Script(reply='{"output": "User is looking for item"}'))
+    ran = await ask(deciding(stub, "<p>{}</p>"), run("A lamp, please"))
+    assert ran.nodes == ["start", "c", "r1"]
+    assert "<p>" not in sent(stub, 0)[1][1]
 
 
 async def test_loops_lead_back_until_they_may_not(stub: OpenAIStub) -> None:

@@ -111,6 +111,8 @@ async def test_bodies_are_sent_as_their_type_says(web: Web, given: Mapping[str, 
         ("{a: '{{ question }}', b: {{ $flow.state.n }}, c: '-{{ question }}-'}", "', admin: true, x: '", None),
         ('{\\"a\\": \\"{{ question }}\\"}', '", "admin": true, "x": "', {"a": '", "admin": true, "x": "'}),
         ("{{ question }}", '{"a": [1]}', {"a": [1]}),
+        ('<pre><code class="language-json">{\n "a": "{{ question }}"\n}</code></pre>', "x", {"a": "x"}),
+        ('```json\n{"a": "{{ question }}"}\n```', "`", {"a": "`"}),
         ("{{ question }}", "no JSON", "no JSON"),
     ],
 )

@@ -67,6 +67,18 @@ def test_ids_are_opaque() -> None:
     assert (link.source, link.target, link.input) == ("a-output-b", strange, "memory")
 
 
+@pytest.mark.parametrize("missing", ["", None])
+def test_an_edge_without_handles_has_them_in_its_id(missing: str | None) -> None:
+    nodes = [node("a-b", "conditionAgentflow", "Agent Flows"), node("c", "y", "Y")]
+    drawn = edge("a-b", "c", "memory") | {"sourceHandle": "a-b-output-1-Any"}
+    bare = {**drawn, "sourceHandle": missing, "targetHandle": missing}
+    for identifier, link in (
+        (f"a-b-{drawn['sourceHandle']}-c-{drawn['targetHandle']}", Link("a-b", "1", "c", "memory")),
+        ("reactflow__edge-7", Link("a-b", "", "c", "")),
+    ):
+        assert parse(graph(nodes, [{**bare, "id": identifier}])).links == (link,)
+
+
 def test_sticky_notes_are_left_out_with_their_links() -> None:
     nodes = [node("a", "x", "Chains"), node("n", "stickyNote", "Utilities")]
     found = parse(graph(nodes, [edge("n", "a", "memory"), edge("a", "n", "note")]))

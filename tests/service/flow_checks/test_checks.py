@@ -192,6 +192,15 @@ async def test_an_agentflow_is_checked_by_its_nodes_and_what_they_use(client: ht
     assert "agent_0_2" not in found
 
 
+async def test_a_node_that_nothing_leads_to_is_no_obstacle_and_is_told(client: httpx.AsyncClient) -> None:
+    nodes = [node("start_0", "startAgentflow", "Agent Flows"), node("reply_0", "directReplyAgentflow", "Agent Flows")]
+    lying = node("tool_0", "toolAgentflow", "Agent Flows", {"toolAgentflowSelectedTool": "gmail"})
+    report = await checked(client, graph([*nodes, lying], [edge("start_0", "reply_0", "reply_0")]))
+    assert report["verdict"] == "runs"
+    assert [item["part"] for item in report["nodes"]] == ["answer", "answer", "none"]
+    assert report["remarks"] == ["toolAgentflow (tool_0): nothing leads to it; it is left out"]
+
+
 async def test_links_that_lead_nowhere_are_named(client: httpx.AsyncClient) -> None:
     flow = graph([node("c", "conversationChain", "Chains")], [edge("gone", "c", "memory")])
     report = await checked(client, flow)
