@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
+from loaders import FLOWISE_LOADERS
+from loaders.splitters import FLOWISE_SPLITTERS
 from service.chatflows import graph as graphs
 from service.chatflows.elsewhere import ELSEWHERE, KEPT_HERE, VECTOR_STORES
 from service.chatflows.graph import ENDINGS, Graph, Link, Node
@@ -38,6 +40,14 @@ AGENTS_OF_OLD = frozenset({"Multi Agents", "Sequential Agents"})
 
 FILLED_BY = frozenset({"document", "embeddings", "recordManager", "model"})
 """Inputs of vector stores of other products that only upserts need."""
+
+LOADING = frozenset({*FLOWISE_LOADERS, *FLOWISE_SPLITTERS, "documentStore"})
+"""Nodes that bring documents into vector stores: upserts run them, no answer does."""
+
+LOADS = (
+    "the node '{name}' brings documents into a vector store; nothing else takes them here. Link it to the documents of"
+    " a vector store, or write its text into the prompt"
+)
 
 UNSUPPORTED = "the node '{name}' is not supported{near}. GET /api/v1/nodes lists those that are"
 
@@ -206,7 +216,8 @@ def _not_runnable(found: list[Problem]) -> FlowNotRunnable:
 
 
 def _unsupported(node: Node) -> Problem:
-    return Problem(node.id, f"{node.title}: {instead_of(node)}", ProblemKind.UNSUPPORTED)
+    text = LOADS.format(name=node.name) if node.name in LOADING else instead_of(node)
+    return Problem(node.id, f"{node.title}: {text}", ProblemKind.UNSUPPORTED)
 
 
 def _only_for_upserts(graph: Graph, link: Link) -> bool:
@@ -215,7 +226,7 @@ def _only_for_upserts(graph: Graph, link: Link) -> bool:
     if target is None:
         return False
     if target.name not in STEPS:
-        return target.name in VECTOR_STORES and link.input in FILLED_BY
+        return (target.name in VECTOR_STORES or target.category == STORES) and link.input in FILLED_BY
     kind: type[Step] = resolve(STEPS, target.name, "node")
     return link.input in kind.upserts
 
@@ -223,6 +234,12 @@ def _only_for_upserts(graph: Graph, link: Link) -> bool:
 def ends(node: Node) -> bool:
     """Whether a node is of a kind that can end a flow."""
     return _category(node) in ENDINGS or node.output == ENDING_OUTPUT
+
+
+def ending_nodes(graph: Graph) -> list[Node]:
+    """The nodes that could end a chatflow. Beside those that others feed, one that nothing is linked to lies about."""
+    found = [node for node in graph.endings() if ends(node)]
+    return [node for node in found if graph.into(node.id)] or found
 
 
 def _category(node: Node) -> str:
@@ -234,7 +251,7 @@ def _category(node: Node) -> str:
 
 def _ending(graph: Graph) -> tuple[Node | None, list[Problem]]:
     """The one node that answers, else what is wrong."""
-    endings = [node for node in graph.endings() if ends(node)]
+    endings = ending_nodes(graph)
     if len(endings) == 1:
         unknown = [node for node in graph.needed_by(endings[0].id) if node.name not in STEPS]
         return endings[0], [_unsupported(node) for node in unknown]

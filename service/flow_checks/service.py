@@ -195,8 +195,7 @@ def _parts(graph: Graph) -> dict[str, Part]:
     """What each node is there for: caches for nothing, as flows run and are filled without them."""
     whole, graph = graph, engine.without_caches(graph)
     answers = engine.answering(graph)
-    ending = [node for node in answers.endings() if engine.ends(node)]
-    roots = ending or answers.endings()
+    roots = engine.ending_nodes(answers) or answers.endings()
     used = {node.id for root in roots for node in answers.needed_by(root.id)}
     feeding = {node.id for name in used for node in graph.needed_by(name)} - used
     return {

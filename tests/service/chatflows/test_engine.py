@@ -1,5 +1,6 @@
 """What compiles, and what every refusal names."""
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -99,7 +100,38 @@ def test_an_unknown_node_that_feeds_nothing_is_no_obstacle() -> None:
 def test_exactly_one_ending_is_wanted() -> None:
     two = [node(name, "conversationalRetrievalQAChain", "Chains") for name in ("one", "two")]
     assert "exactly one" in refused(graph(two, []))
+    fed = node("m", "chatLocal", "Chat Models")
+    assert "exactly one" in refused(graph([*two, fed], [edge("m", "one", "model"), edge("m", "two", "model")]))
     assert "no chain" in refused(graph([], []))
+
+
+def test_an_ending_that_nothing_is_linked_to_lies_about_beside_one_that_is_fed() -> None:
+    lying = [node("x", "llmChain", "Chains"), node("y", "csvAgent", "Agents")]
+    flow = json.loads(rag(uuid4()))
+    flow["nodes"] += lying
+    assert compile_flow(parse(json.dumps(flow))).ending.node.id == "chain_0"
+
+
+def test_what_fills_a_store_that_is_not_here_is_not_named_with_it() -> None:
+    nodes = [
+        node("t", "characterTextSplitter", "Text Splitters"),
+        node("l", "plainText", "Document Loaders"),
+        node("s", "pineconeExistingIndex", "Vector Stores"),
+        node("c", "retrievalQAChain", "Chains"),
+    ]
+    links = [edge("t", "l", "textSplitter"), edge("l", "s", "document"), edge("s", "c", "vectorStoreRetriever")]
+    text = refused(graph(nodes, links))
+    assert "'pineconeExistingIndex' is not supported" in text
+    assert "plainText" not in text
+    assert "characterTextSplitter" not in text
+
+
+def test_a_loader_that_feeds_a_prompt_says_what_it_is_there_for() -> None:
+    prompt = node("p", "promptTemplate", "Prompts", {"template": "{x}", "promptValues": '{"x": "{{l.data.instance}}"}'})
+    nodes = [node("l", "plainText", "Document Loaders"), prompt, node("c", "llmChain", "Chains")]
+    text = refused(graph(nodes, [edge("p", "c", "prompt")]))
+    assert "brings documents into a vector store" in text
+    assert "not supported" not in text
 
 
 def test_a_missing_retriever_is_named() -> None:
