@@ -49,6 +49,8 @@ LOADS = (
     " a vector store, or write its text into the prompt"
 )
 
+UNLINKABLE = "which takes no links here. What a node says can stand in the values of a prompt (promptValues)"
+
 UNSUPPORTED = "the node '{name}' is not supported{near}. GET /api/v1/nodes lists those that are"
 
 
@@ -294,9 +296,7 @@ def _build(
     for link in graph.into(node.id):
         if link.input and link.input not in known and link.source in built:
             source = built[link.source].title
-            found.append(
-                Problem(node.id, f"{node.title}: {source} is linked to '{link.input}', which it does not have")
-            )
+            found.append(Problem(node.id, f"{node.title}: {source} is linked to '{link.input}', {UNLINKABLE}"))
     if len(found) > before:
         return None
     if waits:

@@ -155,7 +155,8 @@ def drawn_again(flow: Json, random: Random) -> None:
     """Links are drawn twice, in another order, under ids that say nothing."""
     flow["edges"] += [dict(edge) for edge in flow["edges"]]
     for edge in flow["edges"]:
-        edge["id"] = random.choice(["", "edge", None])
+        if edge.get("sourceHandle"):
+            edge["id"] = random.choice(["", "edge", None])
         edge["data"] = random.choice([None, {}, {"label": 1}])
         edge["selected"] = True
 
@@ -170,6 +171,26 @@ def other_credential_field(flow: Json, random: Random) -> None:
     for held in objects(flow):
         if held.get("FLOWISE_CREDENTIAL_ID"):
             held["credential"] = random.choice([held["FLOWISE_CREDENTIAL_ID"], ""])
+
+
+def handles_in_ids(flow: Json, random: Random) -> None:
+    """What draws edges in code may leave out what their ids say."""
+    for edge in flow["edges"]:
+        said = f"{edge['source']}-{edge.get('sourceHandle')}-{edge['target']}-{edge.get('targetHandle')}"
+        if edge.get("id") == said and random.random() < 0.5:
+            del edge["sourceHandle"], edge["targetHandle"]
+
+
+def left_lying(flow: Json, random: Random) -> None:
+    """Somebody tried a node, and left it where nothing leads to it."""
+    later = any(node["data"].get("name") == "startAgentflow" for node in nodes(flow))
+    name, category = random.choice(
+        [("llmAgentflow", "Agent Flows"), ("videoAgentflow", "Agent Flows"), ("loopAgentflow", "Agent Flows")]
+        if later
+        else [("llmChain", "Chains"), ("csvAgent", "Agents"), ("weaviate", "Vector Stores"), ("chatOpenAI", "")]
+    )
+    data = {"id": "left_98", "name": name, "label": "Left", "category": category, "inputs": {"model": ""}}
+    flow["nodes"].insert(random.randrange(len(flow["nodes"])), {"id": "left_98", "type": "customNode", "data": data})
 
 
 def one_more_note(flow: Json, random: Random) -> None:
@@ -191,6 +212,8 @@ HARMLESS: tuple[Change, ...] = (
     drawing,
     drawn_again,
     other_credential_field,
+    handles_in_ids,
+    left_lying,
     one_more_note,
 )
 

@@ -151,7 +151,8 @@ def test_a_link_to_an_input_that_is_not_there_is_named() -> None:
     parser = node("p", "csvOutputParser", "Output Parsers")
     nodes = [store, parser, node("c", "conversationalRetrievalQAChain", "Chains")]
     text = refused(graph(nodes, [edge("s", "c", "vectorStoreRetriever"), edge("p", "c", "outputParser")]))
-    assert "linked to 'outputParser'" in text
+    assert "linked to 'outputParser', which takes no links here" in text
+    assert "promptValues" in text
 
 
 @pytest.mark.parametrize(
