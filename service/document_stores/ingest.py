@@ -358,7 +358,10 @@ class Ingestion:
 
     async def _note(self, scope: Scope, stage: str = "indexing") -> None:
         """Keep progress and counts with the batch's commit. Raises `Stopped` when the job is to stop."""
-        await self._work.note(scope, stage, self._done, self._total, self._outcome.as_json())
+        # What a killed run stored of documents that it did not finish is found only when these are loaded again.
+        before = self._work.job.done
+        done = max(self._done, before if self._total is None else min(before, self._total))
+        await self._work.note(scope, stage, done, self._total, self._outcome.as_json())
 
 
 def _differ(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:

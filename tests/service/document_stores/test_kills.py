@@ -138,6 +138,29 @@ async def test_a_worker_that_is_stopped_hands_its_job_back(
     await talk.holds_together()
 
 
+async def test_progress_does_not_go_back_when_a_killed_run_is_taken_up(
+    talk: Talk, stub: OpenAIStub, store: str, start: Start
+) -> None:
+    async with talk.resources.database.connection() as connection:
+        await connection.execute("""
+            CREATE TABLE noted (id bigserial, done bigint);
+            CREATE FUNCTION note_done() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN INSERT INTO noted (done) VALUES (NEW.done); RETURN NEW; END';
+            CREATE TRIGGER noted AFTER UPDATE OF done ON jobs FOR EACH ROW EXECUTE FUNCTION note_done();
+        """)
+    job = await talk.start(store, ("town.txt", town(400)), splitter=LINES)
+    worker = start()
+    await reached(talk, job, lambda status: status["done"] >= 2 * BATCH)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    start()
+    ended = await talk.end(job)
+    assert (ended["state"], ended["attempts"], ended["done"], ended["total"]) == ("done", 2, 400, 400)
+    noted = [row["done"] for row in await talk.rows("SELECT done FROM noted ORDER BY id")]
+    assert noted == sorted(noted)
+    assert len(set(noted)) > 400 // BATCH
+
+
 async def test_a_file_that_kills_every_worker_ends_as_failed(talk: Talk, store: str, start: Start) -> None:
     job = await talk.start(store, ("town.txt", town(10)), splitter=LINES)
     await talk.rows("UPDATE jobs SET attempts = 5, idle_starts = 5, state = 'running' RETURNING id")
