@@ -67,7 +67,7 @@ class ExecutionIds(Body):
 
     def chosen(self) -> list[UUID]:
         """Their ids; what is none names no execution. Raises `BadRequest` without any."""
-        if self.execution_ids is None:
+        if not self.execution_ids:
             raise BadRequest("No execution IDs provided")
         found = []
         for text in self.execution_ids:

@@ -146,15 +146,19 @@ def human_of(value: Any) -> HumanInput | None:
     return HumanInput(Decision(found["type"]), node, _text(found.get("feedback"), "humanInput.feedback", MAX_FEEDBACK))
 
 
-def variables_of(value: Any) -> Mapping[str, str]:
-    """`overrideConfig.vars` by name; numbers and truth values as texts. Raises `InvalidField`."""
-    found = object_of(value, "overrideConfig.vars") or {}
+def variables_of(value: Any) -> Mapping[str, Any]:
+    """`overrideConfig.vars` by name, as they came: most flows open none, and what is not open may hold anything. What
+    is no object names none. Raises `InvalidField`."""
+    found = json_text(value, "overrideConfig.vars")
+    if not isinstance(found, Mapping):
+        return {}
     if len(found) > MAX_VARIABLES:
         raise InvalidField(f"overrideConfig.vars: has more than {MAX_VARIABLES} variables")
-    return {name: _variable(name, item) for name, item in found.items() if item is not None}
+    return object_of(found, "overrideConfig.vars") or {}
 
 
-def _variable(name: str, value: Any) -> str:
+def variable(name: str, value: Any) -> str:
+    """A variable that the call may set; numbers and truth values as texts. Raises `InvalidField`."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):

@@ -76,7 +76,8 @@ class Running:
         for event in events:
             if not self._grown(event):
                 self.events.append(event)
-        self._said.set()
+        if events:
+            self._said.set()
 
     def _grown(self, event: Event) -> bool:
         """Whether the event became a part of the last one, which nobody has read."""

@@ -81,7 +81,7 @@ class Question:
     """Whom the caller says it asks for; None: it says nothing."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Inputs of nodes that the caller would like to change; the flow's owner says which it may."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
     """`overrideConfig.vars`: variables that the caller would like to change; the flow's owner says which it may."""
     uploads: Sequence[Upload] = ()
     form: Mapping[str, Any] | None = None

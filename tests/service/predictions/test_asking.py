@@ -65,7 +65,7 @@ def test_everything_that_a_call_may_hold() -> None:
     assert question.form == {"name": "Ann", "days": 3, "more": [{"a": None}]}
     assert question.human == HumanInput(Decision.REJECT, "human_0", "No.")
     assert question.action == {"id": "a1", "mapping": {"approve": "Yes"}, "elements": []}
-    assert question.variables == {"tone": "kind", "days": "3", "on": "true"}
+    assert question.variables == {"tone": "kind", "days": 3, "on": True, "none": None}
     assert (question.lead, question.evaluation, question.session) == ("ann@example.com", True, "s1")
     assert question.overrides == {"topK": 8}
 
@@ -127,8 +127,6 @@ def test_what_flowise_does_not_read_in_forms_is_no_obstacle() -> None:
         ({"humanInput": {"type": "proceed", "startNodeId": "n", "feedback": {}}}, "humanInput.feedback"),
         ({"action": "go"}, "action"),
         ({"uploads": {}}, "uploads: must be a list"),
-        ({"overrideConfig": {"vars": []}}, "overrideConfig.vars: must be an object"),
-        ({"overrideConfig": {"vars": {"a": {}}}}, "overrideConfig.vars.a"),
         ({"overrideConfig": {"vars": {str(n): 1 for n in range(201)}}}, "more than 200 variables"),
     ],
 )

@@ -79,6 +79,27 @@ def test_a_call_changes_the_variables_that_the_owner_has_opened(house: House, op
     assert said(house)[0]["content"] == ("rude kept" if opened else "kind kept")
 
 
+@pytest.mark.parametrize("given", [[], {"tone": {"mood": "rude"}}, {"closed": ["x"]}, {"unknown": {}}, "[]"])
+def test_variables_that_nobody_opened_change_nothing_whatever_they_hold(house: House, given: Any) -> None:
+    variable(house, "tone", "kind")
+    flow = house.flow(chat(house.stub.url, "{{$vars.tone}}"))
+    assert house.ask(flow, "Who?", overrideConfig={"vars": given}).status_code == 200
+    assert said(house)[0]["content"] == "kind"
+
+
+def test_a_variable_that_is_open_is_a_text_or_stands_for_one(house: House) -> None:
+    variable(house, "tone", "kind")
+    gate = {"overrideConfig": {"status": True, "variables": [{"name": "tone", "enabled": True}]}}
+    flow = house.flow(chat(house.stub.url, "{{$vars.tone}}"), apiConfig=json.dumps(gate))
+    for given, filled in ((3, "3"), (True, "true"), (None, "kind")):
+        assert house.ask(flow, "Who?", overrideConfig={"vars": {"tone": given}}).status_code == 200
+        assert said(house)[0]["content"] == filled
+    for streaming in (False, True):
+        refused = house.ask(flow, "Who?", overrideConfig={"vars": {"tone": {"a": 1}}}, streaming=streaming)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_field")
+        assert "overrideConfig.vars.tone" in refused.json()["message"]
+
+
 def test_a_call_cannot_ask_for_variables_by_what_it_overrides(house: House) -> None:
     variable(house, "secret", "sk-canary")
     nodes = {"conversationChain": [{"name": "systemMessagePrompt", "enabled": True}]}

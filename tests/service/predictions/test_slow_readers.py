@@ -46,6 +46,17 @@ async def test_what_was_read_never_changes() -> None:
         assert len(await running.read(number, 1)) == 1
 
 
+async def test_saying_nothing_is_no_silence() -> None:
+    running = Running(uuid4(), "c")
+    reading = asyncio.create_task(running.read(0, 30))
+    await asyncio.sleep(0)
+    running.say()
+    await asyncio.sleep(0)
+    assert not reading.done(), "the reader would send a heartbeat"
+    running.say(End())
+    assert await reading == [End()]
+
+
 def test_a_socket_that_stops_reading_holds_up_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = house.quoting()
     scripted = Scripted([Token("word " * 40) for _ in range(4_900)])
