@@ -181,6 +181,8 @@ async def _check(
             if column == "api_config":
                 rate_limit_of(parsed)
                 keeping.read(parsed)
+            if column == "chatbot_config" and not isinstance(parsed.get("allowedOrigins") or [], list):
+                raise BadRequest("chatbotConfig.allowedOrigins: must be a list of addresses")
     key = draft.api_key_id
     if key is not None and (before is None or before.api_key_id != key):
         living = await api_keys.everything(database, workspace)

@@ -135,6 +135,16 @@ def test_a_list_of_nothing_is_no_list_and_a_list_of_nonsense_closes(house: House
         assert allowed(preflight(house, f"prediction/{flow}")) == expected, origins
 
 
+def test_a_list_of_origins_that_is_none_is_refused_and_not_read_as_everybody(house: House) -> None:
+    flow = house.quoting()
+    for origins, status in ((PAGE, 400), ({"0": PAGE}, 400), (None, 200), ("", 200), ([PAGE], 200)):
+        config = json.dumps({"allowedOrigins": origins})
+        response = house.client.put(f"/chatflows/{flow}", json={"chatbotConfig": config})
+        assert response.status_code == status, origins
+        if status == 400:
+            assert "chatbotConfig.allowedOrigins" in response.json()["message"]
+
+
 def test_other_routes_are_closed_to_pages_unless_the_operator_says_otherwise(house: House) -> None:
     response = house.client.get("/chatflows", headers={"Origin": PAGE})
     assert response.status_code == 200
