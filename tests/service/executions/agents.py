@@ -43,6 +43,7 @@ class ScriptedFlow:
 
     session = ""
     memory_label = None
+    searched = None
     named: frozenset[UUID] = frozenset()
 
     def __init__(self, runs: list[Run]) -> None:

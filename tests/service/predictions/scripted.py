@@ -13,6 +13,7 @@ class Scripted:
 
     session = ""
     memory_label: str | None = "Memory"
+    searched: UUID | None = None
     named: frozenset[UUID] = frozenset()
 
     def __init__(
