@@ -287,7 +287,8 @@ def test_executions_are_deleted_one_by_one_and_together(desk: Desk) -> None:
     assert desk.client.delete(f"/executions/{ids[0]}").status_code == 404
     wanted = {"executionIds": [*ids[:3], str(uuid4()), "nonsense"]}
     assert desk.client.request("DELETE", "/executions", json=wanted).json() == {"success": True, "deletedCount": 2}
-    for none in ({}, {"executionIds": None}, {"executionIds": []}):
+    bodies: list[dict[str, object]] = [{}, {"executionIds": None}, {"executionIds": []}]
+    for none in bodies:
         refused = desk.client.request("DELETE", "/executions", json=none)
         assert (refused.status_code, refused.json()["success"]) == (400, False)
     assert [row["execution_id"] for row in desk.rows(flow)] == [None] * 6 + [UUID(ids[3])] * 2

@@ -58,7 +58,8 @@ class DictLedger:
     narrowed = False
     frank = True
 
-    async def allowed(self, where: Filter) -> Numbers:
+    async def allowed(self, where: Filter | None) -> Numbers:
+        assert where is not None
         return np.array([self.numbers[key] for key, each in self.metadata.items() if matches(where, each)], np.int32)
 
     async def few(self, where: Filter | None, most: int) -> Numbers | None:
