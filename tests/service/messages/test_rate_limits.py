@@ -39,12 +39,14 @@ def test_a_window_ends_and_another_one_begins(house: House) -> None:
     assert house.client.put(f"/chatflows/{flow}", json={"apiConfig": limited(1)}).status_code == 200
     assert [house.ask(flow).status_code for _ in range(2)] == [200, 429]
 
-    async def end() -> int:
+    async def end(*, swept: bool) -> int:
         async with house.live.resources.database.connection() as connection:
             await connection.execute("UPDATE call_windows SET ends_at = clock_timestamp()")
-            return await records.forget_ended(connection)
+            return await records.forget_ended(connection) if swept else 0
 
-    assert house.live.run(end()) == 1
+    assert house.live.run(end(swept=False)) == 0
+    assert [house.ask(flow).status_code for _ in range(2)] == [200, 429]
+    assert house.live.run(end(swept=True)) == 1
     assert house.ask(flow).status_code == 200
 
 
