@@ -165,7 +165,8 @@ HTTP_CODES = {
 
 def install_error_handlers(app: FastAPI) -> None:
     """Give every failure of every route, unknown paths included, the one error body."""
-    from stores.vector.base import Unavailable as OutOfReach  # brings numpy, which commands have no use for
+    from stores.vector.base import Refused  # brings numpy, which commands have no use for
+    from stores.vector.base import Unavailable as OutOfReach
 
     async def expected(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)
@@ -196,6 +197,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def out_of_reach(_request: Request, error: Exception) -> Response:
         return error_response(Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}))
 
+    async def refused(_request: Request, error: Exception) -> Response:
+        return error_response(UpstreamFailed(f"The vector store refuses what it is asked: {error}"))
+
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
         response = internal_error()
@@ -207,4 +211,5 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(OutOfReach, out_of_reach)
+    app.add_exception_handler(Refused, refused)
     app.add_exception_handler(Exception, unexpected)

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from stores.vector.base import Match, Refused
 from stores.vector.filters import matches, parse
+from stores.vector.pgvector import PgVectorStore
 from tests.service.document_stores.talk import API, Talk, passages
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -291,3 +293,20 @@ async def try_random_stages(talk: Talk, client: httpx.AsyncClient, seed: int, ro
             stages[0]["name"], "ledger", *(stage["name"] for stage in stages[1:])
         ], told  # fmt: skip
         assert [item["id"] for item in trace["stages"][-1]["candidates"]] == [doc["id"] for doc in docs], told
+
+
+async def test_a_vector_store_that_refuses_is_named_and_no_fault_of_the_service(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await filled(talk)
+
+    async def refuse(*_: object, **__: object) -> list[Match]:
+        raise Refused("no such key")
+
+    monkeypatch.setattr(PgVectorStore, "query", refuse)
+    answer = await talk.client.post(QUERY, json={"storeId": store, "query": "Alpha"})
+    assert answer.status_code == 502
+    assert (answer.json()["code"], answer.json()["error"]) == (
+        "upstream_failed",
+        "The vector store refuses what it is asked: no such key",
+    )
