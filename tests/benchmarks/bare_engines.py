@@ -19,6 +19,8 @@ from tests.benchmarks.synthetic import Question
 
 LIMIT = candidates(SPARE * 10)
 """Vectors that a search for ten chunks takes from the index."""
+POINTS_PER_RESULT, MOST_RESULTS = 250, 4096
+"""Points of a large collection for each one that Chroma is asked for, which makes its searches as broad."""
 LEAST_BREADTH, MOST_BREADTH, POINTS_PER_STEP = 400, 1000, 200
 """`hnsw.ef_search` of these searches, and the points for each one that it grows by."""
 POINTS_PER_FOUND, FOUND_STEP = 300, 500
@@ -73,9 +75,9 @@ async def opened(settings: Settings, store: StoreRow, points: int) -> AsyncItera
     )
     await pool.open(wait=True)
     async with pool, httpx2.AsyncClient(base_url=f"http://{url.netloc}/api/v2", trust_env=False) as client:
-        yield Bare(
-            pool, store, await _chroma(client, store) if url.netloc else _postgres(pool, store, url.query, found)
-        )
+        results = max(LIMIT, min(points // POINTS_PER_RESULT, MOST_RESULTS))
+        near = await _chroma(client, store, results) if url.netloc else _postgres(pool, store, url.query, found)
+        yield Bare(pool, store, near)
 
 
 def _postgres(pool: AsyncConnectionPool, store: StoreRow, query: str, found: int) -> Near:
@@ -95,12 +97,12 @@ def _postgres(pool: AsyncConnectionPool, store: StoreRow, query: str, found: int
     return near
 
 
-async def _chroma(client: httpx2.AsyncClient, store: StoreRow) -> Near:
+async def _chroma(client: httpx2.AsyncClient, store: StoreRow, results: int) -> Near:
     home = "/tenants/default_tenant/databases/default_database/collections"
     found = (await client.get(f"{home}/{store.collection}")).json()
 
     async def near(question: Question) -> list[int]:
-        body = {"query_embeddings": [question.vector.tolist()], "n_results": LIMIT, "include": ["distances"]}
+        body = {"query_embeddings": [question.vector.tolist()], "n_results": results, "include": ["distances"]}
         answer = await client.post(f"{home}/{found['id']}/query", json=body)
         return [int(key) for key in answer.json()["ids"][0]]
 

@@ -70,6 +70,29 @@ async def test_many_points_travel_in_several_requests(store: ChromaVectorStore) 
     assert await store.ids("words", after="0239", limit=100) == [f"{number:04d}" for number in range(240, 250)]
 
 
+async def test_searches_are_broader_in_larger_collections(
+    store: ChromaVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chroma, "POINTS_PER_STEP", 2)
+    points = [Point(f"{n:04d}", [1.0, n, 0.0], {"half": n % 2}) for n in range(300)]
+    await store.upsert("words", points)
+    asked: list[int] = []
+    ask = store._ask
+
+    async def heard(known: Any, verb: str, body: Any) -> Any:
+        if verb == "query":
+            asked.append(body["n_results"])
+        return await ask(known, verb, body)
+
+    monkeypatch.setattr(store, "_ask", heard)
+    exact = [f"{n:04d}" for n in range(10)]
+    assert [match.id for match in await store.query("words", EAST, 10)] == exact
+    assert [match.id for match in await store.query("words", EAST, 5, where=parse({"half": 0}))] == exact[::2]
+    ids = [f"{n:04d}" for n in range(250)]
+    assert [match.id for match in await store.among("words", EAST, 10, ids)] == exact
+    assert asked == [150, 150, 150]
+
+
 async def test_a_filter_too_long_for_the_server_is_decided_here(store: ChromaVectorStore) -> None:
     await store.upsert("words", [Point(f"{number:04d}", EAST, {"n": number}) for number in range(20)])
     many = [{"$or": [{"n": value}, {"m": value}]} for value in range(120)]
