@@ -61,6 +61,9 @@ EF_SEARCH = 200
 POINTS_PER_STEP = 250
 """A search asks for one of so many points at least, as fewer find too few of the nearest ten: of a million points, .74
 with a breadth of 200, .83 with 1,000, .94 with 3,000."""
+NAMED = 4
+"""How many times narrower a search among named points is: of a million, it finds .97 of the nearest ten of 10,000 in
+150 ms, and .98 in 400 if it is as broad as others."""
 MEASURED_AGAIN = 60.0
 """Seconds after which a collection is asked for its size again."""
 READ = 1_000
@@ -255,7 +258,7 @@ class ChromaVectorStore(VectorStore):
         self, known: _Collection, row: NDArray[np.float32], keys: list[str], limit: int
     ) -> dict[str, float]:
         """The scores of the nearest of these points, told by the engine: its vectors travel slowly."""
-        wanted = min(max(limit + SPARE, await self._breadth(known)), len(keys))
+        wanted = min(max(limit + SPARE, await self._breadth(known) // NAMED), len(keys))
         body = {"query_embeddings": [row.tolist()], "ids": keys, "n_results": wanted, "include": ["distances"]}
         try:
             got = await self._ask(known, "query", body)
