@@ -82,7 +82,7 @@ def test_the_parts_of_a_cluster_need_a_database_url(verb: str, tmp_path: Path) -
 def test_a_database_that_cannot_be_used_is_named_in_one_line(tmp_path: Path) -> None:
     url = "postgresql://nobody@127.0.0.1:9/none"
     refused = ragstone("up", "--data", tmp_path / "data", "--port", "0", RAGSTONE_DATABASE_URL=url)
-    assert refused.returncode == 1
+    assert refused.returncode == 3
     assert "the database cannot be reached" in refused.stderr
     assert "Traceback" not in refused.stderr
 
