@@ -1,6 +1,7 @@
 """Find the chunks of a document store that answer a question."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.document_stores.vectors import vectors_of
-from service.errors import NotFound, Unavailable, Unprocessable
+from service.errors import NotFound, ServiceError, Unavailable, Unprocessable
 from service.nodes.service import json_object
 from service.providers.embedding import LOCAL
 from service.resources import Resources
@@ -165,8 +166,9 @@ async def foresee(resources: Resources, workspace: UUID, store_id: UUID, query: 
     that and nothing else waits for it. Whatever is wrong here, the search will say."""
     store, text = resources.stores.last(workspace, store_id), query.strip()
     if store is not None and text and (store.embedding or DEFAULT_EMBEDDING).name == LOCAL:
-        embedder = await embedder_of(resources, workspace, store.embedding, store.fingerprint)
-        embedder.foresee(text)
+        with suppress(ServiceError):
+            embedder = await embedder_of(resources, workspace, store.embedding, store.fingerprint)
+            embedder.foresee(text)
 
 
 async def store_of(resources: Resources, workspace: UUID, store_id: UUID) -> StoreRow:

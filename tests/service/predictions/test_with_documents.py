@@ -25,13 +25,18 @@ The office in Bergen opens at eight o'clock.
 """
 
 
-async def test_an_upserted_document_answers(client: httpx.AsyncClient, worker: Runner) -> None:  # noqa: F811
+async def handbook(client: httpx.AsyncClient) -> tuple[str, str]:
+    """A document store that holds the handbook, and a chatflow that asks it."""
     store = (await client.post(f"{API}/document-store/store", json={"name": "Handbook"})).json()["id"]
     files = {"files": ("handbook.md", HANDBOOK, "text/markdown")}
     upserted = await client.post(f"{API}/document-store/upsert/{store}", files=files, timeout=60)
     assert upserted.status_code == 200, upserted.text
     body = {"name": "Ask", "type": "CHATFLOW", "flowData": rag(store)}
-    flow = (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+    return store, (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+
+
+async def test_an_upserted_document_answers(client: httpx.AsyncClient, worker: Runner) -> None:  # noqa: F811
+    _, flow = await handbook(client)
     answer = (await client.post(f"{API}/prediction/{flow}", json={"question": "When does the office open?"})).json()
     assert "opens at eight o'clock. [1]" in answer["text"]
     metadata = answer["sourceDocuments"][0]["metadata"]
@@ -50,11 +55,7 @@ async def test_first_questions_are_begun_before_their_caller_is_let_in_and_no_ot
     worker: Runner,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = (await client.post(f"{API}/document-store/store", json={"name": "Handbook"})).json()["id"]
-    files = {"files": ("handbook.md", HANDBOOK, "text/markdown")}
-    assert (await client.post(f"{API}/document-store/upsert/{store}", files=files, timeout=60)).status_code == 200
-    body = {"name": "Ask", "type": "CHATFLOW", "flowData": rag(store)}
-    flow = (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+    _, flow = await handbook(client)
     begun: list[str] = []
     monkeypatch.setattr(OnnxEmbedder, "foresee", lambda _, text: begun.append(text))
 
@@ -78,11 +79,7 @@ async def test_a_document_store_that_was_deleted_is_missed_before_the_run_by_eve
     resources: Resources,
     worker: Runner,  # noqa: F811
 ) -> None:
-    store = (await client.post(f"{API}/document-store/store", json={"name": "Handbook"})).json()["id"]
-    files = {"files": ("handbook.md", HANDBOOK, "text/markdown")}
-    assert (await client.post(f"{API}/document-store/upsert/{store}", files=files, timeout=60)).status_code == 200
-    body = {"name": "Ask", "type": "CHATFLOW", "flowData": rag(store)}
-    flow = (await client.post(f"{API}/chatflows", json=body)).json()["id"]
+    store, flow = await handbook(client)
     question = {"question": "When does the office open?"}
     assert (await client.post(f"{API}/prediction/{flow}", json=question)).status_code == 200
     known, row = resources.flows.get(UUID(flow)), resources.stores.get(DEFAULT_WORKSPACE, UUID(store))
