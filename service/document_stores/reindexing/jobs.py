@@ -16,7 +16,14 @@ from uuid import UUID
 from service.document_stores import records
 from service.document_stores.check.records import highest
 from service.document_stores.collections import records as collections
-from service.document_stores.indexing.fill import PAGE, of_no_chunk, restore_vectors, without_chunks, without_vectors
+from service.document_stores.indexing.fill import (
+    PAGE,
+    SpaceChanged,
+    of_no_chunk,
+    restore_vectors,
+    without_chunks,
+    without_vectors,
+)
 from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import count
 from service.document_stores.indexing.texts import BATCH, index_texts
@@ -121,9 +128,12 @@ class _Reindexing:
         reading = partial(resources.database.read, self._workspace)
         async with reading() as scope:
             self._seen = await highest(scope, self._store)
-        await restore_vectors(
-            resources, self._workspace, space, self._note, self._waiting, after=before, lender=self._lender
-        )
+        try:
+            await restore_vectors(
+                resources, self._workspace, space, self._note, self._waiting, after=before, lender=self._lender
+            )
+        except SpaceChanged as error:
+            raise self._removed() from error
         async for points in without_chunks(reading, space, point_id(before) if before else ""):
             self._stray += points
 
@@ -134,9 +144,7 @@ class _Reindexing:
         try:
             await space.vectors.complete(space.collection)
         except UnknownCollection as error:
-            raise NotFound(
-                f"The vectors of document store {self._store} were removed while it was re-indexed"
-            ) from error
+            raise self._removed() from error
 
     async def _prepare(self, fingerprint: Mapping[str, Any]) -> bool:
         """A collection to fill, the one of an attempt that died if there is one. False when there is nothing to fill:
@@ -189,7 +197,7 @@ class _Reindexing:
         """
         async with changing(self._resources, self._workspace, self._store, alone=True) as shelf:
             if space.collection not in shelf.building:
-                raise NotFound(f"The vectors of document store {self._store} were removed while it was re-indexed")
+                raise self._removed()
             filled = await self._fill_rest(shelf, space, most)
             await self._clear(shelf, space)
             former = await collections.of_store(shelf.scope, self._store, building=False)
@@ -233,6 +241,9 @@ class _Reindexing:
             ]
             await shelf.at(space.collection).upsert(space.collection, await shelf.points(points))
         return filled
+
+    def _removed(self) -> NotFound:
+        return NotFound(f"The vectors of document store {self._store} were removed while it was re-indexed")
 
     async def _note(self, scope: Scope, count: int, stage: str = "indexing") -> None:
         self._done += count

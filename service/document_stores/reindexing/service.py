@@ -67,11 +67,13 @@ async def reindex(
 
 
 async def retry(scope: Scope, queue: Queue, job: Job) -> Job | None:
-    """The same re-index again, unless it was done. Raises `NotFound`, `AlreadyReindexing`."""
+    """The same re-index from its beginning, unless it was done: what the former attempt filled goes with its clearing
+    up, which may still be to come. Raises `NotFound`, `AlreadyReindexing`."""
     if job.state is JobState.DONE or job.store_id is None:
         return None
     await _lock_idle(scope, job.store_id)
-    return await jobs.submit(scope, queue, KIND, store_id=job.store_id, payload=job.payload)
+    payload = {key: value for key, value in job.payload.items() if key != "collection"}
+    return await jobs.submit(scope, queue, KIND, store_id=job.store_id, payload=payload)
 
 
 async def _lock_idle(scope: Scope, store_id: UUID) -> None:

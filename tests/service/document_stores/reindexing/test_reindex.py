@@ -13,10 +13,12 @@ import pytest
 from service.document_stores.indexing import records as chunks
 from service.document_stores.reindexing import jobs as reindexing
 from service.document_stores.shelf import Shelf, changing
+from service.jobs import service as jobs
 from service.providers.embedding.fake import FakeEmbedder
 from service.providers.errors import RateLimited
 from service.resources import Resources
 from service.worker.runner import Runner
+from service.worker.work import Work
 from stores.records.database import Connection, Pool
 from tests.service.document_stores.talk import API, Talk, passages
 
@@ -281,6 +283,43 @@ async def test_a_re_index_is_not_tried_again_beside_another_one(talk: Talk, gate
     assert (await talk.end(again.json()["url"]))["state"] == "done"
     assert (await talk.client.post(f"{again.json()['url']}/retry")).json()["code"] == "nothing_to_retry"
     assert await dimension(talk, store) == 96
+
+
+async def test_what_is_left_of_a_cancelled_re_index_goes_without_hurting_the_next_try(talk: Talk, gate: Gate) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    job = await begin(talk, store)
+    await gate.reached.wait()
+    assert (await talk.client.delete(job)).json()["state"] == "cancelled"
+    gate.reached.clear()
+    again = await talk.client.post(f"{job}/retry")
+    await gate.reached.wait()
+    async with talk.resources.database.connection() as connection:
+        cancelled = await jobs.find(connection, UUID(job.rpartition("/")[2]))
+    assert cancelled is not None
+    await reindexing.abandon(Work(cancelled, talk.resources))  # late, as after the death of its worker
+    gate.open.set()
+    assert (await talk.end(again.json()["url"]))["state"] == "done"
+    assert await dimension(talk, store) == 96
+    assert await tables(talk) == 1
+    await talk.holds_together()
+
+
+async def test_vectors_that_are_removed_meanwhile_are_not_made_anew(
+    talk: Talk, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", passages("alder", "birch")))
+    job = await begin(talk, store)
+    await gate.reached.wait()
+    removed = await talk.client.delete(f"{API}/vectorstore/{store}")
+    assert removed.status_code == 200, removed.text
+    assert (await talk.end(job))["state"] == "cancelled"
+    gate.open.set()
+    await talk.upsert(store, ("b.txt", passages("cedar")))  # waits for its turn behind what is left of the re-index
+    assert await tables(talk) == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    await talk.holds_together()
 
 
 async def test_a_document_store_without_vectors_takes_the_embedding(talk: Talk) -> None:
