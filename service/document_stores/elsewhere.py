@@ -1,6 +1,6 @@
 """A vector store that is not the service's own: its failures name it, and those that its owner mends say so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 from urllib.parse import SplitResult
@@ -62,6 +62,10 @@ class Elsewhere(VectorStore):
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         with self._told():
             return await self._inner.query(collection, vector, limit, where=where)
+
+    async def around(self, collection: str, vector: Vector, limit: int) -> Mapping[str, float]:
+        with self._told():
+            return await self._inner.around(collection, vector, limit)
 
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         with self._told():

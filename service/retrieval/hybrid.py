@@ -19,7 +19,7 @@ from pydantic import Field
 
 from service.retrieval.base import Call, Hit, Question, SearchStage, StageOptions, point_id
 from service.retrieval.fusion import best, candidates, fused, weight_for
-from service.retrieval.narrowing import few_of, nearest, worded
+from service.retrieval.narrowing import few_of, nearest, numbers_of, worded
 from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Vector
 
@@ -139,9 +139,8 @@ class Hybrid(SearchStage):
     async def _near(self, vector: Vector, limit: int, call: Call, few: Numbers | None) -> _Cosines:
         """The nearest chunks."""
         with call.notes.timed("vectors"):
-            matches = await nearest(vector, candidates(limit), call, few)
-        numbers = np.array([int(key) for key, _ in matches], np.int32)
-        return _Cosines(numbers, call.sources.nearness(np.array([score for _, score in matches], np.float64)))
+            found = await nearest(vector, candidates(limit), call, few, whole=True)
+        return _Cosines(numbers_of(found), call.sources.nearness(np.fromiter(found.values(), np.float64)))
 
     async def _lexical(self, question: Question, limit: int, call: Call, few: Awaitable[Numbers | None]) -> Hits:
         among = await few

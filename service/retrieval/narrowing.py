@@ -7,13 +7,13 @@ many pass, and the ledger says which of those it found do; one that knows no fil
 are too few. The words are always narrowed by the ledger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from service.retrieval.base import Call, point_id
 from stores.lexical.base import Hits, Numbers
-from stores.vector.base import Match, Vector
+from stores.vector.base import Vector
 
 FEW = 10_000
 """Chunks that are compared one by one: a backend takes as long for them as for a search in a large index."""
@@ -35,21 +35,26 @@ async def few_of(call: Call) -> Numbers | None:
     return few
 
 
-async def nearest(vector: Vector, limit: int, call: Call, few: Numbers | None) -> Sequence[Match]:
-    """The nearest chunks that the query may find, by the ids of their points."""
+async def nearest(
+    vector: Vector, limit: int, call: Call, few: Numbers | None, *, whole: bool = False
+) -> Mapping[str, float]:
+    """The scores of the nearest chunks that the query may find, by the ids of their points, best first; for the `whole`
+    in any order and with all that the search came by.
+    """
     sources, where = call.sources, call.query.where
     if few is not None:
-        return await sources.vectors.among(sources.collection, vector, limit, _ids(few)) if len(few) else []
+        return dict(await sources.vectors.among(sources.collection, vector, limit, _ids(few))) if len(few) else {}
     if where is not None and not sources.ledger.narrowed and not sources.vectors.narrows:
-        around = await sources.vectors.query(sources.collection, vector, SPARE * limit)
-        passing = await sources.ledger.among(_numbers(around), where)
-        kept = set(_ids(passing))
+        around = dict(await sources.vectors.query(sources.collection, vector, SPARE * limit))
+        kept = _ids(await sources.ledger.among(numbers_of(around), where))
         if len(kept) >= limit:
-            return [match for match in around if match.id in kept][:limit]
+            return {key: around[key] for key in kept[: None if whole else limit]}
     if (where is not None or sources.ledger.narrowed) and not sources.vectors.filters:
         passing = await sources.ledger.allowed(where)
-        return await sources.vectors.among(sources.collection, vector, limit, _ids(passing))
-    return await sources.vectors.query(sources.collection, vector, limit, where=where)
+        return dict(await sources.vectors.among(sources.collection, vector, limit, _ids(passing)))
+    if whole and where is None:
+        return await sources.vectors.around(sources.collection, vector, limit)
+    return dict(await sources.vectors.query(sources.collection, vector, limit, where=where))
 
 
 async def worded(text: str, limit: int, call: Call, few: Numbers | None) -> Hits:
@@ -71,5 +76,6 @@ def _ids(numbers: Numbers) -> list[str]:
     return [point_id(number) for number in numbers.tolist()]
 
 
-def _numbers(matches: Sequence[Match]) -> Numbers:
-    return np.array([int(match.id) for match in matches], np.int32)
+def numbers_of(points: Iterable[str]) -> Numbers:
+    """The numbers of the chunks of these points."""
+    return np.fromiter(map(int, points), np.int32)

@@ -19,7 +19,6 @@ class Similarity(SearchStage):
             vector = await sources.vector_of(question)
         few = await few_of(call)
         with notes.timed("vectors"):
-            matches = await nearest(vector, limit, call, few)
-        scores = sources.nearness(np.array([match.score for match in matches], np.float64)).tolist()
-        found = zip(matches, scores, strict=True)
-        return [Hit(int(match.id), score, {"cosine": score}) for match, score in found]
+            found = await nearest(vector, limit, call, few)
+        scores = sources.nearness(np.fromiter(found.values(), np.float64)).tolist()
+        return [Hit(int(key), score, {"cosine": score}) for key, score in zip(found, scores, strict=True)]

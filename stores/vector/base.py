@@ -167,6 +167,14 @@ class VectorStore(ABC):
     async def query(self, collection: str, vector: Vector, limit: int, *, where: Filter | None = None) -> list[Match]:
         """The `limit` nearest points, best first; `[]` for limit 0, all points for a limit beyond the size."""
 
+    async def around(self, collection: str, vector: Vector, limit: int) -> Mapping[str, float]:
+        """The scores of the nearest points in any order: of `limit` of them, and of all others that the search came by.
+        As far as the index knows, no further point is nearer than the last of these.
+
+        A backend whose index tells of more points than it is asked for has a method of its own.
+        """
+        return dict(await self.query(collection, vector, limit))
+
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         """The `limit` nearest of these points, best first; unknown ids are left out.
 

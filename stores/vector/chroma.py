@@ -171,6 +171,13 @@ class ChromaVectorStore(VectorStore):
 
         return await self._with(collection, search)
 
+    async def around(self, collection: str, vector: Vector, limit: int) -> Mapping[str, float]:
+        async def search(known: _Collection) -> dict[str, float]:
+            row = unit(vector, known.dimension)
+            return await self._nearest(known, row, limit, None, whole=True) if limit > 0 else {}
+
+        return await self._with(collection, search)
+
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         async def search(known: _Collection) -> list[Match]:
             row, keys = unit(vector, known.dimension), list(dict.fromkeys(ids))
@@ -229,19 +236,23 @@ class ChromaVectorStore(VectorStore):
     # Searching
 
     async def _nearest(
-        self, known: _Collection, row: NDArray[np.float32], limit: int, where: Filter | None
+        self, known: _Collection, row: NDArray[np.float32], limit: int, where: Filter | None, whole: bool = False
     ) -> dict[str, float]:
-        """The scores of the nearest points that pass `where`, at least `limit` of them where there are so many."""
+        """The scores of the nearest points that pass `where`: at least `limit` of them where there are so many, and all
+        that the index told of for the `whole`."""
         wanted, breadth = limit + SPARE, await self._breadth(known)
         body: dict[str, Any] = {"query_embeddings": [row.tolist()], "where": None if where is None else asked_of(where)}
         body["include"] = ["distances"] if where is None else ["distances", "metadatas"]
         while wanted <= WIDEST:
             got = await self._ask(known, "query", {**body, "n_results": max(wanted, breadth)})
-            keys, gaps = got["ids"][0][:wanted], got["distances"][0][:wanted]
-            passed = set(_passed(keys, None if where is None else got["metadatas"][0][:wanted], where))
+            keys, gaps = got["ids"][0], got["distances"][0]
+            if not whole:
+                keys, gaps = keys[:wanted], gaps[:wanted]
             scores = {key: bounded(1.0 - gap) for key, gap in zip(keys, gaps, strict=True)}
             lowest = min(scores.values(), default=0.0)
-            scores = {key: score for key, score in scores.items() if key in passed}
+            if where is not None:
+                passed = set(_passed(keys, got["metadatas"][0][: len(keys)], where))
+                scores = {key: score for key, score in scores.items() if key in passed}
             best = ranked(scores, limit)
             # More points may score like the last one than were asked for: which of them come first is decided by id.
             if len(best) == limit and (len(keys) < wanted or lowest < scores[best[-1]]):

@@ -208,7 +208,7 @@ class Searches:
             call = Call(Query(question.text, SHOWN, parse(dict(where)) if where else None), self._with(question))
             vector = await call.sources.vector_of(Question(question.text))
             matched = await nearest(vector, candidates(SHOWN), call, await few_of(call))
-            shares.append(len({match.id for match in matched[:SHOWN]} & best) / len(best))
+            shares.append(len({*list(matched)[:SHOWN]} & best) / len(best))
         return sum(shares) / len(shares)
 
     def _with(self, question: Asked) -> Sources:

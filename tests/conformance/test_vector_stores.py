@@ -243,6 +243,20 @@ async def test_the_limit_is_held_from_zero_to_beyond_the_size(store: VectorStore
         assert await found(store, EAST, limit) == order[:limit]
 
 
+async def test_around_a_vector_lie_as_many_points_as_are_asked_for_and_none_beyond_is_nearer(
+    store: VectorStore,
+) -> None:
+    points = [Point(f"p{number:04d}", [100.0, number, 0, 0, 0, 0]) for number in range(600)]
+    await store.upsert("words", points)
+    assert await store.around("words", EAST, 0) == {}
+    exact = await store.score("words", EAST, [point.id for point in points])
+    for limit in (1, 40, 600, 5000):
+        scores = await store.around("words", EAST, limit)
+        assert len(scores) >= min(limit, 600)
+        assert scores == {key: pytest.approx(exact[key], abs=CLOSE) for key in scores}
+        assert sorted(scores) == sorted(exact)[: len(scores)]
+
+
 async def test_score_is_exact_and_leaves_out_what_is_not_there(store: VectorStore) -> None:
     await store.upsert("words", compass())
     scores = await store.score("words", EAST, ["west", "northeast", "nobody", "west"])

@@ -9,7 +9,7 @@ from service.document_stores.elsewhere import Elsewhere
 from service.document_stores.pool import VectorPool
 from service.document_stores.types import Backend
 from service.resources import Resources
-from stores.vector.base import Capability, Unsupported
+from stores.vector.base import Capability, Unsupported, VectorStore
 from stores.vector.memory import MemoryVectorStore
 
 
@@ -77,3 +77,9 @@ async def test_there_is_none_without_a_store_behind_it() -> None:
 def test_a_store_elsewhere_narrows_as_the_store_behind_it_does() -> None:
     assert Elsewhere(MemoryVectorStore(), "memory").narrows
     assert not Elsewhere(Slow(), "slow").narrows
+
+
+def test_a_store_elsewhere_is_asked_in_each_of_its_own_ways() -> None:
+    ways = {name for name, part in vars(VectorStore).items() if callable(part) and not name.startswith("_")}
+    # it joins no transaction
+    assert ways - vars(Elsewhere).keys() == {"within"}

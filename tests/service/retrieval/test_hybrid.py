@@ -1,6 +1,6 @@
 """Hybrid search: what scoring every candidate finds, with few of them compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +51,13 @@ class Forgetful(Counting):
         return found[:-2] + found[-1:]
 
 
+class Generous(Counting):
+    """One whose index tells of more than it is asked for."""
+
+    async def around(self, collection: str, vector: Vector, limit: int) -> Mapping[str, float]:
+        return dict(reversed(await self.query(collection, vector, 2 * limit)))
+
+
 class Corpus:
     """Chunks with vectors, some without, and what a question's words give each."""
 
@@ -79,14 +86,16 @@ class Corpus:
         numbers = order[self.scores[order] > 0][:limit].astype(np.int32)
         return Hits(numbers, self.scores[numbers], self.bound, self.scores, "en", 2.0)
 
-    def answer(self, count: int, limit: int, weight: float, unrelated: float) -> list[tuple[int, float]]:
-        """The best of the `count` nearest and of the `count` best by words, all of them scored by both."""
+    def answer(
+        self, count: int, limit: int, weight: float, unrelated: float, around: int | None = None
+    ) -> list[tuple[int, float]]:
+        """The best of the `around` nearest, `count` unless said, and of the `count` best by words, scored by both."""
         cosines = {
             n: float(vector @ self.asked / np.linalg.norm(vector) / np.linalg.norm(self.asked))
             for n, vector in self.vectors.items()
         }
         scale = {n: max((cosine - unrelated) / (1 - unrelated), -1.0) for n, cosine in cosines.items()}
-        near = sorted(cosines, key=lambda n: (-cosines[n], n))[:count]
+        near = sorted(cosines, key=lambda n: (-cosines[n], n))[: around or count]
         worded = [n for n in np.argsort(-self.scores, kind="stable").tolist() if self.scores[n] > 0][:count]
         numbers = sorted({*near, *worded})
         cosine = np.array([scale.get(n, 0.0) for n in numbers])
@@ -109,7 +118,7 @@ async def search(sources: Sources, limit: int, enough: int | None, weight: float
     weight=st.sampled_from([0.0, 0.3, 1.0, 4.0]),
     unrelated=st.sampled_from([0.0, 0.7]),
     missing=st.sampled_from([0.0, 0.3]),
-    store=st.sampled_from([MemoryVectorStore, Idle]),
+    store=st.sampled_from([MemoryVectorStore, Idle, Generous]),
 )
 async def test_few_comparisons_find_what_all_find(
     seed: int,
@@ -122,7 +131,7 @@ async def test_few_comparisons_find_what_all_find(
     store: type[MemoryVectorStore],
 ) -> None:
     corpus = Corpus(seed, missing)
-    expected = corpus.answer(count, limit, weight, unrelated)
+    expected = corpus.answer(count, limit, weight, unrelated, 2 * count if store is Generous else count)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hybrid, "candidates", lambda _: count)
         patched.setattr(hybrid, "LARGE", CHUNKS)
@@ -142,6 +151,17 @@ async def test_only_chunks_that_may_be_among_the_best_are_compared(monkeypatch: 
         compared += sum(store.compared)
         worded += len((await corpus.words("q", 20)).numbers)
     assert 0 < compared < worded / 4
+
+
+async def test_fewer_are_compared_the_further_the_index_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hybrid, "candidates", lambda _: 20)
+    compared = []
+    for store in (Counting, Generous):
+        made = [store() for _ in range(20)]
+        for seed, each in enumerate(made):
+            await search(await Corpus(seed).sources(each), 12, 4)
+        compared.append(sum(sum(each.compared) for each in made))
+    assert 0 < compared[1] < compared[0] / 2
 
 
 @pytest.mark.parametrize(("large", "asked"), [(CHUNKS, 1), (CHUNKS + 2, 0)])

@@ -1,6 +1,6 @@
 """Filters of all selectivities, on backends that narrow their own search and on others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -38,6 +38,9 @@ class Slow(MemoryVectorStore):
     async def among(self, collection: str, vector: Vector, limit: int, ids: Sequence[str]) -> list[Match]:
         self.ways.append("among")
         return await super().among(collection, vector, limit, ids)
+
+    async def around(self, collection: str, vector: Vector, limit: int) -> Mapping[str, float]:
+        return dict(await self.query(collection, vector, 2 * limit))
 
 
 class Quick(Slow):

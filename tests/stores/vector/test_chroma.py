@@ -91,6 +91,7 @@ async def test_searches_are_broader_in_larger_collections(
     ids = [f"{n:04d}" for n in range(250)]
     assert [match.id for match in await store.among("words", EAST, 10, ids)] == exact
     assert asked == [150, 150, 37]
+    assert sorted(await store.around("words", EAST, 10)) == [f"{n:04d}" for n in range(150)]
 
 
 async def test_a_filter_too_long_for_the_server_is_decided_here(store: ChromaVectorStore) -> None:
