@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 from langchain_core.documents import Document
 from soupsieve import SelectorSyntaxError
+from soupsieve import compile as selector_of
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.marks import escaped, fenced
@@ -35,6 +36,7 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _MARKS = {"strong": "**", "b": "**", "em": "_", "i": "_"}
+_HEAD_ROWS = selector_of(":scope > thead > tr")  # here, so that no child spends its .1 s on soupsieve's expressions
 _DEEPEST = 120
 _MOST_HEADS = 4
 """Rows of a header that are read as one: more are data."""
@@ -294,7 +296,7 @@ def _table_rows(node: Tag) -> list[list[str]]:
     """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over several
     columns stands in the first. The rows of a header become one, whose cells go by all that stands above a column."""
     rows: list[list[str]] = []
-    heads = len(node.select(":scope > thead > tr"))
+    heads = len(_HEAD_ROWS.select(node))
     heads = heads if heads <= _MOST_HEADS else 1
     spanning: dict[int, tuple[int, str]] = {}  # by column: rows left and text of the cell from above
     for line in node.find_all("tr"):
