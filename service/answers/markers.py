@@ -9,8 +9,9 @@ MARKER = r"\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]"
 MOST = 50
 """Sources that one range may name."""
 
-_MARKER = re.compile(MARKER)
-_BEGUN = re.compile(r"\[(?:\d[\d\s,;–-]{0,100})?\Z")
+_MARKER = re.compile(rf"((?<! ) *)({MARKER})")
+"""With the spaces before it: they go where it goes."""
+_BEGUN = re.compile(r"(?<! ) *\[(?:\d[\d\s,;–-]{0,100})?\Z")
 """What may become a marker with the next piece of a text."""
 _PART = re.compile(r"(\d{1,3})(?:\s*[–-]\s*(\d{1,3}))?")
 
@@ -23,16 +24,18 @@ def numbers_of(marker: str) -> list[int]:
 
 
 def renumbered(text: str, numbers: Sequence[int], *, strays: bool) -> str:
-    """The text with `numbers[n - 1]` in place of every n in its markers. `strays`: others stay as they are, else they
-    go."""
+    """The text with `numbers[n - 1]` in place of every n in its markers; one whose number is 0 goes. `strays`: others
+    stay as they are, else they go."""
 
     def marker(found: re.Match[str]) -> str:
-        named = numbers_of(found[0])
+        before, marked = found.groups()
+        named = numbers_of(marked)
         known = [n for n in named if 0 < n <= len(numbers)]
-        if not known:
-            return found[0] if strays else ""
-        kept = (numbers[n - 1] if n in known else n for n in named if strays or n in known)
-        return f"[{', '.join(map(str, dict.fromkeys(kept)))}]"
+        if not known and strays:
+            return found[0]
+        gone = [n for n in named if not (numbers[n - 1] if n in known else strays)]
+        kept = dict.fromkeys(numbers[n - 1] if n in known else n for n in named if n not in gone)
+        return f"{before}[{', '.join(map(str, kept))}]" if kept else ""
 
     return _MARKER.sub(marker, text)
 

@@ -144,6 +144,8 @@ class Cited:
     """The passages that the agents of a run are told of by number: the first is [1], whichever agent found it."""
 
     passages: list[Passage] = field(default_factory=list)
+    hidden: int = 0
+    """So many passages are numbered in the text, from 1 on, and shown to nobody: their numbers mean nothing outside."""
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def number(self, passage: Passage) -> int:

@@ -4,6 +4,7 @@ What is said is kept with the flow that was called, as its other conversations a
 be: the flow and the caller that it was called for. So nobody reads it who names the session.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -19,13 +20,14 @@ from service.chatflows.run import Cited, Run
 from service.chatflows.types import StepEvent
 from service.errors import ServiceError, Unprocessable
 from service.executions.service import Recording
+from service.outages import outage_of
 from service.predictions.executing import recorded_within
 from service.predictions.keeping import Ending, columns, keep
 from service.predictions.opening import ready
 from service.predictions.types import ChatType, Exchange, State
 from service.predictions.usage import Spent
 from service.predictions.variables import variables_of
-from service.predictions.work import leave
+from service.predictions.work import InternalFailure, leave
 from service.predictions.written import Written
 from service.viewers import Viewer
 from service.worker.postgres import OUT_OF_REACH
@@ -78,8 +80,8 @@ async def called(
     entrance = await chatflows.enter(
         resources, flow, None, session or run.session, session_in, member=run.workspace, viewer=for_whom
     )
-    known, compiled, recording = entrance.known, None, None
-    failure: ServiceError | None = None
+    known, compiled, recording, written = entrance.known, None, None, Written()
+    failure: BaseException | None = None
     try:
         keeps = run.kept and keeping_of(known.flow.api_config).stores(resources.settings)
         inner = Run(
@@ -110,28 +112,40 @@ async def called(
                     raise Waits
                 yield event
         spent = Spent.of(written.usage, resources.settings.prices)
-        usage = spent.shown(full=True) if spent.models else None
+        usage = _shown(spent)
         if keeps:
             ending = None if recording is None else partial(recording.end, usage=usage)
             await _keep(resources, inner, compiled, written, spent, ending)
         elif recording is not None:
             await recording.fail(None, usage=usage)
-    except ServiceError as error:
+    except BaseException as error:
         failure = error
         raise
     finally:
-        await _end(recording, failure)
+        await _end(recording, failure, _shown(Spent.of(written.usage, resources.settings.prices)))
         await leave(resources, known, compiled, recording=recording)
 
 
-async def _end(recording: Recording | None, failure: ServiceError | None) -> None:
-    """Write down how a run ended that did not come to its end. What cannot be written now ends with its lease."""
+def _shown(spent: Spent) -> Mapping[str, Any] | None:
+    return spent.shown(full=True) if spent.models else None
+
+
+async def _end(recording: Recording | None, failure: BaseException | None, usage: Mapping[str, Any] | None) -> None:
+    """Write down how a run ended that did not come to its end: it failed, or whoever heard it has left. What cannot be
+    written now ends with its lease."""
     if recording is None or recording.ended:
         return
+    stopped = failure is None or isinstance(failure, asyncio.CancelledError | GeneratorExit)
     try:
-        await recording.fail(failure.message if failure else None, stopped=failure is None)
+        await recording.fail(None if failure is None or stopped else _told(failure), stopped=stopped, usage=usage)
     except OUT_OF_REACH as error:
         log.warning("Execution %s cannot be written now: %s", recording.id, error)
+
+
+def _told(failure: BaseException) -> str:
+    """What is told of a failure, to whoever reads executions too."""
+    known = failure if isinstance(failure, ServiceError) else outage_of(failure)
+    return (known or InternalFailure()).message
 
 
 async def _keep(

@@ -96,7 +96,7 @@ class ExecuteFlow(FlowNode):
         inner, outer, sources = Cited(), moment.run.cited, list[Passage]()
 
         def numbers() -> list[int]:
-            return [outer.number(passage) for passage in sources or inner.passages]
+            return [outer.number(passage) for passage in sources or inner.passages] or [0] * inner.hidden
 
         text = Renumbering(numbers)
         session = moment.run.session

@@ -20,7 +20,7 @@ from service.chatflows.run import Backing, Run
 from service.chatflows.steps.options import BadOption as BadOption
 from service.chatflows.steps.options import StepOptions as StepOptions
 from service.chatflows.steps.options import complaint, shown
-from service.chatflows.types import Passage, StepEvent, Structured, Thinking, Token, Turn, Usage
+from service.chatflows.types import Passage, Sources, StepEvent, Structured, Thinking, Token, Turn, Usage
 from service.concurrency import together
 from service.retrieval.base import Ask, HitStage, Message, QuestionStage, Stage
 
@@ -326,6 +326,17 @@ class EndingStep(TextStep):
         async with aclosing(self.answer(run)) as events:
             async for event in events:
                 yield event
+
+    async def _citing(
+        self, run: Run, events: AsyncGenerator[StepEvent, None], *, shows: bool
+    ) -> AsyncGenerator[StepEvent, None]:
+        """The events of an answer, without its sources where the node does not show them (`Cited.hidden`)."""
+        async with aclosing(events):
+            async for event in events:
+                if shows or not isinstance(event, Sources):
+                    yield event
+                else:
+                    run.cited.hidden = len(event.passages)
 
     async def text(self, run: Run) -> str:
         """The answer's text, the JSON of a structured one, for nodes that name this one."""

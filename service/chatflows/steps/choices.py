@@ -100,11 +100,10 @@ class MultiRetrievalQA(EndingStep):
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """What choosing took, the sources, the answer's pieces, what they took."""
-        events = self._quoted(run) if self._model.quotes else self._written(run)
-        async with aclosing(events):
+        answered = self._quoted(run) if self._model.quotes else self._written(run)
+        async with aclosing(self._citing(run, answered, shows=self._options.return_source_documents)) as events:
             async for event in events:
-                if not isinstance(event, Sources) or self._options.return_source_documents:
-                    yield event
+                yield event
 
     async def _quoted(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """A model that cannot write cannot choose either: sentences of what all of them find."""

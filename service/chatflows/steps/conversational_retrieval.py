@@ -86,11 +86,10 @@ class ConversationalRetrieval(EndingStep):
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The sources, the answer's pieces, what the model calls took."""
         history = await self.memory.recall(run) if self.memory else run.history if self.remembers else ()
-        events = self._quoted(run, history) if self._model.quotes else self._written(run, history)
-        async with aclosing(events):
+        answered = self._quoted(run, history) if self._model.quotes else self._written(run, history)
+        async with aclosing(self._citing(run, answered, shows=self._options.return_source_documents)) as events:
             async for event in events:
-                if not isinstance(event, Sources) or self._options.return_source_documents:
-                    yield event
+                yield event
 
     async def _quoted(self, run: Run, history: Sequence[Turn]) -> AsyncGenerator[StepEvent, None]:
         """Sentences of the passages. One earlier user turn makes a follow-up question easier to find; more harm."""

@@ -129,10 +129,12 @@ class Engine(EndingStep):
 
     async def answer(self, run: Run) -> AsyncGenerator[StepEvent, None]:
         """The answer's pieces, what the model calls took, and before them the sources."""
-        async with aclosing(self.respond(run, run.question, last=True)) as events:
+        events = self._citing(
+            run, self.respond(run, run.question, last=True), shows=self._options.return_source_documents
+        )
+        async with aclosing(events):
             async for event in events:
-                if not isinstance(event, Sources) or self._options.return_source_documents:
-                    yield event
+                yield event
 
 
 class QueryEngine(Engine):

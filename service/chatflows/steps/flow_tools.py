@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from pydantic import Field, field_validator
 
+from service.answers.markers import renumbered
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing, Cited, Run
 from service.chatflows.steps.base import Anchor, BadOption, EndingStep, Links, StepOptions
@@ -40,8 +41,8 @@ INPUT = {
 NO_INPUT: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-async def outcome_of(run: Run, events: AsyncGenerator[StepEvent, None]) -> Outcome:
-    """What a flow, a chain or an agent answered. What it took of models is added to `run.spent`."""
+async def outcome_of(run: Run, events: AsyncGenerator[StepEvent, None], cited: Cited) -> Outcome:
+    """What a flow, a chain or an agent answered, with `cited` as its own. What models took is added to `run.spent`."""
     parts: list[str] = []
     sources: tuple[Passage, ...] = ()
     artifacts: list[Mapping[str, Any]] = []
@@ -58,7 +59,10 @@ async def outcome_of(run: Run, events: AsyncGenerator[StepEvent, None]) -> Outco
                     sources = event.passages
                 case Artifacts():
                     artifacts += event.items
-    return Outcome("".join(parts), sources, tuple(artifacts))
+    text = "".join(parts)
+    if not sources:
+        text = renumbered(text, [0] * cited.hidden, strays=True)
+    return Outcome(text, sources, tuple(artifacts))
 
 
 ELSEWHERE = (
@@ -147,11 +151,12 @@ class ChatflowTool(ToolStep):
         if run.backing.predict is None:
             raise ToolFailed("Other flows cannot be called here.")
         session = str(uuid4()) if options.start_new_session else str(options.override_config.get("sessionId") or "")
+        cited, overrides = Cited(), options.override_config
         events = run.backing.predict(
-            run, options.selected_chatflow, asked[:MOST], session=session, overrides=options.override_config
+            run, options.selected_chatflow, asked[:MOST], session=session, overrides=overrides, cited=cited
         )
         try:
-            return await outcome_of(run, events)
+            return await outcome_of(run, events, cited)
         except (NotFound, FlowNotRunnable) as error:
             raise ToolFailed(error.message) from error
 
@@ -189,7 +194,7 @@ class EndingTool(ToolStep):
         if not asked.strip():
             raise ToolFailed("The input is empty.")
         alone = replace(run, question=asked, history=(), pictures=(), documents=(), whole=True, texts={}, cited=Cited())
-        return await outcome_of(run, self._ending.reply(alone))
+        return await outcome_of(run, self._ending.reply(alone), alone.cited)
 
 
 class ChainTool(EndingTool):

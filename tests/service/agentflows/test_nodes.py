@@ -224,7 +224,7 @@ async def test_what_a_called_flow_says_is_said_at_once_and_as_it_is_where_its_nu
     pieces = ["Cats [1,1]", " sleep [", "x]."]
     predict = answering({called: [Sources((PASSAGE,)), *map(Token, pieces), Structured({"rows": [1]})]})
     ran = await ask(chain(calling(called)), run("?", backing=Lent().backing(predict=predict)))
-    assert [event.text for event in ran.of(Token)] == ["Cats [1,1]", " sleep ", "[x].", '{"rows": [1]}']
+    assert [event.text for event in ran.of(Token)] == ["Cats [1,1]", " sleep", " [x].", '{"rows": [1]}']
 
 
 async def test_a_tool_is_used_without_a_model() -> None:

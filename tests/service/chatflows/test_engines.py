@@ -280,7 +280,7 @@ def test_parts_that_are_broken_are_left_out() -> None:
 
 def test_numbers_follow_their_passages() -> None:
     known = [PASSAGES[LEAVE][0]]
-    assert renumbered("x [1] y [2] z [3]", [PASSAGES[DOORS][0], PASSAGES[LEAVE][0]], known) == "x [2] y [1] z "
+    assert renumbered("x [1] y [2] z [3]", [PASSAGES[DOORS][0], PASSAGES[LEAVE][0]], known) == "x [2] y [1] z"
     assert [passage.id for passage in known] == ["l1", "d1"]
 
 

@@ -1,12 +1,14 @@
 """Agentflows as clients use them: events in their order, people's answers, memory, abort, forms, overrides."""
 
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from service.agentflows.nodes.direct_reply import DirectReply
 from tests.service.agentflows.flows import chain, edge, graph, model, node, variable
 from tests.service.chatflows.flows import openai, rag
 from tests.service.predictions.conftest import House
@@ -343,6 +345,29 @@ def test_what_a_called_flow_cites_is_what_it_found(
     assert [item["pageContent"] for item in kept["sourceDocuments"]] == [hours.text]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("way", ["executeFlow", "ChatflowTool"])
+def test_a_called_flow_that_hides_its_sources_cites_none(house: House, way: str, streaming: bool) -> None:
+    """Its numbers would point to nothing, or to what another flow found. Others in its text are none."""
+    hidden = {"returnSourceDocuments": False}
+    hides = house.flow(rag(house.shelf.store, model=openai(house.stub.url), chain=hidden))
+    said = "Thirty days [1], see [7]; `days[0]` [1, 2]."
+    if way == "executeFlow":
+        house.stub.script(Script(reply=said))
+        outer = made(house, chain(node("e", "executeFlow", executeFlowSelectedFlow=hides)))
+    else:
+        config = {"selectedChatflow": hides, "name": "asks", "returnDirect": True}
+        tools = [{"agentSelectedTool": "ChatflowTool", "agentSelectedToolConfig": config}]
+        house.stub.script(Script(calls=[Called("asks", {"input": "Leave?"})]))
+        house.stub.script(Script(reply=said))
+        outer = made(house, chain(node("a", "agent", **model("agent", house.stub.url), agentTools=tools)))
+    answer = house.ask(outer, streaming=streaming)
+    assert answer.status_code == 200, answer.text
+    text = "".join(data for name, data in events(answer) if name == "token") if streaming else answer.json()["text"]
+    assert text == "Thirty days, see [7]; `days[0]`."
+    assert '"sourceDocuments"' not in answer.text
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_flow_that_another_one_calls_is_written_down_as_its_child(house: House, fails: bool) -> None:
     house.stub.script(Script(status=401) if fails else Script(reply="Inner words"), times=None)
@@ -362,6 +387,30 @@ def test_a_flow_that_another_one_calls_is_written_down_as_its_child(house: House
         assert child["usage"]["total_tokens"] == parent["usage"]["total_tokens"] > 0
         messages = house.client.get(f"/chatmessage/{inner}").json()
         assert [message["executionId"] for message in messages] == [child["id"]] * 2
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_flow_that_was_called_and_breaks_down_has_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    """Nobody has stopped it."""
+
+    async def broken(self: DirectReply, moment: Any) -> AsyncGenerator[Any, None]:
+        raise RuntimeError("a bug")
+        yield
+
+    monkeypatch.setattr(DirectReply, "act", broken)
+    house.stub.script(Script(reply="Inner words"))
+    writer = node("m", "llm", **model("llm", house.stub.url))
+    inner = made(house, chain(writer, node("r", "directReply", directReplyMessage="x")))
+    outer = made(house, chain(node("e", "executeFlow", executeFlowSelectedFlow=inner)))
+    answer = house.ask(outer, "Hi", chatId="c1", streaming=streaming)
+    assert "a bug" not in answer.text
+    (parent,) = house.client.get("/executions", params={"agentflowId": outer}).json()["data"]
+    (child,) = house.client.get("/executions", params={"agentflowId": inner}).json()["data"]
+    assert (parent["state"], child["state"]) == ("ERROR", "ERROR")
+    assert child["error"] == parent["error"]
+    assert child["usage"]["total_tokens"] == parent["usage"]["total_tokens"] > 0
 
 
 def test_what_a_flow_that_was_called_waits_for_is_an_error_of_both(house: House) -> None:
