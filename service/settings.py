@@ -3,8 +3,9 @@
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 PREFIX = "RAGSTONE_"
 MIB = 1024 * 1024
+
+
+ELSEWHERE = ("CONFIG", "URL", "API_KEY", "TAG", "EXTRAS", "PORTS", "SERVERS", "WORKERS")
+"""Other variables with the prefix: where settings and the command line's service are, and those of compose.yaml."""
 
 
 class SettingsError(Exception):
@@ -305,8 +310,26 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
 def _fault(kind: str, name: int | str, message: str) -> str:
     """What is wrong with a setting. Only the file can name one that there is not."""
     if kind == "extra_forbidden":
-        return f"{PREFIX}CONFIG: there is no setting '{name}'"
+        return f"{PREFIX}CONFIG: there is no setting '{name}'{_meant(str(name), Settings.model_fields)}"
     return f"{PREFIX}{str(name).upper()}: {message.removeprefix('Value error, ')}"
+
+
+def strangers(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """The variables that look like settings and are none, each with what is to be said of it."""
+    known = [*setting_names(), *(PREFIX + name for name in ELSEWHERE)]
+    values = settings.variables_prefix
+    return {
+        name: f"{name}: there is no such setting{_meant(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and not (values and name.startswith(values))
+    }
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    # What they all begin with would make any two of them alike.
+    near = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], 1)
+    start = PREFIX if name.startswith(PREFIX) else ""
+    return f"; did you mean {start}{near[0]}?" if near else "; `ragstone config` lists them all"
 
 
 def sources(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from service.cli.engine import open_vectors
 from service.cli.exits import CommandError
 from service.cli.folder import KEY, LOCK, SERVICE, running
 from service.cli.listen import listen
+from service.cli.options import environment
 from service.document_stores.check.repair import repair
 from service.document_stores.check.service import Finding, check
 from service.egress.client import open_egress
@@ -30,7 +31,7 @@ from service.providers.embedding import LOCAL, MINILM, MULTILINGUAL, create_embe
 from service.providers.embedding.base import Embedder
 from service.providers.embedding.e5.weights import weights_file
 from service.resources import open_resources
-from service.settings import Settings, SettingsError, load
+from service.settings import Settings, SettingsError, load, strangers
 from service.worker import records
 from stores.records.errors import RecordsError
 from stores.records.migrate import pending
@@ -59,7 +60,14 @@ class Result:
 
 def examine(settings: Settings, *, deep: bool = False) -> list[Result]:
     """Run every check; `deep` as for `check` of document stores."""
-    results = [*_python(), *_folder(settings), *_disk(settings), *_port(settings), *_javascript(settings)]
+    results = [
+        *_python(),
+        *_environment(settings),
+        *_folder(settings),
+        *_disk(settings),
+        *_port(settings),
+        *_javascript(settings),
+    ]
     results += [*_embedder(settings), *_chat_model(settings)]
     with ExitStack() as stack:
         try:
@@ -99,6 +107,14 @@ def _made(settings: Settings) -> bool:
 def _python() -> Iterator[Result]:
     fits = sys.version_info >= (3, 11)
     yield Result("python", fits, platform.python_version(), "" if fits else "install Python 3.11 or newer")
+
+
+def _environment(settings: Settings) -> Iterator[Result]:
+    found = strangers(environment(), settings)
+    if not found:
+        yield Result("environment", True, "every RAGSTONE_ variable is known")
+    for name, told in found.items():
+        yield Result("environment", False, told, f"rename or unset {name}; nothing reads it")
 
 
 def _javascript(settings: Settings) -> Iterator[Result]:

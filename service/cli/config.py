@@ -18,12 +18,14 @@ def config(data: DataOption = None, as_json: JsonOption = False) -> None:
     Settings come from flags, else RAGSTONE_* in the environment, else the TOML file that RAGSTONE_CONFIG names
     (`port = 3000`), else their defaults.
     """
-    from service.settings import load, sources
+    from service.settings import load, sources, strangers
 
     overrides = {"data": data}
     settings = load(environment(), overrides)
     found = sources(environment(), overrides)
     rows = [_row(name, getattr(settings, name), found.get(name, "default")) for name in type(settings).model_fields]
+    for told in strangers(environment(), settings).values():
+        say(told)
     if as_json:
         print_json(rows)
         return

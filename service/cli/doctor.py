@@ -22,11 +22,11 @@ def doctor(
 ) -> None:
     """Check the installation, whether it runs or not; exit code 1 when there is a problem.
 
-    Looks at Python, settings, the data folder, disk, port, embedder, chat model, database, migrations and worker, and
-    whether ledger, vectors, keyword index and uploads of every document store agree: every chunk has its vector and
-    its words, every upload its file, of the size that was uploaded. `--deep` compares the bytes of the files, and the
-    words with the texts. `--fix` brings indexes into step with the ledger, ends what waits for a job that is gone, and
-    removes files that belong to nobody; files that are lost or damaged have to be uploaded again.
+    Looks at Python, the environment, the data folder, disk, port, embedder, chat model, database, migrations and
+    worker, and whether ledger, vectors, keyword index and uploads of every document store agree: every chunk has its
+    vector and its words, every upload its file, of the size that was uploaded. `--deep` compares the bytes of the
+    files, and the words with the texts. `--fix` brings indexes into step with the ledger, ends what waits for a job
+    that is gone, and removes files that belong to nobody; files that are lost or damaged have to be uploaded again.
     """
     from service.cli.checks import examine, mend
 

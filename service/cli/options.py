@@ -1,5 +1,6 @@
 """Options that several verbs share, and the settings that they lead to."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,3 +51,11 @@ def settings_for(data: Path | None = None, **overrides: Any) -> "Settings":
 
     settings = load(environment(), {"data": data, **overrides})
     return settings.model_copy(update={"data": settings.data.expanduser().absolute()})
+
+
+def warn_of_strangers(settings: "Settings") -> None:
+    """Log the variables of the environment that look like settings and are none."""
+    from service.settings import strangers
+
+    for told in strangers(environment(), settings).values():
+        logging.getLogger("ragstone.settings").warning("%s", told)

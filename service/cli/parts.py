@@ -93,12 +93,12 @@ class Part:
         return True
 
 
-def follow_lifeline(patience: float = 4.0) -> None:
+def follow_lifeline(patience: float = 4.0) -> bool:
     """In a part: end when the supervisor is gone, however it went, within `patience` seconds. Does nothing without a
-    supervisor."""
+    supervisor. Whether there is one."""
     descriptor = os.environ.pop(LIFELINE, "")
     if not descriptor:
-        return
+        return False
     import threading
 
     def watch() -> None:
@@ -109,6 +109,7 @@ def follow_lifeline(patience: float = 4.0) -> None:
 
     os.set_inheritable(int(descriptor), False)
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    return True
 
 
 def give_way(niceness: int) -> None:

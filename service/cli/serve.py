@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import DataOption, settings_for
+from service.cli.options import DataOption, settings_for, warn_of_strangers
 
 app = typer.Typer(add_completion=False)
 
@@ -38,10 +38,12 @@ def serve(
     from service.cli.parts import follow_lifeline
 
     signal.signal(signal.SIGTERM, lambda *_: exit_at_once())
-    follow_lifeline()
+    supervised = follow_lifeline()
     settings = settings_for(data, port=port, host=host)
     make_private(settings.data)
     configure_logging("api", settings.log_level)
+    if not supervised:
+        warn_of_strangers(settings)
     from service.cli.listen import listen
     from service.cli.server import run_server
 

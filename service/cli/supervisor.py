@@ -28,6 +28,7 @@ from service.cli.exits import CommandError, Exit
 from service.cli.folder import SERVING, Running, drop_note, hold, write_note
 from service.cli.listen import listen, url_of
 from service.cli.logs import configure_logging
+from service.cli.options import warn_of_strangers
 from service.cli.parts import MAX_DEATHS, Part
 from service.settings import PREFIX, Settings
 from service.worker import records
@@ -84,6 +85,7 @@ class Supervisor:
         Raises `InUse` for a data folder or a port that is taken, `RecordsError` when the database cannot be used.
         """
         configure_logging("up", self._settings.log_level)
+        warn_of_strangers(self._settings)
         with ExitStack() as stack:
             self._take_signals(stack)
             try:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.options import DataOption, settings_for
+from service.cli.options import DataOption, settings_for, warn_of_strangers
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -29,11 +29,13 @@ def worker(
     from service.cli.loops import run_loop
     from service.cli.parts import follow_lifeline, give_way
 
-    follow_lifeline()
+    supervised = follow_lifeline()
     settings = settings_for(data)
     give_way(settings.worker_nice)
     make_private(settings.data)
     configure_logging("worker", settings.log_level)
+    if not supervised:
+        warn_of_strangers(settings)
     run_loop(_work(settings, alone=alone))
 
 

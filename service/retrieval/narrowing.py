@@ -4,16 +4,19 @@ One rule for every backend. The ledger names the chunks that pass, up to `FEW` o
 are compared with them alone, and so are the words: nothing that an index might miss, whatever the backend makes of
 filters. When there are more, the backend narrows its search itself; one whose filters are slow searches without, as
 many pass, and the ledger says which of those it found do; one that knows no filters compares all that pass where these
-are too few. The words are always narrowed by the ledger.
+are too few. The words are always narrowed by the ledger. So are the vectors where a filter asks for an id that the
+ledger alone keeps.
 """
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from service.document_stores.ledger.types import IDS
 from service.retrieval.base import Call, point_id
 from stores.lexical.base import Hits, Numbers
 from stores.vector.base import Vector
+from stores.vector.filters import fields
 
 FEW = 10_000
 """Chunks that are compared one by one: a backend takes as long for them as for a search in a large index."""
@@ -44,14 +47,15 @@ async def nearest(
     sources, where = call.sources, call.query.where
     if few is not None:
         return dict(await sources.vectors.among(sources.collection, vector, limit, _ids(few))) if len(few) else {}
-    if where is not None and not sources.ledger.narrowed and not sources.vectors.narrows:
+    kept = where is None or fields(where).isdisjoint((name,) for name in IDS)
+    if where is not None and not sources.ledger.narrowed and not (kept and sources.vectors.narrows):
         around = dict(await sources.vectors.query(sources.collection, vector, SPARE * limit))
-        kept = _ids(await sources.ledger.among(numbers_of(around), where))
-        if len(kept) >= limit:
-            return {key: around[key] for key in kept[: None if whole else limit]}
-    if (where is not None or sources.ledger.narrowed) and not sources.vectors.filters:
-        passing = await sources.ledger.allowed(where)
-        return dict(await sources.vectors.among(sources.collection, vector, limit, _ids(passing)))
+        passing = _ids(await sources.ledger.among(numbers_of(around), where))
+        if len(passing) >= limit:
+            return {key: around[key] for key in passing[: None if whole else limit]}
+    if (where is not None or sources.ledger.narrowed) and not (kept and sources.vectors.filters):
+        allowed = await sources.ledger.allowed(where)
+        return dict(await sources.vectors.among(sources.collection, vector, limit, _ids(allowed)))
     if whole and where is None:
         return await sources.vectors.around(sources.collection, vector, limit)
     return dict(await sources.vectors.query(sources.collection, vector, limit, where=where))

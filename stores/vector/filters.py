@@ -117,6 +117,17 @@ def both(first: Filter | None, second: Filter | None) -> Filter | None:
     return parts[0] if len(parts) == 1 else And(parts)
 
 
+def fields(where: Filter) -> set[tuple[str, ...]]:
+    """The paths that a filter has conditions on."""
+    match where:
+        case And(parts) | Or(parts):
+            return set().union(*map(fields, parts))
+        case Not(part):
+            return fields(part)
+        case Condition(path):
+            return {path}
+
+
 def matches(condition: Filter, metadata: Mapping[str, Any]) -> bool:
     """Whether the metadata satisfy the filter: the reference semantics of the grammar."""
     match condition:

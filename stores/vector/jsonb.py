@@ -6,9 +6,10 @@ by strict JSON paths, whose errors (no object here, an array there) mean "no mat
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from psycopg import sql
 
@@ -29,16 +30,22 @@ class Compiled:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-def compile_filter(where: Filter, column: sql.Composable, *, prefix: str = "filter") -> Compiled:
-    """The filter as an expression over `column`; parameter names start with `prefix`, which must be an identifier."""
-    compiler = _Compiler(column, prefix)
+def compile_filter(
+    where: Filter, column: sql.Composable, *, prefix: str = "filter", ids: Mapping[str, sql.Composable] | None = None
+) -> Compiled:
+    """The filter as an expression over `column`; parameter names start with `prefix`, which must be an identifier.
+
+    `ids`: fields that hold, besides what they hold in `column`, the id in another column, a `uuid` that is not NULL.
+    """
+    compiler = _Compiler(column, prefix, ids or {})
     return Compiled(compiler.expression(where), compiler.params)
 
 
 class _Compiler:
-    def __init__(self, column: sql.Composable, prefix: str) -> None:
+    def __init__(self, column: sql.Composable, prefix: str, ids: Mapping[str, sql.Composable]) -> None:
         self.column = column
         self.prefix = prefix
+        self.ids = ids
         self.params: dict[str, Any] = {}
 
     def expression(self, where: Filter) -> sql.Composable:
@@ -49,15 +56,37 @@ class _Compiler:
                 return self.joined(parts, every=False)
             case Not(part):
                 return sql.SQL("(NOT {})").format(self.expression(part))
-            case Condition(path, Operator.EXISTS, values):
+            case Condition((name,), operator, values) if name in self.ids:
+                if operator is Operator.EXISTS:
+                    return sql.SQL("true") if values[0] else sql.SQL("false")
+                return sql.SQL("({} OR {})").format(
+                    self.condition((name,), operator, values), self.identified(self.ids[name], operator, values)
+                )
+            case Condition(path, operator, values):
+                return self.condition(path, operator, values)
+
+    def condition(self, path: tuple[str, ...], operator: Operator, values: Sequence[Scalar]) -> sql.Composable:
+        match operator:
+            case Operator.EXISTS:
                 found = self.exists(_json_path(path))
                 return found if values[0] else sql.SQL("(NOT {})").format(found)
-            case Condition(path, Operator.EQ | Operator.IN, values):
+            case Operator.EQ | Operator.IN:
                 return self.contained(path, values) if len(values) <= _CONTAINMENT_LIMIT else self.listed(path, values)
-            case Condition(path, operator, values):
+            case _:
                 test = f"? (@ {_JSONPATH_OPERATORS[operator]} $value)"
                 tests = [self.exists(f"{_json_path(path)}{each} {test}", values[0]) for each in ("", "[*]")]
                 return sql.SQL("({} OR {})").format(*tests)
+
+    def identified(self, column: sql.Composable, operator: Operator, values: Sequence[Scalar]) -> sql.Composable:
+        """As a text, the id in the column meets the condition."""
+        texts = [value for value in values if isinstance(value, str)]
+        if operator in (Operator.EQ, Operator.IN):
+            known = [text for text in texts if _is_id(text)]
+            return sql.SQL("{} = ANY({}::uuid[])").format(column, self.param(known)) if known else sql.SQL("false")
+        if not texts:
+            return sql.SQL("false")
+        compared = sql.SQL(_JSONPATH_OPERATORS[operator])
+        return sql.SQL('{}::text COLLATE "C" {} {}::text').format(column, compared, self.param(texts[0]))
 
     def joined(self, parts: Sequence[Filter], *, every: bool) -> sql.Composable:
         if not parts:
@@ -99,6 +128,14 @@ class _Compiler:
         name = f"{self.prefix}{len(self.params)}"
         self.params[name] = value
         return sql.Placeholder(name)
+
+
+def _is_id(text: str) -> bool:
+    """Whether it is a UUID, written as Postgres writes it."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _json_path(path: tuple[str, ...]) -> str:

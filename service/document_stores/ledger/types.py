@@ -14,6 +14,10 @@ LONGEST_SOURCE = 2500
 NUMBERED = 100
 """Bytes more, at most, of the numbers that tell sources of one name apart."""
 
+IDS: Mapping[str, str] = {"docId": "loader_id", "chunkId": "id"}
+"""Fields that results show beside a chunk's own metadata, and the columns that they come from. Filters know them;
+points do not keep them."""
+
 LONGEST_MIME = 1000
 """Characters of a MIME type."""
 

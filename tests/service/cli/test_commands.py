@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli import main
+from service.cli import checks, main
 from service.cli.exits import EPILOG, InUse, UsageProblem
 from service.cli.folder import hold, holder_of
 from service.cli.listen import listen, url_of
@@ -18,6 +18,7 @@ from service.cli.run import VERBS
 from service.cli.uploads import BATCH_BYTES, BATCH_FILES, batches, find_files
 from service.providers.chat.services import OWN
 from service.settings import CHAT_PROVIDERS, Settings
+from tests.service.cli.conftest import ragstone
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -76,7 +77,45 @@ def test_a_file_of_settings_that_names_none_is_said_to(
     file.write_text("prot = 3001")
     monkeypatch.setenv("RAGSTONE_CONFIG", str(file))
     assert main(["config"]) == 2
-    assert capsys.readouterr().err == "ragstone: RAGSTONE_CONFIG: there is no setting 'prot'\n"
+    assert capsys.readouterr().err == "ragstone: RAGSTONE_CONFIG: there is no setting 'prot'; did you mean port?\n"
+
+
+STRANGERS = {
+    "RAGSTONE_CHAT_MODLE": "x",
+    "RAGSTONE_WHATEVER_IT_IS": "",
+    "RAGSTONE_VAR_CITY": "Rome",
+    "RAGSTONE_URL": "x",
+}
+SAID = [
+    "RAGSTONE_CHAT_MODLE: there is no such setting; did you mean RAGSTONE_CHAT_MODEL?",
+    "RAGSTONE_WHATEVER_IT_IS: there is no such setting; `ragstone config` lists them all",
+]
+
+
+@pytest.mark.parametrize("verb", ["up", "serve", "worker"])
+def test_a_variable_that_is_no_setting_is_told_of_at_the_start(verb: str, tmp_path: Path) -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:9/none"
+    done = ragstone(verb, "--data", tmp_path / "data", RAGSTONE_DATABASE_URL=nowhere, RAGSTONE_PORT="0", **STRANGERS)
+    assert done.returncode == 3, done.stderr
+    warned = [line.partition("ragstone.settings: ")[2] for line in done.stderr.splitlines() if "WARNING" in line]
+    assert warned == SAID
+
+
+def test_a_variable_that_is_no_setting_is_told_of_by_config_and_doctor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def told(settings: Settings) -> list[tuple[bool, str]]:
+        return [(result.ok, result.detail) for result in checks._environment(settings)]
+
+    assert told(Settings()) == [(True, "every RAGSTONE_ variable is known")]
+    for name, value in STRANGERS.items():
+        monkeypatch.setenv(name, value)
+    assert main(["config", "--json"]) == 0
+    assert capsys.readouterr().err.splitlines() == SAID
+    assert told(Settings()) == [(False, line) for line in SAID]
+    city = "RAGSTONE_VAR_CITY: there is no such setting; `ragstone config` lists them all"
+    assert (False, city) in told(Settings(variables_prefix=""))
+    assert told(Settings(variables_prefix="RAGSTONE_"))[0][0]
 
 
 @pytest.mark.parametrize("model", ["claude", "openai:", "nobody:x", ":x"])

@@ -9,12 +9,12 @@ from psycopg import sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from service.document_stores.ledger.types import ChunkRow, DocumentRow, NewChunk
+from service.document_stores.ledger.types import IDS, ChunkRow, DocumentRow, NewChunk
 from service.document_stores.types import Viewer
 from stores.lexical.base import Numbers
 from stores.records.database import Scope
 from stores.vector.filters import EVERYTHING, Filter
-from stores.vector.jsonb import compile_filter
+from stores.vector.jsonb import Compiled, compile_filter
 from stores.vector.points import encode
 
 
@@ -224,6 +224,12 @@ def _seen(viewer: Viewer) -> tuple[LiteralString, LiteralString, dict[str, Any]]
     return join, condition, {"viewer": sorted(viewer.principals)}
 
 
+def _passing(where: Filter | None) -> Compiled:
+    """What narrows chunks `c` to those that pass a filter."""
+    ids = {field: sql.Identifier("c", column) for field, column in IDS.items()}
+    return compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"), ids=ids)
+
+
 async def best(scope: Scope, store_id: UUID, numbers: Sequence[int], limit: int, viewer: Viewer) -> list[ChunkRow]:
     """The first `limit` of the numbered chunks that the viewer may find, in the order of `numbers`."""
     join, seen, params = _seen(viewer)
@@ -246,7 +252,7 @@ async def visible(
 ) -> set[int]:
     """Those of the numbers whose chunks the viewer may find, and whose metadata pass the filter."""
     join, seen, params = _seen(viewer)
-    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    compiled = _passing(where)
     # Set apart from the filter, or the planner may look at all that pass before it looks at these.
     statement = sql.SQL(
         "SELECT c.number FROM (SELECT c.* FROM chunks c JOIN document_stores s ON s.id = c.store_id{}"
@@ -263,7 +269,7 @@ async def near(
     """The live, indexed chunks whose positions lie in these spans of documents, those that pass the filter and that the
     viewer may find, by document and position, each once."""
     join, seen, params = _seen(viewer)
-    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    compiled = _passing(where)
     statement = sql.SQL(
         "SELECT DISTINCT ON (c.document_id, c.position, c.id) c.document_id, c.position, c.id, c.loader_id, c.number,"
         " c.head, c.text, c.metadata, c.edited"
@@ -290,7 +296,7 @@ async def numbers_where(
 ) -> Numbers:
     """The numbers of the live, indexed chunks whose metadata pass a filter, in ascending order; those that the viewer
     may find, if one is given; any `most` of them, if there are more."""
-    compiled = compile_filter(where if where is not None else EVERYTHING, sql.SQL("c.metadata"))
+    compiled = _passing(where)
     join, seen, params = ("", "", {}) if viewer is None else _seen(viewer)
     stores = "" if viewer is None else " JOIN document_stores s ON s.id = c.store_id"
     statement = sql.SQL(
