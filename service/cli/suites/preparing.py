@@ -5,7 +5,7 @@ not in them goes. One of the same name that somebody else made is never touched.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,38 +50,61 @@ def prepare(client: Client, plan: Plan, *, show: bool) -> Prepared:
         if show:
             say(text)
 
-    stores = {item.wish.name: _filled(client, plan, item, remark, show=show) for item in plan.fillings}
-    for name in store_names(plan.suite.targets):
-        if name not in stores:
-            found = client.store(name)
-            if found is None:
-                known = f"; this suite fills {', '.join(stores)}" if stores else ""
-                raise UsageProblem(f"{plan.file}: targets: there is no document store {name!r}{known}")
-            stores[name] = str(found["id"])
-    dataset = _dataset(client, plan, remark)
+    # What is missing, or is somebody else's, is told before anything is written.
+    own = {item.wish.name: _own_store(client, plan, item.wish.name) for item in plan.fillings}
+    others = {name: _store(client, plan, name, own) for name in store_names(plan.suite.targets) if name not in own}
+    rows = _known_dataset(client, plan)
+    flows = [_known_flow(client, plan, place, target) for place, target in enumerate(plan.suite.targets)]
+    known = [_known_evaluator(client, plan, place, wish) for place, wish in enumerate(plan.suite.evaluators)]
+
+    stores = {
+        item.wish.name: _filled(client, plan, item, own[item.wish.name], remark, show=show) for item in plan.fillings
+    }
+    stores |= others
+    dataset = _dataset(client, plan, rows, remark)
     targets = []
-    for place, target in enumerate(plan.suite.targets):
+    for place, (target, kept) in enumerate(zip(plan.suite.targets, flows, strict=True)):
         store = stores[target.document_store] if target.document_store is not None else None
-        flow = None if store is not None else _flow(client, plan, f"targets[{place}]", target, stores, remark)
+        flow = None if store is not None else kept or _flow(client, plan, f"targets[{place}]", target, stores, remark)
         targets.append(asked(target, store, flow))
-    evaluators = [_evaluator(client, plan, place, wish) for place, wish in enumerate(plan.suite.evaluators)]
+    evaluators = [
+        kept or _evaluator(client, plan, place, wish)
+        for place, (wish, kept) in enumerate(zip(plan.suite.evaluators, known, strict=True))
+    ]
     return Prepared(str(dataset["id"]), str(dataset["name"]), targets, evaluators, remarks)
 
 
 # Document stores
 
 
-def _filled(client: Client, plan: Plan, filling: Filling, remark: Remark, *, show: bool) -> str:
-    """The id of the document store, with just these files in it."""
+def _own_store(client: Client, plan: Plan, name: str) -> Mapping[str, Any] | None:
+    """The document store of this name, which a suite made; None: there is none yet."""
+    found = client.store(name)
+    if found is not None and not str(found["description"] or "").startswith(MADE):
+        raise UsageProblem(
+            f"{plan.file}: document_stores: the service has a document store {name!r} that no suite made, and it is"
+            " left as it is: choose another name, or leave it out here to evaluate it"
+        )
+    return found
+
+
+def _store(client: Client, plan: Plan, name: str, own: Iterable[str]) -> str:
+    """The id of a document store that the suite does not fill."""
+    found = client.store(name)
+    if found is None:
+        filled = ", ".join(own)
+        known = f"; this suite fills {filled}" if filled else ""
+        raise UsageProblem(f"{plan.file}: targets: there is no document store {name!r}{known}")
+    return str(found["id"])
+
+
+def _filled(
+    client: Client, plan: Plan, filling: Filling, found: Mapping[str, Any] | None, remark: Remark, *, show: bool
+) -> str:
+    """The id of the document store, with just these files in it; `found`: as `_own_store` found it."""
     name = filling.wish.name
     mark = f"{MADE} for the suite {plan.suite.name}: files {filling.content}, settings {filling.settings}"
-    found = client.store(name)
     if found is not None:
-        if not str(found["description"] or "").startswith(MADE):
-            raise UsageProblem(
-                f"{plan.file}: document_stores: the service has a document store {name!r} that no suite made, and it is"
-                " left as it is: choose another name, or leave it out here to evaluate it"
-            )
         if found["description"] == mark and _holds(client, str(found["id"]), {file for file, _ in filling.files}):
             remark(f"Document store {name}: as it was.")
             return str(found["id"])
@@ -139,9 +162,9 @@ def _documents(client: Client, store_id: str) -> list[Mapping[str, Any]]:
 # The dataset
 
 
-def _dataset(client: Client, plan: Plan, remark: Remark) -> Mapping[str, Any]:
-    wish = plan.suite.dataset
-    name = wish.name or plan.suite.name
+def _known_dataset(client: Client, plan: Plan) -> Mapping[str, Any] | None:
+    """The dataset that the suite names; None: there is none yet, and the suite brings its rows."""
+    name = _dataset_name(plan)
     found = client.dataset(name)
     if plan.rows is None:
         if found is None:
@@ -152,8 +175,22 @@ def _dataset(client: Client, plan: Plan, remark: Remark) -> Mapping[str, Any]:
             f"{plan.file}: dataset.name: the service has a dataset {name!r} that no suite made, and it is left as it"
             " is: choose another name, or leave `file` out to evaluate it"
         )
+    return found
+
+
+def _dataset_name(plan: Plan) -> str:
+    return plan.suite.dataset.name or plan.suite.name
+
+
+def _dataset(client: Client, plan: Plan, found: Mapping[str, Any] | None, remark: Remark) -> Mapping[str, Any]:
+    """The dataset with the suite's rows, if it brings some; `found`: as `_known_dataset` found it."""
+    name = _dataset_name(plan)
+    if plan.rows is None:
+        assert found is not None, "one that is not there was refused"
+        return found
     if found is None:
-        found = client.post("/datasets/set", {"name": name, "description": f"{MADE} from {wish.file}"})
+        made = f"{MADE} from {plan.suite.dataset.file}"
+        found = client.post("/datasets/set", {"name": name, "description": made})
         _import(client, str(found["id"]), plan.rows)
         remark(f"Dataset {name}: {len(plan.rows)} rows.")
     elif _kept_in_step(client, str(found["id"]), plan.rows):
@@ -213,14 +250,19 @@ def _content(row: Mapping[str, Any]) -> str:
 # Flows and evaluators
 
 
+def _known_flow(client: Client, plan: Plan, place: int, target: Target) -> str | None:
+    """The id of the chatflow that a target names; None: it names none."""
+    if target.flow is None:
+        return None
+    found = client.chatflow(target.flow)
+    if found is None:
+        raise UsageProblem(f"{plan.file}: targets[{place}].flow: there is no chatflow {target.flow!r}")
+    return str(found["id"])
+
+
 def _flow(client: Client, plan: Plan, where: str, target: Target, stores: Mapping[str, str], remark: Remark) -> str:
-    """The id of a target's chatflow."""
+    """The id of the chatflow that a target asks, which the suite brings."""
     store = stores.get(target.answers_from) if target.answers_from is not None else None
-    if target.flow is not None:
-        found = client.chatflow(target.flow)
-        if found is None:
-            raise UsageProblem(f"{plan.file}: {where}.flow: there is no chatflow {target.flow!r}")
-        return str(found["id"])
     name = f"{plan.suite.name}: {target.name}"
     if target.flow_file is None:
         assert store is not None
@@ -263,15 +305,22 @@ def reading_from(flow_data: str, store_id: str, name: str) -> str:
     return json.dumps(data)
 
 
+def _known_evaluator(client: Client, plan: Plan, place: int, wish: Evaluator) -> Mapping[str, Any] | None:
+    """The evaluator that the suite names; None: the suite says what it is."""
+    if wish.type is not None:
+        return None
+    found = _named(client.get("/evaluators"), wish.name)
+    if found is None:
+        raise UsageProblem(
+            f"{plan.file}: evaluators[{place}]: there is no evaluator {wish.name!r}; say its type and fields to make it"
+        )
+    return found
+
+
 def _evaluator(client: Client, plan: Plan, place: int, wish: Evaluator) -> Mapping[str, Any]:
     """A kept evaluator that says what the suite says; made where there is none."""
     kept: list[Mapping[str, Any]] = client.get("/evaluators")
     where = f"{plan.file}: evaluators[{place}]"
-    if wish.type is None:
-        found = _named(kept, wish.name)
-        if found is None:
-            raise UsageProblem(f"{where}: there is no evaluator {wish.name!r}; say its type and fields to make it")
-        return found
     body = {
         to: value
         for name, to in (

@@ -278,6 +278,25 @@ def test_what_somebody_else_made_is_left_as_it_is(
         client.post("/datasets/set", {"name": "Mine"})
         ran = Ran(capsys, service, file)
         assert (ran.code, "a dataset 'Mine' that no suite made" in ran.err) == (2, True)
+        assert client.store("Mine") is None, "nothing is filled before that is known"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": {"name": "Nobody's"}},
+        {"targets": [{"document_store": "Early"}, {"flow": "Nobody"}]},
+        {"targets": [{"document_store": "Early"}, {"document_store": "Nobody"}]},
+        {"evaluators": ["Nobody"]},
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_written(
+    changes: dict[str, Any], service: Up, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = Ran(capsys, service, harbour(tmp_path, "Early", **changes))
+    assert (ran.code, "there is no" in ran.err) == (2, True), ran.err
+    with connect(service.data, None, None) as client:
+        assert (client.store("Early"), client.dataset("Early")) == (None, None)
 
 
 def test_who_cannot_be_asked_is_told_by_the_exit_code(
