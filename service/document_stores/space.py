@@ -193,13 +193,15 @@ async def make_collection(
     backend: Backend | None,
     *,
     building: bool = False,
+    aside: bool = False,
 ) -> str:
     """A new, empty collection for the vectors of a document store, of which the caller has the `lock`, in `backend`.
-    `building`: it is to take the searched one's place once it is filled, and completed."""
+    `building`: it is to take the searched one's place once it is filled. That, and one that is filled `aside` in a
+    document store that nobody sees yet, is to be completed then."""
     collection = await collections.add(scope, store_id, backend=backend, building=building)
     vectors, _ = await writing_at(resources, scope, backend)
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
-    await (vectors.draft if building else vectors.create)(collection, dimension)
+    await (vectors.draft if building or aside else vectors.create)(collection, dimension)
     return collection
 
 

@@ -6,6 +6,7 @@ all it holds. The last transaction shows it. A run that dies is taken up after t
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,12 +24,13 @@ from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.shelf import Held, Indexed, Shelf
 from service.document_stores.space import make_collection
 from service.document_stores.types import Component
-from service.document_stores.vectors import OWN, writing_at
+from service.document_stores.vectors import OWN, vectors_at, writing_at
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.worker.work import Work
 from stores.lexical.analysis import Analysed, analyse
 from stores.records.database import Scope
+from stores.vector.base import UnknownCollection
 
 MOST_NAMED = 100
 """Parts that lack a credential are named up to so many: they are written with every commit."""
@@ -81,6 +83,7 @@ class Import:
             items = contents(file, Limits.of(self._work.resources.settings))
             while (item := await asyncio.to_thread(next, items, None)) is not None:
                 await self._write(item)
+        await self._complete()
         return await self._show()
 
     async def _write(self, item: Item) -> None:
@@ -120,7 +123,7 @@ class Import:
             await records.describe(scope, self._store, values)
             if manifest.vectors and manifest.fingerprint is not None and not collection:
                 dimension = manifest.fingerprint.dimension
-                made = await make_collection(self._work.resources, scope, self._store, dimension, None)
+                made = await make_collection(self._work.resources, scope, self._store, dimension, None, aside=True)
                 await collections.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
             await self._note(scope)
 
@@ -205,6 +208,17 @@ class Import:
             self._progress.blobs += 1
             await self._note(scope)
 
+    async def _complete(self) -> None:
+        """Have the collection's index built before anybody searches it."""
+        work = self._work
+        async with work.resources.database.write(work.job.workspace) as scope:
+            collection = await self._hold(scope)
+            await self._note(scope, "completing")
+            vectors = await vectors_at(work.resources, scope, None)
+        if collection:
+            with suppress(UnknownCollection):  # purged: the next step says so
+                await vectors.complete(collection)
+
     async def _show(self) -> Mapping[str, Any]:
         work = self._work
         async with work.resources.database.write(work.job.workspace) as scope:
@@ -234,9 +248,9 @@ class Import:
             "parts": progress.parts,
         }
 
-    async def _note(self, scope: Scope) -> None:
+    async def _note(self, scope: Scope, stage: str = "importing") -> None:
         total = self._manifest.counts.chunks
-        await self._work.note(scope, "importing", self._progress.chunks, total, self._result())
+        await self._work.note(scope, stage, self._progress.chunks, total, self._result())
 
     async def _hold(self, scope: Scope) -> str:
         """The document store's collection, "" without one. Raises `NotFound` when it was purged."""

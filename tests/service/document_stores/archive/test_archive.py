@@ -17,6 +17,7 @@ from service.document_stores.ledger.types import LONGEST_ERROR
 from service.errors import TooLarge
 from service.providers.embedding.fake import FakeEmbedder
 from service.settings import Settings, load
+from stores.vector.pgvector import PgVectorStore
 from tests.service.document_stores.talk import API, Talk, passages
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -95,6 +96,26 @@ async def test_what_comes_in_is_what_went_out(talk: Talk, embedder: FakeEmbedder
     assert await seen(talk, store) == before
     assert answer["storeId"] != store
     await talk.holds_together()
+
+
+async def test_the_index_of_what_comes_in_is_built_once_all_of_it_is_there(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = await export(talk, await filled(talk))
+    complete, seen = PgVectorStore.complete, []
+
+    async def indexes(collection: str) -> int:
+        valid = "SELECT 1 FROM pg_index WHERE indisvalid AND indexrelid::regclass::text LIKE %s"
+        return len(await talk.rows(valid, f"%{collection}\\_hnsw"))
+
+    async def watched(self: PgVectorStore, collection: str) -> None:
+        before = await indexes(collection)
+        await complete(self, collection)
+        seen.append((await self.count(collection), before, await indexes(collection)))
+
+    monkeypatch.setattr(PgVectorStore, "complete", watched)
+    await load_in(talk, archive)
+    assert seen == [(7, 0, 1)]
 
 
 async def test_the_same_files_add_nothing_to_an_imported_store_and_changed_ones_only_what_is_new(
