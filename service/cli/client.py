@@ -183,7 +183,7 @@ class Client:
 _LISTED = {
     "chatflow": "; `ragstone flow ls` lists what there is",
     "dataset": "; `ragstone dataset ls` lists what there is",
-    "document store": "; `ragstone status` lists what there is",
+    "document store": "; `ragstone store list` lists what there is",
     "evaluation": "; `ragstone eval ls` lists what there is",
 }
 

@@ -1,6 +1,8 @@
-"""`ragstone store`: a document store out into an archive, an archive in as a new one, another embedding or place."""
+"""`ragstone store`: which document stores there are; one out into an archive, an archive in as a new one, another
+embedding or place."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +15,52 @@ from service.cli.output import print_json, print_table, say
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Move document stores, and give them another embedding or vector store.",
+    help="List document stores, move them, and give them another embedding or vector store.",
     epilog=EPILOG,
 )
 
 PACKED = (".gz", ".tgz")
 """Names of archives that are packed."""
+
+
+DEFAULT = "default"
+"""What a component is called that a document store leaves to the service."""
+
+
+@app.command("list", epilog=EPILOG)
+def list_stores(
+    data: DataOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List document stores, the one changed last first, with what they hold and where their vectors are."""
+    from service.cli.client import connect
+
+    with connect(data, url, key) as client:
+        stores = [_told(store) for store in client.get("/document-store/store")]
+    if as_json:
+        print_json(stores)
+        return
+    columns = ("name", "id", "status", "documents", "chunks", "vector store", "embedding")
+    print_table(
+        columns, [[f"{cell:,}" if isinstance(cell, int) else cell for cell in each.values()] for each in stores]
+    )
+    if not stores:
+        say("There are no document stores.")
+
+
+def _told(store: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list says of a document store, in the order of its columns."""
+    return {
+        "name": store["name"],
+        "id": store["id"],
+        "status": store["status"],
+        "documents": sum(len(loader["files"]) for loader in store["loaders"]),
+        "chunks": store["totalChunks"],
+        "vectorStore": (store["vectorStoreConfig"] or {}).get("name") or DEFAULT,
+        "embedding": (store["embeddingConfig"] or {}).get("name") or DEFAULT,
+    }
 
 
 @app.command("export", epilog=EPILOG)

@@ -119,7 +119,7 @@ def test_questions_are_drafted_and_wait_to_be_accepted(service: Up, tmp_path: Pa
     missing = ragstone("dataset", "draft", "Never", "--store", "Nowhere", *here)
     assert (missing.returncode, missing.stderr) == (
         1,
-        "ragstone: there is no document store 'Nowhere'; `ragstone status` lists what there is\n",
+        "ragstone: there is no document store 'Nowhere'; `ragstone store list` lists what there is\n",
     )
     assert "Never" not in ragstone("dataset", "ls", *here).stdout
 

@@ -4,6 +4,7 @@ import json
 import tarfile
 from pathlib import Path
 
+from service.cli.client import connect
 from tests.service.cli.conftest import Up, ragstone
 
 
@@ -32,6 +33,35 @@ def test_a_document_store_goes_out_into_a_file_and_in_again(service: Up, tmp_pat
     done = ragstone("store", "import", tmp_path / "bare.tar", "--name", "Bare", "--data", service.data)
     assert (done.returncode, "embedded now" in done.stderr) == (0, True)
     assert "canteen" in ragstone("search", "When can I eat?", "--store", "Bare", "--data", service.data).stdout
+
+
+def test_document_stores_are_listed_with_what_they_hold(service: Up, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("The canteen opens at noon.")
+    assert ragstone("ingest", note, "--store", "Listed \x1b[31m", "--data", service.data).returncode == 0
+    done = ragstone("store", "list", "--data", service.data)
+    assert done.returncode == 0, done.stderr
+    columns, first, *_ = done.stdout.splitlines()
+    assert columns.split() == ["name", "id", "status", "documents", "chunks", "vector", "store", "embedding"]
+    listed = ragstone("store", "list", "--data", service.data, "--json")
+    store = json.loads(listed.stdout)[0]
+    known = {"name": "Listed \x1b[31m", "status": "UPSERTED", "documents": 1, "chunks": 1, "vectorStore": "pgvector"}
+    assert store == {**known, "id": store["id"], "embedding": store["embedding"]}
+    cells = ["Listed", "\ufffd[31m", store["id"], "UPSERTED", "1", "1", "pgvector", store["embedding"]]
+    assert first.split() == cells
+    told = ragstone("search", "x", "--store", "No such", "--data", service.data)
+    assert "`ragstone store list` lists what there is" in told.stderr
+
+
+def test_a_document_store_without_documents_is_listed_too(service: Up) -> None:
+    with connect(service.data, None, None) as client:
+        before = {each["id"] for each in client.get("/document-store/store")}
+        made = client.post("/document-store/store", {"name": "Empty", "vectorStoreConfig": '{"name": "faiss"}'})
+    listed = json.loads(ragstone("store", "list", "--data", service.data, "--json").stdout)
+    assert {each["id"] for each in listed} == before | {made["id"]}
+    shown = ragstone("store", "list", "--data", service.data).stdout
+    (row,) = [line.split() for line in shown.splitlines() if made["id"] in line]
+    assert row == ["Empty", made["id"], "EMPTY", "0", "0", "faiss", "default"]
 
 
 def test_vectors_are_made_anew_where_they_are_wanted(service: Up, tmp_path: Path) -> None:
