@@ -1,8 +1,10 @@
 """The safety check of every format that is a ZIP archive inside: Office files, OpenDocument, EPUB."""
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +17,9 @@ _END_BYTES = (1 << 16) + 200
 """Where the end record stands, before a comment of any length."""
 _MOST_DIRECTORY = 8 * 1024 * 1024
 """Some hundred thousand entries: reading more takes seconds and hundreds of megabytes."""
+
+_STRICT = b"http://purl.oclc.org/ooxml/"
+_STRICT_NAME = re.compile(re.escape(_STRICT) + rb"(\w+)/(\w+)")
 
 ENCRYPTED_PACKAGE = "encrypted-package"
 """The part that is the whole document, behind a password, in an OpenDocument archive of newer programs."""
@@ -78,6 +83,26 @@ def check(file: Path | BinaryIO, limits: ArchiveLimits | None = None, *, doctype
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
         raise LoaderError(Failure.CORRUPT, f"The file is not a whole archive: {error}.") from error
     return frozenset(entry.filename for entry in entries)
+
+
+def transitional(file: BinaryIO) -> BinaryIO:
+    """An Office archive that `check` let pass, in the namespaces that parsers know.
+
+    Programs may write the strict kind of the standard, which names the same things otherwise.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if _STRICT not in archive.read("_rels/.rels"):
+            file.seek(0)
+            return file
+        made = BytesIO()
+        with zipfile.ZipFile(made, "w") as written:
+            for entry in archive.infolist():
+                data = archive.read(entry)
+                if entry.filename.endswith((".xml", ".rels")):
+                    data = _STRICT_NAME.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
+                written.writestr(entry, data)
+    made.seek(0)
+    return made
 
 
 def _check_declared(entries: list[zipfile.ZipInfo], size: int, limits: ArchiveLimits) -> None:

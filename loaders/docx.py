@@ -13,10 +13,11 @@ from docx.parts.document import DocumentPart
 from langchain_core.documents import Document
 from lxml import etree  # type: ignore[import-untyped]  # ships no types
 
-from loaders import archives, equations, ole
+from loaders import archives, charts, equations, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.doc import DocLoader
 from loaders.marks import escaped
+from loaders.numbering import BULLET, Numbering
 from loaders.tables import markdown_table
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -31,15 +32,20 @@ _OTHER_KINDS = (
 _HEADING = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _LIST = re.compile(r"list (bullet|number|paragraph)", re.IGNORECASE)
 _NOTES = (("footnotes", "footnote"), ("endnotes", "endnote"))
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_MARGINS = ("header", "footer")
+_PAGE_NUMBER = re.compile(r"\W*(?:(?:page|seite|p\.|s\.)?\W*\d*(?:\s*(?:of|von|/)\s*\d*)?)\W*", re.IGNORECASE)
 _DEEPEST = 50
 
 
 class DocxLoader(Loader):
     """One document of `markdown` format: headings, paragraphs, lists, tables, text boxes, then foot- and endnotes.
 
-    Deleted text of tracked changes is left out, inserted text is read. Headers and footers of pages are not. The title
-    is the document property, else the first heading or paragraph of style Title, else the file's name. The archive is
-    checked (`archives.check`) before any of it is parsed; entities are not resolved and nothing outside is read.
+    First come the headers and footers of its pages, each once and without page numbers. Numbers of headings and lists
+    stand as Word shows them. Deleted text of tracked changes, hidden text and comments are left out, inserted text is
+    read. The title is the document property, else the first heading or paragraph of style Title, else the file's name.
+    The archive is checked (`archives.check`) before any of it is parsed; entities are not resolved and nothing outside
+    is read.
     An old document (DOC), which comes by the same field of forms, is read by `DocLoader`.
     """
 
@@ -59,9 +65,11 @@ class DocxLoader(Loader):
             raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
         try:
             with source.open() as file:
-                opened = _open(file)
+                opened = _open(archives.transitional(file))
             reader = _Reader(opened)
-            blocks = [*reader.blocks(opened.element.body, 0), *reader.notes()]
+            margins = list(reader.margins())
+            reader.title = ""
+            blocks = [*margins, *reader.blocks(opened.element.body, 0), *reader.notes()]
             title = str(opened.core_properties.title or "") or reader.title
         except (
             PackageNotFoundError,
@@ -91,7 +99,10 @@ class _Reader:
 
     def __init__(self, opened: Any) -> None:
         self._opened = opened
-        self._styles = _style_names(opened.styles.element)
+        styles = list(opened.styles.element.iterchildren(_W + "style"))
+        self._styles = _style_names(styles)
+        self._hidden = _hidden_styles(styles)
+        self._numbering = Numbering(next(self._parts("numbering"), None), styles)
         self.title = ""
 
     def blocks(self, parent: Any, depth: int) -> Iterator[str]:
@@ -99,7 +110,9 @@ class _Reader:
         items: list[str] = []
         for child in parent.iterchildren():
             made = list(self._block(child, depth))
-            if len(made) == 1 and _is_item(made[0], child):
+            if not made:
+                continue
+            if len(made) == 1 and isinstance(made[0], _Item):
                 items += made
                 continue
             if items:
@@ -116,6 +129,8 @@ class _Reader:
                 yield text
             for box in _shown(child, "txbxContent"):
                 yield from self.blocks(box, depth + 1) if depth < _DEEPEST else ()
+            for drawing in _shown(child, "drawing"):
+                yield from self._drawing(drawing)
         elif child.tag == _W + "tbl":
             table = markdown_table(self._rows(child))
             if table:
@@ -127,15 +142,15 @@ class _Reader:
             yield from self.blocks(child, depth + 1)
 
     def _paragraph(self, paragraph: Any) -> str:
-        text = _text(paragraph).strip()
+        key = _style(paragraph)
+        style = self._styles.get(key, "")
+        properties = paragraph.find(qn("w:pPr"))
+        mark = self._numbering.mark(properties, key)  # paragraphs without text count, too
+        text = self._text(paragraph).strip()
         if not text:
             return ""
-        properties = paragraph.find(qn("w:pPr"))
-        style = ""
         level = 0
         if properties is not None:
-            named = properties.find(qn("w:pStyle"))
-            style = self._styles.get(named.get(qn("w:val"), ""), "") if named is not None else ""
             outline = properties.find(qn("w:outlineLvl"))
             level = _outline_level(outline)
         heading = _HEADING.match(style)
@@ -145,39 +160,120 @@ class _Reader:
         if level:
             text = " ".join(text.split())
             self.title = self.title or text
-            return f"{'#' * level} {text}"
-        if _LIST.match(style) or (properties is not None and properties.find(qn("w:numPr")) is not None):
-            return f"{'  ' * _indent(properties)}- {' '.join(text.split())}"
-        return escaped(text)
+            return " ".join(filter(None, ("#" * level, mark[0].replace(BULLET, "") if mark else "", text)))
+        if mark is None and _LIST.match(style):
+            mark = BULLET, 0
+        if mark is None or not mark[0]:
+            return escaped(text)
+        return _Item(f"{'  ' * mark[1]}{mark[0]} {' '.join(text.split())}")
+
+    def _words(self, paragraph: Any) -> str:
+        """A paragraph in a cell or a note: its number, unless it is a dot, and its text."""
+        mark = self._numbering.mark(paragraph.find(qn("w:pPr")), _style(paragraph))
+        text = self._text(paragraph).strip()
+        return f"{mark[0]} {text}" if text and mark and mark[0] not in ("", BULLET) else text
+
+    def _text(self, paragraph: Any) -> str:
+        """The text of a paragraph's runs, those in links and insertions too, without what is hidden and without its
+        text boxes."""
+        parts: list[str] = []
+        skipped = {_W + "txbxContent", _FALLBACK, _W + "pPr", _W + "del", _W + "moveFrom"}
+        hidden = _style(paragraph) in self._hidden
+        stack = [iter(paragraph)]
+        while stack:
+            child = next(stack[-1], None)
+            if child is None:
+                stack.pop()
+            elif child.tag == _W + "t":
+                parts.append(child.text or "")
+            elif child.tag == _W + "tab":
+                parts.append("\t")
+            elif child.tag in (_W + "br", _W + "cr"):
+                parts.append("\n")
+            elif child.tag == _W + "noBreakHyphen":
+                parts.append("-")
+            elif child.tag in _EQUATIONS:
+                parts.append(equations.line(child))
+            elif child.tag not in skipped and not (child.tag == _W + "r" and self._is_hidden(child, hidden)):
+                stack.append(iter(child))
+        return "".join(parts)
+
+    def _is_hidden(self, run: Any, inherited: bool) -> bool:
+        properties = run.find(_W + "rPr")
+        if properties is None:
+            return inherited
+        hidden = properties.find(_W + "vanish")
+        if hidden is not None:
+            return _is_on(hidden)
+        style = properties.find(_W + "rStyle")
+        return inherited or (style is not None and style.get(_W + "val") in self._hidden)
+
+    def _drawing(self, drawing: Any) -> Iterator[str]:
+        """The texts of charts and diagrams, which lie in parts of their own."""
+        ids = {value for part in drawing.iter() for value in part.attrib.values()}
+        for key, relation in self._opened.part.rels.items():
+            if key not in ids or relation.is_external:
+                continue
+            if relation.reltype.endswith(charts.CHART):
+                yield from map(escaped, charts.texts(xml.parse(relation.target_part.blob)))
+            elif relation.reltype.endswith(charts.DIAGRAM):
+                yield from map(escaped, charts.diagram(xml.parse(relation.target_part.blob)))
 
     def _rows(self, table: Any) -> Iterator[list[str]]:
         """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over
         several columns stands in the first."""
         above: list[str] = []
         for row in _through(table, _W + "tr"):
+            if row.find(f"{_W}trPr/{_W}del") is not None:
+                continue
             cells: list[str] = []
             for cell in _through(row, _W + "tc"):
                 width, continued = _span(cell)
                 if continued:
                     text = above[len(cells)] if len(cells) < len(above) else ""
                 else:
-                    text = " ".join(filter(None, (_text(part) for part in _shown(cell, "p"))))
+                    text = " ".join(filter(None, map(self._words, _shown(cell, "p"))))
                 cells += [text, *[""] * (width - 1)]
             above = cells
             yield cells
 
+    def margins(self) -> Iterator[str]:
+        """The headers, then the footers that the document's sections show, each text once, without page numbers."""
+        shown = {"default", *(["even"] if self._opened.settings.odd_and_even_pages_header_footer else [])}
+        seen = {""}
+        for kind in _MARGINS:
+            for section in self._opened.element.body.iter(_W + "sectPr"):
+                first = section.find(_W + "titlePg")
+                kinds = shown | ({"first"} if first is not None and _is_on(first) else set())
+                for reference in section.iterchildren(f"{_W}{kind}Reference"):
+                    part = self._opened.part.rels.get(reference.get(_RELATION))
+                    if part is None or part.is_external or reference.get(_W + "type", "default") not in kinds:
+                        continue
+                    for block in self.blocks(xml.parse(part.target_part.blob), 0):
+                        if block not in seen and not _PAGE_NUMBER.fullmatch(block):
+                            seen.add(block)
+                            yield block
+
     def notes(self) -> Iterator[str]:
         """The texts of foot- and endnotes, each as a paragraph."""
-        for relation in self._opened.part.rels.values():
-            for kind, tag in _NOTES:
-                if relation.is_external or not relation.reltype.endswith("/" + kind):
-                    continue
-                parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-                root = etree.fromstring(relation.target_part.blob, parser)
+        for kind, tag in _NOTES:
+            for root in self._parts(kind):
                 for note in root.iter(_W + tag):
-                    text = " ".join(filter(None, (_text(part).strip() for part in _shown(note, "p"))))
+                    text = " ".join(filter(None, map(self._words, _shown(note, "p"))))
                     if text:
                         yield escaped(text)
+
+    def _parts(self, kind: str) -> Iterator[Any]:
+        """The roots of the document's parts of a kind."""
+        for relation in self._opened.part.rels.values():
+            if not relation.is_external and relation.reltype.endswith(f"/{kind}"):
+                yield xml.parse(relation.target_part.blob)
+
+
+class _Item(str):
+    """An item of a list: those that follow one another are one block."""
+
+    __slots__ = ()
 
 
 def _span(cell: Any) -> tuple[int, bool]:
@@ -192,28 +288,24 @@ def _span(cell: Any) -> tuple[int, bool]:
     return (min(max(int(value), 1), 100) if value.isdecimal() and len(value) < 5 else 1), continued
 
 
-def _text(paragraph: Any) -> str:
-    """The text of a paragraph's runs, those in links and insertions too, without its text boxes."""
-    parts: list[str] = []
-    skipped = {_W + "txbxContent", _FALLBACK, _W + "pPr", _W + "del", _W + "moveFrom"}
-    stack = [iter(paragraph)]
-    while stack:
-        child = next(stack[-1], None)
-        if child is None:
-            stack.pop()
-        elif child.tag == _W + "t":
-            parts.append(child.text or "")
-        elif child.tag == _W + "tab":
-            parts.append("\t")
-        elif child.tag in (_W + "br", _W + "cr"):
-            parts.append("\n")
-        elif child.tag == _W + "noBreakHyphen":
-            parts.append("-")
-        elif child.tag in _EQUATIONS:
-            parts.append(equations.line(child))
-        elif child.tag not in skipped:
-            stack.append(iter(child))
-    return "".join(parts)
+def _style(paragraph: Any) -> str:
+    """The id of a paragraph's style."""
+    named = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    return str(named.get(_W + "val", "")) if named is not None else ""
+
+
+def _is_on(switch: Any) -> bool:
+    return switch.get(_W + "val", "1") not in ("0", "false", "off")
+
+
+def _hidden_styles(styles: Iterable[Any]) -> set[str]:
+    """The ids of styles whose text is hidden, those that are based on such a one too."""
+    hidden = set[str]()
+    for style in styles:  # a base stands before what is based on it
+        switch, base = style.find(f"{_W}rPr/{_W}vanish"), style.find(_W + "basedOn")
+        if _is_on(switch) if switch is not None else base is not None and base.get(_W + "val") in hidden:
+            hidden.add(style.get(_W + "styleId", ""))
+    return hidden
 
 
 def _shown(parent: Any, name: str) -> Iterator[Any]:
@@ -232,19 +324,9 @@ def _through(parent: Any, tag: str) -> Iterator[Any]:
             yield from _through(child, tag)
 
 
-def _is_item(text: str, child: Any) -> bool:
-    return child.tag == _W + "p" and text.lstrip().startswith("- ") and "\n" not in text
-
-
 def _outline_level(outline: Any) -> int:
     value = outline.get(qn("w:val"), "9") if outline is not None else "9"
     return int(value) + 1 if value in ("0", "1", "2", "3", "4", "5") else 0
-
-
-def _indent(properties: Any) -> int:
-    level = properties.find(f"{qn('w:numPr')}/{qn('w:ilvl')}") if properties is not None else None
-    value = level.get(qn("w:val"), "0") if level is not None else "0"
-    return int(value) if value.isdecimal() and len(value) == 1 else 0
 
 
 def _style_names(styles: Iterable[Any]) -> dict[str, str]:
@@ -252,8 +334,6 @@ def _style_names(styles: Iterable[Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     bases: dict[str, str] = {}
     for style in styles:
-        if style.tag != _W + "style":
-            continue
         key = style.get(qn("w:styleId"), "")
         name, base = style.find(qn("w:name")), style.find(qn("w:basedOn"))
         names[key] = name.get(qn("w:val"), "") if name is not None else ""

@@ -7,17 +7,14 @@ from typing import Any, BinaryIO
 
 from langchain_core.documents import Document
 
-from loaders import archives, ole, xml
+from loaders import archives, charts, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
 from loaders.marks import escaped
 from loaders.tables import markdown_table
 
-_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _POWERPOINT = "application/vnd.ms-powerpoint."
 _WITH_MACROS = tuple(f"{_POWERPOINT}{kind}.macroEnabled.main+xml" for kind in ("template", "slideshow"))
 """Types of presentations that python-pptx does not know."""
-_DIAGRAM = "/diagramData"
 _NO_TITLE = re.compile(r"slide \d+|powerpoint presentation|presentation\d*", re.IGNORECASE)
 _LONGEST_TITLE = 200
 _DEEPEST = 30
@@ -118,7 +115,7 @@ def _shape(shape: Any, depth: int) -> Iterator[str]:
     elif getattr(shape, "has_table", False):
         yield markdown_table([["" if cell.is_spanned else cell.text for cell in row.cells] for row in shape.table.rows])
     elif getattr(shape, "has_chart", False):
-        yield from _chart(shape.chart)
+        yield from charts.texts(shape.chart.element)
     elif shape.has_text_frame:
         yield _paragraphs(shape.text_frame.paragraphs)
     else:
@@ -135,60 +132,9 @@ def _paragraphs(paragraphs: Any) -> str:
     return "\n".join(f"{'  ' * (level - 1)}- {text}" if level else text for level, text in lines if text)
 
 
-def _chart(chart: Any) -> Iterator[str]:
-    if chart.has_title and chart.chart_title.has_text_frame:
-        yield _line(chart.chart_title.text_frame)
-    for plot in chart.element.iterfind(f"{_C}chart/{_C}plotArea/*"):
-        yield from map(markdown_table, _tables(list(plot.iterfind(_C + "ser"))))
-
-
-def _tables(series: list[Any]) -> Iterator[list[list[str]]]:
-    """The series of a plot of any kind as columns; those that share their categories share a table."""
-    shared: dict[tuple[tuple[int, str], ...], list[tuple[str, dict[int, str]]]] = {}
-    common: dict[int, str] = {}
-    for each in sorted(series, key=_order):
-        labels = _points(each, "cat", "xVal")
-        common = common or labels
-        name = " ".join(filter(None, (part.text for part in each.iterfind(f"{_C}tx//{_C}v"))))
-        columns = [(name, _points(each, "val", "yVal")), (f"{name} (size)".strip(), _points(each, "bubbleSize"))]
-        key = tuple((labels or common).items())
-        shared.setdefault(key, []).extend(column for column in columns if column[1])
-    for key, found in shared.items():
-        labels = dict(key)
-        places = sorted({*labels, *(at for _, values in found for at in values)})
-        rows = ([labels.get(at, ""), *(values.get(at, "") for _, values in found)] for at in places)
-        yield [["", *(name for name, _ in found)], *rows]
-
-
-def _order(series: Any) -> int:
-    place = series.find(_C + "order")
-    return int(place.get("val", "0")) if place is not None else 0
-
-
-def _points(series: Any, *names: str) -> dict[int, str]:
-    """The values of a part of a series by their places; of categories in levels only the finest."""
-    for name in names:
-        part = series.find(_C + name)
-        if part is not None:
-            level = part.find(f".//{_C}lvl")
-            points = (part if level is None else level).iter(_C + "pt")
-            texts = {int(point.get("idx", "0")): point.findtext(_C + "v") or "" for point in points}
-            return texts if name == "cat" else {at: _number(text) for at, text in texts.items()}
-    return {}
-
-
-def _number(text: str) -> str:
-    try:
-        return format(float(text), ".15g")
-    except ValueError:
-        return text
-
-
 def _diagram(shape: Any) -> Iterator[str]:
     """The texts of a SmartArt diagram, which lie in a part of their own."""
     ids = {value for part in shape.element.iter() for value in part.attrib.values()}
     for key, relation in shape.part.rels.items():
-        if key in ids and relation.reltype.endswith(_DIAGRAM) and not relation.is_external:
-            root = xml.parse(relation.target_part.blob)
-            for paragraph in root.iter(_A + "p"):
-                yield "".join(part.text or "" for part in paragraph.iter(_A + "t")).strip()
+        if key in ids and relation.reltype.endswith(charts.DIAGRAM) and not relation.is_external:
+            yield from charts.diagram(xml.parse(relation.target_part.blob))

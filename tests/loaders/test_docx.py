@@ -5,6 +5,8 @@ from typing import Any
 
 import docx
 import pytest
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from langchain_core.documents import Document
@@ -161,3 +163,159 @@ def test_entities_in_a_part_of_another_encoding_are_not_resolved(put: Put, tmp_p
     except LoaderError as error:
         text = error.message
     assert "classified" not in text
+
+
+def strict(data: bytes) -> bytes:
+    """The archive in the namespaces of the standard's strict kind."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as read, zipfile.ZipFile(out, "w") as written:
+        for entry in read.infolist():
+            content = read.read(entry)
+            for kind in (b"officeDocument", b"wordprocessingml", b"drawingml"):
+                content = content.replace(
+                    b"http://schemas.openxmlformats.org/" + kind + b"/2006/",
+                    b"http://purl.oclc.org/ooxml/" + kind + b"/",
+                )
+            written.writestr(entry, content)
+    return out.getvalue()
+
+
+def test_a_strict_document_is_read(put: Put) -> None:
+    made = docx.Document()
+    made.add_heading("Plan", 1)
+    assert load(put(strict(saved(made)), "a.docx")).page_content == "# Plan"
+
+
+def numbered(made: Any, levels: str, numbers: str = "") -> None:
+    """Gives the document one list, number 77, of these levels; `numbers` are further ones of the same list."""
+    root = made.part.numbering_part.element
+    root.insert(0, parse_xml(f"<w:abstractNum {nsdecls('w')} w:abstractNumId='77'>{levels}</w:abstractNum>"))
+    root.append(parse_xml(f"<w:num {nsdecls('w')} w:numId='77'><w:abstractNumId w:val='77'/></w:num>"))
+    if numbers:
+        root.append(parse_xml(numbers))
+
+
+def level(number: int, kind: str, text: str, more: str = "") -> str:
+    how = f"<w:start w:val='1'/><w:numFmt w:val='{kind}'/>{more}<w:lvlText w:val='{text}'/>"
+    return f"<w:lvl w:ilvl='{number}'>{how}</w:lvl>"
+
+
+def item(made: Any, text: str, depth: int = 0, number: int = 77, style: str | None = None) -> None:
+    properties = made.add_paragraph(text, style)._p.get_or_add_pPr()
+    properties.append(
+        parse_xml(
+            f"<w:numPr {nsdecls('w')}><w:ilvl w:val='{depth}'/><w:numId w:val='{number}'/></w:numPr>",
+        )
+    )
+
+
+def test_numbers_of_lists_and_headings_stand_as_they_are_shown(put: Put) -> None:
+    made = docx.Document()
+    levels = [level(0, "decimal", "%1."), level(1, "lowerLetter", "%1.%2)"), level(2, "upperRoman", "%3")]
+    again = "<w:lvlOverride w:ilvl='0'><w:startOverride w:val='5'/></w:lvlOverride>"
+    numbered(
+        made,
+        "".join(levels),
+        f"<w:num {nsdecls('w')} w:numId='78'><w:abstractNumId w:val='77'/>{again}</w:num>",
+    )
+    item(made, "Scope", style="Heading 1")
+    item(made, "Terms", 1)
+    item(made, "", 1)
+    item(made, "Fees", 1)
+    item(made, "Late fees", 2)
+    item(made, "Duration", style="Heading 1")
+    item(made, "Notice", 1)
+    item(made, "Annex", number=78)
+    text = load(put(saved(made), "a.docx")).page_content
+    assert text == (
+        "# 1. Scope\n\n  1.a) Terms\n  1.c) Fees\n    I Late fees\n\n# 2. Duration\n\n  2.a) Notice\n5. Annex"
+    )
+
+
+def test_a_list_of_a_style_is_numbered_as_the_style_says(put: Put) -> None:
+    made = docx.Document()
+    clause = made.styles["Normal"].element.getparent()
+    clause.append(
+        parse_xml(
+            f"<w:style {nsdecls('w')} w:type='paragraph' w:styleId='Clause'><w:name w:val='Clause'/><w:pPr><w:numPr>"
+            "<w:numId w:val='77'/></w:numPr></w:pPr></w:style>"
+        )
+    )
+    numbered(made, level(0, "decimal", "%1.") + level(1, "decimal", "%1.%2", "<w:pStyle w:val='Clause'/>"))
+    item(made, "Liability")
+    made.add_paragraph("Limited to fees.", "Clause")
+    made.add_paragraph("Except for fraud.", "Clause")
+    text = load(put(saved(made), "a.docx")).page_content
+    assert text == "1. Liability\n  1.1 Limited to fees.\n  1.2 Except for fraud."
+
+
+def test_numbers_stand_in_cells_too_and_bullets_do_not(put: Put) -> None:
+    made = docx.Document()
+    numbered(made, level(0, "decimal", "%1.") + level(1, "bullet", "o"))
+    cell = made.add_table(2, 1).cell(1, 0)
+    for place, text in enumerate(("Wash", "Soap", "Dry")):
+        item(made, text, place % 2)
+        cell._tc.append(made.element.body[-2])
+    made.tables[0].cell(0, 0).text = "Steps"
+    assert load(put(saved(made), "a.docx")).page_content == "| Steps |\n| --- |\n| 1. Wash Soap 2. Dry |"
+
+
+def test_hidden_text_is_left_out(put: Put) -> None:
+    made = docx.Document()
+    secret = made.styles.add_style("Secret", 2)
+    secret.font.hidden = True
+    shy = made.styles.add_style("Shy", 1)
+    shy.font.hidden = True
+    paragraph = made.add_paragraph("Seen")
+    paragraph.add_run(" hidden").font.hidden = True
+    paragraph.add_run(" styled away", secret)
+    paragraph.add_run(" and shown.").font.hidden = False
+    made.add_paragraph("Gone", shy).add_run(" but this").font.hidden = False
+    assert load(put(saved(made), "a.docx")).page_content == "Seen and shown.\n\nbut this"
+
+
+def test_deleted_rows_are_left_out(put: Put) -> None:
+    made = docx.Document()
+    table = made.add_table(3, 1)
+    for number, text in enumerate(("Head", "Old", "New")):
+        table.cell(number, 0).text = text
+    table.rows[1]._tr.get_or_add_trPr().append(parse_xml(f"<w:del {nsdecls('w')} w:id='1' w:author='A'/>"))
+    assert load(put(saved(made), "a.docx")).page_content == "| Head |\n| --- |\n| New |"
+
+
+def test_headers_and_footers_stand_first_and_once_without_page_numbers(put: Put) -> None:
+    made = docx.Document()
+    made.add_heading("Report", 1)
+    for section in (made.sections[0], made.add_section()):
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Orchard Ltd, 12 Hill Road"
+        section.footer.is_linked_to_previous = False
+        section.footer.paragraphs[0].text = "Confidential"
+        section.footer.add_paragraph("Page 1 of 7")
+        section.even_page_header.paragraphs[0].text = "Of even pages, which are as the others"
+        section.first_page_header.paragraphs[0].text = "Of a first page like the others"
+    text = load(put(saved(made), "a.docx")).page_content
+    assert text == "Orchard Ltd, 12 Hill Road\n\nConfidential\n\n# Report"
+    made.settings.odd_and_even_pages_header_footer = True
+    made.sections[0].different_first_page_header_footer = True
+    text = load(put(saved(made), "a.docx")).page_content
+    assert "Of even pages" in text
+    assert "Of a first page" in text
+
+
+def test_a_chart_is_read_as_a_table(put: Put) -> None:
+    made = docx.Document()
+    chart = (
+        '<c:chartSpace xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><c:chart><c:title><c:tx><c:rich><a:p><a:r>'
+        "<a:t>Harvest</a:t></a:r></a:p></c:rich></c:tx></c:title><c:plotArea><c:barChart><c:ser>"
+        '<c:tx><c:v>Apples</c:v></c:tx><c:cat><c:pt idx="0"><c:v>2024</c:v></c:pt></c:cat>'
+        '<c:val><c:pt idx="0"><c:v>12</c:v></c:pt></c:val></c:ser></c:barChart></c:plotArea></c:chart></c:chartSpace>'
+    )
+    kind = "application/vnd.openxmlformats-officedocument.drawingml.chart+xml"
+    part = Part(PackURI("/word/charts/chart1.xml"), kind, chart.encode(), made.part.package)
+    key = made.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart")
+    made.add_paragraph().add_run()._r.append(
+        parse_xml(f"<w:drawing {nsdecls('w', 'r', 'c')}><c:chart r:id='{key}'/></w:drawing>")
+    )
+    assert load(put(saved(made), "a.docx")).page_content == "Harvest\n\n|  | Apples |\n| --- | --- |\n| 2024 | 12 |"
