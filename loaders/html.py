@@ -26,6 +26,9 @@ _SILENT = (
 _DROPPED = frozenset({*_SILENT, "nav", "footer", "aside", "button", "select", "head", "dialog"})
 _ROLES = frozenset({"navigation", "search", "banner", "contentinfo"})
 _EDIT_LINK = "mw-editsection"
+_HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all)\b", re.IGNORECASE)
+_OPENERS = ("aria-controls", "data-target", "data-bs-target", "href")
+"""Attributes that name the part of a page that a click opens."""
 _BLOCKS = frozenset(
     {
         "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
@@ -80,6 +83,7 @@ def markdown_of(html: str, selector: str = "", *, marks: bool = False) -> tuple[
         if not tag.decomposed:
             tag.decompose()
     _drop_forms(soup)
+    _drop_hidden(soup)
     if not title.strip():
         heading = soup.find("h1") or (selected and selected.find("h1"))
         title = heading.get_text(" ") if heading else ""
@@ -102,6 +106,18 @@ def _is_furniture(tag: Tag) -> bool:
         or given.get("role") in _ROLES
         or _EDIT_LINK in (given.get("class") or ())
     )
+
+
+def _drop_hidden(soup: BeautifulSoup) -> None:
+    """Takes out what its style hides, but nothing that a click opens, no page that a script will show, no formula
+    that is hidden below its picture."""
+    hidden = [tag for tag in soup.find_all(style=_HIDDEN) if tag.name not in ("html", "body", "main", "article")]
+    if not hidden:
+        return
+    opened = {str(tag.get(name)).lstrip("#") for name in _OPENERS for tag in soup.find_all(attrs={name: True})}
+    for tag in hidden:
+        if not tag.decomposed and tag.get("id") not in opened and tag.find("math") is None:
+            tag.decompose()
 
 
 def _drop_forms(soup: BeautifulSoup) -> None:
@@ -257,14 +273,25 @@ class _Writer:
     def table(self, node: Tag, depth: int) -> None:
         """Writes a data table as Markdown, a table that only lays out the page as its contents."""
         caption = node.find("caption", recursive=False)
-        rows = _table_rows(node)
-        if node.find("table") or max((len(row) for row in rows), default=0) < 2:
+        rows = [] if _is_layout(node) else _table_rows(node)
+        if max((len(row) for row in rows), default=0) < 2:
             self.flush()
             self.walk(node, depth + 1)
             return
         if caption:
             self.block(escaped(_tidy(_inline(caption))))
         self.block(markdown_table(rows))
+
+
+def _is_layout(table: Tag) -> bool:
+    """Whether a table that holds others only lays out the page: one of data has cells of a header of its own, and
+    small ones within its cells."""
+    inner = table.find_all("table")
+    if not inner:
+        return False
+    heads = [head for head in table.find_all("th") if head.find_parent("table") is table]
+    half = len(table.get_text(strip=True)) / 2
+    return not heads or bool(table.find([*_HEADINGS])) or any(len(each.get_text(strip=True)) > half for each in inner)
 
 
 def _is_block(tag: Tag) -> bool:
@@ -300,6 +327,8 @@ def _table_rows(node: Tag) -> list[list[str]]:
     heads = heads if heads <= _MOST_HEADS else 1
     spanning: dict[int, tuple[int, str]] = {}  # by column: rows left and text of the cell from above
     for line in node.find_all("tr"):
+        if line.find_parent("table") is not node:
+            continue
         row: list[str] = []
         pieces = line.find_all(["td", "th"], recursive=False)
         while pieces or len(row) in spanning:

@@ -87,3 +87,37 @@ def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, te
 def test_numbers_of_lists_and_headers_of_several_rows_are_kept(put: Put, page: str, text: str) -> None:
     (found,) = HtmlLoader().load(put(page, "a.html"), {})
     assert found.page_content == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<p>Seen<span style='color:red; display : none'> not</span>.</p><p style='visibility:hidden'>Nor", "Seen."),
+        ("<div style='mso-hide:all'>Preview</div><p style='nodisplay:none'>Seen", "Seen"),
+        ("<body style='display:none'><p>Shown by a script.", "Shown by a script."),
+        ("<a href='#a'>Open hours?</a><div id=a style='display:none'>From nine.</div>", "Open hours?\n\nFrom nine."),
+        ("<p>So <span style='display:none'><math><mi>E</mi></math></span><img src=e.png>", "So E"),
+    ],
+)
+def test_what_a_style_hides_is_left_out_unless_a_reader_gets_to_see_it(put: Put, page: str, text: str) -> None:
+    (found,) = HtmlLoader().load(put(page, "a.html"), {})
+    assert found.page_content == text
+
+
+SMALL = "<table><tr><td>1<td>2</table>"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (
+            f"<table><tr><th>Duck<th>Counts by year<tr><td>Mallard of the lake<td>{SMALL}</table>",
+            "| Duck | Counts by year |\n| --- | --- |\n| Mallard of the lake | 1 2 |",
+        ),
+        (f"<table><tr><td>Menu<td>{SMALL}</table>", "Menu\n\n| 1 | 2 |\n| --- | --- |"),
+        (f"<table><tr><th>A<th><h2>B</h2>{SMALL}</table>", "A\n\n## B\n\n| 1 | 2 |\n| --- | --- |"),
+    ],
+)
+def test_a_small_table_in_a_cell_does_not_take_the_table_apart(put: Put, page: str, text: str) -> None:
+    (found,) = HtmlLoader().load(put(page, "a.html"), {})
+    assert found.page_content == text
