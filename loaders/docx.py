@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 
 from docx.opc.exceptions import PackageNotFoundError
@@ -18,7 +19,7 @@ from loaders.base import Failure, Format, Loader, LoaderError, Source, document,
 from loaders.doc import DocLoader
 from loaders.marks import escaped
 from loaders.numbering import BULLET, Numbering
-from loaders.tables import markdown_table
+from loaders.tables import markdown_table, one_header
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -132,7 +133,7 @@ class _Reader:
             for drawing in _shown(child, "drawing"):
                 yield from self._drawing(drawing)
         elif child.tag == _W + "tbl":
-            table = markdown_table(self._rows(child))
+            table = markdown_table(one_header(list(self._rows(child)), _first_spans(child)))
             if table:
                 yield table
         elif child.tag == _W + "sdt" and depth < _DEEPEST:
@@ -274,6 +275,16 @@ class _Item(str):
     """An item of a list: those that follow one another are one block."""
 
     __slots__ = ()
+
+
+def _first_spans(table: Any) -> Iterator[tuple[int, int]]:
+    """The cells of a table's first row: first column and number of columns."""
+    at = 0
+    for row in islice(_through(table, _W + "tr"), 1):
+        for cell in _through(row, _W + "tc"):
+            width, _ = _span(cell)
+            yield at, width
+            at += width
 
 
 def _span(cell: Any) -> tuple[int, bool]:

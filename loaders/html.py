@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any, ClassVar
 
 from bs4 import BeautifulSoup
@@ -27,6 +27,7 @@ _DROPPED = frozenset({*_SILENT, "nav", "footer", "aside", "button", "select", "h
 _ROLES = frozenset({"navigation", "search", "banner", "contentinfo"})
 _EDIT_LINK = "mw-editsection"
 _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all)\b", re.IGNORECASE)
+_WHOLE = ("html", "body", "main", "article")
 _OPENERS = ("aria-controls", "data-target", "data-bs-target", "href")
 """Attributes that name the part of a page that a click opens."""
 _BLOCKS = frozenset(
@@ -111,10 +112,15 @@ def _is_furniture(tag: Tag) -> bool:
 def _drop_hidden(soup: BeautifulSoup) -> None:
     """Takes out what its style hides, but nothing that a click opens, no page that a script will show, no formula
     that is hidden below its picture."""
-    hidden = [tag for tag in soup.find_all(style=_HIDDEN) if tag.name not in ("html", "body", "main", "article")]
+    every = soup.find_all(True)
+    hidden = [
+        tag
+        for tag in every
+        if "style" in tag.attrs and _HIDDEN.search(str(tag.attrs["style"])) and tag.name not in _WHOLE
+    ]
     if not hidden:
         return
-    opened = {str(tag.get(name)).lstrip("#") for name in _OPENERS for tag in soup.find_all(attrs={name: True})}
+    opened = {str(tag.attrs[name]).lstrip("#") for tag in every for name in _OPENERS if name in tag.attrs}
     for tag in hidden:
         if not tag.decomposed and tag.get("id") not in opened and tag.find("math") is None:
             tag.decompose()
@@ -323,12 +329,11 @@ def _table_rows(node: Tag) -> list[list[str]]:
     """Cell texts by row. A cell over several rows stands in each, so that rows can be read alone; a cell over several
     columns stands in the first. The rows of a header become one, whose cells go by all that stands above a column."""
     rows: list[list[str]] = []
-    heads = len(_HEAD_ROWS.select(node))
-    heads = heads if heads <= _MOST_HEADS else 1
+    lines = [line for line in node.find_all("tr") if line.find_parent("table") is node]
+    heads = len(_HEAD_ROWS.select(node)) or sum(1 for _ in takewhile(_is_header, lines))
+    heads = heads if heads <= _MOST_HEADS and heads < len(lines) else 1
     spanning: dict[int, tuple[int, str]] = {}  # by column: rows left and text of the cell from above
-    for line in node.find_all("tr"):
-        if line.find_parent("table") is not node:
-            continue
+    for line in lines:
         row: list[str] = []
         pieces = line.find_all(["td", "th"], recursive=False)
         while pieces or len(row) in spanning:
@@ -351,6 +356,12 @@ def _table_rows(node: Tag) -> list[list[str]]:
         columns = zip_longest(*rows[:heads], fillvalue="")
         rows[:heads] = [[" ".join(dict.fromkeys(filter(None, column))) for column in columns]]
     return rows
+
+
+def _is_header(line: Tag) -> bool:
+    """Whether a row is one of a header, by its cells; a single one is a title above it."""
+    pieces = line.find_all(["td", "th"], recursive=False)
+    return len(pieces) > 1 and all(piece.name == "th" for piece in pieces)
 
 
 def _whole(value: object, other: int) -> int:

@@ -133,7 +133,7 @@ def _grid(table: Any, left: int) -> tuple[dict[int, dict[int, Value]], list[Span
             if value not in ("", None):
                 filled.update(dict.fromkeys(range(at, at + (repeated if repeated <= _MOST_REPEATED else 1)), value))
                 height, width = _count(piece, "number-rows-spanned"), _count(piece, "number-columns-spanned")
-                if height > 1:
+                if height > 1 or width > 1:
                     merged.append((number, at, number + height - 1, at + width - 1))
             at += repeated
         if filled:

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from loaders import archives, charts, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
 from loaders.marks import escaped
-from loaders.tables import markdown_table
+from loaders.tables import markdown_table, one_header
 
 _POWERPOINT = "application/vnd.ms-powerpoint."
 _WITH_MACROS = tuple(f"{_POWERPOINT}{kind}.macroEnabled.main+xml" for kind in ("template", "slideshow"))
@@ -113,13 +113,27 @@ def _shape(shape: Any, depth: int) -> Iterator[str]:
         for inner in _in_order(shape.shapes) if depth < _DEEPEST else ():
             yield from _shape(inner, depth + 1)
     elif getattr(shape, "has_table", False):
-        yield markdown_table([["" if cell.is_spanned else cell.text for cell in row.cells] for row in shape.table.rows])
+        yield _table(shape.table)
     elif getattr(shape, "has_chart", False):
         yield from charts.texts(shape.chart.element)
     elif shape.has_text_frame:
         yield _paragraphs(shape.text_frame.paragraphs)
     else:
         yield from _diagram(shape)
+
+
+def _table(table: Any) -> str:
+    """A cell over several rows stands in each, so that rows can be read alone; one over several columns in the
+    first."""
+    rows = [["" if cell.is_spanned else cell.text for cell in row.cells] for row in table.rows]
+    spans: list[tuple[int, int]] = []
+    for number, row in enumerate(table.rows):
+        for at, cell in enumerate(row.cells):
+            if cell.is_merge_origin:
+                for below in rows[number + 1 : number + cell.span_height]:
+                    below[at] = cell.text
+                spans += [] if number else [(at, cell.span_width)]
+    return markdown_table(one_header(rows, spans))
 
 
 def _line(paragraph: Any) -> str:

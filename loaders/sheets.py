@@ -1,13 +1,23 @@
 """Sheets of spreadsheets to Markdown, the one way for XLSX, XLS and ODS."""
 
 import datetime
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from loaders.base import Failure, LoaderError
 from loaders.marks import escaped
-from loaders.tables import cell, markdown_table
+from loaders.tables import cell, markdown_table, one_header
 
-Value = str | int | float | bool | datetime.date | datetime.time | datetime.timedelta | None
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A number as its cell shows it."""
+
+    text: str
+
+
+Value = str | int | float | bool | Shown | datetime.date | datetime.time | datetime.timedelta | None
 """What a cell holds; a `datetime` is a date."""
 
 Span = tuple[int, int, int, int]
@@ -29,6 +39,8 @@ def readable(value: Value) -> str:
     """A cell's text: whole numbers without a point, dates by ISO 8601 without an empty time, others as they are."""
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, Shown):
+        return value.text
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -47,7 +59,8 @@ def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
     """A sheet: its name as heading, its tables, and lines that hold one cell as text; empty when no cell has text.
 
     Empty rows part tables; rows of data after one go on with the table above, so that they keep its header. A cell
-    merged over several rows stands in each that has other cells, so that rows can be read alone.
+    merged over several rows stands in each that has other cells, so that rows can be read alone. A header of two rows,
+    the first with merged cells, becomes one.
     """
     rows = {number: {at: readable(value) for at, value in row.items()} for number, row in grid.items()}
     numeric = {number for number, row in grid.items() if any(_is_data(value) for value in row.values())}
@@ -55,7 +68,7 @@ def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
         number: filled for number, row in rows.items() if (filled := {at: text for at, text in row.items() if text})
     }
     _spread(rows, merged)
-    blocks = [escaped(block) for block in _blocks(rows, numeric)]
+    blocks = [escaped(block) for block in _blocks(rows, numeric, _wide(merged))]
     return "\n\n".join([f"# {cell(name)}", *blocks]) if blocks else ""
 
 
@@ -77,33 +90,46 @@ def _spread(rows: dict[int, dict[int, str]], merged: Sequence[Span]) -> None:
                 rows[number].setdefault(left, text)
 
 
-def _blocks(rows: Mapping[int, Mapping[int, str]], numeric: set[int]) -> Iterator[str]:
+def _wide(merged: Sequence[Span]) -> dict[int, list[tuple[int, int]]]:
+    """The cells over several columns by their first row: first column and number of columns."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for top, left, _, right in merged:
+        if left < right:
+            found.setdefault(top, []).append((left, right - left + 1))
+    return found
+
+
+def _blocks(
+    rows: Mapping[int, Mapping[int, str]], numeric: set[int], wide: Mapping[int, list[tuple[int, int]]]
+) -> Iterator[str]:
     """Markdown blocks: tables, and between them lines of a single cell."""
     table: list[Mapping[int, str]] = []
-    last = -2
+    first, last = 0, -2
     for number in sorted(rows):
         row = rows[number]
         gap = number > last + 1
         last = number
         goes_on = not gap or (number in numeric and row.keys() <= _columns(table))
         if table and not goes_on:
-            yield _table(table)
+            yield _table(table, wide.get(first, ()))
             table = []
         if len(row) == 1 and not (table and goes_on):
             yield cell(next(iter(row.values())))
         else:
+            first = first if table else number
             table.append(row)
     if table:
-        yield _table(table)
+        yield _table(table, wide.get(first, ()))
 
 
 def _columns(table: list[Mapping[int, str]]) -> set[int]:
     return {at for row in table[:100] for at in row}
 
 
-def _table(rows: list[Mapping[int, str]]) -> str:
+def _table(rows: list[Mapping[int, str]], wide: Sequence[tuple[int, int]]) -> str:
     """The rows as a table as wide as its used columns, however far right they stand; one column is plain lines."""
     used = sorted({at for row in rows for at in row})
     if len(used) == 1:
         return "\n".join(cell(text) for row in rows for text in row.values())
-    return markdown_table([[row.get(at, "") for at in used] for row in rows])
+    spans = [(bisect_left(used, at), bisect_left(used, at + width) - bisect_left(used, at)) for at, width in wide]
+    return markdown_table(one_header([[row.get(at, "") for at in used] for row in rows], spans))

@@ -10,13 +10,15 @@ from langchain_core.documents import Document
 
 from loaders import ole
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
-from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
+from loaders.numerals import shown
+from loaders.sheets import MOST_CELLS, Shown, Span, Value, markdown_of, too_many
 
 
 class XlsLoader(Loader):
     """A document of `markdown` format a sheet, in order, with the sheet's name as `sheet`; titled by the file's name.
 
-    Formulas stand with the value that was stored with them.
+    Formulas stand with the value that was stored with them, numbers with the decimals, percents and currency of their
+    formats.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -68,6 +70,10 @@ def _row(sheet: Any, number: int, datemode: Literal[0, 1]) -> dict[int, Value]:
     made: dict[int, Value] = {}
     for at, cell in enumerate(sheet.row(number)):
         value = _value(cell, datemode)
+        if cell.ctype == 2:  # a number
+            code = sheet.book.format_map[sheet.book.xf_list[cell.xf_index].format_key].format_str
+            text = shown(cell.value, code)
+            value = Shown(text) if text is not None else value
         if value not in ("", None):
             made[at] = value
     return made

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from loaders import archives, ole, xml
+from loaders import archives, numerals, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
-from loaders.sheets import MOST_CELLS, Span, Value, markdown_of, too_many
+from loaders.sheets import MOST_CELLS, Shown, Span, Value, markdown_of, too_many
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -17,15 +17,23 @@ if TYPE_CHECKING:
 _FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*(?<!/)>')
 _ROWS = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="([0-9]{1,7})"')
 _COLUMNS = re.compile(rb'\br="([A-Z]{1,3})[0-9]')
+_NUMBER = re.compile(rb"<(?:\w+:)?c\b([^>]*(?<!/))>")
+_PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+_STYLE = re.compile(rb'\bs="([0-9]+)"')
+_TEXT = re.compile(rb'\bt="(?!n")')
 _MOST_SPANNED = 5_000_000
 _BLOCK = 1 << 20
+_Formats = Mapping[int, Mapping[int, str]]
+"""The codes of formatted numbers of a sheet by row and column, from 0."""
+
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 
 class XlsxLoader(Loader):
     """A document of `markdown` format a sheet, in order, hidden ones too, with the sheet's name as `sheet`.
 
-    Formulas stand with the value that was stored with them. The title is the workbook's property, else the file's name
+    Formulas stand with the value that was stored with them, numbers with the decimals, percents and currency of their
+    formats. The title is the workbook's property, else the file's name
     without suffix. A sheet whose filled cells lie so far apart that the area between them cannot be held is TOO_LARGE;
     what a sheet declares as its size does not matter.
     """
@@ -39,9 +47,10 @@ class XlsxLoader(Loader):
         with source.open() as file:
             if "[Content_Types].xml" not in archives.check(file):
                 raise LoaderError(Failure.CORRUPT, "The archive is not an Excel workbook.")
-        title = _inspect(source) or source.stem
+        title, formats = _inspect(source)
+        title = title or source.stem
         found = False
-        for name, text in _sheets(source):
+        for name, text in _sheets(source, formats):
             made = document(source, text, title=title, form=Format.MARKDOWN, sheet=name)
             if made is not None:
                 found = True
@@ -50,8 +59,10 @@ class XlsxLoader(Loader):
             raise LoaderError(Failure.EMPTY, "No sheet of the workbook has a filled cell.")
 
 
-def _inspect(source: Source) -> str:
-    """The workbook's title, once none of its sheets spans more than can be held in memory."""
+def _inspect(source: Source) -> tuple[str, list[_Formats]]:
+    """The workbook's title and how the sheets show their numbers, in the order of its list, once none of the sheets
+    spans more than can be held in memory.
+    """
     with source.open() as file, zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if name.startswith("xl/worksheets/") and name.endswith(".xml"):
@@ -60,7 +71,43 @@ def _inspect(source: Source) -> str:
             title = xml.parse(archive.read("docProps/core.xml")).findtext(_TITLE)
         except (KeyError, LoaderError):
             title = ""
-    return str(title or "").strip()
+        return str(title or "").strip(), list(_formats(archive))
+
+
+def _formats(archive: zipfile.ZipFile) -> Iterator[_Formats]:
+    """For each sheet the codes of its formatted numbers; none where the parts that say so are missing or damaged."""
+    try:
+        book = xml.parse(archive.read("xl/workbook.xml"))
+        relations = xml.parse(archive.read("xl/_rels/workbook.xml.rels"))
+        styles = xml.parse(archive.read("xl/styles.xml"))
+    except (KeyError, LoaderError):
+        return
+    codes = {b"%d" % place: code for place, code in enumerate(_codes(styles)) if numerals.shown(0, code) is not None}
+    targets = {each.get("Id"): each.get("Target", "") for each in relations}
+    for sheet in book.iterfind("{*}sheets/{*}sheet"):
+        key = next((value for name, value in sheet.attrib.items() if name.endswith("}id")), "")
+        target = targets.get(key, "")
+        name = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+        yield _styled(name, archive, codes) if codes and name in archive.namelist() else {}
+
+
+def _codes(styles: Any) -> Iterator[str]:
+    """The code of each of the formats that cells refer to by their place."""
+    own = {each.get("numFmtId", ""): each.get("formatCode", "") for each in styles.iterfind("{*}numFmts/{*}numFmt")}
+    for each in styles.iterfind("{*}cellXfs/{*}xf"):
+        key = each.get("numFmtId", "0")
+        yield own.get(key) or numerals.BUILT_IN.get(int(key) if key.isdecimal() else 0, numerals.GENERAL)
+
+
+def _styled(name: str, archive: zipfile.ZipFile, codes: Mapping[bytes, str]) -> _Formats:
+    found: dict[int, dict[int, str]] = {}
+    for block in _blocks(name, archive):
+        for number in _NUMBER.finditer(block):
+            place, style = _PLACE.search(number[1]), _STYLE.search(number[1])
+            code = codes.get(style[1]) if style else None
+            if place and code and not _TEXT.search(number[1]):
+                found.setdefault(int(place[2]) - 1, {})[_column(place[1]) - 1] = code
+    return found
 
 
 def _check_span(name: str, archive: zipfile.ZipFile) -> None:
@@ -108,17 +155,17 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _sheets(source: Source) -> Iterator[tuple[str, str]]:
+def _sheets(source: Source, formats: list[_Formats]) -> Iterator[tuple[str, str]]:
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
     left = MOST_CELLS
     try:
         with source.open() as file, CalamineWorkbook.from_filelike(file) as book:
-            for meta in book.sheets_metadata:
+            for place, meta in enumerate(book.sheets_metadata):
                 if meta.typ is not SheetTypeEnum.WorkSheet:
                     continue
                 sheet = book.get_sheet_by_name(meta.name)
-                grid = _grid(sheet)
+                grid = _grid(sheet, formats[place] if place < len(formats) else {})
                 left -= sum(map(len, grid.values()))
                 if left < 0:
                     raise too_many()
@@ -127,13 +174,17 @@ def _sheets(source: Source) -> Iterator[tuple[str, str]]:
         raise LoaderError(Failure.CORRUPT, f"The workbook is damaged: {error}.") from error
 
 
-def _grid(sheet: "CalamineSheet") -> dict[int, dict[int, Value]]:
+def _grid(sheet: "CalamineSheet", formats: _Formats) -> dict[int, dict[int, Value]]:
     if sheet.start is None:
         return {}
     top, left = sheet.start
     grid: dict[int, dict[int, Value]] = {}
     for number, row in enumerate(sheet.to_python(), start=top):
         filled: dict[int, Value] = {at: value for at, value in enumerate(row, start=left) if value != ""}
+        for at, code in formats.get(number, {}).items():
+            value = filled.get(at)
+            if isinstance(value, float) and (text := numerals.shown(value, code)) is not None:
+                filled[at] = Shown(text)
         if filled:
             grid[number] = filled
     return grid

@@ -319,3 +319,14 @@ def test_a_chart_is_read_as_a_table(put: Put) -> None:
         parse_xml(f"<w:drawing {nsdecls('w', 'r', 'c')}><c:chart r:id='{key}'/></w:drawing>")
     )
     assert load(put(saved(made), "a.docx")).page_content == "Harvest\n\n|  | Apples |\n| --- | --- |\n| 2024 | 12 |"
+
+
+def test_a_header_of_merged_cells_above_another_row_becomes_one(put: Put) -> None:
+    made = docx.Document()
+    table = made.add_table(3, 3)
+    for row, cells in enumerate((("Item", "Price", ""), ("", "May", "June"), ("Tea", "1", "2"))):
+        for column, text in enumerate(cells):
+            table.cell(row, column).text = text
+    table.cell(0, 1).merge(table.cell(0, 2))
+    text = load(put(saved(made), "a.docx")).page_content
+    assert text == "| Item | Price May | Price June |\n| --- | --- | --- |\n| Tea | 1 | 2 |"

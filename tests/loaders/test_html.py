@@ -81,6 +81,14 @@ def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, te
             "<table><thead><tr><th>Item<th colspan=2>Price<tbody><tr><td>Tea<td>1<td>2",
             "| Item | Price |  |\n| --- | --- | --- |\n| Tea | 1 | 2 |",
         ),
+        (
+            "<table><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>May<th>June<tr><td>Tea<td>1<td>2",
+            "| Item | Price May | Price June |\n| --- | --- | --- |\n| Tea | 1 | 2 |",
+        ),
+        (
+            "<table><tr><th colspan=2>Prices<tr><th>A<th>B<tr><td>1<td>2",
+            "| Prices |  |\n| --- | --- |\n| A | B |\n| 1 | 2 |",
+        ),
         ("<p>Donau&shy;dampf", "Donaudampf"),
     ],
 )

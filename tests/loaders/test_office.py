@@ -80,6 +80,50 @@ def test_a_table_goes_on_after_an_empty_row_but_another_table_has_its_own_header
     )
 
 
+HEADS: sheets.Grid = {
+    0: {0: "Herd", 1: "Rain", 3: "Sun"},
+    1: {1: "May", 2: "June", 3: "May", 4: "June"},
+    2: {0: "Hill", 1: 1, 2: 2, 3: 3, 4: 4},
+}
+SPANS = [(0, 0, 1, 0), (0, 1, 0, 2), (0, 3, 0, 4)]
+
+
+def test_a_header_of_merged_cells_above_another_row_becomes_one() -> None:
+    text = sheets.markdown_of("S", HEADS, SPANS)
+    heads = ("Herd", "Rain May", "Rain June", "Sun May", "Sun June")
+    assert text == f"# S\n\n| {' | '.join(heads)} |\n|{' --- |' * 5}\n| Hill | 1 | 2 | 3 | 4 |"
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({0: "Dale", 1: "much", 2: "little", 3: "no", 4: "no"}, False),
+        ({1: 5, 2: 6, 3: 7, 4: 8}, False),
+        ({1: "May", 2: "June", 3: "May"}, False),
+        ({1: 2023, 2: 2024, 3: 2023, 4: 2024}, True),
+    ],
+)
+def test_a_row_of_data_below_merged_cells_stays_one(row: dict[int, sheets.Value], told: bool) -> None:
+    lines = sheets.markdown_of("S", {**HEADS, 1: row}, SPANS[1:]).splitlines()
+    assert (lines[4].startswith("| Hill ")) is told
+
+
+def test_numbers_stand_as_their_cells_show_them(put: Put) -> None:
+    data = BytesIO()
+    with xlsxwriter.Workbook(data) as book:
+        sheet = book.add_worksheet("S")
+        share = book.add_format({"num_format": "0.0%"})
+        price = book.add_format({"num_format": "[$€-407]#,##0.00"})
+        sheet.write_row(0, 0, ["Share", "Price", "Plain", "Sum"])
+        sheet.write(1, 0, 0.12345, share)
+        sheet.write(1, 1, 1234.5, price)
+        sheet.write(1, 2, 0.12345)
+        sheet.write_formula(1, 3, "=A2*2", share, 0.2469)
+        sheet.write(2, 0, "n/a", share)
+    (found,) = load("xlsx", put(data.getvalue(), "a.xlsx"))
+    assert found.page_content.splitlines()[-2:] == ["| 12.3% | €1234.50 | 0.12345 | 24.7% |", "| n/a |  |  |  |"]
+
+
 def test_a_merged_cell_stands_in_each_of_its_rows_however_tall() -> None:
     grid: sheets.Grid = {0: {0: "A", 1: "B"}, 1: {0: "x", 1: 1}, 2: {1: 2}}
     text = sheets.markdown_of("S", grid, [(1, 0, 1_000_000, 0)] * 1000)

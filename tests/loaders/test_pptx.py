@@ -88,3 +88,18 @@ def test_scatter_charts_and_bubbles_have_their_values(put: Put) -> None:
 def test_a_chart_without_categories_keeps_its_values(put: Put) -> None:
     made = renamed(slides(XL_CHART_TYPE.PIE, rain()), "cat>", "gone>")
     assert text(put, made) == "| Rain |\n| --- |\n| 610 |"
+
+
+def test_merged_cells_stand_in_each_of_their_rows_and_headers_of_two_rows_become_one(put: Put) -> None:
+    made = Presentation()
+    table = made.slides.add_slide(made.slide_layouts[6]).shapes.add_table(4, 3, 0, 0, Inches(4), Inches(3)).table
+    for row, cells in enumerate((("Item", "Price", ""), ("", "May", "June"), ("Tea", "1", "2"), ("", "3", "4"))):
+        for column, words in enumerate(cells):
+            table.cell(row, column).text = words
+    table.cell(0, 1).merge(table.cell(0, 2))
+    table.cell(2, 0).merge(table.cell(3, 0))
+    file = BytesIO()
+    made.save(file)
+    (found,) = loader("pptx").load(put(file.getvalue(), "a.pptx"), {})
+    lines = ["| Item | Price May | Price June |", "| --- | --- | --- |", "| Tea | 1 | 2 |", "| Tea | 3 | 4 |"]
+    assert found.page_content.splitlines() == lines
