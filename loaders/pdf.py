@@ -1,11 +1,14 @@
 """PDF by its text layer and its layout, a document a page."""
 
 import ctypes
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar
 
 import pypdfium2 as pdfium
@@ -34,7 +37,9 @@ _BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
 _BOLD_WEIGHT = 600
 _DPI, _POINTS = 300, 72
 """Dots of a page that is read as a picture, and points, an inch."""
-_MOST_RANGES = 20
+_SAMPLED = 200
+"""Characters, at least, by which it is told how a page's text is turned."""
+_MOST_RANGES, _MOST_BOOKMARKS = 20, 10_000
 _STAMP_LINES, _SCAN_OBJECTS, _SCAN_SHARE = 2, 1000, 0.85
 """Of a page that is a picture with a stamp: lines of text and objects at most, the picture's share at least."""
 
@@ -44,7 +49,7 @@ class PdfLoader(Loader):
 
     Lines that are set as headings and simple tables become Markdown's (see `layout`); a file that has neither is of
     `text` format. The title is the document's own, else its first heading in the largest type. A page that begins
-    within a section carries the section's heading as `heading`.
+    within a section carries the section's heading as `heading`; in a file without headings its bookmark.
 
     Files that only carry an owner's password (restrictions) are read; a file that needs a password is ENCRYPTED. A file
     that ends before its end mark, or one with a page that cannot be read, is CORRUPT rather than read in part. Words
@@ -67,6 +72,7 @@ class PdfLoader(Loader):
             named = str(pdf.get_metadata_value("Title") or "").strip()
             lines = [_lines(pdf, index) for index in range(len(pdf))]
             read = layout.pages(lines)
+            sections = _above(read) if any(page.headings for page in read) else _bookmarked(pdf)
             counts = [sum(bool(line.text.strip()) for line in found) for found in lines]
             empty = [index for index, count in enumerate(counts) if not count]
             sparse = (index for index, count in enumerate(counts) if 0 < count <= _STAMP_LINES)
@@ -87,7 +93,7 @@ class PdfLoader(Loader):
             yield whole
             return
         found = False
-        for page, heading in zip(range(len(read)), _above(read), strict=True):
+        for page, heading in zip(range(len(read)), sections, strict=True):
             made = document(source, texts[page], title=title, form=form, page=page + 1, pages=len(read))
             if made is not None:
                 found = True
@@ -104,13 +110,44 @@ def _first_heading(read: Sequence[layout.Page]) -> str:
     return next((heading.text for heading in sorted(every, key=lambda heading: heading.level)), "")
 
 
-def _above(read: Sequence[layout.Page]) -> Iterator[str]:
+def _above(read: Sequence[layout.Page]) -> list[str]:
     """For each page the headings that are open where it begins, as splitters write them."""
     path: list[layout.Heading] = []
+    made: list[str] = []
     for page in read:
-        yield " > ".join(heading.text for heading in path)
+        made.append(_joined(path))
         for heading in page.headings:
-            path = [*(each for each in path if each.level < heading.level), heading]
+            path = _below(path, heading)
+    return made
+
+
+def _bookmarked(pdf: Any) -> list[str]:
+    """For each page the bookmarks that it lies below, the first of its own included: they mostly name what its top
+    says."""
+    marks: dict[int, list[layout.Heading]] = {}
+    for mark in islice(pdf.get_toc(), _MOST_BOOKMARKS):
+        target, text = mark.get_dest(), " ".join(clean(mark.get_title()).split())
+        page = target.get_index() if target is not None else None
+        if page is not None and text:
+            marks.setdefault(page, []).append(layout.Heading(text, mark.level))
+    path: list[layout.Heading] = []
+    made: list[str] = []
+    for page in range(len(pdf)):
+        for place, heading in enumerate(marks.get(page, ())):
+            path = _below(path, heading)
+            if not place:
+                made.append(_joined(path))
+        if page not in marks:
+            made.append(_joined(path))
+    return made
+
+
+def _below(path: Sequence[layout.Heading], heading: layout.Heading) -> list[layout.Heading]:
+    return [*(each for each in path if each.level < heading.level), heading]
+
+
+def _joined(path: Sequence[layout.Heading]) -> str:
+    return " > ".join(heading.text for heading in path)
 
 
 def _no_text(read: Sequence[layout.Page], scans: "_Scans") -> str:
@@ -265,10 +302,42 @@ def _page(pdf: Any, index: int) -> Iterator[Any]:
 def _lines(pdf: Any, index: int) -> list[layout.Line]:
     with _page(pdf, index) as page:
         layer = page.get_textpage()
+        turned = page.get_rotation()
         try:
-            return _read_lines(layer, page.get_bbox())
+            turn = _turn(layer)
+            if turn is not None and turn * 90 != turned:  # the order of the text is that of the page as it is seen
+                layer.close()
+                page.set_rotation(turn * 90)
+                layer = page.get_textpage()
+            return _read_lines(layer, _Layer(layer.raw, turn or 0), page.get_bbox())
         finally:
             layer.close()
+            page.set_rotation(turned)
+
+
+def _turn(layer: Any) -> int | None:
+    """By how many quarters to the right a page is turned for its text to stand upright; None where it has no text."""
+    count = layer.count_chars()
+    angles = (raw_api.FPDFText_GetCharAngle(layer.raw, index) for index in range(0, count, count // _SAMPLED + 1))
+    turns = Counter(-round(angle * 2 / math.pi) % 4 for angle in angles if angle >= 0)
+    return turns.most_common(1)[0][0] if turns else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """An open text page, and by how many quarters to the right it is turned."""
+
+    raw: Any
+    turn: int
+
+    def upright(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """A box of the page as it lies once the page is turned: left, bottom, right and top."""
+        return (
+            (left, bottom, right, top),
+            (bottom, -right, top, -left),
+            (-right, -top, -left, -bottom),
+            (-top, left, -bottom, right),
+        )[self.turn]
 
 
 def _is_stamped(pdf: Any, index: int) -> bool:
@@ -279,14 +348,15 @@ def _is_stamped(pdf: Any, index: int) -> bool:
             return False
 
 
-def _read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[layout.Line]:
+def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float]) -> list[layout.Line]:
     """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
-    text = str(layer.get_text_range())
+    text = str(page.get_text_range())
+    box = layer.upright(*box)
     lines: list[layout.Line] = []
     at = 0
     for written in text.split("\r\n"):
         cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
-        line = _line(layer.raw, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
+        line = _line(layer, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
         if line is not None:
             lines.append(line)
         at += len(written) + 2
@@ -294,23 +364,24 @@ def _read_lines(layer: Any, box: tuple[float, float, float, float]) -> list[layo
 
 
 def _line(
-    raw: Any, written: str, at: int, box: tuple[float, float, float, float], above: float, *, cells: bool
+    layer: _Layer, written: str, at: int, box: tuple[float, float, float, float], above: float, *, cells: bool
 ) -> layout.Line | None:
     text = written.strip()
     if not text:
         return layout.Line("")
     first = at + written.index(text[0])
+    raw = layer.raw
     start, end = _character(raw, first, text[0]), _character(raw, first + len(text) - 1, text[-1])
     if start is None or end is None:
         return layout.Line(written)
-    frame = _frame(raw, start)
+    west, south, east, north = _frame(layer, start)
     left, bottom, right, top = box
-    if frame.right < left or frame.left > right or frame.top < bottom or frame.bottom > top:
+    if east < left or west > right or north < bottom or south > top:
         return None
     bold = _is_bold(raw, start) and _is_bold(raw, end)
     size = _size(raw, start)
-    parted = _cells(raw, text, first, size) if bold or cells or size > above else ()
-    return layout.Line(written, size, bold, frame.bottom, parted)
+    parted = _cells(layer, text, first, size) if bold or cells or size > above else ()
+    return layout.Line(written, size, bold, south, parted)
 
 
 def _character(raw: Any, place: int, letter: str) -> int | None:
@@ -319,10 +390,10 @@ def _character(raw: Any, place: int, letter: str) -> int | None:
     return index if index >= 0 and raw_api.FPDFText_GetUnicode(raw, index) == ord(letter) else None
 
 
-def _frame(raw: Any, index: int) -> Any:
+def _frame(layer: _Layer, index: int) -> tuple[float, float, float, float]:
     frame = raw_api.FS_RECTF()
-    raw_api.FPDFText_GetLooseCharBox(raw, index, frame)
-    return frame
+    raw_api.FPDFText_GetLooseCharBox(layer.raw, index, frame)
+    return layer.upright(frame.left, frame.bottom, frame.right, frame.top)
 
 
 def _size(raw: Any, index: int) -> float:
@@ -345,22 +416,22 @@ def _names_bold(font: bytes) -> bool:
     return bool(_BOLD.search(font.decode("utf-8", "replace")))
 
 
-def _cells(raw: Any, text: str, first: int, size: float) -> tuple[layout.Cell, ...]:
+def _cells(layer: _Layer, text: str, first: int, size: float) -> tuple[layout.Cell, ...]:
     found: list[layout.Cell] = []
     begin = 0
     for blank in [*re.finditer(r"\s+", text), None]:
         stop = blank.start() if blank else len(text)
-        if blank and _gap(raw, first + stop - 1, first + blank.end()) < _BETWEEN_CELLS * size:
+        if blank and _gap(layer, first + stop - 1, first + blank.end()) < _BETWEEN_CELLS * size:
             continue
-        found.append(layout.Cell(text[begin:stop], _edges(raw, first + begin)[0], _edges(raw, first + stop - 1)[1]))
+        found.append(layout.Cell(text[begin:stop], _edges(layer, first + begin)[0], _edges(layer, first + stop - 1)[1]))
         begin = blank.end() if blank else stop
     return tuple(found)
 
 
-def _gap(raw: Any, before: int, after: int) -> float:
-    return _edges(raw, after)[0] - _edges(raw, before)[1]
+def _gap(layer: _Layer, before: int, after: int) -> float:
+    return _edges(layer, after)[0] - _edges(layer, before)[1]
 
 
-def _edges(raw: Any, place: int) -> tuple[float, float]:
-    frame = _frame(raw, int(raw_api.FPDFText_GetCharIndexFromTextIndex(raw, place)))
-    return float(frame.left), float(frame.right)
+def _edges(layer: _Layer, place: int) -> tuple[float, float]:
+    left, _, right, _ = _frame(layer, int(raw_api.FPDFText_GetCharIndexFromTextIndex(layer.raw, place)))
+    return left, right

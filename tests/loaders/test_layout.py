@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pypdfium2 as pdfium
 import pytest
 from fpdf import FPDF
 from langchain_core.documents import Document
@@ -40,6 +41,43 @@ def prose(pdf: FPDF, *paragraphs: str) -> None:
     for paragraph in paragraphs:
         pdf.multi_cell(0, 5, paragraph, new_x="LMARGIN", new_y="NEXT")
         pdf.ln(4)
+
+
+@pytest.mark.parametrize("drawn", [0, 90, 180, 270])
+@pytest.mark.parametrize("shown", [0, 90, 180, 270])
+def test_text_is_read_as_it_is_written_however_it_and_its_page_are_turned(
+    tmp_path: Path, drawn: int, shown: int
+) -> None:
+    pdf = FPDF(format=(200, 200))
+    pdf.add_page()
+    with pdf.rotation(drawn, 100, 100):
+        heading(pdf, "Rainfall by station", 18)
+        prose(pdf, "What fell in the last two years, in millimetres, as the observers of the service tell. " * 4)
+        for number, row in enumerate((("Station", "2022", "2023"), ("Hill", "610", "580"), ("Dale", "700", "690"))):
+            pdf.set_font("Helvetica", "" if number else "B", 10)
+            for text in row:
+                pdf.cell(50, 5, text)
+            pdf.ln()
+    made = pdfium.PdfDocument(bytes(pdf.output()))
+    made[0].set_rotation(shown)
+    made.save(path := tmp_path / "made.pdf")
+    (found,) = PdfLoader().load(Source(path, "made.pdf"), {})
+    assert found.page_content.startswith("# Rainfall by station\n\nWhat fell in")
+    assert found.page_content.endswith(
+        "| Station | 2022 | 2023 |\n| --- | --- | --- |\n| Hill | 610 | 580 |\n| Dale | 700 | 690 |"
+    )
+
+
+def test_bookmarks_say_where_a_page_lies_in_a_file_without_headings(read: Read) -> None:
+    def make(pdf: FPDF) -> None:
+        for names in (["Travel"], ["Claims", "Deadlines"], [], ["Leave"]):
+            pdf.add_page()
+            for name in names:
+                pdf.start_section(name, level=0 if name in ("Travel", "Leave") else 1)
+            prose(pdf, LONG)
+
+    found = [each.metadata.get("heading") for each in read(make)]
+    assert found == ["Travel", "Travel > Claims", "Travel > Deadlines", "Leave"]
 
 
 LONG = "Everybody who travels for the company reads these rules before the journey and keeps to them on the way. " * 3
