@@ -16,6 +16,7 @@ from service.chatflows.service import compile_any, parse_config
 from service.chatflows.texts import CODE, VARIABLES, texts_in
 from service.chatflows.types import FlowType
 from service.errors import BadRequest, Unprocessable
+from service.json_text import parsed
 
 
 def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str, run: Run | None = None) -> Flow | None:
@@ -69,9 +70,22 @@ def _holds_code(name: str, value: Any) -> bool:
             pending.extend((str(key), item) for key, item in held.items())
         elif isinstance(held, list):
             pending.extend((field, item) for item in held)
-        elif isinstance(held, str) and held.strip() and CODE.search(field):
-            return True
+        elif isinstance(held, str) and held.strip():
+            if CODE.search(field):
+                return True
+            pending += [(field, item) for item in _json_in(held)]
     return False
+
+
+def _json_in(text: str) -> list[Any]:
+    """The list or object whose JSON a text is: nodes read their rows from such texts too."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return []
+    try:
+        held = parsed(text)
+    except ValueError:
+        return []
+    return [held] if isinstance(held, dict | list) else []
 
 
 def _gate(known: KnownFlow) -> Gate:
