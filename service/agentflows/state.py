@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from service.agentflows.templates import Found, within
+from service.agentflows.templates import Found, of_node, within
 from service.agentflows.types import Message, Part
 from service.chatflows.run import Run
 from service.chatflows.types import HumanInput, Role, StepEvent, Turn
@@ -76,19 +76,18 @@ class Moment:
 
     def find(self, name: str) -> Found | None:
         """What a variable stands for; nothing where its scope is known and the name in it is not."""
-        scope, _, path = name.partition(".")
+        scope = name.partition(".")[0]
         if scope.split("[")[0] in _SCOPES:
             return self._scoped(scope.split("[")[0], name[len(scope.split("[")[0]) :].removeprefix("."))
         if (simple := self._simple(name)) is not None:
             return simple
-        if name in self.names:
-            output = self.outputs.get(name)
-            return Found("") if output is None else Found(output.text, output.foreign)
-        node, separator, path = name.partition(".output.")
-        if separator and node in self.names:
-            output = self.outputs.get(node)
-            return Found("") if output is None else Found(within(output.data, path), output.foreign)
-        return None
+        if (named := of_node(name, self.names)) is None:
+            return None
+        node, inside = named
+        output = self.outputs.get(node)
+        if output is None:
+            return Found("")
+        return Found(output.text if inside is None else within(output.data, inside), output.foreign)
 
     def _simple(self, name: str) -> Found | None:
         match name:

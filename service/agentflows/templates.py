@@ -93,6 +93,15 @@ def value_of(text: str) -> Any:
         return text
 
 
+def of_node(name: str, nodes: Collection[str]) -> tuple[str, str | None] | None:
+    """The node that a variable stands for something of, and the path into its output; without a path it is the node's
+    text. None: it names no node."""
+    if name in nodes:
+        return name, None
+    node, separator, path = name.partition(".output")
+    return (node, path.removeprefix(".")) if separator and node in nodes and path[:1] in ("", ".", "[") else None
+
+
 def within(value: Any, path: str) -> Any:
     """What a path like `items[0].name` leads to in a JSON value; None where it leads nowhere."""
     for step in _STEP.findall(path):
@@ -220,7 +229,7 @@ def own_variable(value: Any, nodes: Collection[str]) -> str | None:
     flow's own: a variable of the workspace, the state, or what one of these nodes left. None without one."""
     for text in texts_in(value):
         for name in Template.parse(text).names:
-            if name.startswith(OWN) or name in nodes or name.partition(".output.")[0] in nodes:
+            if name.startswith(OWN) or of_node(name, nodes) is not None:
                 return name
         if text.lstrip()[:1] in ("{", "["):
             try:

@@ -25,12 +25,18 @@ from service.chatflows.steps.tool import Tool, ToolStep, tool_name
 from service.chatflows.steps.vector_store import VectorStore
 from service.chatflows.types import ProblemKind, StepEvent, Token, ToolUse, Usage
 
-BUILT_IN = ("agentToolsBuiltInOpenAI", "agentToolsBuiltInGemini", "agentToolsBuiltInAnthropic")
+BUILT_IN = {
+    "agentToolsBuiltInOpenAI": "chatOpenAI",
+    "agentToolsBuiltInGemini": "chatGoogleGenerativeAI",
+    "agentToolsBuiltInAnthropic": "chatAnthropic",
+}
+"""Fields for tools that run at a provider, with the model that the editor offers each for. What was chosen before
+another model was stays in the export and has no effect."""
 
 AT_PROVIDER = (
-    "{field}: tools that run at the provider are not supported ({chosen}). Choose one of tools in its place:"
-    " googleCustomSearch, braveSearchAPI or tavilyAPI to search the web, webScraperTool to read pages, calculator or a"
-    " customTool to compute"
+    "{field}: tools that run at the provider are not supported ({chosen}). Clear it, and choose one of tools in its"
+    " place: googleCustomSearch, braveSearchAPI or tavilyAPI to search the web, webScraperTool to read pages,"
+    " calculator or a customTool to compute"
 )
 OWN_STORE = (
     "the vectors of '{name}' are in a store elsewhere, which an agentflow cannot fill here. Load its documents into a"
@@ -67,8 +73,10 @@ class Agent(FlowNode):
         self._limits = limits(self.number("agentMaxIterations", 0, least=0, most=1_000_000) or None)
         self._offered = tuple(self._tools(maker))
         self._knowledge = tuple(self._searches(maker))
-        for name in BUILT_IN:
-            if chosen := _names(self.node.inputs.get(name)):
+        model = self.node.inputs.get("agentModel")
+        for name, offered_for in BUILT_IN.items():
+            chosen = _names(self.node.inputs.get(name)) if model in (offered_for, None, "") else []
+            if chosen:
                 text = AT_PROVIDER.format(field=name, chosen=", ".join(chosen))
                 maker.problem(text, ProblemKind.UNSUPPORTED)
         self.updates = self.state("agentUpdateState")

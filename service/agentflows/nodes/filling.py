@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from service.agentflows.state import Moment
-from service.agentflows.templates import Template, json_filled
+from service.agentflows.templates import Template, json_filled, of_node
 from service.agentflows.types import BadValue
 from service.chatflows.graph import Node
 from service.chatflows.run import Backing
@@ -32,9 +32,7 @@ _HOST = re.compile(r"https?://[^/?#{}\s@]+[/?#]", re.IGNORECASE)
 def places(template: Template, names: frozenset[str]) -> list[str]:
     """The variables of a text that stand for something in a flow with nodes of these names."""
     return [
-        name
-        for name in template.names
-        if name in KNOWN or name.startswith(SCOPES) or name in names or name.partition(".output.")[0] in names
+        name for name in template.names if name in KNOWN or name.startswith(SCOPES) or of_node(name, names) is not None
     ]
 
 

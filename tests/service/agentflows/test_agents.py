@@ -108,8 +108,16 @@ async def test_an_agent_uses_a_tool_only_when_a_person_agrees(stub: OpenAIStub) 
 
 
 async def test_tools_that_run_at_a_provider_are_refused(stub: OpenAIStub) -> None:
-    with pytest.raises(FlowNotRunnable, match="web_search_preview"):
+    with pytest.raises(FlowNotRunnable, match=r"agentToolsBuiltInOpenAI: .*web_search_preview.* Clear it"):
         compile_agentflow(parse(chain(agent(stub, agentToolsBuiltInOpenAI='["web_search_preview"]'))))
+
+
+async def test_tools_of_a_provider_whose_model_is_not_chosen_any_more_have_no_effect(stub: OpenAIStub) -> None:
+    left = {"agentToolsBuiltInGemini": '["googleSearch"]', "agentToolsBuiltInAnthropic": ["web_fetch"]}
+    stub.script(Script(reply="Hello"))
+    ran = await ask(chain(agent(stub, **left)), run("Hi"))
+    assert ran.text == "Hello"
+    assert "tools" not in stub.requests[0].body
 
 
 async def test_vectors_elsewhere_are_refused_with_what_to_do(stub: OpenAIStub) -> None:

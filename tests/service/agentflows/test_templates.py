@@ -78,6 +78,8 @@ def test_rich_text_becomes_what_was_meant(written: Any, meant: str) -> None:
         ("llm_0.output.http.data[0].id", "7"),
         ("llm_1", ""),
         ("llm_1.output.x", ""),
+        ("llm_0.output", '{"content": "the text", "http": {"data": [{"id": 7}]}}'),
+        ("llm_1.output", ""),
         ("$form.x", ""),
         ("$webhook.body.x", ""),
         ("$iteration", ""),

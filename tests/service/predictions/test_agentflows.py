@@ -220,6 +220,7 @@ def test_what_the_owner_opened_can_be_changed_for_a_call(house: House) -> None:
         "<p>{{ $va<b></b>rs.secret }}</p>",
         "{{ other }}",
         "{{ other.output.content }}",
+        "{{ other.output }}",
         "<p>{{ oth&#101;r }}</p>",
         "{{ $flow.state.token }}",
         '["{{ \\u0024vars.secret }}"]',
@@ -247,9 +248,11 @@ def test_a_call_gives_no_code(house: House) -> None:
         house, chain(node("t", "tool", toolAgentflowSelectedTool="currentDateTime")), apiConfig=json.dumps(opened)
     )
     assert house.ask(flow, overrideConfig={"customCode": "return $vars"}).status_code == 200
-    answer = house.ask(flow, overrideConfig={"toolInputArgs": [{"customCode": "return $vars"}]})
-    assert answer.status_code == 422
-    assert "code cannot be given" in answer.json()["message"]
+    rows = [{"customCode": "return $vars"}]
+    for given in (rows, json.dumps(rows), [{"config": json.dumps(rows[0])}]):
+        answer = house.ask(flow, overrideConfig={"toolInputArgs": given})
+        assert answer.status_code == 422
+        assert "code cannot be given" in answer.json()["message"]
 
 
 def test_a_variable_that_a_call_changes_is_that_of_the_flow_which_was_called_only(house: House) -> None:
