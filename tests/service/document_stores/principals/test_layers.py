@@ -1,0 +1,80 @@
+"""Permissions are held twice: by what is searched, and by the ledger that shows what was found. Each is tried alone
+here, with the other taken away, so that a fault in one cannot hide behind the other."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service.document_stores import search as searching
+from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.ledger.types import ChunkRow
+from service.document_stores.sight import SeenLedger
+from service.retrieval import narrowing
+from service.retrieval.pipeline import of_strategy
+from service.settings import Settings, load
+from service.viewers import EVERYTHING, Viewer
+from tests.service.document_stores.talk import Talk, passages
+from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+PEOPLE = ["anna", "bert"]
+QUESTION = passages("Alpha", words=5)
+
+best = chunk_rows.best
+
+
+@pytest.fixture(params=["pgvector://", "memory://", "qdrant://{folder}", "chroma://{chroma}"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
+    """As in the other tests here, with each of the vector stores."""
+    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
+    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
+    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
+    return load({}, {**place, "vector_store": url})
+
+
+async def check_everybody(talk: Talk, strategy: str) -> None:
+    """Each of two people finds the open document and their own, and who is neither the open one."""
+    store = await talk.store()
+    await talk.upsert(store, ("open.txt", passages("Alpha", words=40)))
+    for place, name in enumerate(PEOPLE):
+        await talk.upsert(store, (f"{name}.txt", passages("Alpha", words=20 + place)), principals=[f"user:{name}"])
+    for name in (*PEOPLE, "nobody"):
+        chunks = await searching.search(
+            talk.resources,
+            talk.workspace,
+            UUID(store),
+            QUESTION,
+            viewer=Viewer(frozenset({f"user:{name}"})),
+            k=100,
+            retrieval=of_strategy(strategy),
+        )
+        own = {f"{name}.txt"} if name in PEOPLE else set()
+        assert {chunk.metadata["source"] for chunk in chunks} == {"open.txt"} | own
+
+
+async def _showing_everything(scope: Any, store: UUID, numbers: Any, limit: int, _viewer: Viewer) -> list[ChunkRow]:
+    return await best(scope, store, numbers, limit, EVERYTHING)
+
+
+@pytest.mark.parametrize("few", [narrowing.FEW, 0])
+@pytest.mark.parametrize("strategy", ["similarity", "hybrid"])
+async def test_what_is_searched_holds_without_the_ledger(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, strategy: str, few: int
+) -> None:
+    """`few`: whether what may be found is named to the search, or the search narrows itself."""
+    monkeypatch.setattr(chunk_rows, "best", _showing_everything)
+    monkeypatch.setattr(narrowing, "FEW", few)
+    await check_everybody(talk, strategy)
+
+
+@pytest.mark.parametrize("strategy", ["similarity", "hybrid"])
+async def test_the_ledger_holds_without_what_is_searched(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setattr(searching, "seen_vectors", lambda vectors, _sight: vectors)
+    monkeypatch.setattr(searching, "seen_words", lambda words, _ledger: words)
+    monkeypatch.setattr(SeenLedger, "narrowed", property(lambda _ledger: False))
+    await check_everybody(talk, strategy)
