@@ -7,6 +7,8 @@ from typing import Annotated, LiteralString
 
 from fastapi import Depends, Request
 
+from service.api_keys import records as key_records
+from service.api_keys.holders import Holders
 from service.chatflows import records as chatflow_records
 from service.chatflows.cache import FlowCache
 from service.concurrency import cores
@@ -60,6 +62,7 @@ class Resources:
     watch: JobWatch
     flows: FlowCache
     runs: Runs
+    holders: Holders
     sandbox: Parsers
     egress: Egress
     javascript: JavaScript | None
@@ -118,12 +121,18 @@ async def open_resources(settings: Settings, *, patience: float = 0.0, jobs: int
         embedders = EmbedderPool(settings, egress)
         rerankers, own_chat = RerankerPool(settings, egress), OwnChat(settings, egress)
         pool = VectorPool(database, egress)
-        flows, runs = FlowCache(), Runs()
+        flows, runs, holders = FlowCache(), Runs(), Holders()
         sandbox = open_parsers(settings)
+
+        def revoked(key: str) -> None:
+            holders.notify(key)
+            runs.dismiss(f"key:{key}")
+
         callbacks: dict[LiteralString, Callback] = {
             CHANNEL: watch.notify,
             chatflow_records.CHANNEL: flows.notify,
             run_records.CHANNEL: runs.notify,
+            key_records.CHANNEL: revoked,
         }
         async with Signals(url, callbacks):
             try:
@@ -143,6 +152,7 @@ async def open_resources(settings: Settings, *, patience: float = 0.0, jobs: int
                     watch=watch,
                     flows=flows,
                     runs=runs,
+                    holders=holders,
                     sandbox=sandbox,
                     egress=egress,
                     javascript=javascript,

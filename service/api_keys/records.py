@@ -8,6 +8,9 @@ from psycopg.rows import DictRow
 from service.api_keys.types import ApiKey, BoundFlow
 from stores.records.database import Connection, Scope
 
+CHANNEL = "ragstone_keys"
+"""Signals carry the id of a key that was ended."""
+
 
 def _key(row: DictRow) -> ApiKey:
     return ApiKey(
@@ -104,10 +107,12 @@ async def update(scope: Scope, key_id: UUID, name: str, scopes: Iterable[str]) -
 
 
 async def revoke(scope: Scope, key_id: UUID) -> bool:
-    """End a key; False when there is no living one of this id."""
+    """End a key, and tell every process; False when there is no living one of this id."""
     touched = await scope.run(
         "UPDATE api_keys SET revoked_at = now()"
-        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND revoked_at IS NULL",
+        " WHERE workspace_id = %(workspace)s AND id = %(id)s AND revoked_at IS NULL"
+        " RETURNING pg_notify(%(channel)s, id::text)",
         id=key_id,
+        channel=CHANNEL,
     )
     return touched == 1

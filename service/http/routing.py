@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -15,6 +16,7 @@ from service.http.idempotency import PARAMETER, WRITES, once
 from service.http.json_request import JsonRequest
 from service.http.openapi import JSON, SCHEME, Application, error_answer, json_body
 from service.http.public import PUBLIC_ROUTES, WIDGET_ROUTES
+from service.http.streams import EventStream
 
 Handler = Callable[..., Any]
 
@@ -46,6 +48,8 @@ def guarded(rule: Rule) -> type[APIRoute]:
                 if writes and not nobody and (key := request.headers.get("idempotency-key")) is not None:
                     return await once(request, handle, key)
                 response: Response = await handle(request)
+                if isinstance(response, EventStream) and (reader := request.state.caller.key) is not None:
+                    response.hold(partial(request.app.state.resources.holders.reading, reader))
                 return response
 
             return guard

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -38,6 +38,13 @@ async def while_connected(receive: Receive, work: Awaitable[None], leave: Callab
             await gone
 
 
+Hold = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def _free(_end: Callable[[], None]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class EventStream(Response):
     """A `text/event-stream` of frames. `leave` is called when the client goes away before the last frame."""
 
@@ -49,19 +56,33 @@ class EventStream(Response):
         self.background = None
         self._frames = frames
         self._leave = leave
+        self._held: Hold = _free
         self.init_headers({"Content-Type": "text/event-stream", **(headers or {})})
         del self.headers["content-length"]
 
+    def hold(self, held: Hold) -> None:
+        """Have the stream ended from elsewhere: `held` is given what ends it, and left when it is over."""
+        self._held = held
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers at once, then every frame as it comes; the connection's pace is kept."""
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            ended = True
+            self._leave()
+
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
         async def write() -> None:
             async for frame in self._frames:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                if not ended:
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         try:
-            await while_connected(receive, write(), self._leave)
+            with self._held(end):
+                await while_connected(receive, write(), self._leave)
         except OSError:
             self._leave()  # the server says so when a frame could not be sent

@@ -225,6 +225,12 @@ class Runs:
         for running in list(self._running.get((flow, chat), ())):
             running.stop(Stop.ABORTED)
 
+    def dismiss(self, caller: str) -> None:
+        """Stop the runs of a caller, whomever it asks for."""
+        for running in [running for runs in self._running.values() for running in runs]:
+            if running.caller.partition("/")[0] == caller:
+                running.stop(Stop.ABORTED)
+
     def notify(self, payload: str) -> None:
         """A chat, named as by `signal`, is to be stopped in whatever process it runs."""
         try:

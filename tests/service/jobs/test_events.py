@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from service.api_keys import service as api_keys
 from service.jobs import watch
 from service.settings import Settings
 from service.worker.runner import Runner
@@ -75,6 +76,21 @@ async def test_changes_of_state_are_events_and_silence_is_a_comment(
                             await talk.client.delete(job)
             assert seen[:2] == ["queued", "paused"]
             assert seen[-1] == "cancelled"
+
+
+async def test_a_key_that_is_ended_follows_no_more(talk: Talk, settings: Settings) -> None:
+    made, secret = await api_keys.create(talk.resources.database, talk.workspace, "follower")
+    job = await talk.start(await talk.store(), ("a.txt", "Alpha."))
+    headers = {"Authorization": f"Bearer {secret}"}
+    with Live(settings) as live:
+        client = httpx.AsyncClient(base_url=live.url, headers=headers)
+        async with client, client.stream("GET", f"{job}/events", timeout=30) as response, asyncio.timeout(5):
+            lines = response.aiter_lines()
+            assert (await anext(lines)).startswith("id: ")
+            await api_keys.revoke(talk.resources.database, talk.workspace, made.id)
+            rest = [line async for line in lines]
+    assert sum(line.startswith("event: ") for line in rest) == 1, "nothing but what was sent before"
+    assert live.resources.holders._reading == {}
 
 
 async def test_a_follower_that_leaves_is_forgotten(talk: Talk, settings: Settings, key: str) -> None:

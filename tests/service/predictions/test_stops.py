@@ -11,11 +11,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from service.api_keys import service as api_keys
 from service.predictions.events import End
 from service.predictions.runs import Running, Runs
 from service.settings import Settings
 from tests.service.predictions.conftest import House
-from tests.service.predictions.live import Live
+from tests.service.predictions.live import DEFAULT_WORKSPACE, Live
 from tests.service.predictions.test_streams import events
 from tests.stubs.openai_server import Recorded, Script
 
@@ -81,6 +82,24 @@ def test_an_abort_reaches_a_run_in_another_process(house: House, settings: Setti
         assert httpx.put(f"{other.url}/api/v1/chatmessage/abort/{flow}/c1").status_code == 200
         thread.join(10)
     assert events(results[0].content)[-2][0] == "abort"
+
+
+@pytest.mark.parametrize("path", ["prediction", "internal-prediction"])
+def test_a_key_that_is_ended_reads_no_further(house: House, settings: Settings, path: str) -> None:
+    house.stub.script(Script(reply=LONG, token_delay=0.03))
+    flow = house.writing()
+    made, secret = house.live.run(api_keys.create(house.live.resources.database, DEFAULT_WORKSPACE, "reader"))
+    asked = {"question": "How many?", "streaming": True, "resumable": True}
+    headers = {"Authorization": f"Bearer {secret}"}
+    url = f"{house.live.url}/api/v1/{path}/{flow}"
+    with Live(settings) as other:
+        thread, results = in_background(lambda: httpx.post(url, json=asked, headers=headers, timeout=30))
+        request = begun(house)
+        other.run(api_keys.revoke(other.resources.database, DEFAULT_WORKSPACE, made.id))
+        thread.join(10)
+    assert until(lambda: request.disconnected)
+    assert "word199" not in results[0].text
+    assert house.messages(flow)[1]["state"] == "aborted"
 
 
 def test_an_abort_of_nothing_is_answered_alike(house: House) -> None:
