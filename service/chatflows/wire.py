@@ -29,7 +29,9 @@ class ChatflowBody(Body):
     speech_to_text: str | None = Field(None, description="JSON text", examples=["{}"])
     text_to_speech: str | None = Field(None, description="JSON text", examples=["{}"])
     follow_up_prompts: str | None = Field(None, description="JSON text", examples=["{}"])
-    category: str | None = Field(None, description="Tags, separated by semicolons", examples=["HR;Docs"])
+    category: str | None = Field(
+        None, max_length=10_000, description="Tags, separated by semicolons", examples=["HR;Docs"]
+    )
     mcp_server_config: str | None = Field(None, description="JSON text", examples=["{}"])
 
     def changes(self) -> dict[str, Any]:

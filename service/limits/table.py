@@ -17,7 +17,7 @@ LIMITS = (
         "characters",
         "A field of an upsert that is JSON text, but for loaders and overrides",
     ),
-    Limit("max_values", "service.json_text:MOST_VALUES", "values", "Values in JSON of more than 1 MiB in an upsert"),
+    Limit("max_values", "service.json_text:MOST_VALUES", "values", "Values in JSON of more than 1 MiB"),
     Limit(
         "max_config",
         "service.document_stores.sizes:MAX_CONFIG",

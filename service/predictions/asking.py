@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.chatflows.types import Decision, HumanInput
-from service.errors import Unprocessable
+from service.errors import TooLarge, Unprocessable
+from service.json_text import MOST_VALUES, TooManyValues, read
 from service.predictions.text import clean
 from service.predictions.types import Upload, UploadKind
 
@@ -33,11 +34,14 @@ class InvalidField(Unprocessable):
 
 
 def json_text(value: Any, field: str) -> Any:
-    """A field that may come as JSON text; an empty text is nothing. Raises `InvalidField`."""
+    """A field that may come as JSON text; an empty text is nothing. Raises `InvalidField`, and `TooLarge` for a
+    long one with more values than are read."""
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value) if value.strip() else None
+        return read(value, MOST_VALUES) if value.strip() else None
+    except TooManyValues as error:
+        raise TooLarge(f"max_values: {field}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidField(f"{field}: not valid JSON: {error}") from None
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from service.chatflows.types import Role, Turn
 from service.errors import BadRequest, MissingPart, TooLarge, describe_validation
+from service.http.forms import MAX_FIELDS
 from service.http.wire import Body, IdText, Wire, id_text
-from service.json_text import read
+from service.json_text import MOST_VALUES, TooManyValues, read
 from service.predictions import asking
 from service.predictions.asking import InvalidField
 from service.predictions.text import clean
@@ -198,7 +199,9 @@ def parse_json(content: bytes, most: int) -> PredictionBody:
     if len(content) > most and len(content) - sum(len(run[0]) for run in _BULK.finditer(content)) > most:
         raise _too_large(most)
     try:
-        fields = read(content)
+        fields = read(content, MOST_VALUES)
+    except TooManyValues as error:
+        raise TooLarge(f"max_values: the body has {error}") from None
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -240,10 +243,15 @@ def part(number: int, name: str | None, mime: str | None, content: bytes) -> Upl
 
 
 def parse_urlencoded(content: bytes, most: int) -> PredictionBody:
-    """The body of a call from a plain HTML form. Raises `TooLarge` for more than `most` bytes."""
+    """The body of a call from a plain HTML form. Raises `TooLarge` for more than `most` bytes, `BadRequest` for more
+    fields than other forms may have."""
     if len(content) > most:
         raise _too_large(most)
-    return parse_form(dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True)))
+    try:
+        pairs = parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadRequest(f"The form has more than {MAX_FIELDS} fields") from None
+    return parse_form(dict(pairs))
 
 
 def _validated(fields: Mapping[str, Any]) -> PredictionBody:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from service import json_text
-from service.errors import BadRequest
+from service.errors import BadRequest, TooLarge
 from service.executions.service import storable
 from service.webhooks.types import ContentRefused, Trigger
 
@@ -30,7 +30,8 @@ REDACTED = "[REDACTED]"
 def body_of(kind: str, content: bytes) -> Any:
     """The body, by its content type: JSON, the fields of a form, or the text as it is; None for none.
 
-    Raises `BadRequest` for JSON that is none, `ContentRefused` for a form with files.
+    Raises `BadRequest` for JSON that is none, `TooLarge` for a long one with more values than are read, and
+    `ContentRefused` for a form with files.
     """
     mime = kind.partition(";")[0].strip().lower()
     if mime.startswith("multipart/"):
@@ -41,7 +42,9 @@ def body_of(kind: str, content: bytes) -> Any:
         return _form(content)
     if mime == "application/json" or mime.endswith("+json") or not mime:
         try:
-            return storable(json_text.parsed(content.decode()))
+            return storable(json_text.parsed(content.decode(), json_text.MOST_VALUES))
+        except json_text.TooManyValues as error:
+            raise TooLarge(f"max_values: the body has {error}") from None
         except ValueError as error:
             if not mime:
                 return _plain(content)
@@ -58,7 +61,7 @@ def _form(content: bytes) -> Any:
     payload = fields.get(PAYLOAD)
     if isinstance(payload, str):
         try:
-            return storable(json_text.parsed(payload))
+            return storable(json_text.parsed(payload, json_text.MOST_VALUES))
         except ValueError:
             return fields
     return fields

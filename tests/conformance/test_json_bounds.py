@@ -8,10 +8,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.http.forms import MAX_FIELDS, URL_ENCODED
+from service.json_text import MOST_VALUES
 from service.resources import Resources
 from service.settings import Settings
 from tests.application import speak
-from tests.conformance.test_routes import JSON, Operation, described, make_chatflow, object_of
+from tests.conformance.test_routes import JSON, Operation, described, make_agentflow, make_chatflow, object_of
 
 
 def nested(depth: int) -> Iterator[str]:
@@ -68,6 +70,40 @@ async def test_what_no_file_is_in_has_a_limit_of_its_own(
         response = await opened.request(method, path, content=content, headers={"Content-Type": JSON})
         assert response.status_code == 413, f"{path}: {response.text[:200]}"
         assert response.json()["message"].startswith("max_json: ")
+
+
+async def test_small_values_are_counted(
+    anonymous: httpx.AsyncClient, client: httpx.AsyncClient, resources: Resources
+) -> None:
+    flow, webhook = await make_chatflow(client, resources), await make_agentflow(client, resources)
+    flood = "[" + "[]," * (2 * MOST_VALUES) + "[]]"
+    for opened, method, path in (
+        (anonymous, "POST", f"/prediction/{flow}"),
+        (anonymous, "POST", f"/webhook/{webhook}"),
+        (anonymous, "POST", "/leads"),
+        (anonymous, "POST", "/feedback"),
+        (anonymous, "PUT", f"/feedback/{flow}"),
+        (client, "POST", "/chatflows"),
+    ):
+        content = f'{{"question": "Hello?", "more": {flood}}}'
+        response = await opened.request(method, f"/api/v1{path}", content=content, headers={"Content-Type": JSON})
+        assert response.status_code == 413, f"{path}: {response.status_code} {response.text[:200]}"
+        assert response.json()["message"] == f"max_values: the body has more than {MOST_VALUES} values"
+    for field in ("uploads", "history", "form"):
+        asked = {"question": "Hello?", field: flood}
+        response = await anonymous.post(f"/api/v1/prediction/{flow}", files={"a": (None, "")}, data=asked)
+        assert response.status_code == 413, f"{field}: {response.status_code} {response.text[:200]}"
+        assert response.json()["message"] == f"max_values: {field}: more than {MOST_VALUES} values"
+
+
+async def test_fields_of_forms_are_counted(
+    anonymous: httpx.AsyncClient, client: httpx.AsyncClient, resources: Resources
+) -> None:
+    flow = await make_chatflow(client, resources)
+    content, headers = "question=Hello&" + "a=&" * MAX_FIELDS, {"Content-Type": URL_ENCODED}
+    response = await anonymous.post(f"/api/v1/prediction/{flow}", content=content, headers=headers)
+    assert response.status_code == 400
+    assert response.json()["message"] == f"The form has more than {MAX_FIELDS} fields"
 
 
 async def test_strangers_keep_no_refusals_under_their_keys(app: FastAPI, resources: Resources) -> None:
