@@ -10,11 +10,9 @@ metadata as JSON text, and its facts beside it (`wording`); arrays of texts, whi
 """
 
 import asyncio
-import math
-import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import SplitResult, quote, unquote
 
@@ -37,6 +35,7 @@ from stores.vector.base import (
     url_options,
     url_port,
 )
+from stores.vector.breadth import WIDEST, Breadth
 from stores.vector.filters import Filter, matches
 from stores.vector.order import walk
 from stores.vector.points import bounded, checked_name, decode, ranked, unit, unit_rows
@@ -51,21 +50,14 @@ PORT = 8000
 """Where `chroma run` listens."""
 SPARE = 16
 """Points asked for beyond the limit, so that a tie at its edge is seen."""
-WIDEST = 4_096
-"""Points that the index is asked for at most; a search that needs more compares them all."""
 FEW = 200
 """Points whose vectors are read and compared here, at .14 ms each; of more of them, the engine tells the nearest, which
 takes it 7 ms among 10,000 points and 130 ms among 120,000."""
 EF_SEARCH = 200
 """Breadth of a search in the index at least: it is as broad as the number of points that it is asked for."""
-POINTS_PER_STEP = 250
-"""A search asks for one of so many points at least, as fewer find too few of the nearest ten: of a million points, .74
-with a breadth of 200, .83 with 1,000, .94 with 3,000."""
 NAMED = 4
 """How many times narrower a search among named points is: of a million, it finds .97 of the nearest ten of 10,000 in
 150 ms, and .98 in 400 if it is as broad as others."""
-MEASURED_AGAIN = 60.0
-"""Seconds after which a collection is asked for its size again."""
 READ = 1_000
 """Points read at a time."""
 NUMBERS = 400_000
@@ -80,9 +72,7 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 class _Collection:
     id: str
     dimension: int
-    breadth: int = 0
-    measured: float = -math.inf
-    """When its size was last asked for, on the monotonic clock."""
+    breadth: Breadth = field(default_factory=Breadth)
 
 
 class _Missing(Exception):
@@ -283,10 +273,11 @@ class ChromaVectorStore(VectorStore):
 
     async def _breadth(self, known: _Collection) -> int:
         """How many points a search is to ask for, whatever it wants of them."""
-        if time.monotonic() >= known.measured + MEASURED_AGAIN:
-            known.breadth = min(int(await self._ask(known, "count", None)) // POINTS_PER_STEP, WIDEST)
-            known.measured = time.monotonic()
-        return known.breadth
+
+        async def count() -> int:
+            return int(await self._ask(known, "count", None))
+
+        return await known.breadth.at_least(count)
 
     async def _passing(self, known: _Collection, where: Filter | None) -> list[str]:
         """The ids of all points that pass `where`."""

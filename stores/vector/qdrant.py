@@ -12,7 +12,7 @@ operator's setting, and through the guarded transport of `Network` to one that a
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from json import JSONDecodeError
@@ -39,6 +39,7 @@ from stores.vector.base import (
     url_options,
     url_port,
 )
+from stores.vector.breadth import Breadth
 from stores.vector.filters import Filter, matches
 from stores.vector.order import walk
 from stores.vector.payload import (
@@ -82,6 +83,7 @@ class _Collection:
     dimension: int
     indexes: set[str] | None
     """Fields of the payload that a server has an index for; None: a folder, which has none."""
+    breadth: Breadth = field(default_factory=Breadth)
 
 
 class QdrantVectorStore(VectorStore):
@@ -285,10 +287,10 @@ class QdrantVectorStore(VectorStore):
 
         if known.indexes is None:
             return
-        for field, kind in kinds.items():
-            if field not in known.indexes and (len(known.indexes) < MAX_INDEXES or kind != "float"):
-                await client.create_payload_index(known.name, field, models.PayloadSchemaType(kind), wait=True)
-                known.indexes.add(field)
+        for name, kind in kinds.items():
+            if name not in known.indexes and (len(known.indexes) < MAX_INDEXES or kind != "float"):
+                await client.create_payload_index(known.name, name, models.PayloadSchemaType(kind), wait=True)
+                known.indexes.add(name)
 
     @contextmanager
     def _session(self, collection: str) -> Iterator[None]:
@@ -364,8 +366,9 @@ async def _nearest(
     if among is not None:
         asked = models.Filter(must=[models.HasIdCondition(has_id=[point_key(key) for key in among])])
     wanted, exact = limit + SPARE, known.indexes is None or among is not None
+    breadth = BREADTH if exact else max(BREADTH, await known.breadth.at_least(lambda: _about(client, known)))
     while True:
-        params = models.SearchParams(hnsw_ef=max(BREADTH, wanted), exact=exact)
+        params = models.SearchParams(hnsw_ef=max(breadth, wanted), exact=exact)
         found = await client.query_points(
             known.name,
             query=row.tolist(),
@@ -386,6 +389,11 @@ async def _nearest(
             return scores
         else:
             wanted *= 8
+
+
+async def _about(client: "AsyncQdrantClient", known: _Collection) -> int:
+    """About how many points there are."""
+    return (await client.count(known.name, exact=False)).count
 
 
 async def _pages(

@@ -27,6 +27,8 @@ class QdrantServer:
     engine: AsyncQdrantClient = field(default_factory=lambda: AsyncQdrantClient(":memory:"))
     indexes: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    searches: list[Mapping[str, Any]] = field(default_factory=list)
+    """The parameters of each search."""
     key: str = ""
     """What callers must know; "": nothing."""
 
@@ -113,6 +115,7 @@ class QdrantServer:
                 points = [json.loads(each.model_dump_json()) for each in records]
                 return {"points": points, "next_page_offset": offset}
             case _:
+                self.searches.append(body["params"])
                 found = await engine.query_points(
                     collection,
                     body["query"]["nearest"],

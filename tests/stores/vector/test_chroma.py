@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from stores.vector import chroma, open_vector_store
+from stores.vector import breadth, chroma, open_vector_store
 from stores.vector.base import BadUrl, Point, Refused, Unavailable, UnknownCollection, WrongDimension
 from stores.vector.chroma import ChromaVectorStore
 from stores.vector.filters import parse
@@ -73,7 +73,7 @@ async def test_many_points_travel_in_several_requests(store: ChromaVectorStore) 
 async def test_searches_are_broader_in_larger_collections(
     store: ChromaVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chroma, "POINTS_PER_STEP", 2)
+    monkeypatch.setattr(breadth, "POINTS_PER_STEP", 2)
     points = [Point(f"{n:04d}", [1.0, n, 0.0], {"half": n % 2}) for n in range(300)]
     await store.upsert("words", points)
     asked: list[int] = []

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient
 
-from stores.vector import open_vector_store
+from stores.vector import breadth, open_vector_store
 from stores.vector.base import (
     BadUrl,
     Point,
@@ -81,6 +81,18 @@ async def test_two_makers_of_a_collection_both_succeed(server: QdrantServer) -> 
         await second.create("fresh", 4)
     await first.close()
     await second.close()
+
+
+async def test_searches_are_broader_in_larger_collections(
+    store: QdrantVectorStore, server: QdrantServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breadth, "POINTS_PER_STEP", 2)
+    await store.upsert("words", [Point(f"{n:04d}", [1.0, n, 0.0]) for n in range(300)])
+    for where in (None, parse({"half": 0})):
+        await store.query("words", [1.0, 0.0, 0.0], 3, where=where)
+    await store.among("words", [1.0, 0.0, 0.0], 3, ["0001"])
+    assert [(each["hnsw_ef"], each["exact"]) for each in server.searches[:2]] == [(150, False)] * 2
+    assert server.searches[-1]["exact"]
 
 
 async def test_many_points_travel_in_several_requests(store: QdrantVectorStore, server: QdrantServer) -> None:
