@@ -20,12 +20,12 @@ from service.http.wire import Wire
 from service.secret_names import REFERENCES, is_confidential
 
 SECRET_INPUTS = frozenset({"password", "file", "folder"})
-PROMPTS = re.compile(r"prompt|message|instruction|template", re.IGNORECASE)
-"""Names of inputs that hold prompts: not for the public."""
+PROMPTS = re.compile(r"prompt|message|instruction|template|scenario|description", re.IGNORECASE)
+"""Names of inputs that hold what models are told: not for the public."""
 
-VALUES = re.compile(r"^(body|code|state)$|value\d?$", re.IGNORECASE)
+VALUES = re.compile(r"^(body|code|note|state)$|value\d?$", re.IGNORECASE)
 """Names of inputs, and of the fields of their rows, that hold whatever an author wrote: keys in a query, in a body, in
-the state that a flow begins with."""
+the state that a flow begins with, remarks on sticky notes."""
 
 FORM = re.compile(r"form|startInputType|startEphemeralMemory|startPersistState")
 """What the names of a start node's inputs begin with that widgets read."""

@@ -196,6 +196,9 @@ async def test_the_public_sees_no_code_and_nothing_that_an_author_wrote_into_row
         node(
             "t", "toolAgentflow", "Agent Flows", {"toolInputArgs": [{"inputArgName": "a", "inputArgValue": "geheim"}]}
         ),
+        node("b", "conditionAgentAgentflow", "Agent Flows", {"conditionAgentScenarios": [{"scenario": "geheim"}]}),
+        node("r", "retrieverTool", "Tools", {"name": "search", "description": "geheim"}),
+        node("n", "stickyNoteAgentflow", "Agent Flows", {"note": "geheim"}),
     ]
     config = json.dumps({"postProcessing": {"enabled": True, "customFunction": "geheim"}, "chatFeedback": {}})
     scripts = [item for item in nodes if item["data"]["name"] in ("customFunctionAgentflow", "customFunction")]

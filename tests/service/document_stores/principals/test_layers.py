@@ -10,8 +10,9 @@ import pytest
 from service.document_stores import search as searching
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow
-from service.document_stores.sight import SeenLedger
+from service.document_stores.sight import SeenLedger, Sight
 from service.retrieval import narrowing
+from service.retrieval.base import Span
 from service.retrieval.pipeline import of_strategy
 from service.settings import Settings, load
 from service.viewers import EVERYTHING, Viewer
@@ -78,3 +79,15 @@ async def test_the_ledger_holds_without_what_is_searched(
     monkeypatch.setattr(searching, "seen_words", lambda words, _ledger: words)
     monkeypatch.setattr(SeenLedger, "narrowed", property(lambda _ledger: False))
     await check_everybody(talk, strategy)
+
+
+async def test_the_ledger_shows_no_neighbours_of_what_may_not_be_found(talk: Talk) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("anna.txt", passages("Alpha", "Beta")), principals=["user:anna"])
+    (document,) = await talk.documents(store)
+    row = await searching.store_of(talk.resources, talk.workspace, UUID(store))
+    shown = []
+    for viewer in (Viewer(frozenset({"user:anna"})), Viewer(frozenset({"user:bert"})), Viewer(), EVERYTHING):
+        ledger = SeenLedger(talk.resources.database, talk.workspace, UUID(store), Sight.of(viewer, row))
+        shown.append(len(await ledger.near([Span(UUID(document["id"]), 0, 9)], None)))
+    assert shown == [2, 0, 0, 2]
