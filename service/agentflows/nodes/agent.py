@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from service.agentflows.nodes.base import FlowNode, Maker, is_yes
-from service.agentflows.nodes.conversation import Conversation, Prompt
+from service.agentflows.nodes.conversation import GO_ON, Conversation, Prompt
 from service.agentflows.nodes.filling import LateTool
 from service.agentflows.nodes.llm import usage_shown
 from service.agentflows.nodes.structured import Structure, structured
@@ -153,8 +153,11 @@ class Agent(FlowNode):
         value: dict[str, Any] | None = None
         used = list(ended.usage)
         if self._structure is not None:
-            answered: Sequence[BaseMessage] = (*prompt.messages, AIMessage(ended.answer or "{}"))
-            pieces = structured(self.title, self.model, answered, self._structure, run)
+            found, wrong = self._structure.fitted(ended.answer)
+            value = None if wrong else found
+        if self._structure is not None and value is None:
+            talk = _answered(moment, prompt, ended, self._structure)
+            pieces = structured(self.title, self.model, talk, self._structure, run)
             async with aclosing(pieces):
                 async for piece in pieces:
                     if isinstance(piece, dict):
@@ -207,6 +210,12 @@ class Agent(FlowNode):
             opening=prompt.opening,
             said=(*prompt.said, self._talk.answer(text)),
         )
+
+
+def _answered(moment: Moment, prompt: Prompt, ended: Ended, structure: Structure) -> list[BaseMessage]:
+    """What was asked and answered, and the user's wish to have that in the structure."""
+    asked = prompt.messages or (HumanMessage(moment.asked.strip() or GO_ON),)
+    return [*asked, AIMessage(ended.answer or "{}"), HumanMessage(structure.instruction)]
 
 
 def _search(store: RetrieverStep, named: str, about: Any, row: Mapping[str, Any]) -> Tool:

@@ -1,5 +1,6 @@
 """Runs what stands in it, once for each item of a list."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -12,6 +13,8 @@ from service.chatflows.types import StepEvent
 from service.json_text import lenient
 
 MAX_ITEMS = 1_000
+
+_BLOCK = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 
 STRUCTURES = ("aggregatedText", "jsonArray")
 """What becomes of the answers: a text of them all, or a JSON list with a value for each item."""
@@ -62,10 +65,13 @@ class Iteration(FlowNode):
 
 
 def _list_in(text: str) -> Any:
-    """The list in a text: JSON or JSON5, in a block of code or not; of anything else the text itself."""
+    """The list in a text: JSON or JSON5, or what a model wrote around a block of code with it; of anything else the
+    text itself."""
     body = text.strip()
     if body.startswith("```") and body.endswith("```"):
         body = body.strip("`").removeprefix("json").strip()
+    elif block := _BLOCK.search(body):
+        body = block[1].strip()
     if not body:
         return []
     try:

@@ -28,6 +28,7 @@ from tests.service.agentflows.flows import (
     model,
     node,
     run,
+    sent,
 )
 from tests.stubs.openai_server import Called, OpenAIStub, Script
 
@@ -105,6 +106,47 @@ async def test_an_agent_uses_a_tool_only_when_a_person_agrees(stub: OpenAIStub) 
     assert second.statuses == ["INPROGRESS", "FINISHED"]
     assert second.nodes == ["start", "a"]
     assert "42" in json.dumps(stub.requests[-1].body["messages"])
+
+
+ROWS = {"agentStructuredOutput": [{"key": "total", "type": "number", "description": "the sum"}]}
+CALCULATOR = {"agentTools": [{"agentSelectedTool": "calculator"}]}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_an_agent_with_tools_puts_its_answer_into_the_structure(stub: OpenAIStub, resumed: bool) -> None:
+    """It looks things up first; then it is told of the structure, by the user's part, as most providers want it."""
+    tools = {"agentTools": [{**CALCULATOR["agentTools"][0], "agentSelectedToolRequiresHumanInput": resumed}]}
+    flow = chain(agent(stub, **tools, **ROWS), node("r", "directReply", directReplyMessage="{{ a.output.total }}"))
+    stub.script(Script(calls=[Called("calculator", {"input": "6*7"})]))
+    stub.script(Script(reply="It is 42."))
+    stub.script(Script(reply='{"total": 42}'))
+    ran = await ask(flow, run("Six times seven?"))
+    if resumed:
+        assert ran.wanted.paused is not None
+        ran = await ask(flow, answered(ran.wanted.paused, "proceed", node="a"))
+    assert ran.text == "42"
+    (*_, asked, said, told) = sent(stub)
+    assert (asked[0], said) == ("user", ("assistant", "It is 42."))
+    assert told[0] == "user"
+    assert '"total"' in told[1]
+
+
+@pytest.mark.parametrize("others", [{}, CALCULATOR])
+async def test_an_agent_whose_answer_has_the_structure_is_not_asked_again(
+    stub: OpenAIStub, others: dict[str, Any]
+) -> None:
+    stub.script(Script(reply='```json\n{"total": "7"}\n```'))
+    ran = await ask(chain(agent(stub, **others, **ROWS)), run("Three and four?"))
+    assert json.loads(ran.text) == {"total": 7}
+    assert len(stub.requests) == 1
+
+
+async def test_an_agent_that_misses_the_structure_may_correct_itself(stub: OpenAIStub) -> None:
+    for reply in ("Seven.", "Seven!", '{"total": 7}'):
+        stub.script(Script(reply=reply))
+    ran = await ask(chain(agent(stub, **ROWS)), run("Three and four?"))
+    assert json.loads(ran.text) == {"total": 7}
+    assert [part for part, _ in sent(stub)] == ["system", "user", "assistant", "user", "assistant", "user"]
 
 
 async def test_tools_that_run_at_a_provider_are_refused(stub: OpenAIStub) -> None:

@@ -59,6 +59,7 @@ async def test_an_iteration_may_give_a_list_with_a_value_for_each_item() -> None
         ('["a", "b"]', "0 a\n1 b"),
         ('```json\n[{"task": "x"}]\n```', '0 {"task": "x"}'),
         ("", ""),
+        ('Two tasks [1]:\n```json\n["x", "y"]\n```\nDone.', "0 x\n1 y"),
         ("['a', 'it\\'s',]", "0 a\n1 it's"),
         (r'\["a", "b"\]', "0 a\n1 b"),
         (r"[{\"n\": 1}]", '0 {"n": 1}'),
@@ -88,9 +89,10 @@ async def test_no_list_is_told() -> None:
         node("it", "iteration", iterationInput="{{ question }}"),
         node("x", "directReply", parent="it"),
     ]
-    ran = await ask(graph(nodes, [edge("start", "it")]), run("no list"))
-    assert ran.error is not None
-    assert "'no list' is no list" in ran.error.message
+    for text in ("no list", "see [1]", "```\nno list [1]"):
+        ran = await ask(graph(nodes, [edge("start", "it")]), run(text))
+        assert ran.error is not None
+        assert f"'{text}' is no list" in ran.error.message
 
 
 async def test_items_change_the_state_one_after_the_other(stub: OpenAIStub) -> None:
