@@ -244,12 +244,10 @@ class Pass:
         if done.forgets:
             journal.past = ()
         journal.state.update(done.changes)
-        opening = () if standing.opened else done.opening
-        standing.opened = standing.opened or bool(opening)
-        standing.said = (*standing.said, *opening, *done.said)
+        history = (*self._opened(done), *done.said)
+        standing.said = (*standing.said, *history)
         journal.outputs[node] = Output(done.text, done.output, self._nodes[node].foreign)
         self.last = done.text or self.last  # decisions say nothing
-        history = (*opening, *done.said)
         yield NodeStatus(node, self._label(node), RunStatus.FINISHED)
         yield self._executed(node, RunStatus.FINISHED, done.input, done.output, history)
         if target:
@@ -278,11 +276,18 @@ class Pass:
             ],
             "data": {"nodeId": node, "nodeLabel": self._label(node), "input": dict(waits.input)},
         }
-        self.standing.said = (*self.standing.said, *waits.said)
+        history = (*self._opened(waits), *waits.said)
+        self.standing.said = (*self.standing.said, *history)
         self.standing.waiting[node] = {"action": action, "keep": dict(waits.keep)}
         output = {**waits.output, "humanInputAction": action}
         yield NodeStatus(node, self._label(node), RunStatus.STOPPED)
-        yield self._executed(node, RunStatus.STOPPED, waits.input, output, waits.said)
+        yield self._executed(node, RunStatus.STOPPED, waits.input, output, history)
+
+    def _opened(self, result: Done | Waits) -> tuple[Message, ...]:
+        """The user's words as a node begins the conversation with them; nothing where another one did that."""
+        opening = () if self.standing.opened else result.opening
+        self.standing.opened = self.standing.opened or bool(opening)
+        return opening
 
     def _failed(self, node: str, error: ServiceError) -> Iterator[StepEvent]:
         yield NodeStatus(node, self._label(node), RunStatus.ERROR, error.message)

@@ -102,5 +102,7 @@ class Waits:
     text: str
     output: Mapping[str, Any] = field(default_factory=dict)
     input: Mapping[str, Any] = field(default_factory=dict)
+    opening: tuple[Message, ...] = ()
+    """As that of `Done`."""
     said: tuple[Message, ...] = ()
     keep: Mapping[str, Any] = field(default_factory=dict)

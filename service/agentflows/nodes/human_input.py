@@ -56,11 +56,13 @@ class HumanInputNode(FlowNode):
                         text += piece.text
                     if not isinstance(piece, AIMessage):
                         yield piece
-        messages = [message.shown() for message in (*moment.past, *moment.said)]
+        opening = _opening(moment)
+        messages = [message.shown() for message in (*moment.past, *moment.said, *opening)]
         yield Waits(
             text=text,
             output={"content": text},
             input={"messages": messages, "humanInputEnableFeedback": self._feedback},
+            opening=opening,
             said=(Message(Part.ASSISTANT, text),),
         )
 
@@ -75,7 +77,7 @@ class HumanInputNode(FlowNode):
         messages: list[BaseMessage] = [SystemMessage(marked.note)] if marked.note else []
         messages += [
             AIMessage(message.text) if message.part is Part.ASSISTANT else HumanMessage(message.text)
-            for message in (*moment.past, *moment.said)
+            for message in (*moment.past, *moment.said, *_opening(moment))
             if message.text.strip()
         ]
         return [*messages, HumanMessage(prompt)]
@@ -95,3 +97,8 @@ class HumanInputNode(FlowNode):
             said=said,
             branches=frozenset({PROCEED if proceeds else REJECT}),
         )
+
+
+def _opening(moment: Moment) -> tuple[Message, ...]:
+    """The user's words, where nobody has answered them yet: the conversation begins with them."""
+    return () if moment.said or not moment.asked.strip() else (Message(Part.USER, moment.asked),)

@@ -9,7 +9,7 @@ import pytest
 
 from service.chatflows.types import Decision, HumanInput, NodeStatus, Paused, RunStatus
 from service.executions.recording import executed, shown
-from tests.service.agentflows.flows import Ran, ask, both, edge, graph, model, node, run
+from tests.service.agentflows.flows import Ran, ask, both, edge, graph, model, node, run, sent
 from tests.stubs.openai_server import OpenAIStub, Script
 
 REPLIES = [
@@ -118,6 +118,22 @@ async def test_a_model_may_tell_the_person_what_it_is_about(stub: OpenAIStub) ->
     assert ran.text == "A mail was written. Go on?"
     told = [item["content"] for item in stub.requests[-1].body["messages"]]
     assert told == ["A mail", "Dear all", "Tell it"]
+
+
+@pytest.mark.parametrize("kind", ["fixed", "dynamic"])
+async def test_a_person_who_is_asked_first_leaves_the_question_in_the_conversation(stub: OpenAIStub, kind: str) -> None:
+    inputs = {"humanInputDescriptionType": kind, "humanInputDescription": "Really?", **model("humanInput", stub.url)}
+    writer = node("m", "llm", label="Writer", **model("llm", stub.url))
+    edges = [edge("start", "h"), edge("h", "m", 0)]
+    flow = graph([node("start", "start"), node("h", "humanInput", **inputs), writer], edges)
+    stub.script(Script(reply="Really?"), times=int(kind == "dynamic"))
+    first = await ask(flow, run("Write a mail"))
+    assert first.text == "Really?"
+    if kind == "dynamic":
+        assert sent(stub)[0] == ("user", "Write a mail")
+    second = await ask(flow, answering(first, Decision.PROCEED, "Be kind"))
+    assert second.error is None
+    assert sent(stub) == [("user", "Write a mail"), ("assistant", "Really?"), ("user", "Be kind")]
 
 
 async def test_other_branches_end_before_a_run_stops_and_are_not_run_again(stub: OpenAIStub) -> None:
