@@ -104,20 +104,28 @@ class Conversation:
         """A summary, if there is one, and the messages that stand as they are."""
         match self._memory:
             case "windowSize":
-                return [], list(past[-2 * self._window :])
-            case "conversationSummary" if len(past) > 1:
-                return [await summed_up(moment, model, past[:-1])], list(past[-1:])
+                return [], list(past[_turn(past, len(past) - 2 * self._window) :])
+            case "conversationSummary":
+                first = _turn(past, len(past) - 1)
             case "conversationSummaryBuffer":
-                kept = _newest(past, self._tokens * LETTERS_A_TOKEN)
-                if len(kept) < len(past):
-                    return [await summed_up(moment, model, past[: len(past) - len(kept)])], list(kept)
-        return [], list(past)
+                first = _turn(past, len(past) - len(_newest(past, self._tokens * LETTERS_A_TOKEN)))
+            case _:
+                first = 0
+        return [await summed_up(moment, model, past[:first])] if first else [], list(past[first:])
 
 
 def _row(role: Any, content: Any) -> tuple[Part, Template]:
     if not isinstance(role, str) or role not in set(Part):
         raise BadOption(f"messages: '{role}' is none of {', '.join(Part)}")
     return Part(role), Template.parse(content)
+
+
+def _turn(past: tuple[Message, ...], first: int) -> int:
+    """The place from which messages are kept so that they begin with the user's words, not with an answer to them."""
+    first = max(0, first)
+    while first > 0 and past[first].part is Part.ASSISTANT:
+        first -= 1
+    return first
 
 
 def _newest(past: tuple[Message, ...], letters: int) -> tuple[Message, ...]:
