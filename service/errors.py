@@ -131,6 +131,11 @@ def internal_error() -> Response:
     return JSONResponse(error_body(500, "Internal error. The log of the service has the details.", "internal"), 500)
 
 
+def message_of(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says; what our own checks raised, in their words alone."""
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
     """One sentence for a list of pydantic errors, naming each field."""
     found: dict[str, list[str]] = {}
@@ -140,7 +145,7 @@ def describe_validation(errors: Sequence[Mapping[str, Any]]) -> str:
             del place[0]  # FastAPI says first where the field came from
         if len(place) > 1 and item["type"].endswith("_type") and UNION_MEMBER.fullmatch(str(place[-1])):
             del place[-1]  # pydantic names each type that a field may have, as if it were a field
-        found.setdefault(".".join(str(part) for part in place) or "body", []).append(item["msg"])
+        found.setdefault(".".join(str(part) for part in place) or "body", []).append(message_of(item))
     parts = [f"{where}: {_either(messages)}" for where, messages in list(found.items())[:5]]
     more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
     return "Invalid request. " + "; ".join(parts) + more

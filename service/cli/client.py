@@ -4,14 +4,14 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from service.cli.exits import CommandError, Refused, Rejected, Unreachable
+from service.cli.exits import CommandError, Refused, Rejected, Unreachable, UsageProblem
 from service.cli.folder import KEY, running, write_private
 from service.cli.options import environment, settings_for
 
@@ -129,7 +129,11 @@ class Client:
         """The events of a streamed answer, as (name, data); an answer that came whole is one event `answer`. Raises
         `CommandError` for the event `error`."""
         try:
-            with self._http.stream("POST", path, json=body) as response:
+            request = self._http.build_request("POST", path, json=body)
+        except (ValueError, RecursionError) as error:
+            raise _unsendable(error) from None
+        try:
+            with closing(self._http.send(request, stream=True)) as response:
                 if response.status_code >= 400:
                     response.read()
                     _raise_for(response)
@@ -178,6 +182,8 @@ class Client:
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(f"{self.url} does not answer ({reason}); is the service running?") from None
+        except (ValueError, RecursionError) as error:
+            raise _unsendable(error) from None
 
 
 _LISTED = {
@@ -255,6 +261,11 @@ def _make_key(data: Path | None, file: Path) -> str:
     made = make_key(settings_for(data), f"command line of {os.environ.get('USER', 'this machine')}", ["*"])
     write_private(file, made["apiKey"] + "\n")
     return str(made["apiKey"])
+
+
+def _unsendable(error: Exception) -> UsageProblem:
+    """Arguments of a command line may be no text, and JSON in them no JSON: half characters, numbers without end."""
+    return UsageProblem(f"this cannot be sent: {error}")
 
 
 def _named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:

@@ -300,7 +300,7 @@ def _waits_at(client: "Client", flow_id: str, session: str) -> str:
 def _form(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"--form is not valid JSON: {error}") from None
     if not isinstance(values, dict):
         raise UsageProblem("--form must be a JSON object")

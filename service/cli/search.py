@@ -115,7 +115,7 @@ def excerpt(text: str, limit: int) -> str:
 def _json(option: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"{option}: not valid JSON: {error}") from None
 
 

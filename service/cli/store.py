@@ -182,7 +182,7 @@ def reindex_store(
 def _fields(text: str, option: str) -> dict[str, Any]:
     try:
         fields = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"{option} is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
         raise UsageProblem(f"{option} must be a JSON object")

@@ -193,7 +193,7 @@ def _fields(pairs: list[str]) -> dict[str, Any]:
             raise UsageProblem(f"--set {pair}: give FIELD=VALUE")
         try:
             parsed = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed = value
         found[field] = parsed if isinstance(parsed, bool | list | dict) else value
     return found

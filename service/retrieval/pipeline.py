@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.document_stores.ledger.types import ChunkRow
-from service.errors import Unprocessable
+from service.errors import Unprocessable, message_of
 from service.plugins import UnknownName, resolve
 from service.retrieval import STAGES
 from service.retrieval.base import (
@@ -237,6 +237,8 @@ def _problems(kind: type[Stage], error: ValidationError, place: str) -> list[str
     told = []
     for item in error.errors():
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
-        problem = f"there is no such option; known are {known}" if item["type"] == "extra_forbidden" else item["msg"]
+        problem = (
+            f"there is no such option; known are {known}" if item["type"] == "extra_forbidden" else message_of(item)
+        )
         told.append(f"{place}{where}: {problem[:1].lower()}{problem[1:]}")
     return told

@@ -10,6 +10,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from service.errors import message_of
+
 
 class StepOptions(BaseModel):
     """Base of options: Flowise's field names in camelCase; an empty text counts as not set, numbers may be texts."""
@@ -30,7 +32,7 @@ def complaint(error: ErrorDetails) -> str:
     """What is wrong with a field, and which."""
     # of a choice of types, the place names the type as well: no field of anybody's
     place = ".".join(str(part) for part in error["loc"] if "[" not in str(part))
-    return f"{place}: {error['msg']}"
+    return f"{place}: {message_of(error)}"
 
 
 _TYPES = {bool: "boolean", int: "number", float: "number", str: "string", dict: "json", list: "json"}

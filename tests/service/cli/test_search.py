@@ -52,6 +52,11 @@ def test_what_cannot_be_searched_is_said_in_one_line(harbour: Sequence[str | Pat
     for option, value, code, told in (
         ("--where", "{", 2, "--where: not valid JSON"),
         ("--retrieval", "[", 2, "--retrieval: not valid JSON"),
+        ("--retrieval", "[" * 100_000, 2, "--retrieval: not valid JSON"),
+        ("--where", '{"page": %s}' % ("9" * 5000), 2, "--where: not valid JSON"),
+        ("--where", '{"page": NaN}', 2, "this cannot be sent"),
+        ("--where", '{"page": "\\ud800"}', 2, "this cannot be sent"),
+        ("--retrieval", '[{"name": "threshold"}]', 1, "retrieval[0]: give minScore"),
         ("--where", '{"page": {"$regex": "1"}}', 1, "filter.page.$regex"),
         ("--where", '{"page": {"$gt": true}}', 1, "filter.page.$gt"),
         ("--where", '{"$nor": []}', 1, "filter.$nor"),
@@ -60,3 +65,9 @@ def test_what_cannot_be_searched_is_said_in_one_line(harbour: Sequence[str | Pat
     ):
         done = ragstone("search", "ferry", option, value, *harbour)
         assert (done.returncode, told in done.stderr, done.stderr.count("\n")) == (code, True, 1), done.stderr
+
+
+@pytest.mark.parametrize("verb", ["search", "ask"])
+def test_a_question_that_is_no_text_is_said_in_one_line(verb: str, harbour: Sequence[str | Path]) -> None:
+    done = ragstone(verb, "fer\udcffry", *harbour)
+    assert (done.returncode, "this cannot be sent" in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
