@@ -68,11 +68,23 @@ LOADERS: Mapping[str, LoaderRow] = MappingProxyType(
         "odt": LoaderRow(
             "loaders.opendocument:OdtLoader", "OpenDocument text", (".odt", ".ott"), (_OPEN_DOCUMENT + "text",)
         ),
+        "odp": LoaderRow(
+            "loaders.opendocument:OdpLoader",
+            "OpenDocument presentation",
+            (".odp", ".otp"),
+            (_OPEN_DOCUMENT + "presentation",),
+        ),
         "doc": LoaderRow("loaders.doc:DocLoader", "Word (DOC)", (".doc", ".dot"), ("application/msword",)),
         "rtf": LoaderRow("loaders.rtf:RtfLoader", "RTF", (".rtf",), ("application/rtf", "text/rtf")),
         "epub": LoaderRow("loaders.epub:EpubLoader", "EPUB", (".epub",), ("application/epub+zip",)),
         "eml": LoaderRow("loaders.eml:EmlLoader", "mail (EML)", (".eml",), ("message/rfc822",)),
         "msg": LoaderRow("loaders.msg:MsgLoader", "Outlook mail (MSG)", (".msg",), ("application/vnd.ms-outlook",)),
+        "tnef": LoaderRow(
+            "loaders.tnef:TnefLoader",
+            "Outlook mail in winmail.dat (TNEF)",
+            (".tnef",),
+            ("application/ms-tnef", "application/vnd.ms-tnef"),
+        ),
         "xml": LoaderRow(
             "loaders.xml:XmlLoader", "XML, JATS articles", (".xml", ".nxml", ".rss", ".atom", ".svg"),
             ("application/xml", "text/xml", "image/svg+xml"),

@@ -28,8 +28,11 @@ _ZIP_PARTS = (
     ("ppt/", "pptx", ""),
     ("META-INF/container.xml", "epub", ""),
 )
-_ARCHIVES = ("docx", "xlsx", "pptx", "epub", "ods", "odt")
-_OPEN_DOCUMENTS = (("spreadsheet", "ods"), ("text", "odt"))
+TNEF = b"\x78\x9f\x3e\x22"
+"""What mails begin with that Outlook packs into `winmail.dat`."""
+
+_ARCHIVES = ("docx", "xlsx", "pptx", "epub", "ods", "odt", "odp")
+_OPEN_DOCUMENTS = (("spreadsheet", "ods"), ("text", "odt"), ("presentation", "odp"))
 _OLE_PARTS = (
     ("WordDocument", "doc", ""),
     ("Workbook", "xls", ""),
@@ -82,6 +85,8 @@ def detect(source: Source) -> str:
         return _archive(source, head)
     if head.startswith(b"{\\rtf"):
         return "rtf"
+    if head.startswith(TNEF):
+        return "tnef"
     if image.is_image(head):
         return "image"
     if is_pdf(head):  # last, since others can carry one near their beginning

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from loaders import mail
+from loaders import mail, tnef
 from loaders.base import Failure, Loader, LoaderError, Source
 from loaders.unicode import decode, encoding_of, is_binary
 
@@ -31,7 +31,8 @@ class EmlLoader(Loader):
     """The mail as a document (`markdown` format when only its HTML body says something), then those of its attachments.
 
     `mail.documents` says how. Bodies after the first of a kind are appended; pictures within an HTML body are left out.
-    A part that is neither is an attachment, with a name or without. Headers in raw bytes instead of encoded words are
+    A part that is neither is an attachment, with a name or without; of a mail that Outlook packed (`winmail.dat`) the
+    attachments are taken, and the body where there is no other. Headers in raw bytes instead of encoded words are
     read in UTF-8, else in the charset that the mail declares, else in the one that it seems to be in.
     """
 
@@ -44,6 +45,8 @@ class EmlLoader(Loader):
             raise LoaderError(Failure.EMPTY, "The file is empty.")
         if is_binary(data[:_HEAD]):
             raise LoaderError(Failure.UNKNOWN, "The file holds binary data, not a mail.")
+        if encoding_of(data[:_HEAD]).startswith(("utf-16", "utf-32")):  # saved from an editor
+            data = decode(data).encode()
         policy = _Raw(encoding=_encoding(data[:_HEAD]))  # type: ignore[call-arg]  # fields of policies are arguments
         read = _mail(message_from_bytes(data.lstrip(), policy=policy), 0)
         if not read.headers:
@@ -88,6 +91,10 @@ def _mail(message: "Message", depth: int) -> mail.Mail:
             texts.append(_text(part))
         elif kind == "text/html" and not attached:
             pages.append(_text(part))
+        elif (packed := _unpacked(part, depth)) is not None:
+            attachments += packed.attachments
+            if not texts and not pages:
+                texts, pages = [packed.text], [packed.html]
         elif (attached or kind not in _NOT_READ) and not (kind.startswith("image/") and _is_shown(part, pages)):
             data = part.get_payload(decode=True)
             charset = part.get_content_charset()
@@ -98,6 +105,17 @@ def _mail(message: "Message", depth: int) -> mail.Mail:
     found = ((name, _decoded(message.get(name))) for name in mail.HEADERS)
     headers = {name: value for name, value in found if value}
     return mail.Mail(headers, "\n\n".join(texts), "\n".join(pages), attachments)
+
+
+def _unpacked(part: "Message", depth: int) -> mail.Mail | None:
+    """The mail that Outlook packed into a part as a whole; None where it did not."""
+    data = part.get_payload(decode=True)
+    if not isinstance(data, bytes) or not data.startswith(tnef.MAGIC):
+        return None
+    try:
+        return tnef.mail_of(data, depth + 1)
+    except LoaderError:  # told where attachments are read
+        return None
 
 
 def _inner(part: "Message") -> "Message":

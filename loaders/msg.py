@@ -63,12 +63,12 @@ class _Folder:
             "From": sender,
             "To": self._text(_TO),
             "Cc": self._text(_CC),
-            "Date": _date(numbers.get(_SUBMITTED) or numbers.get(_DELIVERED)),
+            "Date": date(numbers.get(_SUBMITTED) or numbers.get(_DELIVERED)),
             "Subject": self._text(_SUBJECT),
         }
         text, page = self._text(_BODY), self._html()
         if not text.strip() and not page.strip():
-            text = _rtf_text(self._bytes(_RTF + "0102"))
+            text = rtf_text(self._bytes(_RTF + "0102"))
         headers = {name: value.strip("\0 ") for name, value in headers.items()}
         return mail.Mail(headers, text, page, list(self._attachments(page, depth)))
 
@@ -122,7 +122,7 @@ class _Folder:
         return {number: value for _, number, _, value in _ENTRY.iter_unpack(whole)}
 
 
-def _date(ticks: bytes | None) -> str:
+def date(ticks: bytes | None) -> str:
     """A time in units of 100 ns since 1601, as ISO 8601 in UTC."""
     if not ticks or not any(ticks):
         return ""
@@ -133,7 +133,8 @@ def _date(ticks: bytes | None) -> str:
         return ""
 
 
-def _rtf_text(data: bytes) -> str:
+def rtf_text(data: bytes) -> str:
+    """The text of a body in compressed RTF."""
     return rtf.text_of(_unpacked(data)) if data else ""
 
 

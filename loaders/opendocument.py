@@ -1,4 +1,4 @@
-"""OpenDocument text and spreadsheets (ODT, ODS) to Markdown."""
+"""OpenDocument text, spreadsheets and presentations (ODT, ODS, ODP) to Markdown."""
 
 import datetime
 import re
@@ -20,10 +20,16 @@ _STYLE, _TITLE_STYLE = f"{{{_URN}style:1.0}}", "Title"
 _DRAW = f"{{{_URN}drawing:1.0}}"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _NOT_READ = frozenset({_TEXT + "tracked-changes", _OFFICE + "annotation", _OFFICE + "forms", _TEXT + "note-citation"})
-_THROUGH = frozenset(
+_PRESENTATION, _PLACE = f"{{{_URN}presentation:1.0}}", f"{{{_URN}svg-compatible:1.0}}"
+_MARGIN_CLASSES = frozenset({"page-number", "footer", "header", "date-time"})
+_SHAPES = frozenset(
+    {_DRAW + name for name in ("custom-shape", "rect", "ellipse", "circle", "polygon", "path", "caption")}
+)
+_THROUGH = _SHAPES | frozenset(
     {_TEXT + "section", _TEXT + "table-of-content", _TEXT + "index-body", _DRAW + "frame", _DRAW + "text-box",
      _DRAW + "g", _TEXT + "numbered-paragraph", _TEXT + "alphabetical-index", _TEXT + "bibliography"}
 )  # fmt: skip
+_LENGTH = re.compile(r"-?[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _HEADING = re.compile(r"#{1,6} (.+)")
 _DEEPEST = 256  # deeper than the XML parser goes
 _MOST_REPEATED = 1000
@@ -112,6 +118,52 @@ class OdsLoader(_OpenDocumentLoader):
             raise LoaderError(Failure.EMPTY, "No sheet has a filled cell.")
 
 
+class OdpLoader(_OpenDocumentLoader):
+    """A document of `markdown` format a slide, with its number as `page` and the count as `pages`.
+
+    A slide's title is a heading; then come its texts, lists and tables from top to bottom, last the speaker's notes.
+    Slide numbers, dates and footers are left out, slides without text too. The title is the document's property, else
+    the first slide's, else the file's name.
+    """
+
+    kind: ClassVar[str] = "presentation"
+
+    def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
+        """The slides in order."""
+        title, body = self._open(source)
+        slides = [[block for block in _slide(page) if block] for page in body.iterfind(_DRAW + "page")]
+        heading = _HEADING.match(next(iter(slides[0]), "")) if slides else None
+        title = title or (heading[1] if heading else "")
+        found = False
+        for number, blocks in enumerate(slides, start=1):
+            text = "\n\n".join(blocks)
+            made = document(source, text, title=title, form=Format.MARKDOWN, page=number, pages=len(slides))
+            if made is not None:
+                found = True
+                yield made
+        if not found:
+            raise LoaderError(Failure.EMPTY, f"None of the {len(slides)} slides has text.")
+
+
+def _slide(page: Any) -> Iterator[str]:
+    notes = page.find(_PRESENTATION + "notes")
+    shapes = [each for each in page if each is not notes and each.get(_PRESENTATION + "class") not in _MARGIN_CLASSES]
+    title = next((each for each in shapes if each.get(_PRESENTATION + "class") == "title"), None)
+    words = " ".join(map(_inline, title.iter(_TEXT + "p"))) if title is not None else ""
+    yield f"# {' '.join(words.split())}" if words.strip() else ""
+    for shape in sorted(shapes, key=_height):
+        if shape is not title:
+            yield "\n\n".join(_block(shape, 0, plain=False))
+    told = [] if notes is None else [text for box in notes.iter(_DRAW + "text-box") for text in _blocks(box, 0)]
+    yield "Notes: " + "\n".join(told) if told else ""
+
+
+def _height(shape: Any) -> tuple[float, float]:
+    """Where a shape lies on its slide, from the top, then from the left."""
+    top, left = (_LENGTH.match(shape.get(_PLACE + name, "")) for name in ("y", "x"))
+    return (float(top[0]) if top else 0.0), (float(left[0]) if left else 0.0)
+
+
 def _count(element: Any, name: str) -> int:
     value = element.get(_TABLE + name, "1")
     return max(int(value), 1) if value.isdecimal() and len(value) < 9 else 1
@@ -172,23 +224,31 @@ def _blocks(parent: Any, depth: int) -> Iterator[str]:
     for something else."""
     plain = parent.tag == _TABLE + "table-cell"
     for child in parent:
-        if child.tag in _NOT_READ:
-            continue
-        if child.tag == _TEXT + "h":
-            text = _inline(child)
-            level = child.get(_TEXT + "outline-level", "1")
-            yield from [f"{'#' * min(int(level), 6) if level.isdecimal() else '#'} {text}"] if text else []
-        elif child.tag == _TEXT + "p":
-            text = _inline(child, lines=True)
-            yield from filter(None, [text if plain else escaped(text)])
-            for box in child.iter(_DRAW + "text-box"):
-                yield from _blocks(box, depth + 1) if depth < _DEEPEST else ()
-        elif child.tag == _TEXT + "list":
-            yield from filter(None, ["\n".join(_items(child, 0))])
-        elif child.tag == _TABLE + "table":
-            yield from filter(None, [markdown_table(_rows(child))])
-        elif child.tag in _THROUGH and depth < _DEEPEST:
-            yield from _blocks(child, depth + 1)
+        yield from _block(child, depth, plain=plain)
+
+
+def _block(child: Any, depth: int, *, plain: bool) -> Iterator[str]:
+    """The blocks of one element; `plain` in a cell of a table, where lists and tables are
+    their words."""
+    if child.tag in _NOT_READ:
+        return
+    if child.tag == _TEXT + "h":
+        text = _inline(child)
+        level = child.get(_TEXT + "outline-level", "1")
+        yield from [f"{'#' * min(int(level), 6) if level.isdecimal() else '#'} {text}"] if text else []
+    elif child.tag == _TEXT + "p":
+        text = _inline(child, lines=True)
+        yield from filter(None, [text if plain else escaped(text)])
+        for box in child.iter(_DRAW + "text-box"):
+            yield from _blocks(box, depth + 1) if depth < _DEEPEST else ()
+    elif child.tag == _TEXT + "list":
+        items = list(_items(child, 0))
+        yield from (item.lstrip(" ")[2:] for item in items) if plain else filter(None, ["\n".join(items)])
+    elif child.tag == _TABLE + "table":
+        rows = _rows(child)
+        yield from filter(None, (word for row in rows for word in row) if plain else [markdown_table(rows)])
+    elif child.tag in _THROUGH and depth < _DEEPEST:
+        yield from _blocks(child, depth + 1)
 
 
 def _items(parent: Any, level: int) -> Iterator[str]:

@@ -24,7 +24,8 @@ _PASSWORD_ERRORS = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (an unknown ki
 _SOFT_HYPHEN = re.compile("[\x02\ufffe]\\s*\n?")
 _END = b"%%EOF"
 _NO_TITLE = re.compile(
-    r"\(?(anonymous|unspecified|untitled)\)?|.*\.(docx?|pptx?|xlsx?|indd|qxd|pdf|tex|dvi|rtf)", re.IGNORECASE
+    r"\(?(anonymous|unspecified|untitled( \w+)?)\)?|microsoft (word|excel|powerpoint) - .*|.*\.(docx?|pptx?|xlsx?|indd|qxd|pdf|tex|dvi|rtf)",
+    re.IGNORECASE,
 )
 _PER_PAGE, _PER_FILE = "perPage", "perFile"
 _TITLE_PAGES = 3

@@ -11,6 +11,7 @@ from loaders.marks import escaped
 from loaders.tables import markdown_table
 
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
+_CODEPAGE = re.compile(rb"\\ansicpg[0-9]{1,5}")
 _NOTE = re.compile(rb"\{(?:\\\*)?\\footnote(?![a-z])")
 _BRACE = re.compile(rb"\\[\\{}]|[{}]")
 _START = b"{\\rtf"
@@ -67,7 +68,9 @@ class RtfLoader(Loader):
         if not data.lstrip().startswith(_START):
             raise LoaderError(Failure.CORRUPT, "The file is not RTF.")
         named = _TITLE.search(data[:65536].decode("latin-1"))
-        title = text_of(b"{\\rtf1\\ansi " + named.group(1).encode("latin-1") + b"}") if named else ""
+        codepage = _CODEPAGE.search(data[:1024])
+        start = b"{\\rtf1\\ansi" + (codepage.group() if codepage else b"") + b" "
+        title = text_of(start + named.group(1).encode("latin-1") + b"}") if named else ""
         text, tables = _with_tables(text_of(data))
         made = document(source, text, title=title, form=Format.MARKDOWN if tables else Format.TEXT)
         if made is None:

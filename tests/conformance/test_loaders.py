@@ -24,7 +24,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 NAMES = sorted(LOADERS)
 TOLD_BY_NAME = dict.fromkeys(("markdown", "yaml", "rst", "org", "code"), "text")
 """Formats that are text without any mark of their own, and what they are under a name that says nothing."""
-CHECKED_WHOLE = ("pdf", "docx", "json", "jsonl", "xlsx", "pptx", "ods", "odt", "epub", "xml", "image")
+CHECKED_WHOLE = ("pdf", "docx", "json", "jsonl", "xlsx", "pptx", "ods", "odt", "odp", "epub", "xml", "image", "tnef")
 """Formats that show when their end is missing."""
 
 

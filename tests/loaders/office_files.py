@@ -168,3 +168,37 @@ def opendocument(kind: str, body: str, *, title: str = "", styles: str = "") -> 
         f"<dc:title>{title}</dc:title></office:meta></office:document-meta>"
     )
     return package({"content.xml": content, "meta.xml": meta}, f"application/vnd.oasis.opendocument.{kind}")
+
+
+def tnef(message: Mapping[int, str | bytes], *attachments: Mapping[int, str | bytes], subject: str = "") -> bytes:
+    """A mail as Outlook packs it (`winmail.dat`), by the properties of its message and its attachments: texts, and
+    bytes. An attachment's bytes are in an attribute of their own, as there, those of a mail are not."""
+    parts = [struct.pack("<IH", 0x223E9F78, 1), _attribute(1, 0x9007, struct.pack("<II", 1252, 0))]
+    parts += [_attribute(1, 0x8004, subject.encode("cp1252") + b"\0")] if subject else []
+    parts.append(_attribute(1, 0x9003, _mapi(message)))
+    for attachment in attachments:
+        data = attachment.get(0x3701, b"")
+        parts.append(_attribute(2, 0x9002, bytes(14)))
+        if isinstance(data, bytes) and data and not data.startswith(bytes(16)):
+            parts.append(_attribute(2, 0x800F, data))
+            attachment = {key: attachment[key] for key in attachment if key != 0x3701}
+        parts.append(_attribute(2, 0x9005, _mapi(attachment)))
+    return b"".join(parts)
+
+
+def _attribute(level: int, name: int, data: bytes) -> bytes:
+    return struct.pack("<BHHI", level, name, 6, len(data)) + data + struct.pack("<H", sum(data) % 65536)
+
+
+def _mapi(values: Mapping[int, str | bytes]) -> bytes:
+    """Before the values stand a number, one with a name, and one of several values: what a reader has to step over."""
+    made = [struct.pack("<IHHI", len(values) + 3, 0x03, 0x0017, 1)]
+    name = "Keywords".encode("utf-16-le")
+    made.append(struct.pack("<HH16xII", 0x03, 0x8001, 1, len(name)) + name + struct.pack("<I", 7))
+    made.append(struct.pack("<HHIII", 0x1003, 0x6001, 2, 8, 9))
+    for key, value in values.items():
+        kind = 0x1F if isinstance(value, str) else 0x40 if key == 0x0039 else 0x102
+        data = value.encode("utf-16-le") + b"\0\0" if isinstance(value, str) else value
+        head = struct.pack("<HH", kind, key) + (b"" if kind == 0x40 else struct.pack("<II", 1, len(data)))
+        made.append(head + data + bytes(-len(data) % 4))
+    return b"".join(made)

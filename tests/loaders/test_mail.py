@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from loaders import loader, mail
 from loaders.base import Failure, LoaderError, Source
 from tests.loaders.conftest import Put
-from tests.loaders.office_files import PROPERTIES, msg, ole
+from tests.loaders.office_files import PROPERTIES, msg, ole, tnef
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 PACKED_RTF = bytes.fromhex(
@@ -206,3 +206,43 @@ def test_an_attached_text_is_read_in_the_charset_that_its_part_names(put: Put) -
     made.add_attachment("Паром №5".encode("cp1251"), "text", "plain", filename="a.txt", params={"charset": "cp1251"})
     _, attached = load("eml", put(made.as_bytes(), "a.eml"))
     assert attached.page_content == "Паром №5"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_mail_that_was_saved_in_utf_16_is_read(put: Put, encoding: str) -> None:
+    text = (
+        "From: a@x.example\nTo: b@x.example\nSubject: Grüße\nContent-Type: text/plain; charset=utf-8\n\nSchöne Äpfel.\n"
+    )
+    (found,) = load("eml", put(text.encode(encoding), "a.eml"))
+    assert found.page_content == "From: a@x.example\nTo: b@x.example\nSubject: Grüße\n\nSchöne Äpfel."
+
+
+PACKED = tnef({0x0037: "Packed", 0x1000: "Of Outlook."}, {0x3707: "rules.txt", 0x3701: b"Lock the gate."})
+
+
+@pytest.mark.parametrize(("text", "body"), [("Body", "Body"), ("", "Of Outlook.")])
+def test_what_outlook_packed_into_a_mail_is_attached_to_it(put: Put, text: str, body: str) -> None:
+    made = letter(text=text)
+    if not text:
+        made.clear_content()
+        made.make_mixed()
+    made.add_attachment(PACKED, maintype="application", subtype="ms-tnef", filename="winmail.dat")
+    first, second = load("eml", put(made.as_bytes(), "a.eml"))
+    assert first.page_content.endswith(f"Subject: Hi\nAttachments: rules.txt\n\n{body}")
+    assert (second.page_content, second.metadata["attachment"]) == ("Lock the gate.", "rules.txt")
+
+
+def test_a_packed_mail_that_breaks_off_is_named_with_its_reason(put: Put) -> None:
+    made = letter()
+    made.add_attachment(PACKED[:-20], maintype="application", subtype="ms-tnef", filename="winmail.dat")
+    (found,) = load("eml", put(made.as_bytes(), "a.eml"))
+    assert "Attachments: winmail.dat (not read: corrupt)" in found.page_content
+
+
+def test_a_mail_within_a_packed_one_is_read_and_old_attributes_are_enough(put: Put) -> None:
+    inner = tnef({0x1000: "Deep."}, subject="Inner")
+    assert load("tnef", put(inner, "winmail.dat"))[0].metadata["title"] == "Inner"
+    packed = tnef({0x1000: "Top."}, {0x3001: "Inner mail", 0x370E: "x", 0x3701: bytes(16) + inner})
+    found = load("tnef", put(packed, "winmail.dat"))
+    assert [each.page_content.splitlines()[-1] for each in found] == ["Top.", "Deep."]
+    assert found[1].metadata["attachment"] == "Inner mail"

@@ -249,7 +249,9 @@ def test_damaged_word_documents_are_corrupt(put: Put) -> None:
 
 
 def test_rtf_in_another_code_page(put: Put) -> None:
-    (found,) = load("rtf", put(rb"{\rtf1\ansi\ansicpg1251 \'cf\'f0\'e8\'e2\'e5\'f2\par}", "a.rtf"))
+    title = rb"{\info{\title \'cf\'eb\'e0\'ed}}"
+    (found,) = load("rtf", put(rb"{\rtf1\ansi\ansicpg1251 " + title + rb"\'cf\'f0\'e8\'e2\'e5\'f2\par}", "a.rtf"))
+    assert found.metadata["title"] == "План"
     assert found.page_content == "Привет"
     assert failure("rtf", put(rb"{\rtf1\ansi }", "a.rtf")) is Failure.EMPTY
     assert failure("rtf", put("no", "a.rtf")) is Failure.CORRUPT
@@ -288,3 +290,19 @@ def test_a_book_that_lacks_a_chapter_or_its_list_is_corrupt(put: Put) -> None:
     sample = SAMPLES / "epub" / "tides.epub"
     for part in ("OEBPS/text/two.xhtml", "OEBPS/book.opf", "META-INF/container.xml"):
         assert failure("epub", put(without(sample, part), "a.epub")) is Failure.CORRUPT
+
+
+def test_a_table_and_a_list_in_a_cell_of_odt_are_their_words(put: Put) -> None:
+    def row(*cells: str) -> str:
+        made = "".join(f"<table:table-cell>{cell}</table:table-cell>" for cell in cells)
+        return f"<table:table-row>{made}</table:table-row>"
+
+    def words(text: str) -> str:
+        return f"<text:p>{text}</text:p>"
+
+    inner = f"<table:table>{row(words('A'), words('B|C'))}</table:table>"
+    items = "".join(f"<text:list-item>{words(text)}</text:list-item>" for text in ("one", "two"))
+    listed = f"<text:list>{items}</text:list>"
+    table = f"<table:table>{row(words('Table'), words('List'))}{row(inner, listed)}</table:table>"
+    (found,) = load("odt", put(opendocument("text", table), "a.odt"))
+    assert found.page_content == "| Table | List |\n| --- | --- |\n| A B\\|C | one two |"
