@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -22,9 +22,11 @@ from loaders.unicode import clean
 
 _PASSWORD_ERRORS = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (an unknown kind of protection)
 _SOFT_HYPHEN = re.compile("[\x02\ufffe]\\s*\n?")
+_LAM_ALEF = re.compile("[\u0622\u0623\u0625\u0627\u0671]\u0644")
 _END = b"%%EOF"
 _NO_TITLE = re.compile(
-    r"\(?(anonymous|unspecified|untitled( \w+)?)\)?|microsoft (word|excel|powerpoint) - .*|.*\.(docx?|pptx?|xlsx?|indd|qxd|pdf|tex|dvi|rtf)",
+    r"\(?(anonymous|unspecified|untitled( \w+)?)\)?|microsoft (word|excel|powerpoint) - .*"
+    r"|.*\.(docx?|pptx?|xlsx?|indd|qxd|pdf|tex|dvi|rtf)",
     re.IGNORECASE,
 )
 _PER_PAGE, _PER_FILE = "perPage", "perFile"
@@ -351,7 +353,7 @@ def _is_stamped(pdf: Any, index: int) -> bool:
 
 def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float]) -> list[layout.Line]:
     """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
-    text = str(page.get_text_range())
+    text = _LAM_ALEF.sub(partial(_in_order, layer.raw), str(page.get_text_range()))
     box = layer.upright(*box)
     lines: list[layout.Line] = []
     at = 0
@@ -362,6 +364,18 @@ def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float]
             lines.append(line)
         at += len(written) + 2
     return lines
+
+
+def _in_order(raw: Any, found: re.Match[str]) -> str:
+    """Two Arabic letters as they are written: those that one glyph shows come the wrong way round."""
+    places = [_origin(raw, found.start()), _origin(raw, found.start() + 1)]
+    return found[0][::-1] if places[0] == places[1] else found[0]
+
+
+def _origin(raw: Any, place: int) -> tuple[float, float]:
+    x, y = ctypes.c_double(), ctypes.c_double()
+    raw_api.FPDFText_GetCharOrigin(raw, raw_api.FPDFText_GetCharIndexFromTextIndex(raw, place), x, y)
+    return x.value, y.value
 
 
 def _line(
@@ -388,7 +402,12 @@ def _line(
 def _character(raw: Any, place: int, letter: str) -> int | None:
     """The index of a page's character by its place in the text; None when they do not agree."""
     index = int(raw_api.FPDFText_GetCharIndexFromTextIndex(raw, place))
-    return index if index >= 0 and raw_api.FPDFText_GetUnicode(raw, index) == ord(letter) else None
+    if index < 0:
+        return None
+    found = chr(raw_api.FPDFText_GetUnicode(raw, index))
+    return (
+        index if found == letter or _LAM_ALEF.fullmatch(found + letter) or _LAM_ALEF.fullmatch(letter + found) else None
+    )
 
 
 def _frame(layer: _Layer, index: int) -> tuple[float, float, float, float]:

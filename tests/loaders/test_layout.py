@@ -68,6 +68,46 @@ def test_text_is_read_as_it_is_written_however_it_and_its_page_are_turned(
     )
 
 
+def arabic(drawn: str) -> bytes:
+    """A PDF of one line, drawn from the left, in which `B` is one glyph for two letters, as most fonts have one."""
+    letters = {"A": "0645", "B": "06440627", "C": "0633", "D": "0644", "E": "0627"}
+    mapped = "\n".join(f"<{ord(code):02x}> <{text}>" for code, text in letters.items())
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def /CMapType 2 def "
+        f"1 begincodespacerange <00> <ff> endcodespacerange {len(letters)} beginbfchar\n{mapped}\n"
+        "endbfchar endcmap end end"
+    )
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 6 0 R>>"
+    page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>"
+    streams = [
+        f"<</Length {len(text)}>>stream\n{text}\nendstream" for text in (f"BT /F 12 Tf 50 50 Td ({drawn}) Tj ET", cmap)
+    ]
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        page,
+        streams[0],
+        font,
+        streams[1],
+    ]
+    body = "".join(f"{number} 0 obj\n{text}\nendobj\n" for number, text in enumerate(objects, 1))
+    return f"%PDF-1.4\n{body}trailer<</Size 7/Root 1 0 R>>\n%%EOF".encode()
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        ("ABC", "\u0633\u0644\u0627\u0645"),
+        ("ADEC", "\u0633\u0627\u0644\u0645"),
+        ("CB", "\u0644\u0627\u0633"),
+    ],
+)
+def test_arabic_letters_that_share_a_glyph_stand_in_their_order(tmp_path: Path, drawn: str, text: str) -> None:
+    (path := tmp_path / "made.pdf").write_bytes(arabic(drawn))
+    (found,) = PdfLoader().load(Source(path, "made.pdf"), {})
+    assert found.page_content == text
+
+
 def test_bookmarks_say_where_a_page_lies_in_a_file_without_headings(read: Read) -> None:
     def make(pdf: FPDF) -> None:
         for names in (["Travel"], ["Claims", "Deadlines"], [], ["Leave"]):
