@@ -59,8 +59,9 @@ TABLES = [
     Table(
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
-            {"base", "archives", "channels", "child", "detect", "equations", "forks", "isolation", "jats", "layout",
-             "mail", "marks", "nursery", "ocr", "ole", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
+            {"archives", "base", "channels", "charts", "child", "detect", "equations", "forks", "isolation",
+             "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "ole", "program",
+             "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),
