@@ -80,6 +80,19 @@ async def test_what_a_result_shows_can_be_filtered_by(talk: Talk, client: httpx.
     assert "filter.docId.$regex" in await refusal(client, store, filter={"docId": {"$regex": one}})
 
 
+@pytest.mark.usefixtures("most")
+async def test_an_id_opens_nothing_that_may_not_be_found(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    shown = await talk.upsert(store, ("a.txt", passages("Alpha")))
+    hidden = await talk.upsert(store, ("b.txt", passages("Beta")), principals=["group:hr"])
+    for where in ({"docId": hidden["docId"]}, {"docId": {"$ne": shown["docId"]}}, {"chunkId": {"$exists": True}}):
+        for stages in STAGES:
+            for viewer, expected in (("user:bob", set()), ("group:hr", {hidden["docId"]})):
+                answer = await ask(client, store, filter=where, retrieval=stages, principals=[viewer])
+                found = {doc["metadata"]["docId"] for doc in answer["docs"]}
+                assert found - {shown["docId"]} == expected, where
+
+
 async def test_the_ids_of_own_chunks_count_beside_those_that_the_service_gave_them(
     talk: Talk, client: httpx.AsyncClient
 ) -> None:
