@@ -4,11 +4,13 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from langchain_core.documents import Document
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.marks import escaped
 from loaders.tables import markdown_table
 from loaders.text import read_text
 from loaders.unicode import clean
@@ -19,6 +21,8 @@ _RARE = ("^",)
 _DECLARED = re.compile(r"\ufeff?\"?sep=([^\w\s\"]|\t)\"?[ ]*(?:\n|\Z)", re.IGNORECASE)
 """The line by which Excel is told the delimiter; it is no row."""
 _SAMPLE_ROWS = 50
+_MOST_CAPTIONS = 10
+"""Rows of a single cell at the beginning; more are data."""
 
 
 def parse(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -73,9 +77,9 @@ def _tabular(rows: Sequence[Sequence[str]], share: float) -> bool:
 class CsvLoader(Loader):
     """The whole table as one document of `markdown` format, titled with the name of the file without suffix.
 
-    The delimiter is the one of Excel's `sep=` line, else found by its regularity. A first row of a single cell above
-    wider rows is a caption: it becomes the title and a heading. `columnName` reads only that column: a document of
-    `text` format a row, with `row` from 1.
+    The delimiter is the one of Excel's `sep=` line, else found by its regularity. First rows of a single cell above
+    wider ones are captions: the first becomes the title and a heading, others stand below it. `columnName` reads only
+    that column: a document of `text` format a row, with `row` from 1.
     """
 
     options: ClassVar[Mapping[str, Any]] = {"columnName": ""}
@@ -93,22 +97,24 @@ class CsvLoader(Loader):
             rows = [row for row in parse(text, delimiter) if any(map(str.strip, row))]
         except csv.Error as error:
             raise LoaderError(Failure.CORRUPT, f"The table cannot be read: {error}.") from error
-        title = source.stem
-        caption = ""
-        if (
-            len(rows) > 2
-            and len(rows[1]) > 1
-            and sum(bool(cell.strip()) for cell in rows[0]) == 1
-            and rows[0][0].strip()
-        ):
-            title = caption = " ".join(rows.pop(0)[0].split())
+        above = list(takewhile(_is_caption, rows[: _MOST_CAPTIONS + 1]))
+        if len(above) > min(_MOST_CAPTIONS, len(rows) - 2):
+            above = []
+        rows = rows[len(above) :]
+        captions = [" ".join(row[0].split()) for row in above]
+        title = captions[0] if captions else source.stem
         column = str(options.get("columnName") or "").strip()
         if column:
             yield from _column(source, rows, column, title)
             return
         table = markdown_table(rows)
-        text = f"# {caption}\n\n{table}" if caption and table else table
+        heads = [f"# {title}", *map(escaped, captions[1:])] if captions else []
+        text = "\n\n".join([*heads, table]) if table else ""
         yield required(document(source, text, title=title, form=Format.MARKDOWN), "The table is empty.")
+
+
+def _is_caption(row: Sequence[str]) -> bool:
+    return bool(row[0].strip()) and not any(map(str.strip, row[1:]))
 
 
 class TsvLoader(CsvLoader):

@@ -36,6 +36,11 @@ _NOTES = (("footnotes", "footnote"), ("endnotes", "endnote"))
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _MARGINS = ("header", "footer")
 _PAGE_NUMBER = re.compile(r"\W*(?:(?:page|seite|p\.|s\.)?\W*\d*(?:\s*(?:of|von|/)\s*\d*)?)\W*", re.IGNORECASE)
+_WINGDINGS = {
+    0x6F: "\u2610", 0xA8: "\u2610", 0x72: "\u2610", 0xFD: "\u2612", 0xFE: "\u2611", 0xFC: "\u2713", 0xFB: "\u2717",
+    0xE0: "\u2192", 0xDF: "\u2190", 0xF0: "\u21e8", 0x4A: "\u263a",
+}  # fmt: skip
+"""What forms show by symbols of that font: boxes, ticks, arrows."""
 _DEEPEST = 50
 
 
@@ -193,6 +198,10 @@ class _Reader:
                 parts.append("\n")
             elif child.tag == _W + "noBreakHyphen":
                 parts.append("-")
+            elif child.tag == _W + "sym":
+                parts.append(_symbol(child))
+            elif child.tag == _W + "checkBox":
+                parts.append(_box(child))
             elif child.tag in _EQUATIONS:
                 parts.append(equations.line(child))
             elif child.tag not in skipped and not (child.tag == _W + "r" and self._is_hidden(child, hidden)):
@@ -303,6 +312,21 @@ def _style(paragraph: Any) -> str:
     """The id of a paragraph's style."""
     named = paragraph.find(f"{_W}pPr/{_W}pStyle")
     return str(named.get(_W + "val", "")) if named is not None else ""
+
+
+def _symbol(symbol: Any) -> str:
+    """The character that a symbol shows, by its font; nothing where that is not known."""
+    code = int(symbol.get(_W + "char", "0"), 16)
+    if 0xF000 <= code <= 0xF0FF:
+        return _WINGDINGS.get(code - 0xF000, "") if symbol.get(_W + "font") == "Wingdings" else ""
+    return chr(code) if 0x20 <= code < 0xD800 else ""
+
+
+def _box(box: Any) -> str:
+    """A box of a form, as it is ticked."""
+    ticked = box.find(_W + "checked")
+    ticked = box.find(_W + "default") if ticked is None else ticked
+    return "\u2612" if ticked is not None and _is_on(ticked) else "\u2610"
 
 
 def _is_on(switch: Any) -> bool:

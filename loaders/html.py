@@ -260,6 +260,11 @@ class _Writer:
         if node.name in _HEADINGS:
             heading = _tidy(_inline(node)).replace("\n", " ")
             self.block(f"{_HEADINGS[node.name]} {heading}" if heading else "")
+        elif node.name in ("ul", "ol") and node.find(["pre", "table"]):
+            for mark, item in _marked(node):
+                inner = _Writer()
+                inner.walk(item, depth + 1)
+                self.block(f"{mark} {text}" if (text := inner.text()) and text[0] not in "#|`" else text)
         elif node.name in ("ul", "ol"):
             self.block("\n".join(_list_lines(node, 0, depth)))
         elif node.name == "table":
@@ -304,16 +309,22 @@ def _is_block(tag: Tag) -> bool:
     return tag.name in _BLOCKS
 
 
+def _marked(node: Tag) -> Iterator[tuple[str, Tag]]:
+    """The items of a list with what stands before them, and lists that stand between items."""
+    number = _whole(node.get("start"), 1) - 1
+    for item in node.find_all(["li", "ul", "ol"], recursive=False):
+        if item.name == "li":
+            number = _whole(item.get("value"), number + 1)
+        yield f"{number}." if node.name == "ol" else "-", item
+
+
 def _list_lines(node: Tag, level: int, depth: int) -> list[str]:
     """The items of a list, nested ones indented by two spaces a level; blocks in an item become one line."""
     lines: list[str] = []
-    number = _whole(node.get("start"), 1) - 1
-    for item in node.find_all(["li", "ul", "ol"], recursive=False):
+    for mark, item in _marked(node):
         if item.name != "li":
             lines += _list_lines(item, level + 1, depth + 1)
             continue
-        number = _whole(item.get("value"), number + 1)
-        mark = f"{number}." if node.name == "ol" else "-"
         nested = [] if depth > _DEEPEST else item.find_all(["ul", "ol"], recursive=False)
         for inner in nested:
             inner.extract()

@@ -28,6 +28,10 @@ def shown(value: float, code: str) -> str | None:
     if found is None:
         return None
     before, decimals, shift, after = found
+    text = repr(value)
+    if not shift and "e" not in text and "n" not in text and not text.endswith("5"):
+        quick = format(abs(value), f".{decimals}f")  # many times as fast, and right where the value is no half
+        return f"{'-' if value < 0 and quick.strip('0.') else ''}{before}{quick}{after}"
     try:
         number = Decimal(repr(float(value))).scaleb(shift).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     except InvalidOperation:  # nan, infinite, or beyond what a cell holds

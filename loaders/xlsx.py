@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*(?<!/)>')
 _ROWS = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="([0-9]{1,7})"')
 _COLUMNS = re.compile(rb'\br="([A-Z]{1,3})[0-9]')
-_NUMBER = re.compile(rb"<(?:\w+:)?c\b([^>]*(?<!/))>")
-_PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
-_STYLE = re.compile(rb'\bs="([0-9]+)"')
-_TEXT = re.compile(rb'\bt="(?!n")')
+_NUMBER = re.compile(
+    rb'<(?:\w+:)?c\s+r="([A-Z]{1,3})([0-9]{1,7})"(?:\s+(?:t="n"|cm="[0-9]+"))*+\s+s="([0-9]+)"(?:\s+(?:t="n"|cm="[0-9]+"))*+\s*>'
+)
+"""A cell that holds a number in a format, as programs write it: where it lies, and the format's place."""
 _MOST_SPANNED = 5_000_000
 _BLOCK = 1 << 20
 _Formats = Mapping[int, Mapping[int, str]]
@@ -102,11 +102,10 @@ def _codes(styles: Any) -> Iterator[str]:
 def _styled(name: str, archive: zipfile.ZipFile, codes: Mapping[bytes, str]) -> _Formats:
     found: dict[int, dict[int, str]] = {}
     for block in _blocks(name, archive):
-        for number in _NUMBER.finditer(block):
-            place, style = _PLACE.search(number[1]), _STYLE.search(number[1])
-            code = codes.get(style[1]) if style else None
-            if place and code and not _TEXT.search(number[1]):
-                found.setdefault(int(place[2]) - 1, {})[_column(place[1]) - 1] = code
+        for letters, number, style in _NUMBER.findall(block):
+            code = codes.get(style)
+            if code:
+                found.setdefault(int(number) - 1, {})[_column(letters) - 1] = code
     return found
 
 

@@ -330,3 +330,21 @@ def test_a_header_of_merged_cells_above_another_row_becomes_one(put: Put) -> Non
     table.cell(0, 1).merge(table.cell(0, 2))
     text = load(put(saved(made), "a.docx")).page_content
     assert text == "| Item | Price May | Price June |\n| --- | --- | --- |\n| Tea | 1 | 2 |"
+
+
+def test_boxes_of_forms_and_symbols_are_read(put: Put) -> None:
+    made = docx.Document()
+    field = "<w:r><w:fldChar w:fldCharType='begin'><w:ffData><w:checkBox>{0}</w:checkBox></w:ffData></w:fldChar></w:r>"
+    symbol = "<w:r><w:sym w:font='{0}' w:char='{1}'/></w:r>"
+    parts = (
+        field.format("<w:default w:val='0'/><w:checked/>"),
+        "<w:r><w:t> Tea </w:t></w:r>",
+        field.format("<w:default w:val='0'/>"),
+        "<w:r><w:t> Milk </w:t></w:r>",
+        symbol.format("Wingdings", "F0FE"),
+        symbol.format("Wingdings", "F001"),
+        symbol.format("Symbol", "F0FE"),
+        symbol.format("Arial", "03A9"),
+    )
+    made.element.body.insert(0, parse_xml(f"<w:p {nsdecls('w')}>{''.join(parts)}</w:p>"))
+    assert load(put(saved(made), "a.docx")).page_content == "\u2612 Tea \u2610 Milk \u2611\u03a9"

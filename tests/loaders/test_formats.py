@@ -185,6 +185,14 @@ def test_a_csv_caption_is_its_title_and_a_wrong_column_names_the_right_ones(put:
     assert failure("csv", put("a,b\n,2\n", "a"), columnName="a") is Failure.EMPTY
 
 
+def test_several_captions_of_a_csv_stand_above_its_table(put: Put) -> None:
+    (found,) = load("csv", put("Cups,,\n# of 2024,,\nTeam,Town,Cups\nBlues,STL,1\n", "a.csv"))
+    table = "| Team | Town | Cups |\n| --- | --- | --- |\n| Blues | STL | 1 |"
+    assert found.page_content == f"# Cups\n\n\\# of 2024\n\n{table}"
+    (found,) = load("csv", put("A,\n" * 12 + "Team,Town\nBlues,STL\n", "a.csv"))
+    assert found.page_content.startswith("| A |  |")
+
+
 def test_a_cell_of_a_megabyte_is_read(put: Put) -> None:
     (found,) = load("csv", put(f'a,b\n"{"x" * 1_000_000}",2\n', "a.csv"))
     assert len(found.page_content) > 1_000_000

@@ -89,6 +89,10 @@ def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, te
             "<table><tr><th colspan=2>Prices<tr><th>A<th>B<tr><td>1<td>2",
             "| Prices |  |\n| --- | --- |\n| A | B |\n| 1 | 2 |",
         ),
+        (
+            "<ol><li>Install:<pre>a\n  b</pre><li><p>Run <b>it</b>.<li><table><tr><td>x<td>y</table><ul><li>z</ul>",
+            "1. Install:\n\n```\na\n  b\n```\n\n2. Run it.\n\n| x | y |\n| --- | --- |\n\n- z",
+        ),
         ("<p>Donau&shy;dampf", "Donaudampf"),
     ],
 )
