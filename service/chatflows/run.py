@@ -1,6 +1,6 @@
 """What a step may know of one prediction, and what it may use of the service: an allow-list, built by hand."""
 
-from asyncio import Task
+from asyncio import Semaphore, Task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -197,5 +197,7 @@ class Run:
     """What writes the run of an agentflow down; flows that it calls are written down as its children."""
     depth: int = 0
     """How many flows have called each other to get here."""
+    lanes: dict[int, Semaphore] = field(default_factory=dict)
+    """What the flows that are called by this one, and by each other, wait for, by their depth."""
     kept: bool = True
     """False: nothing of it is stored, nor of the flows that it calls."""

@@ -40,6 +40,10 @@ log = logging.getLogger("ragstone.predictions")
 MAX_DEPTH = 5
 """How deep flows may call each other."""
 
+AT_ONCE = 16
+"""How many flows that are called equally deep one run has going at the same time. Those that call themselves several
+times over come to the end that `MAX_DEPTH` sets before they have become thousands."""
+
 
 class TooDeep(Unprocessable):
     """Flows call each other too deeply."""
@@ -72,7 +76,23 @@ async def called(
     """
     if run.depth >= MAX_DEPTH:
         raise TooDeep(f"Flows call each other more than {MAX_DEPTH} deep; the flow {flow} is not run")
+    events = _called(resources, run, flow, question, session, overrides, form, cited)
+    # A lane for each depth: who holds one waits for those of flows that are called deeper, and at last for none.
+    async with run.lanes.setdefault(run.depth, asyncio.Semaphore(AT_ONCE)), aclosing(events):
+        async for event in events:
+            yield event
 
+
+async def _called(
+    resources: "Resources",
+    run: Run,
+    flow: UUID,
+    question: str,
+    session: str,
+    overrides: Mapping[str, Any] | None,
+    form: Mapping[str, Any] | None,
+    cited: Cited | None,
+) -> AsyncGenerator[StepEvent, None]:
     def session_in(known: KnownFlow) -> str:
         return session or (known.compiled.session if known.compiled else "") or run.session
 
@@ -98,6 +118,7 @@ async def called(
             form=form,
             cited=cited or Cited(),
             depth=run.depth + 1,
+            lanes=run.lanes,
             kept=run.kept,
         )
         compiled = await ready(resources, known, overrides or {}, inner)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.agentflows.nodes.direct_reply import DirectReply
+from service.predictions.nested import AT_ONCE, MAX_DEPTH
 from tests.service.agentflows.flows import chain, edge, graph, model, node, variable
 from tests.service.chatflows.flows import openai, rag
 from tests.service.predictions.conftest import House
@@ -270,6 +271,19 @@ def test_a_variable_that_a_call_changes_is_that_of_the_flow_which_was_called_onl
         )
         answer = house.ask(outer, overrideConfig={"vars": {"place": "changed"}})
         assert answer.json()["text"] == f"{said} changed"
+
+
+def test_flows_that_call_themselves_many_times_over_are_stopped_soon(house: House) -> None:
+    flow = made(house, chain(node("r", "directReply", directReplyMessage="Here")))
+    calls = [node(f"e{number}", "executeFlow", executeFlowSelectedFlow=flow) for number in range(6)]
+    start = node("start", "start", startInputType="chatInput")
+    looped = graph([start, *calls], [edge("start", item["id"]) for item in calls])
+    assert house.client.put(f"/chatflows/{flow}", json={"flowData": looped}).status_code == 200
+    refused = house.ask(flow)
+    assert refused.status_code == 422
+    assert f"more than {MAX_DEPTH} deep" in refused.json()["error"]
+    begun = house.client.get("/executions", params={"agentflowId": flow, "page": 1, "limit": 1}).json()["total"]
+    assert begun < 5 * AT_ONCE * MAX_DEPTH, "all of them would be 9,331"
 
 
 @pytest.mark.parametrize("streaming", [False, True])
