@@ -166,6 +166,7 @@ class AgentFlow:
         journal.state = dict(run.paused.state)
         journal.executed = executed
         journal.outputs = self._outputs(executed, progress.get("texts", {}))
+        journal.resume(progress)
         return journal, _standing(progress)
 
     def _last_form(self, run: Run) -> Mapping[str, Any] | None:
@@ -213,6 +214,7 @@ class AgentFlow:
             "opened": standing.opened,
             "waiting": dict(standing.waiting),
             "lastLoop": standing.last_loop,
+            **journal.progress(),
         }
 
 

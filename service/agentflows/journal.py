@@ -1,7 +1,7 @@
 """What a run of an agentflow has done, on all of its levels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from service.agentflows.state import Output
@@ -66,6 +66,23 @@ class Journal:
         for passage in passages:
             self._passages.setdefault(passage.id, passage)
 
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """What the answer may cite, in the order of the numbers, and all else that it rests on."""
+        numbered = {passage.id: passage for passage in self.run.cited.passages}
+        return tuple({**numbered, **self._passages}.values())
+
+    def progress(self) -> dict[str, Any]:
+        """The sources as JSON, for `resume`."""
+        return {"sources": [asdict(passage) for passage in self.sources], "cited": len(self.run.cited.passages)}
+
+    def resume(self, progress: Mapping[str, Any]) -> None:
+        """Take up the sources of a run that waited, with their numbers."""
+        known = [Passage(**item) for item in progress.get("sources", ())]
+        for passage in known[: progress.get("cited", 0)]:
+            self.run.cited.number(passage)
+        self.found(known)
+
     def unsaid(self) -> str:
         """What is said when no node that answers has: the words of the node that ran last and had any."""
         if self.voice.spoken:
@@ -77,8 +94,7 @@ class Journal:
         """What the answer rests on, said behind it."""
         events: list[StepEvent] = []
         if self._passages:
-            numbered = {passage.id: passage for passage in self.run.cited.passages}
-            events.append(Sources(tuple({**numbered, **self._passages}.values())))
+            events.append(Sources(self.sources))
         if self.uses:
             events.append(ToolsUsed(self.uses))
         if self.artifacts:

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from service.chatflows.types import Decision, HumanInput, NodeStatus, Paused, RunStatus
+from service.chatflows.types import Decision, HumanInput, NodeStatus, Passage, Paused, RunStatus, Sources
 from service.executions.recording import executed, shown
-from tests.service.agentflows.flows import Ran, ask, both, edge, graph, model, node, run, sent
-from tests.stubs.openai_server import OpenAIStub, Script
+from tests.service.agentflows.flows import PASSAGE, STORE, Lent, Ran, ask, both, edge, graph, model, node, run, sent
+from tests.stubs.openai_server import Called, OpenAIStub, Script
 
 REPLIES = [
     node("yes", "directReply", directReplyMessage="Sent: {{ m }} for {{ $flow.input }}. {{ h.output.content }}"),
@@ -134,6 +136,35 @@ async def test_a_person_who_is_asked_first_leaves_the_question_in_the_conversati
     second = await ask(flow, answering(first, Decision.PROCEED, "Be kind"))
     assert second.error is None
     assert sent(stub) == [("user", "Write a mail"), ("assistant", "Really?"), ("user", "Be kind")]
+
+
+async def test_what_an_answer_cites_is_known_after_a_person_was_asked(stub: OpenAIStub) -> None:
+    """What is found later has the next numbers."""
+    other = replace(PASSAGE, id="other", text="Dogs sleep less.", document="d2")
+
+    class Two(Lent):
+        async def search(self, workspace: UUID, store: UUID, question: str, **others: Any) -> Sequence[Passage]:
+            return (PASSAGE,) if question == "cats" else (other,)
+
+    knows = {"agentKnowledgeDocumentStores": [{"documentStore": f"{STORE}:Pets", "returnSourceDocuments": True}]}
+    inputs: dict[str, Any] = {**model("agent", stub.url), **knows}
+    nodes = [
+        node("start", "start"),
+        node("a", "agent", **inputs),
+        node("h", "humanInput"),
+        node("b", "agent", **inputs),
+    ]
+    reply = node("r", "directReply", directReplyMessage="{{ a }} {{ b }}")
+    flow = graph([*nodes, reply], [edge("start", "a"), edge("a", "h"), edge("h", "b", 0), edge("b", "r")])
+    for found, said in (("cats", "Cats: a lot [1]."), ("dogs", "Dogs: less [2].")):
+        stub.script(Script(calls=[Called("pets", {"input": found})]))
+        stub.script(Script(reply=said))
+    lent = Two().backing()
+    first = await ask(flow, run("Who sleeps?", backing=lent))
+    second = await ask(flow, replace(answering(first, Decision.PROCEED), backing=lent))
+    assert second.text == "Cats: a lot [1]. Dogs: less [2]."
+    assert 'number="2"' in sent(stub)[-1][1]
+    assert [event.passages for event in second.of(Sources)] == [(PASSAGE, other)]
 
 
 async def test_other_branches_end_before_a_run_stops_and_are_not_run_again(stub: OpenAIStub) -> None:
