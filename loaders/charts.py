@@ -16,15 +16,17 @@ def texts(chart: Any) -> Iterator[str]:
     """The title and the tables of a chart, by the root of its part."""
     title = chart.find(f"{_C}chart/{_C}title")
     if title is not None:
-        yield " ".join("".join(part.text or "" for part in title.iter(_A + "t")).split())
+        yield from filter(None, [" ".join("".join(part.text or "" for part in title.iter(_A + "t")).split())])
     for plot in chart.iterfind(f"{_C}chart/{_C}plotArea/*"):
-        yield from map(markdown_table, _tables(list(plot.iterfind(_C + "ser"))))
+        yield from filter(None, map(markdown_table, _tables(list(plot.iterfind(_C + "ser")))))
 
 
 def diagram(root: Any) -> Iterator[str]:
     """The paragraphs of a diagram, by the root of the part with its data."""
     for paragraph in root.iter(_A + "p"):
-        yield "".join(part.text or "" for part in paragraph.iter(_A + "t")).strip()
+        text = "".join(part.text or "" for part in paragraph.iter(_A + "t")).strip()
+        if text:
+            yield text
 
 
 def _tables(series: list[Any]) -> Iterator[list[list[str]]]:

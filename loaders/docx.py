@@ -17,9 +17,11 @@ from lxml import etree  # type: ignore[import-untyped]  # ships no types
 from loaders import archives, charts, equations, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.doc import DocLoader
+from loaders.html import markdown_of
 from loaders.marks import escaped
 from loaders.numbering import BULLET, Numbering
 from loaders.tables import markdown_table, one_header
+from loaders.unicode import decode
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -141,6 +143,8 @@ class _Reader:
             table = markdown_table(one_header(list(self._rows(child)), _first_spans(child)))
             if table:
                 yield table
+        elif child.tag == _W + "altChunk":
+            yield from self._page(child)
         elif child.tag == _W + "sdt" and depth < _DEEPEST:
             for content in child.iterchildren(_W + "sdtContent"):
                 yield from self.blocks(content, depth + 1)
@@ -217,6 +221,12 @@ class _Reader:
             return _is_on(hidden)
         style = properties.find(_W + "rStyle")
         return inherited or (style is not None and style.get(_W + "val") in self._hidden)
+
+    def _page(self, chunk: Any) -> Iterator[str]:
+        """A page of HTML that stands in the document as a part of its own, as programs that write reports put it."""
+        relation = self._opened.part.rels.get(chunk.get(_RELATION))
+        if relation is not None and not relation.is_external and "html" in relation.target_part.content_type:
+            yield from filter(None, [markdown_of(decode(relation.target_part.blob))[1]])
 
     def _drawing(self, drawing: Any) -> Iterator[str]:
         """The texts of charts and diagrams, which lie in parts of their own."""

@@ -13,21 +13,35 @@ from loaders.tables import markdown_table
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
 _CODEPAGE = re.compile(rb"\\ansicpg[0-9]{1,5}")
 _NOTE = re.compile(rb"\{(?:\\\*)?\\footnote(?![a-z])")
+_HIDDEN = re.compile(rb"\{(?:\\(?!(?:v|deleted)(?![a-z]))[a-z]++-?+[0-9]*+[ \r\n]*+)*+\\(?:v|deleted)(?![a-z0-9])")
+"""Where a run begins that is hidden, or was deleted in a tracked change."""
 _BRACE = re.compile(rb"\\[\\{}]|[{}]")
 _START = b"{\\rtf"
 
 
 def text_of(data: bytes) -> str:
-    """The text of RTF, its tables as rows whose cells end in `|`, its footnotes last. Raises `LoaderError(CORRUPT)`."""
+    """The text of RTF without what is hidden, its tables as rows whose cells end in `|`, its footnotes last.
+
+    Raises `LoaderError(CORRUPT)`.
+    """
     from striprtf.striprtf import rtf_to_text
 
     try:
         made: str = rtf_to_text(  # type: ignore[no-untyped-call]  # the library has no types
-            _with_notes_last(data).decode("latin-1"), encoding="cp1252", errors="replace"
+            _with_notes_last(_without_hidden(data)).decode("latin-1"), encoding="cp1252", errors="replace"
         )
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise LoaderError(Failure.CORRUPT, f"The RTF document is damaged: {error}.") from error
     return made.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # it leaves pairs of surrogates apart
+
+
+def _without_hidden(data: bytes) -> bytes:
+    parts: list[bytes] = []
+    at = 0
+    while (found := _HIDDEN.search(data, at)) and (end := _closing(data, found.end())):
+        parts.append(data[at : found.start()])
+        at = end + 1
+    return b"".join([*parts, data[at:]])
 
 
 def _with_notes_last(data: bytes) -> bytes:

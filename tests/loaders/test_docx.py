@@ -313,8 +313,7 @@ def test_a_chart_is_read_as_a_table(put: Put) -> None:
         '<c:val><c:pt idx="0"><c:v>12</c:v></c:pt></c:val></c:ser></c:barChart></c:plotArea></c:chart></c:chartSpace>'
     )
     kind = "application/vnd.openxmlformats-officedocument.drawingml.chart+xml"
-    part = Part(PackURI("/word/charts/chart1.xml"), kind, chart.encode(), made.part.package)
-    key = made.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart")
+    key = attached(made, "/word/charts/chart1.xml", kind, chart.encode(), "chart")
     made.add_paragraph().add_run()._r.append(
         parse_xml(f"<w:drawing {nsdecls('w', 'r', 'c')}><c:chart r:id='{key}'/></w:drawing>")
     )
@@ -348,3 +347,32 @@ def test_boxes_of_forms_and_symbols_are_read(put: Put) -> None:
     )
     made.element.body.insert(0, parse_xml(f"<w:p {nsdecls('w')}>{''.join(parts)}</w:p>"))
     assert load(put(saved(made), "a.docx")).page_content == "\u2612 Tea \u2610 Milk \u2611\u03a9"
+
+
+def attached(made: Any, name: str, kind: str, data: bytes, relation: str) -> str:
+    """Adds a part to the document; its key."""
+    part = Part(PackURI(name), kind, data, made.part.package)
+    return str(
+        made.part.relate_to(part, f"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{relation}")
+    )
+
+
+def test_a_page_of_html_in_the_document_is_read(put: Put) -> None:
+    made = docx.Document()
+    made.add_paragraph("Before")
+    page = "<h2>Prices</h2><table><tr><td>Té<td>2</table>".encode()
+    key = attached(made, "/word/page.html", "text/html", page, "aFChunk")
+    made.element.body.insert(1, parse_xml(f"<w:altChunk {nsdecls('w', 'r')} r:id='{key}'/>"))
+    text = load(put(saved(made), "a.docx")).page_content
+    assert text == "Before\n\n## Prices\n\n| Té | 2 |\n| --- | --- |"
+
+
+def test_a_diagram_is_read_without_its_empty_shapes(put: Put) -> None:
+    made = docx.Document()
+    words = "".join(f"<a:p><a:r><a:t>{text}</a:t></a:r></a:p>" for text in ("From", "", "To"))
+    data = f'<d xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main">{words}</d>'.encode()
+    key = attached(made, "/word/diagrams/data1.xml", "application/xml", data, "diagramData")
+    made.add_paragraph().add_run()._r.append(
+        parse_xml(f"<w:drawing {nsdecls('w', 'r')}><w:x r:dm='{key}'/></w:drawing>")
+    )
+    assert load(put(saved(made), "a.docx")).page_content == "From\n\nTo"

@@ -248,6 +248,21 @@ def test_damaged_word_documents_are_corrupt(put: Put) -> None:
     assert failure("doc", put(doc(" \r"), "a.doc")) is Failure.EMPTY
 
 
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (rb"{\v hidden}", "a b"),
+        (rb"{\rtlch\fcs1 \af0\v\insrsid12 hid{\b d}en}", "a b"),
+        (rb"{\b\deleted gone}", "a b"),
+        (rb"{\b\v0 shown}", "a shownb"),
+        (rb"{\vertalt shown}", "a shownb"),
+    ],
+)
+def test_hidden_and_deleted_runs_of_rtf_are_left_out(put: Put, run: bytes, text: str) -> None:
+    (found,) = load("rtf", put(rb"{\rtf1\ansi a " + run + rb"b\par}", "a.rtf"))
+    assert found.page_content == text
+
+
 def test_rtf_in_another_code_page(put: Put) -> None:
     title = rb"{\info{\title \'cf\'eb\'e0\'ed}}"
     (found,) = load("rtf", put(rb"{\rtf1\ansi\ansicpg1251 " + title + rb"\'cf\'f0\'e8\'e2\'e5\'f2\par}", "a.rtf"))
