@@ -128,6 +128,17 @@ def test_empty_texts_and_unknown_fields_count_as_not_given(step: type[Step]) -> 
     assert step.Options.model_validate(given) == step.Options.model_validate(required)
 
 
+def test_blanks_count_as_not_given_where_a_field_is_no_text(step: type[Step]) -> None:
+    required = {key: value for key, value in fields(step).items() if key in SAMPLES}
+    kinds = {item["name"]: item["type"] for item in step.form("x")["inputs"]}
+    blank = {
+        str(item.alias): " "
+        for item in step.Options.model_fields.values()
+        if item.alias not in required and kinds[str(item.alias)] != "string"
+    }
+    assert step.Options.model_validate({**required, **blank}) == step.Options.model_validate(required)
+
+
 def test_a_bad_option_names_its_field(name: str, step: type[Step]) -> None:
     for item in step.Options.model_fields.values():
         if item.alias is None:

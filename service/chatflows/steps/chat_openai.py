@@ -59,7 +59,8 @@ class ChatOpenAIOptions(ServerOptions):
 
 
 def checked_url(value: str) -> str:
-    """A URL of a server, or an empty text. Raises `ValueError`."""
+    """A URL of a server, or an empty text; without blanks around it. Raises `ValueError`."""
+    value = value.strip()
     parts = urlsplit(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError("must be an http(s) URL")

@@ -14,14 +14,26 @@ from service.errors import message_of
 
 
 class StepOptions(BaseModel):
-    """Base of options: Flowise's field names in camelCase; an empty text counts as not set, numbers may be texts."""
+    """Base of options: Flowise's field names in camelCase; an empty text counts as not set, and so do blanks in a field
+    that is no text; numbers may be texts."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _drop_unset(cls, data: Any) -> Any:
-        return {name: value for name, value in data.items() if value is not None and value != ""}
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None and value != "" and not (isinstance(value, str) and cls._is_blank(name, value))
+        }
+
+    @classmethod
+    def _is_blank(cls, name: str, value: str) -> bool:
+        if value.strip():
+            return False
+        field = next((info for known, info in cls.model_fields.items() if name in (known, info.alias)), None)
+        return field is not None and (bool(_choices(field.annotation)) or _kind(field.annotation) != "string")
 
 
 class BadOption(ValueError):

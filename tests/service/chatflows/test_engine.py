@@ -178,6 +178,13 @@ def test_numbers_and_flags_may_be_texts_and_empty_texts_count_as_unset() -> None
     assert step.options.base_options == {"defaultHeaders": {"a": "b"}}
 
 
+def test_addresses_may_have_blanks_around_them() -> None:
+    for written, meant in ((" ", ""), (" http://models:8080/v1\n", "http://models:8080/v1")):
+        steps = compile_flow(parse(rag(uuid4(), model=openai("", basepath=written)))).steps
+        (step,) = (item for item in steps if isinstance(item, ChatOpenAI))
+        assert step.options.basepath == meant
+
+
 def test_the_default_model_answers_where_a_chain_is_linked_to_none() -> None:
     store = node("s", "documentStoreVS", "Vector Stores", {"selectedStore": str(uuid4())})
     flow = graph(
