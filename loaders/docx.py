@@ -20,7 +20,7 @@ from loaders.doc import DocLoader
 from loaders.html import markdown_of
 from loaders.marks import escaped
 from loaders.numbering import BULLET, Numbering
-from loaders.tables import markdown_table, one_header
+from loaders.tables import headed_table
 from loaders.unicode import decode
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -140,7 +140,7 @@ class _Reader:
             for drawing in _shown(child, "drawing"):
                 yield from self._drawing(drawing)
         elif child.tag == _W + "tbl":
-            table = markdown_table(one_header(list(self._rows(child)), _first_spans(child)))
+            table = headed_table(list(self._rows(child)), _first_spans(child))
             if table:
                 yield table
         elif child.tag == _W + "altChunk":
@@ -270,7 +270,7 @@ class _Reader:
                     if part is None or part.is_external or reference.get(_W + "type", "default") not in kinds:
                         continue
                     for block in self.blocks(xml.parse(part.target_part.blob), 0):
-                        if block not in seen and not _PAGE_NUMBER.fullmatch(block):
+                        if block not in seen and any(map(str.isalnum, block)) and not _PAGE_NUMBER.fullmatch(block):
                             seen.add(block)
                             yield block
 

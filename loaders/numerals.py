@@ -17,27 +17,32 @@ _TOKENS = re.compile(
     r"|(?P<digits>[#0?][#0?,]*(?:\.[#0?]*)?,*|\.[#0?]+)|(?P<end>;)|(?P<other>.)",
     re.DOTALL,
 )
+_TYPED = 3
+"""Decimals beyond those that a format shows: more come from computing."""
 _LITERALS = frozenset("$€£¥%+ -()")
 
 
 def shown(value: float, code: str) -> str | None:
-    """A number in a format: its decimals, percents, currency and unit; without separators of thousands, and with a
-    minus where it is negative. None where a format is too rich for that (or says nothing): write the number as it is.
+    """A number in a format: percents, currency, unit, and rounded where it has many more decimals, as what is computed;
+    a few more than are shown were typed, and stay. Without separators of thousands, and with a minus where it is
+    negative. None where the format changes nothing, or is too rich for that: write the number as it is.
     """
     found = _parts(code)
     if found is None:
         return None
     before, decimals, shift, after = found
-    text = repr(value)
-    if not shift and "e" not in text and "n" not in text and not text.endswith("5"):
-        quick = format(abs(value), f".{decimals}f")  # many times as fast, and right where the value is no half
-        return f"{'-' if value < 0 and quick.strip('0.') else ''}{before}{quick}{after}"
-    try:
-        number = Decimal(repr(float(value))).scaleb(shift).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
-    except InvalidOperation:  # nan, infinite, or beyond what a cell holds
-        return None
-    minus = "-" if number < 0 else ""
-    return f"{minus}{before}{abs(number)}{after}"
+    text = repr(abs(value))
+    fraction = text.partition(".")[2].rstrip("0")
+    if not shift and text.replace(".", "").isdigit() and len(fraction) <= decimals + _TYPED:
+        if not before and not after:
+            return None
+        number = text if len(fraction) > decimals else format(abs(value), f".{decimals}f")
+    else:
+        try:
+            number = str(Decimal(text).scaleb(shift).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+        except InvalidOperation:  # nan, infinite, or beyond what a cell holds
+            return None
+    return f"{'-' if value < 0 and number.strip('0.') else ''}{before}{number}{after}"
 
 
 @lru_cache(maxsize=1024)

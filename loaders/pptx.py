@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from loaders import archives, charts, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
 from loaders.marks import escaped
-from loaders.tables import markdown_table, one_header
+from loaders.tables import headed_table
 
 _POWERPOINT = "application/vnd.ms-powerpoint."
 _WITH_MACROS = tuple(f"{_POWERPOINT}{kind}.macroEnabled.main+xml" for kind in ("template", "slideshow"))
@@ -133,7 +133,7 @@ def _table(table: Any) -> str:
                 for below in rows[number + 1 : number + cell.span_height]:
                     below[at] = cell.text
                 spans += [] if number else [(at, cell.span_width)]
-    return markdown_table(one_header(rows, spans))
+    return headed_table(rows, spans)
 
 
 def _line(paragraph: Any) -> str:

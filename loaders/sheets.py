@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loaders.base import Failure, LoaderError
 from loaders.marks import escaped
-from loaders.tables import cell, markdown_table, one_header
+from loaders.tables import cell, headed_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +132,4 @@ def _table(rows: list[Mapping[int, str]], wide: Sequence[tuple[int, int]]) -> st
     if len(used) == 1:
         return "\n".join(cell(text) for row in rows for text in row.values())
     spans = [(bisect_left(used, at), bisect_left(used, at + width) - bisect_left(used, at)) for at, width in wide]
-    return markdown_table(one_header([[row.get(at, "") for at in used] for row in rows], spans))
+    return headed_table([[row.get(at, "") for at in used] for row in rows], spans)

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from loaders.marks import escaped
+
+_LONGEST_HEAD = 60
 _NUMBER = re.compile(r"(?!(?:19|20)\d\d\Z)[-+(]?[$€£¥]?\s?\d[\d.,]*\s?[%)]?")
 
 
@@ -11,25 +14,29 @@ def cell(value: str) -> str:
     return " ".join(value.split()).replace("|", "\\|")
 
 
-def one_header(rows: Sequence[Sequence[str]], spans: Iterable[tuple[int, int]]) -> list[Sequence[str]]:
-    """The rows with the first two as one header, where cells of the first reach over several columns that the second
-    names. `spans` are those cells of the first row: first column and number of columns.
+def headed_table(rows: Sequence[Sequence[str]], spans: Iterable[tuple[int, int]]) -> str:
+    """The rows as `markdown_table` has them, with the first two as one header where cells of the first reach over
+    several columns that the second names. Long ones are captions: they stand above the table instead. `spans` are
+    those cells of the first row: first column and number of columns.
 
     The second row is one of data where it has numbers there (years aside), or text below other text.
     """
     over = {column: at for at, width in spans if width > 1 for column in range(at, at + width)}
     if len(rows) < 3 or not over:
-        return list(rows)
+        return markdown_table(rows)
     wide = max(len(rows[0]), len(rows[1]), max(over) + 1)
     top, below = ([*row, *[""] * (wide - len(row))] for row in rows[:2])
     for column in range(wide):
         if column in over:
             if not below[column].strip() or _NUMBER.fullmatch(below[column].strip()):
-                return list(rows)
+                return markdown_table(rows)
         elif top[column] and below[column] and top[column] != below[column]:
-            return list(rows)
+            return markdown_table(rows)
+    captions = [escaped(cell(top[at])) for at in dict.fromkeys(over.values()) if len(top[at]) > _LONGEST_HEAD]
+    top = ["" if column in over and len(text) > _LONGEST_HEAD else text for column, text in enumerate(top)]
     pairs = ((top[over.get(column, column)], below[column]) for column in range(wide))
-    return [[" ".join(dict.fromkeys(filter(None, pair))) for pair in pairs], *rows[2:]]
+    head = [" ".join(dict.fromkeys(filter(None, pair))) for pair in pairs]
+    return "\n\n".join([*captions, markdown_table([head, *rows[2:]])])
 
 
 def markdown_table(rows: Iterable[Sequence[str]]) -> str:

@@ -17,7 +17,7 @@ from loaders.sheets import MOST_CELLS, Shown, Span, Value, markdown_of, too_many
 class XlsLoader(Loader):
     """A document of `markdown` format a sheet, in order, with the sheet's name as `sheet`; titled by the file's name.
 
-    Formulas stand with the value that was stored with them, numbers with the decimals, percents and currency of their
+    Formulas stand with the value that was stored with them, numbers with the percents, currency and units of their
     formats.
     """
 

@@ -32,7 +32,7 @@ _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 class XlsxLoader(Loader):
     """A document of `markdown` format a sheet, in order, hidden ones too, with the sheet's name as `sheet`.
 
-    Formulas stand with the value that was stored with them, numbers with the decimals, percents and currency of their
+    Formulas stand with the value that was stored with them, numbers with the percents, currency and units of their
     formats. The title is the workbook's property, else the file's name
     without suffix. A sheet whose filled cells lie so far apart that the area between them cannot be held is TOO_LARGE;
     what a sheet declares as its size does not matter.

@@ -94,6 +94,12 @@ def test_a_header_of_merged_cells_above_another_row_becomes_one() -> None:
     assert text == f"# S\n\n| {' | '.join(heads)} |\n|{' --- |' * 5}\n| Hill | 1 | 2 | 3 | 4 |"
 
 
+def test_a_long_merged_cell_above_a_header_is_a_caption() -> None:
+    long = "# of hours of sun and millimetres of rain by months of the year and herds"
+    text = sheets.markdown_of("S", {**HEADS, 0: {1: long, 3: "Sun"}}, SPANS[1:])
+    assert text.splitlines()[2:5] == [f"\\{long}", "", "|  | May | June | Sun May | Sun June |"]
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
