@@ -82,9 +82,10 @@ class Scope:
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return await cursor.fetchall()
 
-    async def one(self, sql: Statement, **params: Any) -> DictRow | None:
-        """The first row, or None."""
-        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
+    async def one(self, sql: Statement, *, prepare: bool | None = None, **params: Any) -> DictRow | None:
+        """The first row, or None. With `prepare=False` the statement is planned for these parameters each time; else
+        one that comes again and again is planned for all that might come."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace}, prepare=prepare)
         return await cursor.fetchone()
 
     async def run(self, sql: Statement, **params: Any) -> int:

@@ -19,6 +19,10 @@ from stores.vector.points import encode
 _CONTAINMENT_LIMIT = 64
 """`$in` with more values than this is one look-up in a list instead of one containment test a value."""
 
+_CONTAINMENTS = 1_024
+"""Parameters of a filter from which on every list of values is looked up: a statement takes 65,535 of them, and takes
+long to plan with a few thousand."""
+
 _JSONPATH_OPERATORS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
 
 
@@ -71,7 +75,8 @@ class _Compiler:
                 found = self.exists(_json_path(path))
                 return found if values[0] else sql.SQL("(NOT {})").format(found)
             case Operator.EQ | Operator.IN:
-                return self.contained(path, values) if len(values) <= _CONTAINMENT_LIMIT else self.listed(path, values)
+                tested = len(values) <= (_CONTAINMENT_LIMIT if len(self.params) < _CONTAINMENTS else 1)
+                return self.contained(path, values) if tested else self.listed(path, values)
             case _:
                 test = f"? (@ {_JSONPATH_OPERATORS[operator]} $value)"
                 tests = [self.exists(f"{_json_path(path)}{each} {test}", values[0]) for each in ("", "[*]")]

@@ -304,7 +304,9 @@ async def numbers_where(
         "SELECT c.number FROM chunks c{}{} WHERE c.workspace_id = %(workspace)s AND c.store_id = %(store)s"
         " AND c.live AND c.number IS NOT NULL AND {}{} LIMIT %(most)s) AS passing"
     ).format(sql.SQL(stores), sql.SQL(join), compiled.expression, sql.SQL(seen))
-    row = await scope.one(statement, store=store_id, most=most, **compiled.params, **params)
+    # A plan for all filters of this shape knows not how few pass, and reads all chunks (1,300 ms in place of 3 where 64
+    # values of 200,000 are listed).
+    row = await scope.one(statement, prepare=False, store=store_id, most=most, **compiled.params, **params)
     packed = row["numbers"] if row else None
     return np.sort(np.frombuffer(packed or b"", ">i4").astype(np.int32))
 

@@ -3,10 +3,12 @@
 import json
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from service.document_stores.ledger.chunks.records import numbers_where
 from stores.vector.base import Match, Refused
 from stores.vector.filters import matches, parse
 from stores.vector.pgvector import PgVectorStore
@@ -148,6 +150,34 @@ async def test_the_filter_grammar_counts_in_queries(
     for stages in ([{"name": "similarity"}], [{"name": "hybrid"}, {"name": "parents", "of": "document"}]):
         answer = await ask(client, store, topK=12, filter=where, retrieval=stages)
         assert {doc["metadata"]["number"] for doc in answer["docs"]} == numbers
+
+
+async def test_filters_together_may_name_more_values_than_a_statement_has_parameters(
+    talk: Talk, client: httpx.AsyncClient
+) -> None:
+    store = await filled(talk)
+    many = [{f"missing{number}": {"$in": [f"{value}" for value in range(64)]}} for number in range(250)]
+    where = {"$or": [*many, {"number": {"$in": [1, 2]}}, {"number": 1}]}
+    stages = [{"name": "similarity"}, {"name": "neighbours"}]
+    more = {"pgMetadataFilter": where, "chromaMetadataFilter": where}
+    answer = await ask(client, store, topK=12, filter=where, inputs=more, retrieval=stages)
+    assert {doc["metadata"]["number"] for doc in answer["docs"]} == {1, 2}
+
+
+async def test_a_filter_that_comes_again_is_planned_for_its_own_values(
+    talk: Talk, client: httpx.AsyncClient, workspace: UUID
+) -> None:
+    store = UUID(await filled(talk))
+    where = parse({"number": {"$in": [1, 2]}})
+    async with talk.resources.database.read(workspace) as scope:
+        for _ in range(8):
+            assert len(await numbers_where(scope, store, where)) == 8
+            assert await scope.one("SELECT count(*) AS n FROM chunks WHERE store_id = %(store)s", store=store)
+        (row,) = await scope.all(
+            "SELECT count(*) FILTER (WHERE statement LIKE '%%@>%%') AS filters, count(*) AS all"
+            " FROM pg_prepared_statements"
+        )
+    assert (row["filters"], row["all"] > 0) == (0, True)
 
 
 async def test_an_explanation_names_chunks_scores_cuts_and_times(talk: Talk, client: httpx.AsyncClient) -> None:
