@@ -1,62 +1,93 @@
-"""Each layer hides by itself what may not be seen: the vector store in its search, and the ledger in what is shown."""
+"""Permissions are held twice: by what is searched, and by the ledger that shows what was found. Each is tried alone
+here, with the other taken away, so that a fault in one cannot hide behind the other."""
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-import httpx
 import pytest
 
-from service.document_stores.ledger.chunks import records
-from service.document_stores.sight import SeenLedger
+from service.document_stores import search as searching
+from service.document_stores.ledger.chunks import records as chunk_rows
+from service.document_stores.ledger.types import ChunkRow
+from service.document_stores.sight import SeenLedger, Sight
+from service.retrieval import narrowing
+from service.retrieval.base import Span
+from service.retrieval.pipeline import of_strategy
 from service.settings import Settings, load
-from tests.service.document_stores.talk import API, Talk
+from service.viewers import EVERYTHING, Viewer
+from tests.service.document_stores.talk import Talk, passages
 from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.usefixtures("worker")
 
-OPEN, HR = "The canteen of the house opens at noon.", "The salary of the canteen's cook is secret."
+PEOPLE = ["anna", "bert"]
+QUESTION = passages("Alpha", words=5)
+
+best = chunk_rows.best
 
 
 @pytest.fixture(params=["pgvector://", "memory://", "qdrant://{folder}", "chroma://{chroma}"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
-    """As in the other tests here, on each vector store."""
+    """As in the other tests here, with each of the vector stores."""
     server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
     url = request.param.format(folder=tmp_path / "vectors", chroma=server)
     place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
     return load({}, {**place, "vector_store": url})
 
 
-@pytest.fixture
-async def store(talk: Talk) -> str:
-    """A document store of one open document and one of the group hr."""
-    made = await talk.store()
-    await talk.upsert(made, ("open.txt", OPEN))
-    await talk.upsert(made, ("hr.txt", HR), principals=["group:hr"])
-    return made
+async def check_everybody(talk: Talk, strategy: str) -> None:
+    """Each of two people finds the open document and their own, and who is neither the open one."""
+    store = await talk.store()
+    await talk.upsert(store, ("open.txt", passages("Alpha", words=40)))
+    for place, name in enumerate(PEOPLE):
+        await talk.upsert(store, (f"{name}.txt", passages("Alpha", words=20 + place)), principals=[f"user:{name}"])
+    for name in (*PEOPLE, "nobody"):
+        chunks = await searching.search(
+            talk.resources,
+            talk.workspace,
+            UUID(store),
+            QUESTION,
+            viewer=Viewer(frozenset({f"user:{name}"})),
+            k=100,
+            retrieval=of_strategy(strategy),
+        )
+        own = {f"{name}.txt"} if name in PEOPLE else set()
+        assert {chunk.metadata["source"] for chunk in chunks} == {"open.txt"} | own
 
 
-async def found(client: httpx.AsyncClient, store: str, stage: str, *principals: str) -> set[str]:
-    """The texts that a viewer finds."""
-    body = {"storeId": store, "query": "the canteen", "principals": principals, "strategy": stage}
-    response = await client.post(f"{API}/vectorstore/query", json=body)
-    assert response.status_code == 200, response.text
-    return {doc["pageContent"] for doc in response.json()["docs"]}
+async def _showing_everything(scope: Any, store: UUID, numbers: Any, limit: int, _viewer: Viewer) -> list[ChunkRow]:
+    return await best(scope, store, numbers, limit, EVERYTHING)
 
 
-async def test_the_vector_store_hides_it_where_the_ledger_would_show_all(
-    client: httpx.AsyncClient, store: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("few", [narrowing.FEW, 0])
+@pytest.mark.parametrize("strategy", ["similarity", "hybrid"])
+async def test_what_is_searched_holds_without_the_ledger(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, strategy: str, few: int
 ) -> None:
-    monkeypatch.setattr(records, "_seen", lambda _viewer: ("", "", {}))
-    monkeypatch.setattr("service.retrieval.narrowing.FEW", 0)  # as with very many chunks: points are asked
-    assert await found(client, store, "similarity", "user:bob") == {OPEN}
-    assert await found(client, store, "similarity", "group:hr") == {OPEN, HR}
+    """`few`: whether what may be found is named to the search, or the search narrows itself."""
+    monkeypatch.setattr(chunk_rows, "best", _showing_everything)
+    monkeypatch.setattr(narrowing, "FEW", few)
+    await check_everybody(talk, strategy)
 
 
-@pytest.mark.parametrize("stage", ["similarity", "hybrid"])
-async def test_the_ledger_hides_it_where_vectors_and_words_find_all(
-    client: httpx.AsyncClient, store: str, stage: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("strategy", ["similarity", "hybrid"])
+async def test_the_ledger_holds_without_what_is_searched(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    monkeypatch.setattr(SeenLedger, "narrowed", False)
-    monkeypatch.setattr("service.document_stores.search.seen_vectors", lambda vectors, _sight: vectors)
-    monkeypatch.setattr("service.document_stores.search.seen_words", lambda search, _ledger: search)
-    assert await found(client, store, stage, "user:bob") == {OPEN}
-    assert await found(client, store, stage, "group:hr") == {OPEN, HR}
+    monkeypatch.setattr(searching, "seen_vectors", lambda vectors, _sight: vectors)
+    monkeypatch.setattr(searching, "seen_words", lambda words, _ledger: words)
+    monkeypatch.setattr(SeenLedger, "narrowed", property(lambda _ledger: False))
+    await check_everybody(talk, strategy)
+
+
+async def test_the_ledger_shows_no_neighbours_of_what_may_not_be_found(talk: Talk) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("anna.txt", passages("Alpha", "Beta")), principals=["user:anna"])
+    (document,) = await talk.documents(store)
+    row = await searching.store_of(talk.resources, talk.workspace, UUID(store))
+    shown = []
+    for viewer in (Viewer(frozenset({"user:anna"})), Viewer(frozenset({"user:bert"})), Viewer(), EVERYTHING):
+        ledger = SeenLedger(talk.resources.database, talk.workspace, UUID(store), Sight.of(viewer, row))
+        shown.append(len(await ledger.near([Span(UUID(document["id"]), 0, 9)], None)))
+    assert shown == [2, 0, 0, 2]
