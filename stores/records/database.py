@@ -82,10 +82,14 @@ class Scope:
         cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
         return await cursor.fetchall()
 
-    async def one(self, sql: Statement, *, prepare: bool | None = None, **params: Any) -> DictRow | None:
-        """The first row, or None. With `prepare=False` the statement is planned for these parameters each time; else
-        one that comes again and again is planned for all that might come."""
-        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace}, prepare=prepare)
+    async def one(self, sql: Statement, **params: Any) -> DictRow | None:
+        """The first row, or None. A statement that comes again and again is planned for all that might come."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace})
+        return await cursor.fetchone()
+
+    async def one_planned(self, sql: Statement, **params: Any) -> DictRow | None:
+        """As `one`, with the statement planned for these parameters each time."""
+        cursor = await self.connection.execute(sql, {**params, "workspace": self.workspace}, prepare=False)
         return await cursor.fetchone()
 
     async def run(self, sql: Statement, **params: Any) -> int:

@@ -69,8 +69,8 @@ TABLES = [
         "vector stores", VECTOR_STORES, VectorStore, "stores/vector",
         frozenset(
             {
-                "base", "engines", "facts", "filters", "hnsw", "jsonb", "order", "payload", "points", "translation",
-                "wording",
+                "base", "breadth", "engines", "facts", "filters", "hnsw", "jsonb", "order", "payload", "points",
+                "translation", "wording",
             }
         ),
     ),
