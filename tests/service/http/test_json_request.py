@@ -45,7 +45,7 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 
 
 async def test_others_are_served_while_a_large_body_is_read() -> None:
-    body = b"[" + b",".join([b'{"a":[1,2]}'] * 300_000) + b"]"
+    body = b"[" + b",".join([b'{"a":"%s"}' % (100 * b"x")] * 90_000) + b"]"
     done = False
 
     async def receive() -> dict[str, Any]:
@@ -61,5 +61,5 @@ async def test_others_are_served_while_a_large_body_is_read() -> None:
     ticking = asyncio.create_task(tick())
     value = await JsonRequest({"type": "http", "method": "POST", "headers": []}, receive).json()
     done = True
-    assert len(value) == 300_000
+    assert len(value) == 90_000
     assert await ticking > 10
