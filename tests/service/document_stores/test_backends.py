@@ -9,23 +9,18 @@ from service.document_stores.check.repair import repair
 from service.document_stores.check.service import check
 from service.providers.embedding.fake import FakeEmbedder
 from service.resources import Resources
-from service.settings import Settings, load
+from service.settings import Settings
 from stores.vector.base import UnknownCollection
+from tests.service.document_stores.backends import ELSEWHERE, chroma_server, settings_with  # noqa: F401  # a fixture
 from tests.service.document_stores.talk import API, Talk, passages
-from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.usefixtures("worker")
 
-URLS = ["chroma://{chroma}", "qdrant://{folder}"]
 
-
-@pytest.fixture(params=URLS)
+@pytest.fixture(params=ELSEWHERE)
 def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
-    """As in the other tests here, with another vector store."""
-    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
-    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
-    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
-    return load({}, {**place, "vector_store": url})
+    """With each of the vector stores that join no transaction."""
+    return settings_with(request.param, request, tmp_path, database_url)
 
 
 async def collection_of(talk: Talk, store: str) -> str:

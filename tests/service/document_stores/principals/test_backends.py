@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,25 +11,15 @@ from service.document_stores.search import search
 from service.document_stores.sight import FIELD
 from service.resources import Resources
 from service.retrieval.pipeline import of_strategy
-from service.settings import Settings, load
 from service.viewers import EVERYTHING, Viewer
+from tests.service.document_stores.backends import chroma_server, settings  # noqa: F401  # fixtures
 from tests.service.document_stores.talk import API, Talk, passages
-from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.usefixtures("worker")
 
 PEOPLE = ["user:anna", "user:Anna", "group:hr", "group:it", "группа:ß"]
 TOPICS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta"]
 DOCUMENTS = 14
-
-
-@pytest.fixture(params=["pgvector://", "memory://", "qdrant://{folder}", "chroma://{chroma}"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
-    """As in the other tests here, with each of the vector stores."""
-    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
-    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
-    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
-    return load({}, {**place, "vector_store": url})
 
 
 def drawn(chance: random.Random) -> list[str] | None:

@@ -1,7 +1,6 @@
 """Permissions are held twice: by what is searched, and by the ledger that shows what was found. Each is tried alone
 here, with the other taken away, so that a fault in one cannot hide behind the other."""
 
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +13,9 @@ from service.document_stores.sight import SeenLedger, Sight
 from service.retrieval import narrowing
 from service.retrieval.base import Span
 from service.retrieval.pipeline import of_strategy
-from service.settings import Settings, load
 from service.viewers import EVERYTHING, Viewer
+from tests.service.document_stores.backends import chroma_server, settings  # noqa: F401  # fixtures
 from tests.service.document_stores.talk import Talk, passages
-from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -25,15 +23,6 @@ PEOPLE = ["anna", "bert"]
 QUESTION = passages("Alpha", words=5)
 
 best = chunk_rows.best
-
-
-@pytest.fixture(params=["pgvector://", "memory://", "qdrant://{folder}", "chroma://{chroma}"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
-    """As in the other tests here, with each of the vector stores."""
-    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
-    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
-    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
-    return load({}, {**place, "vector_store": url})
 
 
 async def check_everybody(talk: Talk, strategy: str) -> None:

@@ -1,16 +1,14 @@
 """`docId` and `chunkId`, which results show beside a chunk's own metadata, are fields of filters as the others are."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from service.retrieval import narrowing
-from service.settings import Settings, load
+from tests.service.document_stores.backends import chroma_server, settings  # noqa: F401  # fixtures
 from tests.service.document_stores.querying.test_querying import ask, refusal
 from tests.service.document_stores.talk import API, Talk, passages
-from tests.stores.vector.servers import chroma_server  # noqa: F401  # fixture
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -18,15 +16,6 @@ STAGES: tuple[list[dict[str, Any]], ...] = (
     [{"name": "similarity"}],
     [{"name": "hybrid"}, {"name": "neighbours"}],
 )
-
-
-@pytest.fixture(params=["pgvector://", "memory://", "qdrant://{folder}", "chroma://{chroma}"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Settings:
-    """As in the other tests here, on each vector store."""
-    server = request.getfixturevalue("chroma_server") if "{chroma}" in request.param else ""
-    url = request.param.format(folder=tmp_path / "vectors", chroma=server)
-    place = {"data": tmp_path / "data", "database_url": database_url, "database_pool": 12}
-    return load({}, {**place, "vector_store": url})
 
 
 @pytest.fixture(params=[narrowing.FEW, 0], ids=["few", "many"])
