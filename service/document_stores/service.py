@@ -219,14 +219,7 @@ async def upsert_parts(
             store = await records.get(scope, store_id)
     elif any(not asked.new_store or asked.doc_id is not None for asked, _ in parts):
         store = await _basis(resources, workspace, store_id, [asked for asked, _ in parts])
-    intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
-    taken: set[str] = set()
-    brought = [(intake, await asyncio.to_thread(intake.sources, uploads, taken)) for intake, uploads in intakes]
-    if not any(
-        sources or intake.remote or (intake.repeats and intake.base is not None and intake.base.files)
-        for intake, sources in brought
-    ):
-        raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
+    brought = await checked(resources, workspace, store_id, store, parts)
     await check_room(resources, workspace)
     async with pending(resources.blobs) as held:
         kept = [[held.add(await intake.keep(upload)) for upload in sources] for intake, sources in brought]
@@ -240,10 +233,32 @@ async def upsert_parts(
                 (intake, list(zip(sources, blobs, strict=True)))
                 for (intake, sources), blobs in zip(brought, kept, strict=True)
             ]
-            told = history or {"flowData": flow_data([intake for intake, _ in intakes])}
+            told = history or {"flowData": flow_data([intake for intake, _ in brought])}
             job = await submit(scope, entered, told)
             held.referred()
     return job
+
+
+async def checked(
+    resources: Resources,
+    workspace: UUID,
+    store_id: UUID,
+    store: StoreRow | None,
+    parts: Sequence[tuple[Upsert, Sequence[Upload]]],
+) -> list[tuple[Intake, list[Upload]]]:
+    """The loaders of a call with what each of them brings, before anything is written.
+
+    Raises errors that name the field, `BadRequest` where none of them brings anything.
+    """
+    intakes = [(await Intake.check(resources, workspace, store_id, store, asked), uploads) for asked, uploads in parts]
+    taken: set[str] = set()
+    brought = [(intake, await asyncio.to_thread(intake.sources, uploads, taken)) for intake, uploads in intakes]
+    if not any(
+        sources or intake.remote or (intake.repeats and intake.base is not None and intake.base.files)
+        for intake, sources in brought
+    ):
+        raise BadRequest("Nothing to upsert: send files, or a loader whose config holds the content")
+    return brought
 
 
 async def _basis(resources: Resources, workspace: UUID, store_id: UUID, asked: Sequence[Upsert]) -> StoreRow:
@@ -270,6 +285,7 @@ async def added_by(resources: Resources, workspace: UUID, job: Job, *, everythin
 
 __all__ = [
     "added_by",
+    "checked",
     "chunk_page",
     "create",
     "defaults_of",

@@ -73,7 +73,7 @@ async def refresh(resources: Resources, workspace: UUID, store_id: UUID, items: 
         items = [Upsert(doc_id=loader.id) for loader in store.loaders if loader.files or is_remote(loader.component)]
     asked = [replace(item, replace_existing=True, remake=True) if item.doc_id else item for item in items]
     for item in asked:
-        await Intake.check(resources, workspace, store_id, store, item)
+        await document_stores.checked(resources, workspace, store_id, store, [(item, [])])
     return [await document_stores.upsert(resources, workspace, store_id, item, []) for item in asked]
 
 

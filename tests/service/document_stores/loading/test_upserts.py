@@ -188,8 +188,16 @@ async def test_items_of_a_refresh_are_written_as_bodies_of_upserts_are(talk: Tal
 async def test_a_refresh_with_a_wrong_item_does_nothing(talk: Talk, client: httpx.AsyncClient) -> None:
     store = await talk.store()
     first = await talk.upsert(store, ("a.txt", "One."))
-    items = [{"docId": first["docId"], "metadata": {"year": 1}}, {"docId": str(uuid4())}]
-    await call(client, f"refresh/{store}", {"items": items}, 404)
+    wrong: list[tuple[dict[str, Any], int]] = [
+        ({"docId": str(uuid4())}, 404),
+        ({}, 400),
+        ({"loader": {"name": "textFile", "config": {"txtFile": "no file"}}}, 422),
+    ]
+    for item, status in wrong:
+        items = [{"docId": first["docId"], "metadata": {"year": 1}}, item]
+        await call(client, f"refresh/{store}", {"items": items}, status)
+    jobs = (await client.get("/api/v1/jobs")).json()
+    assert [job["id"] for job in jobs if job["storeId"] == store] == [first["jobId"]]
     assert "year" not in json.loads((await talk.chunks(store))["chunks"][0]["metadata"])
     assert await call(client, f"refresh/{await talk.store()}", {}) == []
 
