@@ -92,7 +92,7 @@ class Numbering:
         for place in range(at + 1):
             each = levels.get(place, _Level())
             count = found.counts.setdefault(place, each.start)
-            text = text.replace(f"%{place + 1}", _written(count, "decimal" if here.decimal else each.kind))
+            text = text.replace(f"%{place + 1}", written(count, "decimal" if here.decimal else each.kind))
         return text.strip(), at
 
     def _of_style(self, style: str) -> tuple[str, str | None]:
@@ -154,7 +154,8 @@ def _place(levels: Mapping[int, _Level], style: str) -> int:
     return next((at for at, level in levels.items() if style and level.style == style), 0)
 
 
-def _written(count: int, kind: str) -> str:
+def written(count: int, kind: str) -> str:
+    """A number of a list in one of the kinds of Word: `decimal`, `lowerLetter`, `upperRoman` and so on."""
     if kind == "none":
         return ""
     if not 0 < count < _MOST:

@@ -2,8 +2,9 @@
 
 import datetime
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from loaders.base import Failure, LoaderError
 from loaders.marks import escaped
@@ -22,6 +23,9 @@ Value = str | int | float | bool | Shown | datetime.date | datetime.time | datet
 
 Span = tuple[int, int, int, int]
 """A merged cell: first row, first column, last row, last column, from 0."""
+
+Place = tuple[int, int]
+"""A cell by its row and its column, from 0."""
 
 Grid = Mapping[int, Mapping[int, Value]]
 """The filled cells of a sheet by row and column, from 0."""
@@ -55,8 +59,15 @@ def readable(value: Value) -> str:
     return str(value)
 
 
-def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
-    """A sheet: its name as heading, its tables, and lines that hold one cell as text; empty when no cell has text.
+def markdown_of(
+    name: str,
+    grid: Grid,
+    merged: Sequence[Span] = (),
+    notes: Mapping[Place, str] = MappingProxyType({}),
+    drawn: Iterable[str] = (),
+) -> str:
+    """A sheet: its name as heading, its tables, and lines that hold one cell as text, then the comments on its cells
+    (`notes`) and what is `drawn` upon it, in Markdown; empty when there is none of these.
 
     Empty rows part tables; rows of data after one go on with the table above, so that they keep its header. A cell
     merged over several rows stands in each that has other cells, so that rows can be read alone. A header of two rows,
@@ -68,8 +79,23 @@ def markdown_of(name: str, grid: Grid, merged: Sequence[Span] = ()) -> str:
         number: filled for number, row in rows.items() if (filled := {at: text for at, text in row.items() if text})
     }
     _spread(rows, merged)
+    told = [_note(place, text, rows) for place, text in sorted(notes.items()) if text.strip()]
     blocks = [escaped(block) for block in _blocks(rows, numeric, _wide(merged))]
+    blocks += [*map(escaped, told), *drawn]
     return "\n\n".join([f"# {cell(name)}", *blocks]) if blocks else ""
+
+
+def _note(place: Place, text: str, rows: Mapping[int, Mapping[int, str]]) -> str:
+    """A comment with what stands in its cell, and first in the row of that: it is not beside them."""
+    row, column = place
+    cells = rows.get(row, {})
+    first = cells[min(cells)] if cells else ""
+    about = ", ".join(dict.fromkeys(filter(None, (first, cells.get(column, "")))))
+    letters, left = "", column + 1
+    while left:
+        left, letter = divmod(left - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"Note on {about or 'cell'} ({letters}{row + 1}): {' '.join(text.split())}"
 
 
 def _is_data(value: Value) -> bool:

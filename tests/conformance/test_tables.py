@@ -60,8 +60,8 @@ TABLES = [
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
             {"archives", "base", "channels", "charts", "child", "detect", "equations", "forks", "isolation",
-             "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "ole", "program",
-             "sandbox", "sheets", "tables", "tesseract", "unicode"}
+             "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "odf", "ole", "outlines",
+             "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),

@@ -145,20 +145,34 @@ def parts(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-_SPACES = " ".join(
-    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
-    for short, name in (
-        ("office", "office"),
-        ("text", "text"),
-        ("table", "table"),
-        ("draw", "drawing"),
-        ("style", "style"),
+_SPACES = (
+    " ".join(
+        f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for short, name in (
+            ("office", "office"),
+            ("text", "text"),
+            ("table", "table"),
+            ("draw", "drawing"),
+            ("style", "style"),
+            ("chart", "chart"),
+            ("presentation", "presentation"),
+        )
     )
+    + ' xmlns:xlink="http://www.w3.org/1999/xlink"'
 )
 
 
-def opendocument(kind: str, body: str, *, title: str = "", styles: str = "") -> bytes:
-    """An ODF package whose body is `body`; `kind` is `text` or `spreadsheet`."""
+def opendocument(
+    kind: str,
+    body: str,
+    *,
+    title: str = "",
+    styles: str = "",
+    named: str = "",
+    embedded: Mapping[str, str] | None = None,
+) -> bytes:
+    """An ODF package whose body is `body`; `kind` is `text`, `spreadsheet` or `presentation`. `styles` are the
+    automatic ones, `named` those of the document; `embedded` are the charts in it, or other files, by their names."""
     content = (
         f"<office:document-content {_SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
         f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
@@ -167,7 +181,16 @@ def opendocument(kind: str, body: str, *, title: str = "", styles: str = "") -> 
         f'<office:document-meta {_SPACES} xmlns:dc="http://purl.org/dc/elements/1.1/"><office:meta>'
         f"<dc:title>{title}</dc:title></office:meta></office:document-meta>"
     )
-    return package({"content.xml": content, "meta.xml": meta}, f"application/vnd.oasis.opendocument.{kind}")
+    parts = {"content.xml": content, "meta.xml": meta}
+    if named:
+        parts["styles.xml"] = (
+            f"<office:document-styles {_SPACES}><office:styles>{named}</office:styles></office:document-styles>"
+        )
+    for name, inner in (embedded or {}).items():
+        chart = f"<office:body><office:chart>{inner}</office:chart></office:body>"
+        whole = f"<office:document-content {_SPACES}>{chart}</office:document-content>"
+        parts[f"{name}/content.xml"] = whole if inner.startswith("<chart:") else inner
+    return package(parts, f"application/vnd.oasis.opendocument.{kind}")
 
 
 def tnef(message: Mapping[int, str | bytes], *attachments: Mapping[int, str | bytes], subject: str = "") -> bytes:
