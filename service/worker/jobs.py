@@ -47,6 +47,7 @@ GIVE_UP = {
 AFTERMATH = {
     "import": "service.document_stores.archive.jobs:abandon",
     "ingest": "service.document_stores.jobs:abandon",
+    "remove_blobs": "service.document_stores.deleting.jobs:remove_blobs",
     "copy": "service.document_stores.jobs:abandon",
     "reindex": "service.document_stores.reindexing.jobs:abandon",
     "sync": "service.sync.jobs:abandon",

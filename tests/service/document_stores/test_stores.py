@@ -9,6 +9,7 @@ import pytest
 from service.resources import Resources
 from service.worker.runner import Runner
 from tests.service.document_stores.talk import API, FAKE, Talk, passages
+from tests.service.jobs.test_steering import working
 
 NOWHERE = "8b0e33c6-6a7e-4a39-9c62-1f3f2f0c2b11"
 """The id of nothing."""
@@ -124,6 +125,25 @@ async def test_a_deleted_store_is_gone_at_once_and_leaves_nothing(
     assert len([key async for key in resources.blobs.keys()]) == 1  # noqa: SIM118 - no mapping
     assert len(await talk.query(other, "Alpha")) == 1
     await talk.holds_together()
+
+
+@pytest.mark.parametrize("gone", ["store", "job"])
+async def test_the_upload_of_a_deleted_document_goes_though_the_job_that_removes_it_is_ended_before(
+    client: httpx.AsyncClient, talk: Talk, resources: Resources, gone: str
+) -> None:
+    async with working(resources):
+        store = await talk.store()
+        await talk.upsert(store, ("a.txt", "Alpha."))
+    (document,) = await talk.documents(store)
+    assert (await client.delete(f"{API}/documents/{store}/{document['id']}")).status_code == 200
+    if gone == "store":
+        assert (await client.delete(f"{API}/store/{store}")).status_code == 200
+    else:
+        for job in (await client.get("/api/v1/jobs", params={"state": "queued"})).json():
+            assert (await client.delete(job["url"])).json()["state"] == "cancelled"
+    async with working(resources):
+        await talk.holds_together()
+    assert [key async for key in resources.blobs.keys()] == []  # noqa: SIM118 - no mapping
 
 
 @pytest.mark.usefixtures("worker")
