@@ -106,8 +106,10 @@ class S3Directory(Connector):
             for item in objects:
                 if not item.key.endswith(b"/"):
                     yield self._item(item)
-            if not following:
+            if following is None:
                 return
+            if not following:
+                raise EgressFailed(f"The listing of bucket '{self._bucket}' does not say where it goes on.")
             if following == token:
                 raise EgressFailed(f"The listing of bucket '{self._bucket}' does not get further.")
             token = following
@@ -250,8 +252,8 @@ def _signed(origin: str, target: str, region: str, credential: Mapping[str, str]
     return {name: value for name, value in request.headers if name.lower() != "host"}
 
 
-def _page(body: bytes) -> tuple[Sequence[_Object], str]:
-    """The objects of a page of a listing, and what names the next page. Raises `EgressFailed`."""
+def _page(body: bytes) -> tuple[Sequence[_Object], str | None]:
+    """The objects of a page of a listing, and what names the next page; None after the last. Raises `EgressFailed`."""
     root = _parsed(body)
     if root is None or not root.tag.endswith("ListBucketResult"):
         raise EgressFailed("The server's answer is no listing of a bucket.")
@@ -267,7 +269,7 @@ def _page(body: bytes) -> tuple[Sequence[_Object], str]:
             )
         )
     more = (root.findtext("{*}IsTruncated") or "").strip() == "true"
-    return found, (root.findtext("{*}NextContinuationToken") or "") if more else ""
+    return found, (root.findtext("{*}NextContinuationToken") or "") if more else None
 
 
 def _parsed(body: bytes) -> "etree._Element | None":

@@ -141,6 +141,16 @@ async def test_what_is_no_listing_is_a_failure(stub: S3Stub, answer: bytes) -> N
             await listed(bucket)
 
 
+async def test_a_listing_that_says_there_is_more_and_not_where_is_a_failure(stub: S3Stub) -> None:
+    stub.answer = (  # as of a server that knows the first version of the listing only
+        b"<ListBucketResult><IsTruncated>true</IsTruncated><NextMarker>a.txt</NextMarker>"
+        b"<Contents><Key>a.txt</Key></Contents></ListBucketResult>"
+    )
+    async with place("s3Directory", config(stub), values=keys(stub)) as bucket:
+        with pytest.raises(EgressFailed, match="does not say where"):
+            await listed(bucket)
+
+
 async def test_a_listing_that_runs_in_circles_is_a_failure(stub: S3Stub) -> None:
     stub.answer = (
         b"<ListBucketResult><IsTruncated>true</IsTruncated>"
