@@ -17,6 +17,9 @@ from service.egress.client import Egress
 from service.errors import NotFound, Unprocessable, UpstreamFailed
 from service.settings import Settings
 
+GONE = (404, 410)
+"""Answers by which a place says that a document is no longer there."""
+
 DETECT = "detect"
 """The loader that goes by what the bytes are."""
 
@@ -129,6 +132,9 @@ class Connector(ABC):
     def __init__(self, options: Any, outside: Outside) -> None:
         """`options` are of the class's `Options`. Asks nothing."""
         self.outside = outside
+        self.refused: list[str] = []
+        """Sources that `items` met and left out, as their place refuses to show them: what was fetched of them before
+        may still be there, and with it what is only found by them."""
 
     @classmethod
     def build(cls, config: Mapping[str, Any], outside: Outside) -> Self:

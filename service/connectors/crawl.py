@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from service.connectors.base import Incomplete
+from service.connectors.base import GONE, Incomplete
 from service.connectors.links import Links, links_of
 from service.connectors.urls import (
     HTML,
@@ -62,6 +62,8 @@ class Crawl:
         self._noted = {start}
         self._listed: set[str] = set()
         self._failures = 0
+        self.refused: list[str] = []
+        """URLs that the site would not show (401, 403 and their like)."""
 
     @property
     def is_cut(self) -> bool:
@@ -122,8 +124,12 @@ class Crawl:
         return await self._judge(url, got, first=first)
 
     async def _judge(self, url: str, got: Fetched, *, first: bool) -> _Read:
+        if got.status >= 500 or got.status == 429:
+            return _Read(Page(url), failed=True)
         if not 200 <= got.status < 300:
-            return _Read(Page(url), failed=True) if got.status >= 500 or got.status == 429 else _Read(None)
+            if got.status not in GONE:
+                self.refused.append(url)
+            return _Read(None)
         found = normal(got.url) or url
         if first:
             self._scope = origin(found)  # a site that sends its visitors to another of its names

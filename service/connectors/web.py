@@ -100,6 +100,7 @@ class WebPages(Connector):
                 if page.got is not None:
                     self._hold(item.source, page.got)
                 yield item
+            self.refused += map(source_of, crawl.refused)
             self._tell_cut(crawl.is_cut)
         elif options.relative_links_method == SITEMAP:
             async for item in self._of_sitemap(options.url):

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from uuid import UUID, uuid4
 
 from service.connectors import open_connector
-from service.connectors.base import DETECT, Connector, Gone, Got, Item, Known
+from service.connectors.base import DETECT, GONE, Connector, Gone, Got, Incomplete, Item, Known
 from service.document_stores import records as stores
 from service.document_stores.cleanup import cleaning_of
 from service.document_stores.gathering import records
@@ -34,9 +34,6 @@ from service.worker.work import Work
 from stores.blobs.base import Blob, BlobTooLarge
 from stores.blobs.pending import pending
 from stores.records.database import Scope
-
-GONE = (404, 410)
-"""Answers by which a place says that a document is no longer there."""
 
 MAX_ITEMS = 200_000
 """Most documents of one loader; also the most that a place may list, each as often as it does."""
@@ -213,12 +210,22 @@ class Gathering:
                         if item is not found:
                             self._named[item.source] = found
                         await self._take(item, queue)
+            self._check_refused()
         except ServiceError as error:
             if self._first is None:
                 raise
             self._tally.error = {"code": error.code, "message": redacted_text(error.message)}
         for _ in range(self._fetchers):
             await queue.put(None)
+
+    def _check_refused(self) -> None:
+        """Raises `Incomplete` when the place refuses to show what it has shown before."""
+        hidden = [source for source in self._connector.refused if source in self._held]
+        if hidden:
+            raise Incomplete(
+                f"{len(hidden)} documents were refused that had been shown before, first {hidden[0]}; they stay, and"
+                " so does what may only be found by them"
+            )
 
     async def _take(self, item: Item, queue: "asyncio.Queue[Item | None]") -> None:
         self._first = self._first or item.source

@@ -213,3 +213,33 @@ async def test_pages_are_asked_for_with_their_etags_and_leave_when_they_are_gone
         assert job["state"] == "failed"
         assert len(await keeper.talk.documents(keeper.store)) == 2
     await keeper.talk.holds_together()
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+async def test_pages_that_a_site_refuses_for_now_stay_and_so_does_what_they_link_to(
+    keeper: Keeper, status: int
+) -> None:
+    def page(text: str, *targets: str) -> Answer:
+        anchors = "".join(f"<a href={target!r}>x</a>" for target in targets)
+        return Answer(f"<html><body><p>{passages(text)}</p>{anchors}</body></html>")
+
+    async with WebSite() as site:
+        site["/"] = page("front", "/a", "/b", "/login")
+        site["/a"], site["/b"], site["/deep"] = page("apple", "/deep"), page("pear"), page("plum")
+        site["/login"] = Answer(status=status)
+        config = {"url": f"{site.url}/", "relativeLinksMethod": "webCrawl", "limit": 0}
+        source = str((await keeper.add("cheerioWebScraper", config))["id"])
+        result = await keeper.done(source)
+        assert (items(result), result["complete"]) == ({"listed": 4, "fetched": 4, "claimed": 4}, True)
+        site["/a"] = Answer(status=status)
+        del site["/b"]
+        result = await keeper.done(source)
+        assert (result["complete"], result["left"], result["keptForSafety"]) == (False, 0, 3)
+        assert f"{site.url}/a" in result["listingError"]["message"]
+        assert {document["state"] for document in await keeper.talk.documents(keeper.store)} == {"ready"}
+        assert len(await keeper.names()) == 4
+        site["/a"] = page("apple", "/deep")
+        result = await keeper.done(source)
+        assert (result["complete"], result["left"]) == (True, 1)
+        assert await keeper.names() == [f"{site.url}/", f"{site.url}/a", f"{site.url}/deep"]
+    await keeper.talk.holds_together()
