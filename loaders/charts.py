@@ -14,11 +14,15 @@ CHART, DIAGRAM = "/chart", "/diagramData"
 
 def texts(chart: Any) -> Iterator[str]:
     """The title and the tables of a chart, by the root of its part."""
-    title = chart.find(f"{_C}chart/{_C}title")
-    if title is not None:
-        yield from filter(None, [" ".join("".join(part.text or "" for part in title.iter(_A + "t")).split())])
+    yield from title(chart)
     for plot in chart.iterfind(f"{_C}chart/{_C}plotArea/*"):
         yield from filter(None, map(markdown_table, _tables(list(plot.iterfind(_C + "ser")))))
+
+
+def title(chart: Any) -> Iterator[str]:
+    """The title of a chart, if it has one."""
+    for found in chart.iterfind(f"{_C}chart/{_C}title"):
+        yield from filter(None, [" ".join("".join(part.text or "" for part in found.iter(_A + "t")).split())])
 
 
 def diagram(root: Any) -> Iterator[str]:

@@ -40,7 +40,8 @@ def too_many() -> LoaderError:
 
 
 def readable(value: Value) -> str:
-    """A cell's text: whole numbers without a point, dates by ISO 8601 without an empty time, others as they are."""
+    """A cell's text: whole numbers without a point, dates by ISO 8601 without an empty time, durations in
+    hours, others as they are."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Shown):
@@ -56,6 +57,9 @@ def readable(value: Value) -> str:
         return value.date().isoformat() if midnight else value.isoformat(" ", "seconds")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        sign, seconds = "-" if value < datetime.timedelta() else "", abs(round(value.total_seconds()))
+        return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     return str(value)
 
 

@@ -18,7 +18,7 @@ class XlsLoader(Loader):
     """A document of `markdown` format a sheet, in order, with the sheet's name as `sheet`; titled by the file's name.
 
     Formulas stand with the value that was stored with them, numbers with the percents, currency and units of their
-    formats.
+    formats. Below its cells stand the comments on them.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -54,7 +54,8 @@ def _sheets(data: bytes) -> Iterator[tuple[str, str]]:
                 if left < 0:
                     raise too_many()
                 spans: list[Span] = [(top, at, end - 1, right - 1) for top, end, at, right in sheet.merged_cells]
-                yield sheet.name, markdown_of(sheet.name, grid, spans)
+                notes = {place: note.text for place, note in sheet.cell_note_map.items()}
+                yield sheet.name, markdown_of(sheet.name, grid, spans, notes)
         except XLRDError as error:
             if "encrypted" in str(error).lower():
                 raise LoaderError(Failure.ENCRYPTED, "The workbook is protected by a password.") from error
@@ -70,8 +71,10 @@ def _row(sheet: Any, number: int, datemode: Literal[0, 1]) -> dict[int, Value]:
     made: dict[int, Value] = {}
     for at, cell in enumerate(sheet.row(number)):
         value = _value(cell, datemode)
-        if cell.ctype == 2:  # a number
-            code = sheet.book.format_map[sheet.book.xf_list[cell.xf_index].format_key].format_str
+        code = sheet.book.format_map[sheet.book.xf_list[cell.xf_index].format_key].format_str
+        if cell.ctype == 3 and code.startswith(("[h", "[m", "[s")):
+            value = datetime.timedelta(days=cell.value)
+        elif cell.ctype == 2:  # a number
             text = shown(cell.value, code)
             value = Shown(text) if text is not None else value
         if value not in ("", None):

@@ -2,14 +2,15 @@
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from loaders import archives, numerals, ole, xml
+from loaders import archives, drawings, numerals, ole, xml
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
-from loaders.sheets import MOST_CELLS, Shown, Span, Value, markdown_of, too_many
+from loaders.sheets import MOST_CELLS, Place, Shown, Span, Value, markdown_of, too_many
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -23,8 +24,19 @@ _NUMBER = re.compile(
 """A cell that holds a number in a format, as programs write it: where it lies, and the format's place."""
 _MOST_SPANNED = 5_000_000
 _BLOCK = 1 << 20
-_Formats = Mapping[int, Mapping[int, str]]
-"""The codes of formatted numbers of a sheet by row and column, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands apart from the values of a sheet's cells: the codes of formatted numbers by row and column, from 0,
+    the comments, the texts of what is drawn."""
+
+    formats: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    notes: Mapping[Place, str] = field(default_factory=dict)
+    drawn: Sequence[str] = ()
+
+
+_NOTHING = _Beside()
 
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
@@ -33,9 +45,9 @@ class XlsxLoader(Loader):
     """A document of `markdown` format a sheet, in order, hidden ones too, with the sheet's name as `sheet`.
 
     Formulas stand with the value that was stored with them, numbers with the percents, currency and units of their
-    formats. The title is the workbook's property, else the file's name
-    without suffix. A sheet whose filled cells lie so far apart that the area between them cannot be held is TOO_LARGE;
-    what a sheet declares as its size does not matter.
+    formats. Below its cells stand the comments on them, texts of shapes and titles of charts. The title is the
+    workbook's property, else the file's name without suffix. A sheet whose filled cells lie so far apart that the area
+    between them cannot be held is TOO_LARGE; what a sheet declares as its size does not matter.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -47,10 +59,10 @@ class XlsxLoader(Loader):
         with source.open() as file:
             if "[Content_Types].xml" not in archives.check(file):
                 raise LoaderError(Failure.CORRUPT, "The archive is not an Excel workbook.")
-        title, formats = _inspect(source)
+        title, beside = _inspect(source)
         title = title or source.stem
         found = False
-        for name, text in _sheets(source, formats):
+        for name, text in _sheets(source, beside):
             made = document(source, text, title=title, form=Format.MARKDOWN, sheet=name)
             if made is not None:
                 found = True
@@ -59,9 +71,9 @@ class XlsxLoader(Loader):
             raise LoaderError(Failure.EMPTY, "No sheet of the workbook has a filled cell.")
 
 
-def _inspect(source: Source) -> tuple[str, list[_Formats]]:
-    """The workbook's title and how the sheets show their numbers, in the order of its list, once none of the sheets
-    spans more than can be held in memory.
+def _inspect(source: Source) -> tuple[str, list[_Beside]]:
+    """The workbook's title and what stands beside the cells of its sheets, in the order of its list, once none of the
+    sheets spans more than can be held in memory.
     """
     with source.open() as file, zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
@@ -71,24 +83,31 @@ def _inspect(source: Source) -> tuple[str, list[_Formats]]:
             title = xml.parse(archive.read("docProps/core.xml")).findtext(_TITLE)
         except (KeyError, LoaderError):
             title = ""
-        return str(title or "").strip(), list(_formats(archive))
+        return str(title or "").strip(), list(_beside(archive))
 
 
-def _formats(archive: zipfile.ZipFile) -> Iterator[_Formats]:
-    """For each sheet the codes of its formatted numbers; none where the parts that say so are missing or damaged."""
+def _beside(archive: zipfile.ZipFile) -> Iterator[_Beside]:
+    """For each sheet what stands beside its cells, as far as the parts that say so are neither missing nor damaged."""
     try:
         book = xml.parse(archive.read("xl/workbook.xml"))
         relations = xml.parse(archive.read("xl/_rels/workbook.xml.rels"))
-        styles = xml.parse(archive.read("xl/styles.xml"))
     except (KeyError, LoaderError):
         return
-    codes = {b"%d" % place: code for place, code in enumerate(_codes(styles)) if numerals.shown(0, code) is not None}
+    try:
+        given = enumerate(_codes(xml.parse(archive.read("xl/styles.xml"))))
+        codes = {b"%d" % place: code for place, code in given if numerals.shown(0, code) is not None}
+    except (KeyError, LoaderError):
+        codes = {}
     targets = {each.get("Id"): each.get("Target", "") for each in relations}
+    names = frozenset(archive.namelist())
     for sheet in book.iterfind("{*}sheets/{*}sheet"):
         key = next((value for name, value in sheet.attrib.items() if name.endswith("}id")), "")
         target = targets.get(key, "")
         name = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-        yield _styled(name, archive, codes) if codes and name in archive.namelist() else {}
+        if name in names:
+            yield _Beside(_styled(name, archive, codes) if codes else {}, *drawings.upon(name, archive))
+        else:
+            yield _NOTHING
 
 
 def _codes(styles: Any) -> Iterator[str]:
@@ -99,7 +118,7 @@ def _codes(styles: Any) -> Iterator[str]:
         yield own.get(key) or numerals.BUILT_IN.get(int(key) if key.isdecimal() else 0, numerals.GENERAL)
 
 
-def _styled(name: str, archive: zipfile.ZipFile, codes: Mapping[bytes, str]) -> _Formats:
+def _styled(name: str, archive: zipfile.ZipFile, codes: Mapping[bytes, str]) -> dict[int, dict[int, str]]:
     found: dict[int, dict[int, str]] = {}
     for block in _blocks(name, archive):
         for letters, number, style in _NUMBER.findall(block):
@@ -154,7 +173,7 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _sheets(source: Source, formats: list[_Formats]) -> Iterator[tuple[str, str]]:
+def _sheets(source: Source, beside: list[_Beside]) -> Iterator[tuple[str, str]]:
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
     left = MOST_CELLS
@@ -164,16 +183,17 @@ def _sheets(source: Source, formats: list[_Formats]) -> Iterator[tuple[str, str]
                 if meta.typ is not SheetTypeEnum.WorkSheet:
                     continue
                 sheet = book.get_sheet_by_name(meta.name)
-                grid = _grid(sheet, formats[place] if place < len(formats) else {})
+                more = beside[place] if place < len(beside) else _NOTHING
+                grid = _grid(sheet, more.formats)
                 left -= sum(map(len, grid.values()))
                 if left < 0:
                     raise too_many()
-                yield meta.name, markdown_of(meta.name, grid, _merged(sheet))
+                yield meta.name, markdown_of(meta.name, grid, _merged(sheet), more.notes, more.drawn)
     except (CalamineError, ValueError, OSError) as error:
         raise LoaderError(Failure.CORRUPT, f"The workbook is damaged: {error}.") from error
 
 
-def _grid(sheet: "CalamineSheet", formats: _Formats) -> dict[int, dict[int, Value]]:
+def _grid(sheet: "CalamineSheet", formats: Mapping[int, Mapping[int, str]]) -> dict[int, dict[int, Value]]:
     if sheet.start is None:
         return {}
     top, left = sheet.start

@@ -59,9 +59,9 @@ TABLES = [
     Table(
         "loaders", LOADERS, Loader, "loaders",
         frozenset(
-            {"archives", "base", "channels", "charts", "child", "detect", "equations", "forks", "isolation",
-             "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "odf", "ole", "outlines",
-             "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
+            {"archives", "base", "channels", "charts", "child", "detect", "drawings", "equations", "forks",
+             "isolation", "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "odf",
+             "ole", "outlines", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),

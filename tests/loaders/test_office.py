@@ -58,7 +58,8 @@ def without(sample: Path, dropped: str, extra: dict[str, str] | None = None) -> 
         (datetime.datetime(2024, 2, 1), "2024-02-01"),
         (datetime.datetime(2024, 2, 1, 6, 5), "2024-02-01 06:05:00"),
         (datetime.time(6, 5), "06:05:00"),
-        (datetime.timedelta(hours=30), "1 day, 6:00:00"),
+        (datetime.timedelta(hours=30), "30:00:00"),
+        (datetime.timedelta(seconds=-90), "-0:01:30"),
     ],
 )
 def test_values_of_cells_are_readable(value: sheets.Value, text: str) -> None:
