@@ -13,6 +13,7 @@ from soupsieve import compile as selector_of
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.marks import escaped, fenced
+from loaders.numbering import written
 from loaders.tables import markdown_table
 from loaders.unicode import decode, is_binary
 
@@ -25,7 +26,8 @@ _SILENT = (
 )  # fmt: skip
 _DROPPED = frozenset({*_SILENT, "nav", "footer", "aside", "button", "select", "head", "dialog"})
 _ROLES = frozenset({"navigation", "search", "banner", "contentinfo"})
-_EDIT_LINK = "mw-editsection"
+_EDIT_LINK, _EXPANDED = "mw-editsection", "expand-content"
+"""Classes of links to edit a section of a wiki, and of what a click unfolds in another."""
 _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all)\b", re.IGNORECASE)
 _WHOLE = ("html", "body", "main", "article")
 _OPENERS = ("aria-controls", "data-target", "data-bs-target", "href")
@@ -39,6 +41,10 @@ _BLOCKS = frozenset(
     }
 )  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
+_HEADING = re.compile("#{1,6} ")
+_PARTS_OF_ITEMS = ["pre", "table", *_HEADINGS]
+"""What an item of a list keeps: lists without are lines."""
+_KINDS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _MARKS = {"strong": "**", "b": "**", "em": "_", "i": "_"}
 _HEAD_ROWS = selector_of(":scope > thead > tr")  # here, so that no child spends its .1 s on soupsieve's expressions
 _DEEPEST = 120
@@ -97,33 +103,34 @@ def markdown_of(html: str, selector: str = "", *, marks: bool = False) -> tuple[
 
 
 def _is_furniture(tag: Tag) -> bool:
-    """Whether a part of the page is none of its text: scripts, navigation, what is hidden. Cheaper than a selector."""
+    """Whether a part of the page is none of its text: scripts, navigation. Cheaper than a selector."""
     if tag.name in _DROPPED:
         return True
     given = tag.attrs
-    return bool(given) and (
-        "hidden" in given
-        or given.get("aria-hidden") == "true"
-        or given.get("role") in _ROLES
-        or _EDIT_LINK in (given.get("class") or ())
-    )
+    return bool(given) and (given.get("role") in _ROLES or _EDIT_LINK in (given.get("class") or ()))
 
 
 def _drop_hidden(soup: BeautifulSoup) -> None:
-    """Takes out what its style hides, but nothing that a click opens, no page that a script will show, no formula
-    that is hidden below its picture."""
+    """Takes out what is hidden, but nothing that a click opens, no page that a script will show, no formula that is
+    hidden below its picture."""
     every = soup.find_all(True)
-    hidden = [
-        tag
-        for tag in every
-        if "style" in tag.attrs and _HIDDEN.search(str(tag.attrs["style"])) and tag.name not in _WHOLE
-    ]
+    hidden = [tag for tag in every if tag.attrs and _is_hidden(tag)]
     if not hidden:
         return
     opened = {str(tag.attrs[name]).lstrip("#") for tag in every for name in _OPENERS if name in tag.attrs}
     for tag in hidden:
         if not tag.decomposed and tag.get("id") not in opened and tag.find("math") is None:
             tag.decompose()
+
+
+def _is_hidden(tag: Tag) -> bool:
+    given = tag.attrs
+    if given.get("role") == "tabpanel" or _EXPANDED in (given.get("class") or ()):
+        return False
+    if "hidden" in given and given["hidden"] != "until-found":
+        return True
+    styled = "style" in given and _HIDDEN.search(str(given["style"])) and tag.name not in _WHOLE
+    return bool(styled) or given.get("aria-hidden") == "true"
 
 
 def _drop_forms(soup: BeautifulSoup) -> None:
@@ -207,6 +214,8 @@ def _inline(node: PageElement) -> str:
         if isinstance(part, Tag):
             if part.name == "br":
                 parts.append("\n")
+            elif part.name == "input" and part.get("type") == "checkbox" and part.find_parent(["li", "td"]):
+                parts.append("\u2612 " if "checked" in part.attrs else "\u2610 ")
             elif part.name in _BLOCKS:
                 parts.append(" ")
         elif isinstance(part, NavigableString) and not isinstance(part, PreformattedString):
@@ -260,11 +269,19 @@ class _Writer:
         if node.name in _HEADINGS:
             heading = _tidy(_inline(node)).replace("\n", " ")
             self.block(f"{_HEADINGS[node.name]} {heading}" if heading else "")
-        elif node.name in ("ul", "ol") and node.find(["pre", "table"]):
+        elif node.name in ("ul", "ol") and node.find(_PARTS_OF_ITEMS):
             for mark, item in _marked(node):
                 inner = _Writer()
-                inner.walk(item, depth + 1)
-                self.block(f"{mark} {text}" if (text := inner.text()) and text[0] not in "#|`" else text)
+                if item.name == "li":
+                    inner.walk(item, depth + 1)
+                else:
+                    inner.element(item, depth + 1)
+                text = inner.text()
+                if item.name == "li" and mark != "-" and (marks := _HEADING.match(text)):
+                    text = f"{marks[0]}{mark} {text[marks.end() :]}"
+                elif item.name == "li" and text and text[0] not in "#|`":
+                    text = f"{mark} {text}"
+                self.block(text)
         elif node.name in ("ul", "ol"):
             self.block("\n".join(_list_lines(node, 0, depth)))
         elif node.name == "table":
@@ -312,10 +329,11 @@ def _is_block(tag: Tag) -> bool:
 def _marked(node: Tag) -> Iterator[tuple[str, Tag]]:
     """The items of a list with what stands before them, and lists that stand between items."""
     number = _whole(node.get("start"), 1) - 1
+    kind = _KINDS.get(str(node.get("type", "")), "decimal")
     for item in node.find_all(["li", "ul", "ol"], recursive=False):
         if item.name == "li":
             number = _whole(item.get("value"), number + 1)
-        yield f"{number}." if node.name == "ol" else "-", item
+        yield f"{written(number, kind)}." if node.name == "ol" else "-", item
 
 
 def _list_lines(node: Tag, level: int, depth: int) -> list[str]:

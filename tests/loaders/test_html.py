@@ -94,6 +94,14 @@ def test_a_form_around_the_content_is_no_furniture(tmp_path: Path, body: str, te
             "1. Install:\n\n```\na\n  b\n```\n\n2. Run it.\n\n| x | y |\n| --- | --- |\n\n- z",
         ),
         ("<p>Donau&shy;dampf", "Donaudampf"),
+        ("<ol type=a start=2><li>x<ol type=I><li>y<li>z</ol></ol>", "b. x\n  I. y\n  II. z"),
+        (
+            "<ol type=I><li><h1>Rules</h1><ol><li><h2>Leave</h2></ol></ol><p>x"
+            "<ol type=I><ol start=2><li><h2>Pay</h2></ol></ol>",
+            "# I. Rules\n\n## 1. Leave\n\nx\n\n## 2. Pay",
+        ),
+        ("<ul><li><h3>Mill</h3><p>Grinds.<li><h3>Kiln</h3>Dries.</ul>", "### Mill\n\nGrinds.\n\n### Kiln\n\nDries."),
+        ("<ul><li><input type=checkbox checked>Sown<li><input type=checkbox> Reaped</ul>", "- ☒ Sown\n- ☐ Reaped"),
     ],
 )
 def test_numbers_of_lists_and_headers_of_several_rows_are_kept(put: Put, page: str, text: str) -> None:
@@ -108,6 +116,10 @@ def test_numbers_of_lists_and_headers_of_several_rows_are_kept(put: Put, page: s
         ("<div style='mso-hide:all'>Preview</div><p style='nodisplay:none'>Seen", "Seen"),
         ("<body style='display:none'><p>Shown by a script.", "Shown by a script."),
         ("<a href='#a'>Open hours?</a><div id=a style='display:none'>From nine.</div>", "Open hours?\n\nFrom nine."),
+        ("<p>Seen<span hidden> not</span><i aria-hidden=true>x</i><b hidden=until-found>, too", "Seen, too"),
+        ("<div role=tabpanel>npm</div><div role=tabpanel hidden>yarn</div>", "npm\n\nyarn"),
+        ("<a href='#t'>Two</a><div id=t aria-hidden=true>Second tab</div>", "Two\n\nSecond tab"),
+        ("More<div class='x expand-content' style='display:none'>Unfolded.</div>", "More\n\nUnfolded."),
         ("<p>So <span style='display:none'><math><mi>E</mi></math></span><img src=e.png>", "So E"),
     ],
 )
