@@ -1,13 +1,16 @@
 """From an upsert call to durable uploads, ledger rows and a job; everything is checked before anything is written."""
 
+import asyncio
 import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
+from service.concurrency import together
 from service.document_stores import records
 from service.document_stores.cleanup import Cleaning, Cleanup, cleaning_of, merged
 from service.document_stores.gathering.types import Empty, Errand, lock_of
@@ -36,9 +39,13 @@ from service.jobs.types import Job
 from service.nodes.service import json_object
 from service.resources import Resources
 from stores.blobs.base import Blob, BlobTooLarge
+from stores.blobs.pending import Pending
 from stores.records.database import Scope
 
 DEFAULT_LOADER = Component("file")
+
+WRITTEN_AT_ONCE = 4
+"""Uploads of a call: each waits for the disk, twice, and a disk settles several at once about as fast as one."""
 
 
 def defaults_of(store: StoreRow) -> tuple[Component, Component]:
@@ -312,6 +319,20 @@ class Intake:
             "record_manager": self.record_manager,
         }
         await records.update(scope, self.store_id, {key: value for key, value in changes.items() if value})
+
+
+async def keep_all(
+    held: Pending, parts: Sequence[tuple[Intake, Sequence[Upload]]]
+) -> list[tuple[Intake, list[tuple[Upload, Blob]]]]:
+    """Store the bytes of all uploads of a call. Raises as `Intake.keep`; what was stored by then goes with `held`."""
+    places = asyncio.Semaphore(WRITTEN_AT_ONCE)
+
+    async def keep(intake: Intake, upload: Upload) -> tuple[Upload, Blob]:
+        async with places:
+            return upload, held.add(await intake.keep(upload))
+
+    kept = iter(await together(*(keep(intake, upload) for intake, uploads in parts for upload in uploads)))
+    return [(intake, list(islice(kept, len(uploads)))) for intake, uploads in parts]
 
 
 async def lock_all(scope: Scope, parts: Sequence[tuple[Intake, Sequence[tuple[Upload, Blob]]]]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from service.document_stores import records
 from service.document_stores.history import flow_data
-from service.document_stores.intake import Intake, check_components, defaults_of, submit
+from service.document_stores.intake import Intake, check_components, defaults_of, keep_all, submit
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import ChunkRow, DocumentRow
@@ -222,17 +222,13 @@ async def upsert_parts(
     brought = await checked(resources, workspace, store_id, store, parts)
     await check_room(resources, workspace)
     async with pending(resources.blobs) as held:
-        kept = [[held.add(await intake.keep(upload)) for upload in sources] for intake, sources in brought]
+        entered = await keep_all(held, brought)
         async with resources.database.write(workspace) as scope:
             for intake, _ in brought:
                 if intake.asked.new_store:
                     await records.insert(scope, intake.store_id, intake.new_name(), intake.asked.new_store_description)
             if owner is not None:
                 await _take_possession(scope, store_id, owner)
-            entered = [
-                (intake, list(zip(sources, blobs, strict=True)))
-                for (intake, sources), blobs in zip(brought, kept, strict=True)
-            ]
             told = history or {"flowData": flow_data([intake for intake, _ in brought])}
             job = await submit(scope, entered, told)
             held.referred()

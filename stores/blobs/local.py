@@ -30,7 +30,14 @@ class LocalBlobStore(BlobStore):
         return self._root / key[:2] / key
 
     async def put(self, stream: BinaryIO, *, limit: int) -> Blob:
-        return await asyncio.to_thread(self._put, stream, limit)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._put, stream, limit))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])  # a thread goes on to its end
+            if writing.exception() is None:
+                await self.delete(writing.result().key)
+            raise
 
     def _put(self, stream: BinaryIO, limit: int) -> Blob:
         key = uuid4().hex

@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from service.document_stores import service as document_stores
-from service.document_stores.intake import Intake, lock_all
+from service.document_stores.intake import Intake, keep_all, lock_all
 from service.document_stores.ledger import records as ledger
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading import records
@@ -36,9 +36,8 @@ async def save(resources: Resources, workspace: UUID, form: LoaderForm) -> Loade
     intake = await Intake.check(resources, workspace, store.id, store, as_upsert(form))
     sources = await asyncio.to_thread(intake.sources, [])
     async with pending(resources.blobs) as held:
-        kept = [held.add(await intake.keep(upload)) for upload in sources]
+        [(intake, uploads)] = await keep_all(held, [(intake, sources)])
         async with resources.database.write(workspace) as scope:
-            uploads = list(zip(sources, kept, strict=True))
             await lock_all(scope, [(intake, uploads)])
             loader_id, unneeded = await intake.enter(scope, None, uploads)
             parked = await records.park(scope, loader_id)

@@ -1,9 +1,11 @@
 """Uploads as files: what is kept, what is refused, what is left behind."""
 
+import asyncio
 import io
 import stat
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -54,6 +56,25 @@ async def test_a_stream_that_breaks_leaves_nothing(blobs: LocalBlobStore, tmp_pa
 
     with pytest.raises(ConnectionResetError):
         await blobs.put(Broken(), limit=10)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+async def test_a_writer_that_is_cancelled_leaves_nothing(blobs: LocalBlobStore, tmp_path: Path) -> None:
+    reading, go_on = Event(), Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            reading.set()
+            go_on.wait(10)
+            return super().read(size)
+
+    writing = asyncio.create_task(blobs.put(Slow(b"bytes"), limit=10))
+    assert await asyncio.to_thread(reading.wait, 10)
+    writing.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
