@@ -42,6 +42,8 @@ LANES = 2
 """Documents loaded at once, so that one that takes long (a scan) holds up no other."""
 EARLY = 16
 """Chunks of a batch that does not wait for more of them: while none come, an embedder would do nothing."""
+PATIENCE = 1.0
+"""Seconds that fewer wait for the next document, which may be a long scan."""
 
 FindSpace = Callable[[Sequence[str]], Awaitable[Space]]
 """The space for texts that are to be put in first."""
@@ -240,7 +242,13 @@ class Ingestion:
             if queue.empty() and len(batch.chunks) >= EARLY:
                 yield batch
                 batch = Batch()
-            if (prepared := await self._next(queue, producer)) is None:
+            try:
+                prepared = await self._next(queue, producer, PATIENCE if batch.complete or batch.chunks else None)
+            except TimeoutError:
+                yield batch
+                batch = Batch()
+                continue
+            if prepared is None:
                 break
             self._done += len(prepared.chunks) - len(prepared.to_add)
             for chunk in prepared.to_add:
@@ -256,12 +264,17 @@ class Ingestion:
             yield batch
 
     @staticmethod
-    async def _next(queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None]) -> Prepared | None:
-        """The next loaded document, None after the last; raises what ended the producer early."""
+    async def _next(
+        queue: asyncio.Queue[Prepared | None], producer: asyncio.Task[None], patience: float | None
+    ) -> Prepared | None:
+        """The next loaded document, None after the last. Raises what ended the producer early, and `TimeoutError` after
+        `patience` seconds without one."""
         getting = asyncio.create_task(queue.get())
         try:
-            await asyncio.wait({getting, producer}, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done() and producer.done():
+            done, _ = await asyncio.wait({getting, producer}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise TimeoutError
+            if not getting.done():
                 producer.result()
             return await getting
         finally:

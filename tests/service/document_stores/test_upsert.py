@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import json
 from typing import Any
@@ -6,6 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from loaders.base import Source
+from loaders.sandbox import Loaded
 from service.providers.embedding.fake import FakeEmbedder
 from service.worker.runner import Runner
 from tests.service.document_stores.talk import API, Talk, passages
@@ -32,6 +35,31 @@ async def test_files_are_searchable_when_the_call_answers(talk: Talk) -> None:
     assert {doc["metadata"]["docId"] for doc in answer["addedDocs"]} == {answer["docId"]}
     assert [doc["metadata"]["source"] for doc in await talk.query(store, "Badges3", topK=1)] == ["badge.txt"]
     assert (await talk.read(store))["status"] == "UPSERTED"
+    await talk.holds_together()
+
+
+async def test_a_document_does_not_wait_for_one_that_takes_long_to_read(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, parsers, read = await talk.store(), talk.resources.sandbox, asyncio.Event()
+    load = parsers.load
+
+    async def slow(source: Source, *given: Any, **options: Any) -> Loaded:
+        if source.name == "scan.txt":
+            await read.wait()
+        return await load(source, *given, **options)
+
+    monkeypatch.setattr(parsers, "load", slow)
+    job = await talk.start(store, ("quick.txt", passages("Holidays")), ("scan.txt", passages("Badges")))
+    try:
+        async with asyncio.timeout(30):
+            while not await talk.query(store, "Holidays3"):
+                await asyncio.sleep(0.05)
+        assert {each["name"]: each["state"] for each in await talk.documents(store)}["quick.txt"] == "ready"
+    finally:
+        read.set()
+    assert (await talk.end(job))["state"] == "done"
+    assert len(await talk.texts(store)) == 2
     await talk.holds_together()
 
 
