@@ -29,13 +29,17 @@ _ROLES = frozenset({"navigation", "search", "banner", "contentinfo"})
 _EDIT_LINK, _EXPANDED = "mw-editsection", "expand-content"
 """Classes of links to edit a section of a wiki, and of what a click unfolds in another."""
 _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all)\b", re.IGNORECASE)
+_ADVICE = re.compile(
+    r"(?<![a-z])(?:(?:foot|side)?note|tip|hint|warning|caution|danger|important|admonition|callout|starlight)",
+    re.IGNORECASE,
+)
 _WHOLE = ("html", "body", "main", "article")
 _OPENERS = ("aria-controls", "data-target", "data-bs-target", "href")
 """Attributes that name the part of a page that a click opens."""
 _BLOCKS = frozenset(
     {
-        "address", "article", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
-        "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html",
+        "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt",
+        "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html",
         "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
         "ul",
     }
@@ -104,10 +108,17 @@ def markdown_of(html: str, selector: str = "", *, marks: bool = False) -> tuple[
 
 def _is_furniture(tag: Tag) -> bool:
     """Whether a part of the page is none of its text: scripts, navigation. Cheaper than a selector."""
-    if tag.name in _DROPPED:
-        return True
     given = tag.attrs
+    if tag.name in _DROPPED:
+        return tag.name != "aside" or not _is_note(given)
     return bool(given) and (given.get("role") in _ROLES or _EDIT_LINK in (given.get("class") or ()))
+
+
+def _is_note(given: Mapping[str, Any]) -> bool:
+    """Whether what stands aside, by its attributes, belongs to the text: a footnote of a book, a box of advice."""
+    role = str(given.get("role", ""))
+    advice = any(map(_ADVICE.search, given.get("class") or ()))
+    return advice or "epub:type" in given or role == "note" or role.startswith("doc-")
 
 
 def _drop_hidden(soup: BeautifulSoup) -> None:

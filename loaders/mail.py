@@ -1,5 +1,6 @@
 """What EML and MSG share: a mail and its attachments become documents."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -9,6 +10,7 @@ from langchain_core.documents import Document
 from loaders import detect, loader
 from loaders.base import Failure, Format, LoaderError, Source, document, short
 from loaders.html import markdown_of
+from loaders.marks import escaped
 from loaders.unicode import clean
 
 MOST_ATTACHMENTS = 100
@@ -20,7 +22,11 @@ DEEPEST = 4
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 """The lines of a mail's text that come from its headers, in order."""
 
+_WORD = re.compile(r"\w{2,}")
+_MORE = 0.25
+"""Share of the words of a body that the other one may lack: addresses of links, and what hyphens part."""
 _MUCH_MORE = 5
+_FEWEST_ROWS, _LONGEST_ROW = 3, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +93,26 @@ def _attached(source: Source, attachment: Attachment) -> Iterator[Document]:
 
 
 def _body(mail: Mail) -> tuple[str, Format]:
-    """The plain text, unless it only points to a much longer HTML body."""
+    """The plain text, unless the HTML body says more: words that the other lacks, or rows of a table, which plain text
+    takes apart. Both where each says something of its own, but no line that only points to a much longer page."""
     plain = mail.text.strip()
     if not mail.html.strip():
         return plain, Format.TEXT
     _, marked = markdown_of(mail.html)
-    if plain and len(marked) < len(plain) * _MUCH_MORE:
+    if not marked.strip():
         return plain, Format.TEXT
-    return (marked, Format.MARKDOWN) if marked.strip() else (plain, Format.TEXT)
+    own, other = set(_WORD.findall(plain)), set(_WORD.findall(marked))
+    if plain and not _has_table(marked) and len(other - own) <= len(other) * _MORE:
+        return plain, Format.TEXT
+    if len(own - other) <= len(own) * _MORE or len(marked) >= len(plain) * _MUCH_MORE:
+        return marked, Format.MARKDOWN
+    return f"{escaped(plain)}\n\n{marked}", Format.MARKDOWN
+
+
+def _has_table(text: str) -> bool:
+    """Whether there is a table of data in a page: the cells of one that only lays it out are long."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return len(rows) > _FEWEST_ROWS and max(map(len, rows)) < _LONGEST_ROW
 
 
 def shows(html: str, content_id: str) -> bool:

@@ -145,3 +145,16 @@ SMALL = "<table><tr><td>1<td>2</table>"
 def test_a_small_table_in_a_cell_does_not_take_the_table_apart(put: Put, page: str, text: str) -> None:
     (found,) = HtmlLoader().load(put(page, "a.html"), {})
     assert found.page_content == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<p>Text<a epub:type=noteref>1</a>.<aside epub:type=footnote>The note.</aside>", "Text1.\n\nThe note."),
+        ("<p>Text.<aside role=doc-footnote><p>The note.</aside>", "Text.\n\nThe note."),
+        ("<p>Text.<aside class='admonition x'>Mind the gap.</aside><aside>Menu</aside>", "Text.\n\nMind the gap."),
+    ],
+)
+def test_notes_that_stand_aside_belong_to_the_text(put: Put, page: str, text: str) -> None:
+    (found,) = HtmlLoader().load(put(page, "a.html"), {})
+    assert found.page_content == text

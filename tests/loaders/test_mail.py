@@ -46,6 +46,29 @@ def test_a_plain_body_that_only_points_to_the_html_one_is_left(put: Put) -> None
     assert "browser" not in found.page_content
 
 
+TABLE = "<table><tr><th>Item<th>Price<tr><td>Tea<td>4.50<tr><td>Cup<td>7</table>"
+ROWS = "| Item | Price |\n| --- | --- |\n| Tea | 4.50 |\n| Cup | 7 |"
+
+
+@pytest.mark.parametrize(
+    ("plain", "page", "body"),
+    [
+        ("Your order: Item Price Tea 4.50 Cup 7", f"<p>Your order:</p>{TABLE}", f"Your order:\n\n{ROWS}"),
+        ("The full words of a mail.", "<p>The <b>full</b> words of a mail.", "The full words of a mail."),
+        ("See the page.", "<p>See the page. Ask at the counter.", "See the page. Ask at the counter."),
+        (
+            "# The body in one part, a footer in the other.", "<p>Sent to all members of the choir.",
+            "\\# The body in one part, a footer in the other.\n\nSent to all members of the choir.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_body_is_the_one_that_says_more_or_both(put: Put, plain: str, page: str, body: str) -> None:
+    made = letter(text=plain)
+    made.add_alternative(page, subtype="html")
+    (found,) = load("eml", put(made.as_bytes(), "a.eml"))
+    assert found.page_content.partition("\n\n")[2] == body
+
+
 def test_pictures_within_the_body_are_no_attachments(put: Put) -> None:
     made = letter()
     made.add_alternative("<p>x <img src='cid:1'></p>", subtype="html")
