@@ -22,9 +22,9 @@ MOST_OF_VIEWER = 1_000
 LONGEST = 256
 """Characters of a principal."""
 
-READS_EVERYTHING = frozenset({"documentStores:view", "documentStores:update", "documentStores:delete"})
-"""Who has one of these reads every chunk of the workspace as a list: only they are believed when they say whom they ask
-for, as saying so can show them nothing new."""
+READS_EVERYTHING = frozenset({"documentStores:view", "documentStores:update"})
+"""Who has one of these reads every chunk of the workspace as a list, or may say who finds it: only they are believed
+when they say whom they ask for, as saying so can show them nothing new."""
 
 
 ANYBODY = Viewer()

@@ -7,7 +7,7 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 from service.api_keys import records
-from service.api_keys.scopes import SCOPES
+from service.api_keys.scopes import ACTIONS, SCOPES
 from service.api_keys.types import ApiKey, BoundFlow
 from service.errors import BadRequest, NotFound, Unprocessable
 from service.http.access import FULL, Caller
@@ -53,6 +53,11 @@ async def create(
     async with database.write(workspace) as scope:
         key = await records.insert(scope, uuid4(), name.strip(), digest(secret), secret[-4:], wanted, bound)
     return key, secret
+
+
+def scopes_of(*areas: str) -> frozenset[str]:
+    """Every scope of these areas."""
+    return frozenset(f"{area}:{action}" for area in areas for action in ACTIONS[area].split())
 
 
 def granted(holder: frozenset[str], scopes: Iterable[str]) -> frozenset[str]:

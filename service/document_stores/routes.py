@@ -24,11 +24,12 @@ from service.http.wire import Page
 from service.jobs.types import Job
 from service.resources import CurrentResources, Resources
 from service.retrieval.trace import Trace
-from service.viewers import HEADER, READS_EVERYTHING, NotBelieved, believed, claimed, restricting, told, viewer_of
+from service.viewers import HEADER, NotBelieved, believed, claimed, restricting, told, viewer_of
 
 routes = Routes("Document stores")
 
-VIEW = needs(*READS_EVERYTHING)
+VIEW = needs("documentStores:view")
+READ = needs("documentStores:view", "documentStores:update", "documentStores:delete")
 WRITE = needs("documentStores:create", "documentStores:update")
 
 UPSERT_REQUEST = {
@@ -98,11 +99,13 @@ async def list_stores(resources: CurrentResources, workspace: CurrentWorkspace, 
 
 
 @routes.get(
-    "/document-store/store/{id}", VIEW, errors=(404,), summary="Read a document store", response_model=wire.Store
+    "/document-store/store/{id}", READ, errors=(404,), summary="Read a document store", response_model=wire.Store
 )
-async def get_store(id: UUID, resources: CurrentResources, workspace: CurrentWorkspace) -> wire.Store:
+async def get_store(
+    id: UUID, resources: CurrentResources, caller: CurrentCaller, workspace: CurrentWorkspace
+) -> wire.Store:
     """A document store with its loaders and their files, and the flows that name it."""
-    return wire.store_wire(await service.get(resources, workspace, id), named=True)
+    return wire.store_wire(shown_to(caller, await service.get(resources, workspace, id)), named=True)
 
 
 @routes.put(

@@ -175,7 +175,7 @@ async def documents(
 
 async def chunk_page(
     resources: Resources, workspace: UUID, store_id: UUID, loader_id: UUID | None, page_number: int
-) -> tuple[StoreRow, list[ChunkRow], int, int]:
+) -> tuple[StoreRow, Sequence[ChunkRow], int, int]:
     """A page of chunks of a document store or of one loader: the store, the rows, their number, their characters."""
     store = await get_with(resources, workspace, store_id, [loader_id] if loader_id is not None else [])
     if loader_id is not None and not store.loaders:

@@ -1,7 +1,9 @@
 """Document stores as those are shown them who may not read every document: without texts that are restricted."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from service.document_stores.ledger.types import ChunkRow
 from service.document_stores.types import LoaderRow, StoreRow
 from service.http.access import Caller
 from service.secret_names import TEXTS
@@ -19,6 +21,13 @@ def shown_to(caller: Caller, store: StoreRow) -> StoreRow:
 def loader_shown_to(caller: Caller, loader: LoaderRow) -> LoaderRow:
     """A loader of a document store that may be restricted, likewise."""
     return loader if believed(caller) else _plain(loader)
+
+
+def chunks_shown_to(caller: Caller, store: StoreRow, chunks: Sequence[ChunkRow]) -> Sequence[ChunkRow]:
+    """Those of the chunks of a document store that everybody may find, unless this caller may read all."""
+    if believed(caller):
+        return chunks
+    return [chunk for chunk in chunks if chunk.principals is None and not store.restricted]
 
 
 def is_marked(loader: LoaderRow) -> bool:

@@ -45,6 +45,13 @@ class Rule:
     scopes: frozenset[str] = frozenset()
     widget: bool = False
     door: "Door | None" = None
+    told: tuple[str, ...] = ()
+    """What people are told in place of `scopes`, where these are many."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The scopes as people are told of them."""
+        return self.told or tuple(sorted(self.scopes))
 
 
 PUBLIC = Rule(public=True)
@@ -91,7 +98,7 @@ async def authorise(rule: Rule, token: str | None, verify: Verify) -> Caller:
     if caller.principals is not None:
         raise Forbidden("This key asks chatflows in the name of somebody and opens nothing else.")
     if rule.scopes and FULL not in caller.scopes and not rule.scopes & caller.scopes:
-        raise Forbidden(f"This key lacks the permission {' or '.join(sorted(rule.scopes))}.")
+        raise Forbidden(f"This key lacks the permission {' or '.join(rule.named)}.")
     return caller
 
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
+from service.api_keys import service as api_keys
 from service.chatflows import graph as graphs
 from service.chatflows import service as chatflows
 from service.chatflows.routes import Id, flow_id
 from service.errors import NotFound
 from service.http import icons
-from service.http.access import PUBLIC, SIGNED_IN, CurrentWorkspace, needs
+from service.http.access import PUBLIC, SIGNED_IN, CurrentWorkspace, Rule, needs
 from service.http.routing import Routes
 from service.nodes import catalogue
 from service.nodes.choices import Asked, choices
@@ -23,6 +24,10 @@ from service.nodes.wire import Listed, LoadMethod, NodeData, NodeDefinition, Ove
 from service.resources import CurrentResources
 
 routes = Routes("Components")
+
+AREAS = ("agentflows", "assistants", "chatflows", "documentStores", "tools")
+CHOOSE = Rule(scopes=api_keys.scopes_of(*AREAS), told=tuple(f"{area}:*" for area in AREAS))
+"""Any permission of whoever fills in forms: what the workspace has is listed there by name."""
 
 MARKETPLACE = needs("templates:marketplace")
 
@@ -109,7 +114,7 @@ async def list_flow_overrides(id: Id, resources: CurrentResources, workspace: Cu
 
 @routes.post(
     "/node-load-method/{name}",
-    SIGNED_IN,
+    CHOOSE,
     errors=(404,),
     summary="What a node's field can be chosen from",
     response_model=list[Listed],

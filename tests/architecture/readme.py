@@ -206,7 +206,7 @@ def routes() -> str:
 def _who(rule: Rule) -> str:
     if rule.public:
         return "anyone"
-    return code(sorted(rule.scopes)) if rule.scopes else "any key"
+    return code(rule.named) if rule.scopes else "any key"
 
 
 def _providers(kind: str, rows: Mapping[str, str], nodes: Mapping[str, str]) -> str:

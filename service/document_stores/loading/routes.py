@@ -9,7 +9,7 @@ from service.document_stores import service as document_stores
 from service.document_stores import wire as stores_wire
 from service.document_stores.loading import describing, service, wire
 from service.document_stores.loading import preview as previews
-from service.document_stores.showing import loader_shown_to, shown_to
+from service.document_stores.showing import chunks_shown_to, loader_shown_to, shown_to
 from service.document_stores.upserting.wire import UpsertResult, upsert_result
 from service.http.access import SIGNED_IN, CurrentCaller, CurrentWorkspace, needs
 from service.http.answers import ACCEPTED, PREFER, accepted, answered, ended, failure
@@ -149,8 +149,7 @@ async def process_loader(
     async def done(job: Job) -> stores_wire.ChunkPage:
         assert job.store_id is not None
         store, rows, total, size = await document_stores.chunk_page(resources, workspace, job.store_id, loader_id, 1)
-        if not believed(caller):
-            rows = [row for row in rows if row.principals is None and not store.restricted]
+        rows = chunks_shown_to(caller, store, rows)
         return stores_wire.chunk_page(shown_to(caller, store), rows, total, size, loader_id, 1)
 
     job = await service.process(resources, workspace, form)

@@ -2,12 +2,14 @@
 
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from service.agentflows.nodes import NODES as AGENTFLOW_NODES
+from service.api_keys import service as api_keys
 from service.chatflows.graph import parse
 from service.chatflows.steps import STEPS
 from service.nodes.catalogue import everything, find_node
@@ -15,6 +17,8 @@ from service.nodes.choices import METHODS
 from service.nodes.models import MODELS
 from service.nodes.templates import templates
 from service.nodes.wire import Input, NodeDefinition
+from service.resources import Resources
+from tests.application import speak
 from tests.service.chatflows.flows import graph, node, rag
 
 API = "/api/v1"
@@ -108,6 +112,31 @@ async def test_fields_list_what_a_workspace_has(client: httpx.AsyncClient, forei
     assert await listed(client, "ChatflowTool", "listAgentflows") == []
     for method in ("listStores", "listFlows", "listChatflows"):
         assert await listed(foreign, "documentStoreVS", method) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [
+        ("chatflows:update", 200),
+        ("agentflows:view", 200),
+        ("documentStores:upsert-config", 200),
+        ("tools:create", 200),
+        ("assistants:view", 200),
+        ("executions:view", 403),
+        ("variables:create", 403),
+    ],
+)
+async def test_what_a_workspace_has_is_listed_for_those_who_fill_in_forms(
+    app: FastAPI, resources: Resources, workspace: UUID, scope: str, status: int
+) -> None:
+    _, secret = await api_keys.create(resources.database, workspace, "one", [scope])
+    async with speak(app, secret) as caller:
+        response = await caller.post(f"{API}/node-load-method/documentStoreVS", json={"loadMethod": "listStores"})
+    assert response.status_code == status
+    if status == 403:
+        assert response.json()["message"].endswith(
+            "permission agentflows:* or assistants:* or chatflows:* or documentStores:* or tools:*."
+        )
 
 
 async def test_fields_list_models_nodes_and_what_comes_before(client: httpx.AsyncClient) -> None:

@@ -139,3 +139,31 @@ async def test_texts_in_configurations_are_shown_to_those_who_may_read_them(
         ]
         assert [item.status_code for item in answers] == [200] * 4
         assert ["salary" in item.text for item in answers] == [seen] * 4
+
+
+@pytest.mark.parametrize(
+    ("scope", "reads", "lists"),
+    [("view", 200, 200), ("update", 200, 403), ("delete", 200, 403), ("create", 403, 403), ("add-loader", 403, 403)],
+)
+async def test_only_who_may_view_lists_document_stores_and_what_they_hold(
+    app: FastAPI, resources: Resources, workspace: UUID, store: dict[str, Any], scope: str, reads: int, lists: int
+) -> None:
+    _, secret = await api_keys.create(resources.database, workspace, scope, [f"documentStores:{scope}"])
+    async with speak(app, secret) as caller:
+        assert (await caller.get(f"{API}/store/{store['id']}")).status_code == reads
+        for path in ("store", f"documents/{store['id']}", f"chunks/{store['id']}/all/1"):
+            assert (await caller.get(f"{API}/{path}")).status_code == lists
+
+
+async def test_who_may_only_delete_is_not_believed_and_shown_what_everybody_may_find(
+    app: FastAPI, resources: Resources, workspace: UUID, client: httpx.AsyncClient, talk: Talk
+) -> None:
+    made = await talk.store()
+    loader = (await talk.upsert(made, ("hr.txt", f"{HR}\n\n{OPEN}"), splitter=OTHERS, principals=["group:hr"]))["docId"]
+    first, *others = (await talk.chunks(made))["chunks"]
+    _, secret = await api_keys.create(resources.database, workspace, "weak", ["documentStores:delete"])
+    async with speak(app, secret) as caller:
+        answered = await caller.delete(f"{API}/chunks/{made}/{loader}/{first['id']}")
+        assert (answered.status_code, answered.json()["chunks"]) == (200, [])
+    assert others
+    assert (await talk.chunks(made))["count"] == len(others)
