@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import groupby, takewhile
+from operator import itemgetter
 from typing import Any
 
 from langchain_core.documents import Document
@@ -12,27 +14,56 @@ from loaders.tables import markdown_table
 
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
 _CODEPAGE = re.compile(rb"\\ansicpg[0-9]{1,5}")
-_NOTE = re.compile(rb"\{(?:\\\*)?\\footnote(?![a-z])")
+_NOTE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|shptxt)(?![a-z])")
 _HIDDEN = re.compile(rb"\{(?:\\(?!(?:v|deleted)(?![a-z]))[a-z]++-?+[0-9]*+[ \r\n]*+)*+\\(?:v|deleted)(?![a-z0-9])")
 """Where a run begins that is hidden, or was deleted in a tracked change."""
 _BRACE = re.compile(rb"\\[\\{}]|[{}]")
 _START = b"{\\rtf"
+_HEADING, _ROW, _CELL_END, _ROW_END = "\x1f", "\x1c", "\x1d", "\x1e"
+"""Marks of the start of a heading (its level follows) and of a row, and of the ends of a cell and of a row."""
+_HEADING_STYLE = re.compile(rb"\{\\s([0-9]{1,4})(?![0-9])[^{}]*[ ](?:heading ([1-9])|title);", re.IGNORECASE)
+_PARTS = re.compile(
+    rb"\\(?:[\\{}]|s(?P<style>[0-9]{1,4})(?![0-9]) ?|(?P<part>trowd|nestcell|nestrow|cell|row)(?![a-z])-?[0-9]* ?)"
+)
+_TABLE_MARKS = {b"trowd": _ROW.encode(), b"cell": _CELL_END.encode(), b"row": _ROW_END.encode()}
+_MARK = re.compile(rf"[ \t]*{_HEADING}([1-9])")
+_BULLET = re.compile("^[ ]?[\uf000-\uf0ff\u00b7\u2022][ ]?\t")
+"""Dots before items of lists, most of them in fonts of symbols."""
+_Piece = tuple[bool, str]
+"""Whether a piece of the text is Markdown's, and the piece."""
 
 
 def text_of(data: bytes) -> str:
-    """The text of RTF without what is hidden, its tables as rows whose cells end in `|`, its footnotes last.
+    """The text of RTF without what is hidden, its tables and headings in Markdown, its footnotes last.
 
     Raises `LoaderError(CORRUPT)`.
     """
+    return _markdown(_text(data))[0]
+
+
+def _text(data: bytes) -> str:
+    """The text with `_ROW`, `_CELL_END`, `_ROW_END` and `_HEADING` where those are."""
     from striprtf.striprtf import rtf_to_text
 
+    data = _marked(_with_notes_last(_without_hidden(data)))
     try:
-        made: str = rtf_to_text(  # type: ignore[no-untyped-call]  # the library has no types
-            _with_notes_last(_without_hidden(data)).decode("latin-1"), encoding="cp1252", errors="replace"
-        )
+        made: str = rtf_to_text(data.decode("latin-1"), encoding="cp1252", errors="replace")  # type: ignore[no-untyped-call]  # the library has no types
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise LoaderError(Failure.CORRUPT, f"The RTF document is damaged: {error}.") from error
     return made.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # it leaves pairs of surrogates apart
+
+
+def _marked(data: bytes) -> bytes:
+    """RTF with marks in place of what parts tables, and before paragraphs in the styles of headings: its texts say
+    neither where a row begins nor whether a cell has several paragraphs."""
+    styles = {found[1]: found[2] or b"1" for found in _HEADING_STYLE.finditer(data)}
+
+    def mark(found: re.Match[bytes]) -> bytes:
+        if found["style"] is not None:
+            return found[0] + (_HEADING.encode() + styles[found["style"]] if found["style"] in styles else b"")
+        return _TABLE_MARKS.get(found["part"], b" ") if found["part"] else found[0]
+
+    return _PARTS.sub(mark, data)
 
 
 def _without_hidden(data: bytes) -> bytes:
@@ -45,7 +76,7 @@ def _without_hidden(data: bytes) -> bytes:
 
 
 def _with_notes_last(data: bytes) -> bytes:
-    """RTF with its footnotes as paragraphs at the end, as what is marked as one is left out."""
+    """RTF with its footnotes and text boxes as paragraphs at the end, as what is marked as one is left out."""
     parts: list[bytes] = []
     notes: list[bytes] = []
     at = 0
@@ -69,9 +100,9 @@ def _closing(data: bytes, at: int) -> int:
 
 
 class RtfLoader(Loader):
-    """One document, of `markdown` format when it holds tables, else of `text` format.
+    """One document, of `markdown` format when it holds tables or headings, else of `text` format.
 
-    The title is the document's property, else the file's name.
+    The title is the document's property, else the first heading, else the file's name.
     """
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
@@ -85,25 +116,64 @@ class RtfLoader(Loader):
         codepage = _CODEPAGE.search(data[:1024])
         start = b"{\\rtf1\\ansi" + (codepage.group() if codepage else b"") + b" "
         title = text_of(start + named.group(1).encode("latin-1") + b"}") if named else ""
-        text, tables = _with_tables(text_of(data))
-        made = document(source, text, title=title, form=Format.MARKDOWN if tables else Format.TEXT)
+        text, heading, is_marked = _markdown(_text(data))
+        made = document(source, text, title=title or heading, form=Format.MARKDOWN if is_marked else Format.TEXT)
         if made is None:
             raise LoaderError(Failure.EMPTY, "The document has no text.")
         yield made
 
 
-def _with_tables(text: str) -> tuple[str, bool]:
-    """The text with its rows of cells as Markdown tables, and whether there are any."""
-    blocks: list[str] = []
+def _markdown(text: str) -> tuple[str, str, bool]:
+    """The text with its headings and tables in Markdown, the first heading, and whether there are any of both."""
+    pieces: list[_Piece] = []
     rows: list[list[str]] = []
-    tables = False
-    for line in [*text.splitlines(), ""]:
-        if line.endswith("|") and line.count("|") > 1:
-            rows.append(line[:-1].split("|"))
-            continue
-        if rows:
-            blocks += ["", markdown_table(rows), ""]
-            rows, tables = [], True
-        blocks.append(line)
-    made = re.sub(r"\n{3,}", "\n\n", "\n".join(blocks))
-    return escaped(made) if tables else made, tables
+    *parts, last = text.split(_ROW_END)
+    for part in parts:
+        before, cells = _row(part)
+        if before.strip():
+            pieces += [*_table(rows), *_lines(before)]
+            rows = []
+        rows += [cells] if any(cells) else []
+    pieces += [*_table(rows), *_lines(last)]
+    heading = next((text.lstrip("# ") for is_mark, text in pieces if is_mark and text.startswith("#")), "")
+    is_marked = any(is_mark for is_mark, _ in pieces)
+    blocks: list[str] = []
+    for is_mark, group in groupby(pieces, key=itemgetter(0)):
+        texts = [text for _, text in group]
+        blocks.append("\n\n".join(["", *texts, ""]) if is_mark else "\n".join(texts))
+        if is_marked and not is_mark:
+            blocks[-1] = escaped(blocks[-1])
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)), heading, is_marked
+
+
+def _row(part: str) -> tuple[str, list[str]]:
+    """What stands before a row, and the texts of its cells; some programs write what a row is like a second time."""
+    before, begun, row = part.partition(_ROW)
+    if not begun:  # its first line is the row's
+        start = part.find(_CELL_END) + 1 and part.rfind("\n", 0, part.find(_CELL_END)) + 1
+        before, row = part[:start], part[start:]
+    *cells, rest = row.replace(_ROW, "").split(_CELL_END)
+    cells = [" ".join(_MARK.sub("", cell).split()) for cell in cells]
+    if rest.strip() and cells:
+        cells[-1] = f"{cells[-1]} {' '.join(rest.split())}".strip()
+    return before, cells
+
+
+def _table(rows: list[list[str]]) -> Iterator[_Piece]:
+    """A table below its first rows of one cell, which are its captions; one of a single column is lines."""
+    widest = max(map(len, rows), default=0)
+    captions = list(takewhile(lambda row: len(row) == 1, rows))
+    for (caption,) in captions:
+        yield False, f"\n{caption}\n" if widest > 1 else caption
+    if widest > 1:
+        yield True, markdown_table(rows[len(captions) :])
+
+
+def _lines(text: str) -> Iterator[_Piece]:
+    for line in text.replace(_ROW, "").replace(_CELL_END, " ").split("\n"):
+        heading = _MARK.match(line)
+        words = _MARK.sub("", line)
+        if heading and words.strip():
+            yield True, f"{'#' * min(int(heading[1]), 6)} {' '.join(words.split())}"
+        else:
+            yield False, _BULLET.sub("- ", words)

@@ -286,6 +286,40 @@ def test_rtf_has_its_notes_last_and_pairs_of_surrogates_as_one_character(put: Pu
     assert lines == ["One1 two 3 😀", "First note.", "2nd {note}."]
 
 
+STYLED = rb"{\rtf1\ansi{\stylesheet{\s0 Normal;}{\s1\sbasedon0\b heading 1;}{\s12 Title;}{\*\cs15 heading 1 Char;}}"
+
+
+def test_headings_of_rtf_are_told_by_their_styles(put: Put) -> None:
+    heading = rb"\pard\plain\s1{\listtext I.\tab}The  {\i year}\par"
+    text = rb"\pard\plain\s12 Report\par" + heading + rb"\pard\s0 # Words\par\pard\s1 \par}"
+    (found,) = load("rtf", put(STYLED + text, "a.rtf"))
+    assert found.page_content == "# Report\n\n# I. The year\n\n\\# Words"
+    assert (found.metadata["title"], found.metadata["format"]) == ("Report", "markdown")
+
+
+def test_cells_of_rtf_may_hold_paragraphs_bars_and_tables(put: Put) -> None:
+    inner = rb"\intbl x\nestcell y\nestcell{\*\nesttableprops\trowd\nestrow}"
+    row = rb"\trowd\cellx1\cellx2\pard\intbl %s\cell %s\cell\trowd\cellx1\cellx2\row"
+    table = rb"\trowd\cellx1\intbl Of 2024\cell\row" + row % (rb"A|b\par more", rb"B") + row % (rb"1", inner)
+    (found,) = load("rtf", put(rb"{\rtf1\ansi C:\\cell\par Two" + rb"\par " + table + rb"\pard End\par}", "a.rtf"))
+    table_of = "| A\\|b more | B |\n| --- | --- |\n| 1 | x y |"
+    assert found.page_content == f"C:\\cell\nTwo\n\nOf 2024\n\n{table_of}\n\nEnd"
+
+
+def test_a_row_of_rtf_without_its_beginning_and_rows_of_one_cell(put: Put) -> None:
+    (found,) = load("rtf", put(rb"{\rtf1\ansi One\par a\cell b\cell\row c\cell d\cell\row End}", "a.rtf"))
+    assert found.page_content == "One\n\n| a | b |\n| --- | --- |\n| c | d |\n\nEnd"
+    (found,) = load("rtf", put(rb"{\rtf1\ansi\trowd Boxed\par words\cell\row\pard End}", "a.rtf"))
+    assert (found.page_content, found.metadata["format"]) == ("Boxed words\nEnd", "text")
+
+
+def test_dots_of_lists_and_text_boxes_of_rtf_are_read(put: Put) -> None:
+    box = rb"{\shp{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt\pard Boxed\par}}}"
+    dots = rb"{\listtext\f3\'b7\tab}One\par{\listtext\u61623\'b7\tab}Two\par "
+    (found,) = load("rtf", put(rb"{\rtf1\ansi " + dots + box + rb"End\par}", "a.rtf"))
+    assert [line for line in found.page_content.split("\n") if line] == ["- One", "- Two", "End", "Boxed"]
+
+
 def test_rtf_whose_note_does_not_end_is_read(put: Put) -> None:
     (found,) = load("rtf", put(rb"{\rtf1\ansi One {\footnote two", "a.rtf"))
     assert found.page_content.startswith("One")
