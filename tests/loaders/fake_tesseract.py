@@ -9,13 +9,20 @@ from loaders.ocr import Picture
 TABLE = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n"
 
 PROGRAM = """#!{python} -IS
-import sys
+import struct, sys, zlib
 if "--list-langs" in sys.argv:
     print("List of available languages (2):\\neng\\ndeu")
     sys.exit()
-kind, size, most, pixels = sys.stdin.buffer.read().split(b"\\n", 3)
-width, height = map(int, size.split())
-assert kind == b"P5" and most == b"255" and len(pixels) == width * height
+png, packed, at = sys.stdin.buffer.read(), b"", 8
+assert png.startswith(b"\\x89PNG\\r\\n\\x1a\\n")
+while at < len(png):
+    end = at + 8 + int.from_bytes(png[at : at + 4], "big")
+    assert zlib.crc32(png[at + 4 : end]) == int.from_bytes(png[end : end + 4], "big")
+    packed += png[at + 8 : end] if png[at + 4 : at + 8] == b"IDAT" else b""
+    at = end + 4
+width, height, depth, *rest = struct.unpack("!IIBBBBB", png[16:29])
+assert png[-8:-4] == b"IEND" and (depth, *rest) == (8, 0, 0, 0, 0)
+assert len(zlib.decompress(packed)) == (width + 1) * height
 {trick}
 sys.stdout.write({head!r})
 for number, word in enumerate(f"Picture of {{width}} x {{height}}".split()):
