@@ -7,6 +7,8 @@ plus `error`, which the chat widget shows, and a stable `code` for programs.
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from secrets import token_hex
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
@@ -23,8 +25,10 @@ UNION_MEMBER = re.compile(r"str|int|float|bool|(dict|list)\[.*\]")
 class ServiceError(Exception):
     """An expected failure: a status for the wire, a stable code for programs, a sentence that names the remedy."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
+    status: int = 500
+    code: str = "internal"
+    private: ClassVar[bool] = False
+    """Whether the message may tell how a flow or the service is set up (ADR 0060)."""
 
     def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None, plain: bool = False) -> None:
         """`headers` are added to the response (Retry-After, ...); `plain`: the body is the message alone, for clients
@@ -33,6 +37,38 @@ class ServiceError(Exception):
         self.message = message or (type(self).__doc__ or "").strip()
         self.headers = dict(headers or {})
         super().__init__(self.message)
+
+    @cached_property
+    def reference(self) -> str:
+        """What joins the public text to the line of the log that has the message."""
+        return token_hex(4)
+
+    @property
+    def gist(self) -> str:
+        """What kind of failure it is: a sentence that names nothing."""
+        return " ".join((type(self).__doc__ or "").partition("\n\n")[0].split())
+
+    @property
+    def public(self) -> str:
+        """What everybody may read."""
+        if not self.private:
+            return self.message
+        return f"{self.gist} Whoever runs this service finds the reason in its log, at {self.reference}."
+
+    def withheld(self) -> str:
+        """The public text, after a line in the log that has the message where that is another one."""
+        if self.private:
+            log.warning("Told as a %s, %s: %s", self.code, self.reference, self.message)
+        return self.public
+
+
+class Withheld(ServiceError):
+    """A failure as it is told to those who may not see how a flow is set up."""
+
+    def __init__(self, error: ServiceError) -> None:
+        """`error` is the failure."""
+        super().__init__(error.withheld(), headers=error.headers, plain=error.plain)
+        self.status, self.code = error.status, error.code
 
 
 class BadRequest(ServiceError):
@@ -107,6 +143,22 @@ class UpstreamFailed(ServiceError):
     status, code = 502, "upstream_failed"
 
 
+class StoreAway(Unavailable):
+    """A vector store does not answer; try again."""
+
+    private = True
+
+    def __init__(self, error: Exception) -> None:
+        """`error` is the store's own."""
+        super().__init__(f"The vector store does not answer: {error}", headers={"Retry-After": "5"})
+
+
+class StoreRefused(UpstreamFailed):
+    """A vector store refuses what it is asked."""
+
+    private = True
+
+
 def error_body(status: int, message: str, code: str) -> dict[str, Any]:
     """The one error body: Flowise's shape, plus `error` (shown by the widget) and `code`."""
     return {
@@ -168,14 +220,22 @@ HTTP_CODES = {
 }
 
 
+def refusal(request: Request, error: ServiceError) -> Response:
+    """The response for an expected failure of a request; one that brought no key is told the public text. Public routes
+    that look at keys themselves withhold from those whose key opens nothing."""
+    caller = getattr(request.state, "caller", None)
+    nobody = caller is not None and caller.key is None and caller.token is None
+    return error_response(Withheld(error) if nobody else error)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Give every failure of every route, unknown paths included, the one error body."""
     from stores.vector.base import Refused  # brings numpy, which commands have no use for
     from stores.vector.base import Unavailable as OutOfReach
 
-    async def expected(_request: Request, error: Exception) -> Response:
+    async def expected(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)
-        return error_response(error)
+        return refusal(request, error)
 
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -199,11 +259,11 @@ def install_error_handlers(app: FastAPI) -> None:
         body = error_body(status, message, HTTP_CODES.get(status, "http_error"))
         return JSONResponse(body, status, dict(error.headers or {}))
 
-    async def out_of_reach(_request: Request, error: Exception) -> Response:
-        return error_response(Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}))
+    async def out_of_reach(request: Request, error: Exception) -> Response:
+        return await expected(request, StoreAway(error))
 
-    async def refused(_request: Request, error: Exception) -> Response:
-        return error_response(UpstreamFailed(f"The vector store refuses what it is asked: {error}"))
+    async def refused(request: Request, error: Exception) -> Response:
+        return await expected(request, StoreRefused(f"The vector store refuses what it is asked: {error}"))
 
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("Unexpected failure in %s %s", request.method, request.url.path, exc_info=error)

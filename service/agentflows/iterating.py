@@ -46,7 +46,7 @@ class Iterating:
                     self._texts[index] = passing.last
                 except ServiceError as error:
                     self._failures.append(error)
-                    self._texts[index] = f"Error in iteration {index + 1}: {error.message}"
+                    self._texts[index] = f"Error in iteration {index + 1}: {error.withheld()}"
 
         tasks = [asyncio.create_task(run(index, item)) for index, item in enumerate(self._items)]
         ended = asyncio.gather(*tasks)

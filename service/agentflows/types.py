@@ -37,6 +37,7 @@ class BadValue(Unprocessable):
     """A value that a node of an agentflow works with cannot be used."""
 
     code = "bad_value"
+    private = True
 
 
 class Part(StrEnum):

@@ -100,9 +100,9 @@ class Desk:
 
     def _noted(self, call: Call, outcome: Outcome | ToolFailed) -> Result:
         if isinstance(outcome, ToolFailed):
-            why = str(outcome) or "The tool failed."
-            self.uses.append(ToolUse(call.name, call.input, "", error=why))
-            return Result(call, f"Error: {self.fence.put(self._cut(why), 'error', tool=call.name)}", True)
+            told = str(outcome) or "The tool failed."
+            self.uses.append(ToolUse(call.name, call.input, "", error=outcome.why or told))
+            return Result(call, f"Error: {self.fence.put(self._cut(told), 'error', tool=call.name)}", True)
         told, shown = self._told(call, outcome)
         self.uses.append(ToolUse(call.name, call.input, shown[:MOST_SHOWN], outcome.sources))
         self.artifacts.extend(outcome.artifacts)

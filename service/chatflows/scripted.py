@@ -19,6 +19,7 @@ class ScriptsOff(Unprocessable):
     """A node holds JavaScript, which is not run here."""
 
     code = "javascript_off"
+    private = True
 
 
 def scripted(graph: Graph) -> list[Node]:

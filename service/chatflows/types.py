@@ -86,6 +86,7 @@ class FlowNotRunnable(Unprocessable):
     """The flow cannot be run."""
 
     code = "flow_not_runnable"
+    private = True
 
     def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:
         """`problems` says the same node by node, where that is known."""

@@ -25,9 +25,12 @@ DETECT = "detect"
 
 
 class BadConnectorOption(Unprocessable):
-    """A field of a connector cannot be used; the message names it."""
+    """A field of a connector cannot be used.
+
+    The message names it."""
 
     code = "bad_connector_option"
+    private = True
 
 
 class Gone(NotFound):
@@ -40,6 +43,7 @@ class Incomplete(UpstreamFailed):
     """A part of the place could not be listed: what is missing in the list may still be there."""
 
     code = "incomplete_listing"
+    private = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class UnreadableFolder(Unprocessable):
     """The folder cannot be read."""
 
     code = "unreadable_folder"
+    private = True
 
 
 class FolderOptions(ConnectorOptions):

@@ -22,6 +22,7 @@ class BadSitemap(Unprocessable):
     """A sitemap cannot be read."""
 
     code = "bad_sitemap"
+    private = True
 
 
 @dataclass(slots=True)

@@ -40,12 +40,14 @@ class UnreadableCredential(Conflict):
     """A credential was sealed with another key."""
 
     code = "wrong_key"
+    private = True
 
 
 class HostNotAllowed(Forbidden):
     """A credential may not be sent to this host."""
 
     code = "host_not_allowed"
+    private = True
 
 
 def component(name: str) -> Component:

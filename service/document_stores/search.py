@@ -12,7 +12,7 @@ from service.document_stores.sight import SeenLedger, Sight, seen_vectors, seen_
 from service.document_stores.space import DEFAULT_EMBEDDING, check_space, embedder_of, fingerprint_of
 from service.document_stores.types import Component, FoundChunk, StoreRow
 from service.document_stores.vectors import vectors_of
-from service.errors import NotFound, ServiceError, Unavailable, Unprocessable
+from service.errors import NotFound, ServiceError, StoreAway, Unprocessable
 from service.nodes.service import json_object
 from service.providers.embedding import LOCAL
 from service.resources import Resources
@@ -157,7 +157,7 @@ async def _search(
     try:
         found = await stages.run(asked, sources, trace)
     except OutOfReach as error:
-        raise Unavailable(f"The vector store does not answer: {error}", headers={"Retry-After": "5"}) from error
+        raise StoreAway(error) from error
     return [_shown(item) for item in found]
 
 

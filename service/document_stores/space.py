@@ -39,6 +39,7 @@ class EmbeddingChanged(Conflict):
     """The document store's vectors come from another embedding."""
 
     code = "embedding_changed"
+    private = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class BackendChanged(Conflict):
     """The document store's vectors are in another vector store."""
 
     code = "vector_store_changed"
+    private = True
 
 
 def others() -> list[str]:

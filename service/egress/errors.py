@@ -15,6 +15,7 @@ class EgressError(ServiceError):
     """A call to another host did not succeed."""
 
     status, code = 502, "egress_failed"
+    private = True
 
 
 class EgressRefused(EgressError):
@@ -31,6 +32,11 @@ class EgressFailed(EgressError):
         super().__init__(message)
         self.answer = answer
         self.transient = transient
+
+    @property
+    def gist(self) -> str:
+        """Besides, which status the host answered with."""
+        return super().gist if self.answer is None else f"Another host answers with status {self.answer}."
 
 
 class EgressTooLarge(EgressFailed):

@@ -17,6 +17,8 @@ from service.http.wire import Body, Date, Wire
 from service.secret_names import HIDDEN, REFERENCES, SECRET, is_secret, redacted_text
 
 NODES = '[{"nodeId":"startAgentflow_0","nodeLabel":"Start","data":{},"previousNodeIds":[],"status":"FINISHED"}]'
+FAILED = "It failed."
+"""What everybody is told in place of an error, which may name what a flow is set up with (ADR 0060)."""
 PROMPTS = frozenset({"system", "developer"})
 """Roles of messages that hold the owner's instructions to a model."""
 
@@ -103,10 +105,11 @@ def listed(found: Sequence[tuple[Execution, Chatflow]], room: int) -> list[Liste
 
 
 def public(found: Execution) -> ExecutionEntity:
-    """An execution as everybody reads it: besides, without credentials, instructions to models, and the id of the
-    session, which opens the conversation to callers without a key."""
+    """An execution as everybody reads it: besides, without credentials, instructions to models, why something failed,
+    and the id of the session, which opens the conversation to callers without a key."""
     values = _values(found, [_public(masked("", node)) for node in found.nodes])
-    return ExecutionEntity(**{**values, "session_id": "", "action": None, "usage": None, "parent_execution_id": None})
+    closed = {"session_id": "", "action": None, "usage": None, "parent_execution_id": None}
+    return ExecutionEntity(**{**values, **closed, "error": found.error and FAILED})
 
 
 def _values(found: Execution, nodes: Sequence[Any]) -> dict[str, Any]:
@@ -151,7 +154,8 @@ def _public(value: Any) -> Any:
     if isinstance(value, Mapping):
         if str(value.get("role", "")).lower() in PROMPTS:
             return {**value, "content": ""}
-        return {name: _public(item) for name, item in value.items() if not _hidden(name)}
+        shown = {name: _public(item) for name, item in value.items() if not _hidden(name)}
+        return {**shown, "error": FAILED} if isinstance(shown.get("error"), str) else shown
     return [_public(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -137,7 +137,7 @@ async def _upsert(
         rows = await document_stores.added_by(resources, flow.workspace, job, everything=believed(caller))
         return wire.result(started, job, added_docs(rows))
 
-    return await answered(resources, started.job, request.headers.get("prefer"), done)
+    return await answered(resources, started.job, request.headers.get("prefer"), done, public=widget)
 
 
 def _of_form(form: FormData) -> FlowUpsert:

@@ -32,14 +32,14 @@ ACCEPTED: Mapping[int | str, dict[str, Any]] = {
 
 
 async def answered(
-    resources: Resources, job: Job, prefer: str | None, done: Callable[[Job], Awaitable[Done]]
+    resources: Resources, job: Job, prefer: str | None, done: Callable[[Job], Awaitable[Done]], *, public: bool = False
 ) -> Response | Done:
-    """Wait for a job, unless the caller prefers not to, and answer with what `done` makes of it, with its failure, or
-    with the job itself."""
+    """Wait for a job, unless the caller prefers not to, and answer with what `done` makes of it, with its failure
+    (`public`: in the text for everybody), or with the job itself."""
     (job,) = await ended(resources, [job], prefer)
     if job.state is JobState.DONE:
         return await done(job)
-    return failure(job) if job.state in FINAL else accepted([job])
+    return failure(job, public=public) if job.state in FINAL else accepted([job])
 
 
 async def ended(resources: Resources, jobs: Sequence[Job], prefer: str | None) -> list[Job]:
@@ -51,11 +51,12 @@ async def ended(resources: Resources, jobs: Sequence[Job], prefer: str | None) -
     return await asyncio.gather(*(resources.watch.wait(job.workspace, job.id, seconds) for job in jobs))
 
 
-def failure(job: Job) -> Response:
+def failure(job: Job, *, public: bool = False) -> Response:
     """Why a job failed, as the call would have been answered."""
     error = job.error or {}
     code = int(error.get("status", 500))
-    return JSONResponse(error_body(code, error.get("message", ""), error.get("code", "internal")), code)
+    message = (public and error.get("public")) or error.get("message", "")
+    return JSONResponse(error_body(code, message, error.get("code", "internal")), code)
 
 
 def accepted(jobs: Sequence[Job], *, several: bool = False) -> Response:

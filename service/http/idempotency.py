@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import ServiceError, error_response, internal_error
+from service.errors import ServiceError, internal_error, refusal
 from service.http.access import Caller
 from service.http.json_request import JsonRequest
 from service.idempotency import service
@@ -172,7 +172,7 @@ async def _answered(handle: Handle, request: Request) -> Response:
     try:
         return await handle(request)
     except ServiceError as error:
-        return error_response(error)
+        return refusal(request, error)
 
 
 @asynccontextmanager

@@ -279,7 +279,7 @@ class _Talk:
                 timeout=self._seconds,
             )
         except EgressError as error:
-            return {"failure": error.message}
+            return {"failure": error.withheld()}  # a script may say it to anybody
         except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
             return {"failure": "the request cannot be read"}
         answer = {"status": fetched.status, "url": fetched.url, "headers": dict(fetched.headers)}

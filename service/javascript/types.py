@@ -19,6 +19,9 @@ class JavaScriptOff(ServiceError):
 
 
 class ScriptFailed(Unprocessable):
-    """A script failed, or crossed a limit; the message is the script's error."""
+    """A script failed, or crossed a limit.
+
+    The message is the script's error."""
 
     code = "script_failed"
+    private = True

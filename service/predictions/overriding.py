@@ -14,9 +14,15 @@ from service.chatflows.overrides import RESERVED, Gate
 from service.chatflows.run import Run
 from service.chatflows.service import compile_any, parse_config
 from service.chatflows.texts import CODE, VARIABLES, texts_in
-from service.chatflows.types import FlowType
+from service.chatflows.types import FlowNotRunnable, FlowType
 from service.errors import BadRequest, Unprocessable
 from service.json_text import parsed
+
+
+class OverrideRefused(FlowNotRunnable):
+    """A value that the call gives cannot be used."""
+
+    private = False
 
 
 def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str, run: Run | None = None) -> Flow | None:
@@ -40,7 +46,12 @@ def overridden(known: KnownFlow, overrides: Mapping[str, Any], chat_model: str, 
     _refuse_code(overrides, gate, graph)
     _refuse_places(overrides, graph, known.flow.type)
     changed = replace(graph, nodes=nodes)
-    return compile_any(changed, known.flow.type, chat_model=chat_model, lender=known.compiled)
+    try:
+        return compile_any(changed, known.flow.type, chat_model=chat_model, lender=known.compiled)
+    except FlowNotRunnable as error:
+        if known.compiled is None or fills:
+            raise
+        raise OverrideRefused(error.message, error.problems) from error  # the flow itself compiles
 
 
 def _refuse_places(overrides: Mapping[str, Any], graph: Graph, kind: FlowType) -> None:

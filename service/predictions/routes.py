@@ -115,7 +115,7 @@ def _refused(request: Request, error: ServiceError) -> Response:
     if error.status in SHOWN:
         error.plain = True
         raise error
-    frames = Writer().write((Failure(error), End()))
+    frames = Writer(full=True).write((Failure(error), End()))  # what is not for this caller is withheld already
     return Response(frames, headers={"Content-Type": STREAM, **writing.HEADERS})
 
 

@@ -17,7 +17,7 @@ from service.chatflows.keeping import keeping_of
 from service.chatflows.run import Backing, Run
 from service.chatflows.types import FlowType, StepEvent, Turn
 from service.document_stores import search
-from service.errors import ServiceError
+from service.errors import ServiceError, Withheld
 from service.http.access import Caller
 from service.predictions import earlier, post_processing, records, uploads
 from service.predictions.backing import backing
@@ -91,7 +91,8 @@ async def ask(
     `member`: the caller's workspace, when it is an internal prediction (contract 1.10): the rules for visitors, the
     flow's own key and its origins, do not count.
     Raises `NotFound`, `Unauthorized` (the flow's key), `OriginRefused`, `NotBelieved` (whom it asks for),
-    `FlowNotRunnable`, what `uploads.bring` raises, and what `executing.recorded` does.
+    `FlowNotRunnable`, what `uploads.bring` raises, and what `executing.recorded` does; `Withheld` in place of what the
+    caller may not read.
     """
     named, session_in = question.session or question.chat, partial(_session, question)
     asker = None if question.principals is None else Viewer(frozenset(question.principals))
@@ -99,6 +100,7 @@ async def ask(
     entrance = await chatflows.enter(resources, flow_id, token, named, session_in, member=member, viewer=asker)
     known, compiled, brought, recording = entrance.known, None, None, None
     name = (occasion.caller if occasion else "") or entrance.name
+    full = _sees_all(entrance.caller, member)
     try:
         viewer = viewer_of(entrance.caller, question.principals)
         if member is None:
@@ -127,10 +129,11 @@ async def ask(
         work = Work(resources, known, compiled, run, name, message, question, kind, keeps, function, brought, recording)
         resumable = question.resumable and streams
         running = resources.runs.start(known.flow.id, chat, work, caller=name, resumable=resumable)
-    except BaseException:
+    except BaseException as error:
         await leave(resources, known, compiled, brought, recording)
+        if isinstance(error, ServiceError) and not full:
+            raise Withheld(error) from error
         raise
-    full = _sees_all(entrance.caller, member)
     label, kept = compiled.memory_label, (known.flow.type, question.form, keeps)
     return Prediction(running, chat, session, brought.question, label, message, streams, full, *kept)
 

@@ -23,6 +23,8 @@ PUBLIC_DATA = ("id", "name", "error", "parentNodeId", "iterationIndex")
 """What everybody is shown of what a node of an agentflow did: what the widget draws its tree from."""
 PUBLIC_OUTPUT = ("content", "sourceDocuments", "artifacts", "fileAnnotations")
 """What everybody is shown of a node's output."""
+FAILED = "This step failed."
+"""What everybody is told of the failure of a node or a tool; the run's own failure says what kind it was."""
 PUBLIC_INPUT = ("humanInputEnableFeedback",)
 """What everybody is shown of the input of a node that waits: whether the widget asks for words too."""
 
@@ -40,7 +42,7 @@ def used_tool(use: ToolUse, *, full: bool = True) -> dict[str, Any]:
     shown: dict[str, Any] = {"tool": use.tool, "toolInput": use.input if full else {}, "toolOutput": use.output}
     if use.sources:
         shown["sourceDocuments"] = [source_document(item) for item in use.sources]
-    return shown if use.error is None else {**shown, "error": use.error}
+    return shown if use.error is None else {**shown, "error": use.error if full else FAILED}
 
 
 def shown(event: Event, *, full: bool) -> tuple[str, Any]:
@@ -59,7 +61,10 @@ def shown(event: Event, *, full: bool) -> tuple[str, Any]:
             return "agentFlowEvent", event.status.value
         case NodeStatus():
             about = {"nodeId": event.node, "nodeLabel": event.label, "status": event.status.value}
-            return "nextAgentFlow", about if event.error is None else {**about, "error": event.error}
+            return "nextAgentFlow", about if event.error is None else {
+                **about,
+                "error": event.error if full else FAILED,
+            }
         case NodesExecuted():
             return "agentFlowExecutedData", [executed(node, full=full) for node in event.nodes]
         case ActionWanted():
@@ -89,11 +94,16 @@ def executed(node: Executed, *, full: bool) -> dict[str, Any]:
 
 def _public(data: Mapping[str, Any]) -> dict[str, Any]:
     """Names and output, without what went in: prompts, models, credentials, state."""
-    shown = {name: data[name] for name in PUBLIC_DATA if name in data}
+    shown = {name: FAILED if name == "error" else data[name] for name in PUBLIC_DATA if name in data}
     output = data.get("output")
     if isinstance(output, Mapping):
         told = {name: output[name] for name in PUBLIC_OUTPUT if name in output}
         if isinstance(used := output.get("usedTools"), list):
-            told["usedTools"] = [{**use, "toolInput": {}} for use in used if isinstance(use, Mapping)]
+            told["usedTools"] = [_public_use(use) for use in used if isinstance(use, Mapping)]
         shown["output"] = told
     return shown
+
+
+def _public_use(use: Mapping[str, Any]) -> dict[str, Any]:
+    """A use of a tool, as `used_tool` has it, without what went in and why it failed."""
+    return {**use, "toolInput": {}, **({"error": FAILED} if "error" in use else {})}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.chatflows.types import FlowStatus, FlowType, Sources, Structured, Thinking, Token, ToolsUsed
+from service.errors import Withheld
 from service.predictions.events import Abort, End, Event, Failure, Metadata
 from service.predictions.service import Prediction
 from service.predictions.showing import action, shown
@@ -34,7 +35,7 @@ def answer(prediction: Prediction) -> bytes:
     events = prediction.running.events
     for event in events:
         if isinstance(event, Failure):
-            raise event.error
+            raise event.error if prediction.full else Withheld(event.error)
     agents = prediction.kind is FlowType.AGENTFLOW
     body: dict[str, Any] = {"text": "".join(event.text for event in events if isinstance(event, Token))}
     found: dict[str, Any] = {
@@ -118,7 +119,7 @@ class Writer:
             case Metadata():
                 return frame("metadata", _metadata(event, full=self._full))
             case Failure():
-                return frame("error", event.error.message)
+                return frame("error", event.error.message if self._full else event.error.withheld())
             case Abort():
                 return frame("abort", DONE)
             case End():

@@ -27,6 +27,7 @@ class ProviderError(ServiceError):
     """A model provider failed."""
 
     status, code = 502, "provider_failed"
+    private = True
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later."""
 

@@ -164,7 +164,7 @@ async def _accept(
         try:
             resources.egress.check(trigger.callback_url)
         except EgressRefused as error:
-            raise BadRequest(f"Invalid callbackUrl: {error.message}") from None
+            raise BadRequest(f"Invalid callbackUrl: {error.withheld()}") from None
     entrance = await chatflows.enter(resources, flow.id, token, "", lambda _: "")
     resources.flows.release(entrance.known)
     chat = question.chat or question.session or str(uuid4())

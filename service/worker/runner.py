@@ -164,7 +164,7 @@ class Runner:
         except Stopped:
             await self._clear_up(job.id)
         except ServiceError as error:
-            await self._fail(job, error.status, error.code, error.message)
+            await self._fail(job, error.status, error.code, error.message, error.withheld())
         except TRY_AGAIN as error:
             if out_of_room(error) and job.idle_starts >= MAX_IDLE_STARTS:
                 await self._fail(job, StorageFull.status, StorageFull.code, NO_ROOM)
@@ -210,8 +210,10 @@ class Runner:
                 async with self._resources.database.connection() as connection:
                     held = await jobs.renew(connection, job)
 
-    async def _fail(self, job: Job, status: int, code: str, message: str) -> None:
+    async def _fail(self, job: Job, status: int, code: str, message: str, public: str | None = None) -> None:
         error = {"status": status, "code": code, "message": redacted_text(message)}
+        if public not in (None, message):
+            error["public"] = public
         with suppress(Stopped):
             async with self._resources.database.write(job.workspace) as scope:
                 await jobs.give_up(scope, job, error)

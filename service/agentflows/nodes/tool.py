@@ -60,7 +60,7 @@ class ToolNode(FlowNode):
         try:
             outcome = await tool.call(moment.run, given)
         except ToolFailed as error:
-            raise BadValue(f"{self.title}: {error}") from error
+            raise BadValue(f"{self.title}: {error.why}") from error
         use = ToolUse(tool.name, given, outcome.text, outcome.sources)
         for event in _events(use, outcome):
             yield event

@@ -68,7 +68,9 @@ def checked_url(value: str) -> str:
 
 
 class MissingExtra(FlowNotRunnable):
-    """A node's model needs a library that is not installed; the message says how to get it."""
+    """A node's model needs a library that is not installed.
+
+    The message says how to get it."""
 
     status, code = 501, "missing_library"
 

@@ -158,7 +158,7 @@ class ChatflowTool(ToolStep):
         try:
             return await outcome_of(run, events, cited)
         except (NotFound, FlowNotRunnable) as error:
-            raise ToolFailed(error.message) from error
+            raise ToolFailed.by(error) from error
 
 
 class EndingToolOptions(StepOptions):

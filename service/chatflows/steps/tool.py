@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from service.chatflows.run import Run
 from service.chatflows.steps.base import Step
 from service.chatflows.types import Passage
+from service.errors import ServiceError
 
 MAX_NAME = 64
 """Characters of a tool's name."""
@@ -16,7 +17,17 @@ MAX_NAME = 64
 
 class ToolFailed(Exception):
     """A tool could not do what it was asked. The message is told to the model, so that it can try something else; it
-    holds nothing that the model's user may not read."""
+    holds nothing that the model's user may not read. `why` is for the flow's owner."""
+
+    def __init__(self, told: str = "", why: str = "") -> None:
+        """`told` is the message; `why` is the same, unless it is given."""
+        super().__init__(told)
+        self.why = why or told
+
+    @classmethod
+    def by(cls, error: ServiceError) -> "ToolFailed":
+        """A tool failed by this error."""
+        return cls(error.withheld(), error.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ async def fetched(
         egress = run.backing.defaults.egress
         return await egress.fetch(url, method=method, headers=sent, body=data, max_bytes=MAX_ANSWER, timeout=seconds)
     except EgressError as error:
-        raise ToolFailed(error.message) from error
+        raise ToolFailed.by(error) from error
 
 
 async def asked(run: Run, url: str, **given: Any) -> Any:
@@ -52,7 +52,7 @@ async def asked(run: Run, url: str, **given: Any) -> Any:
         answer.good()
         return parsed(text_of(answer))
     except EgressError as error:
-        raise ToolFailed(error.message) from error
+        raise ToolFailed.by(error) from error
     except ValueError:
         raise ToolFailed(f"'{urlsplit(url).hostname}' gives an answer that is no JSON.") from None
 

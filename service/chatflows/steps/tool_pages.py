@@ -72,4 +72,4 @@ async def read(run: Run, url: str, seconds: float, **asked: Any) -> Sequence[Pag
     except TimeoutError:
         raise ToolFailed(f"The page was not read within {seconds:g} seconds.") from None
     except ServiceError as error:
-        raise ToolFailed(error.message) from error
+        raise ToolFailed.by(error) from error

@@ -11,6 +11,7 @@ from service.api_keys import service as api_keys
 from service.resources import Resources
 from service.settings import Settings, load
 from service.worker.runner import Runner
+from tests.service.chatflows.flows import node
 from tests.service.flow_upserts.conftest import API, Flows
 from tests.service.flow_upserts.flows import HANDBOOK, fake, filled, loader, opened
 
@@ -96,3 +97,22 @@ async def test_it_is_off_unless_the_operator_says_so(
     flow = await flows.make(graph())
     assert (await flows.send(flow, FILE, client=anonymous, headers=PAGE, chatId="c1")).status_code == 401
     assert Settings().widget_upserts is False
+
+
+@pytest.mark.parametrize("part", ["store", "embedding"])
+async def test_a_page_is_not_told_what_the_flow_is_set_up_with(
+    flows: Flows, anonymous: httpx.AsyncClient, worker: Runner, part: str
+) -> None:
+    inside = "http://10.20.30.40:6333"
+    place = {"qdrantServerUrl": inside} if part == "store" else {}
+    stores = {"store_0": ("qdrant" if part == "store" else "postgres", {"fileUpload": True, **place})}
+    other = node("e", "openAIEmbeddings", "Embeddings", {"basepath": inside})
+    embedding = fake() if part == "store" else other
+    flow = await flows.make(filled(loader("textFile"), stores=stores, embedding=embedding))
+    told = await flows.send(flow, FILE, client=anonymous, headers=PAGE, chatId="c1")
+    assert told.status_code >= 400
+    assert "in its log, at " in told.json()["message"]
+    assert "10.20.30.40" not in told.text
+    owner = await flows.send(flow, FILE, chatId="c1")
+    assert owner.status_code == told.status_code
+    assert "10.20.30.40" in owner.json()["message"]

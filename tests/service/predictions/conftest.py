@@ -46,6 +46,10 @@ class House:
         """A prediction by a caller without a key."""
         return httpx.post(f"{self.live.url}/api/v1/prediction/{flow}", json={"question": question, **body}, timeout=60)
 
+    def own(self, flow: str, question: str = "How many days of leave?", **body: Any) -> httpx.Response:
+        """A prediction by somebody who is told everything."""
+        return self.client.post(f"/prediction/{flow}", json={"question": question, **body})
+
     def messages(self, flow: str) -> list[dict[str, Any]]:
         """What is stored of a flow's conversations."""
 

@@ -292,7 +292,7 @@ def test_a_document_store_that_is_not_here_is_named_before_any_node_runs(house: 
     writer = node("m", "llm", **model("llm", house.stub.url))
     last = node("r", "retriever", retrieverKnowledgeDocumentStores=[{"documentStore": f"{gone}:Theirs"}])
     flow = made(house, chain(writer, last))
-    answer = house.ask(flow, streaming=streaming)
+    answer = house.own(flow, streaming=streaming)
     assert answer.status_code == 422, answer.text
     assert f"(r): there is no document store {gone} here" in answer.json()["message"]
     assert not house.stub.requests
@@ -307,7 +307,7 @@ def test_a_flow_that_is_not_here_is_named_before_any_node_runs(house: House, str
     assert house.client.get(f"/chatflows/{outer}/check").json()["verdict"] == "runs"
     assert house.client.delete(f"/chatflows/{inner}").status_code == 200
     house.stub.reset()
-    answer = house.ask(outer, streaming=streaming)
+    answer = house.own(outer, streaming=streaming)
     assert answer.status_code == 422, answer.text
     assert f"(e): executeFlowSelectedFlow: there is no flow {inner} here" in answer.json()["message"]
     assert not house.stub.requests
@@ -446,7 +446,7 @@ def test_a_function_is_refused_when_it_is_saved_while_javascript_is_off(house: H
 
 
 def test_what_cannot_run_says_why(house: House) -> None:
-    answer = house.ask(made(house, chain(node("h", "http", url=""))))
+    answer = house.own(made(house, chain(node("h", "http", url=""))))
     assert answer.status_code == 422
     assert "there is no address to call" in answer.json()["message"]
 

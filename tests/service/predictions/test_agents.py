@@ -189,7 +189,7 @@ def test_an_agent_of_tags(house: House) -> None:
 
 def test_a_model_that_only_quotes_is_no_agent(house: House) -> None:
     flow = house.flow(graph([node("agent_0", "toolAgent", "Agents")], []))
-    refused = house.ask(flow, "hello")
+    refused = house.own(flow, "hello")
     assert refused.status_code == 422
     assert "only quotes documents" in refused.json()["error"]
 
@@ -291,7 +291,7 @@ def test_a_flow_that_is_not_here_is_told_before_any_model_is_asked(house: House)
     assert house.ask(flow, "go").status_code == 200
     asked = len(house.stub.requests)
     assert house.client.delete(f"/chatflows/{other}").status_code == 200
-    refused = house.ask(flow, "go")
+    refused = house.own(flow, "go")
     assert refused.status_code == 422
     assert f"selectedChatflow: there is no flow {other} here" in refused.json()["message"]
     assert len(house.stub.requests) == asked
@@ -299,7 +299,7 @@ def test_a_flow_that_is_not_here_is_told_before_any_model_is_asked(house: House)
 
 
 def test_a_flow_of_another_server_is_refused(house: House) -> None:
-    refused = house.ask(agent(house, "toolAgent", [flow_tool(str(uuid4()), baseURL="https://flows.example")]), "go")
+    refused = house.own(agent(house, "toolAgent", [flow_tool(str(uuid4()), baseURL="https://flows.example")]), "go")
     assert refused.status_code == 422
     assert "baseURL" in refused.json()["error"]
 

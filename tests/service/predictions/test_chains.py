@@ -56,7 +56,7 @@ def test_the_one_value_that_nobody_gives_is_the_question(house: House) -> None:
 
 
 def test_values_that_nobody_gives_are_named(house: House) -> None:
-    refused = house.ask(chain(house, "llmChain", [prompt("{one} and {two}")]), "hello")
+    refused = house.own(chain(house, "llmChain", [prompt("{one} and {two}")]), "hello")
     assert refused.status_code == 422
     assert "promptValues: give values for one, two" in refused.json()["error"]
 
@@ -95,7 +95,7 @@ def test_a_chat_prompt_says_two_messages(house: House) -> None:
     ],
 )
 def test_what_a_prompt_cannot_be_is_named(house: House, links: list[tuple[dict[str, Any], str]], named: str) -> None:
-    refused = house.ask(chain(house, "llmChain", links), "hello")
+    refused = house.own(chain(house, "llmChain", links), "hello")
     assert refused.status_code == 422
     assert named in refused.json()["error"]
 
@@ -103,7 +103,7 @@ def test_what_a_prompt_cannot_be_is_named(house: House, links: list[tuple[dict[s
 def test_a_model_that_only_quotes_cannot_talk(house: House) -> None:
     template, anchor = prompt("{q}")
     quoting = house.flow(graph([node("c", "llmChain", "Chains"), template], [edge("prompt_0", "c", anchor)]))
-    refused = house.ask(quoting, "hello")
+    refused = house.own(quoting, "hello")
     assert refused.status_code == 422
     assert "RAGSTONE_CHAT_MODEL" in refused.json()["error"]
 

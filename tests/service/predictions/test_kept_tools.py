@@ -69,7 +69,7 @@ def test_a_kept_tool_that_is_gone_is_told_before_any_model_is_asked(
     assert house.client.get(f"/chatflows/{flow}/check").json()["verdict"] == "runs"
     assert house.client.delete(f"/tools/{tool}").status_code == 200
     house.stub.reset()
-    refused = house.ask(flow, "go", streaming=streaming)
+    refused = house.own(flow, "go", streaming=streaming)
     assert refused.status_code == 422, refused.text
     assert f"selectedTool: the tool '{tool}' is not kept here" in refused.json()["message"]
     assert not house.stub.requests

@@ -110,6 +110,6 @@ def test_a_moderation_that_fails_lets_nothing_through(house: House) -> None:
 
 def test_openai_needs_a_key(house: House) -> None:
     flow = guarded(house, node("guard_0", "inputModerationOpenAI", "Moderation"))
-    refused = house.ask(flow, "something")
+    refused = house.own(flow, "something")
     assert refused.status_code == 422
     assert "openAIApi" in refused.json()["error"]

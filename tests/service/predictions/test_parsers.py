@@ -100,7 +100,7 @@ def test_a_model_can_mend_its_answer_once(house: House) -> None:
     ],
 )
 def test_a_form_that_cannot_be_read_is_named(house: House, kind: str, inputs: dict[str, Any], named: str) -> None:
-    refused = house.ask(parsing(house, kind, **inputs), "go")
+    refused = house.own(parsing(house, kind, **inputs), "go")
     assert refused.status_code == 422
     assert named in refused.json()["error"]
 
@@ -147,7 +147,7 @@ def test_a_chain_that_feeds_another_streams_only_the_last(house: House) -> None:
 
 
 def test_a_node_that_is_not_linked_cannot_be_named(house: House) -> None:
-    refused = house.ask(chained(house, {"text": "{{chain_q.data.instance}}"}), "x")
+    refused = house.own(chained(house, {"text": "{{chain_q.data.instance}}"}), "x")
     assert refused.status_code == 422
     assert "{{chain_q.data.instance}} is not known here" in refused.json()["error"]
 

@@ -63,7 +63,7 @@ def test_templates_of_chains_take_no_places_from_callers(house: House) -> None:
 
 def test_a_variable_that_there_is_not_is_named(house: House) -> None:
     flow = house.flow(chat(house.stub.url, "For {{$vars.nobody}}"))
-    answer = house.ask(flow, "Who?")
+    answer = house.own(flow, "Who?")
     assert answer.status_code == 422
     assert "there is no variable 'nobody'" in answer.json()["message"]
     assert "conversationChain (chain_0)" in answer.json()["message"]
@@ -116,7 +116,7 @@ def test_a_call_cannot_ask_for_variables_by_what_it_overrides(house: House) -> N
 def test_what_callers_say_decides_no_address(house: House, field: str) -> None:
     flow = house.flow(chat(house.stub.url, "Hi", **{field: "{{question}}"}))
     before = len(house.stub.requests)
-    answer = house.ask(flow, house.stub.url)
+    answer = house.own(flow, house.stub.url)
     assert answer.status_code == 422
     assert f"{field}: {{{{question}}}} cannot stand here" in answer.json()["message"]
     assert len(house.stub.requests) == before

@@ -88,7 +88,7 @@ def test_an_answer_that_is_stopped_before_its_function_ran_stays_unseen(house: H
 
 
 def test_without_javascript_the_flow_is_refused_before_the_model_is_asked(house: House) -> None:
-    response = house.ask(house.writing(processing("return 1")))
+    response = house.own(house.writing(processing("return 1")))
     assert (response.status_code, response.json()["code"]) == (422, "flow_not_runnable")
     assert "JavaScript" in response.json()["message"]
     assert house.stub.requests == []

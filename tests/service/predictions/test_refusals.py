@@ -94,7 +94,7 @@ def test_what_only_agentflows_take_is_no_question_to_a_chatflow(
 def test_a_caller_who_reads_streams_alone_is_told_in_one(house: House) -> None:
     """The widget shows nothing at all when it asked for a stream and gets another status than 401, 403 or 429."""
     mystery = house.flow(rag(house.shelf.store, model=node("m", "chatMystery", "Chat Models", {"streaming": True})))
-    for flow, question, word in ((mystery, "Q", "chatMystery"), (house.quoting(), "x" * 100_001, "question")):
+    for flow, question, word in ((mystery, "Q", "cannot be run"), (house.quoting(), "x" * 100_001, "question")):
         url, body = f"{house.live.url}/api/v1/prediction/{flow}", {"question": question, "streaming": True}
         told = httpx.post(url, json=body, headers={"Accept": "text/event-stream"})
         assert (told.status_code, told.headers["content-type"]) == (200, "text/event-stream")
@@ -127,15 +127,15 @@ def test_nulls_and_unknown_fields_are_no_obstacle(house: House) -> None:
 
 def test_a_flow_with_an_unknown_node_is_refused_by_name(house: House, streaming: bool) -> None:
     flow = house.flow(rag(house.shelf.store, model=node("m", "chatMystery", "Chat Models", {"streaming": True})))
-    assert "chatMystery" in refused(house.ask(flow, streaming=streaming), 422)
+    assert "chatMystery" in refused(house.own(flow, streaming=streaming), 422)
 
 
 def test_a_credential_that_is_gone_is_refused_by_node(house: House, streaming: bool) -> None:
     model = {**openai(""), "data": {**openai("")["data"], "credential": str(uuid4())}}
-    message = refused(house.ask(house.flow(rag(house.shelf.store, model=model)), streaming=streaming), 422)
+    message = refused(house.own(house.flow(rag(house.shelf.store, model=model)), streaming=streaming), 422)
     assert "chatOpenAI (chatOpenAI_0)" in message
     assert "does not exist here" in message
-    without = refused(house.ask(house.flow(rag(house.shelf.store, model=openai(""))), streaming=streaming), 422)
+    without = refused(house.own(house.flow(rag(house.shelf.store, model=openai(""))), streaming=streaming), 422)
     assert "no credential is chosen" in without
 
 
@@ -152,7 +152,7 @@ def test_a_credential_reaches_the_provider_and_its_change_too(house: House) -> N
         assert house.ask(flow).status_code == 200
         assert house.stub.requests[-1].headers["authorization"] == f"Bearer {key}"
     house.client.delete(f"/credentials/{credential}")
-    assert "does not exist here" in refused(house.ask(flow), 422)
+    assert "does not exist here" in refused(house.own(flow), 422)
 
 
 def test_a_flow_bound_to_a_key_wants_that_key(house: House, streaming: bool) -> None:
@@ -172,7 +172,7 @@ def test_a_flow_bound_to_a_key_wants_that_key(house: House, streaming: bool) -> 
 def test_a_document_store_that_is_not_here_is_named_before_anything_is_asked(house: House, streaming: bool) -> None:
     gone = uuid4()
     flow = house.flow(rag(gone, model=openai(house.stub.url)))
-    told = refused(house.ask(flow, streaming=streaming), 422)
+    told = refused(house.own(flow, streaming=streaming), 422)
     assert "(store_0)" in told
     assert f"there is no document store {gone} here; choose one" in told
     assert not house.stub.requests
@@ -193,4 +193,4 @@ def test_a_change_of_the_flow_counts_at_once(house: House) -> None:
 def test_an_agentflow_is_kept_and_refused_when_it_runs(house: House) -> None:
     graph = '{"nodes":[{"id":"s","data":{"name":"startAgentflow","category":"Agent Flows"}}],"edges":[]}'
     flow = house.flow(graph, type=FlowType.AGENTFLOW)
-    assert "startAgentflow" in refused(house.ask(flow), 422)
+    assert "startAgentflow" in refused(house.own(flow), 422)

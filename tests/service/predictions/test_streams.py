@@ -58,7 +58,7 @@ def test_frames_are_exact() -> None:
 
 
 def test_a_failure_and_an_abort_have_their_events() -> None:
-    assert Writer().write([Failure(ProviderTimeout("Too slow.")), End()]) == (
+    assert Writer(full=True).write([Failure(ProviderTimeout("Too slow.")), End()]) == (
         b'message:\ndata:{"event":"error","data":"Too slow."}\n\nmessage:\ndata:{"event":"end","data":"[DONE]"}\n\n'
     )
     assert events(Writer().write([Token("a"), Abort(), End()]))[-2:] == [("abort", "[DONE]"), ("end", "[DONE]")]
@@ -140,10 +140,10 @@ def test_a_multipart_call_streams(house: House) -> None:
 def test_every_misbehaviour_of_a_model_has_an_end(house: House, script: Script, status: int, code: str) -> None:
     house.stub.script(script, times=None)
     flow = house.writing(model={"timeout": 400})
-    plain = house.ask(flow)
+    plain = house.own(flow)
     assert (plain.status_code, plain.json()["code"]) == (status, code)
     assert {"statusCode", "success", "message", "stack", "error"} <= plain.json().keys()
-    found = events(house.ask(flow, streaming=True).content)
+    found = events(house.own(flow, streaming=True).content)
     assert [name for name, _ in found[-2:]] == ["error", "end"]
     if script.lie is not Lie.EMPTY_OBJECT:  # whole, it has no shape; as a stream, it has no events
         assert found[-2][1] == plain.json()["message"]
@@ -177,8 +177,8 @@ def test_a_stream_says_what_the_whole_answer_says(house: House, reply: str, endi
     flow = _kept_flow(house)
     house.stub.reset()
     house.stub.script(Script(reply=reply, **ending), times=None)
-    plain = house.ask(flow)
-    found = events(house.ask(flow, streaming=True).content)
+    plain = house.own(flow)
+    found = events(house.own(flow, streaming=True).content)
     data = dict(found)
     if "stop_after" in ending and "error" in data:  # only a stream can stop half way
         assert plain.json()["text"].startswith(text_of(found))

@@ -215,7 +215,7 @@ def test_speech_without_a_service_is_refused_or_kept_beside_a_question(house: Ho
 @pytest.mark.parametrize("service", ["azureCognitive", "assemblyAiTranscribe"])
 def test_a_speech_service_of_another_protocol_is_named(house: House, service: str) -> None:
     flow = house.flow(chain(house.stub.url), speechToText=speech(service))
-    message = refused(house.ask(flow, "", uploads=[upload("audio", "a.wav", WEBM)]), 422)
+    message = refused(house.own(flow, "", uploads=[upload("audio", "a.wav", WEBM)]), 422)
     assert service in message
     assert "openAIWhisper" in message
     assert kept(house) == []
