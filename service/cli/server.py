@@ -11,6 +11,7 @@ from contextlib import nullcontext
 import uvicorn
 
 from service.app import create_app
+from service.jobs.watch import JobWatch
 from service.providers.errors import ProviderError
 from service.resources import Resources, open_resources
 from service.settings import Settings
@@ -29,6 +30,18 @@ the loop a model's thread: Python's own five milliseconds are a third of a predi
 log = logging.getLogger("ragstone.api")
 
 
+class _Server(uvicorn.Server):
+    """Lets go of who waits for jobs before it waits for running requests."""
+
+    def __init__(self, watch: JobWatch, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._watch = watch
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watch.end()
+        await super().shutdown(sockets)
+
+
 async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: int, drain: int) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT; running requests then get `drain` seconds.
 
@@ -37,7 +50,8 @@ async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: i
     sys.setswitchinterval(SWITCH_SECONDS)
     async with open_resources(settings, patience=PATIENCE) as resources:
         app = create_app(settings, nullcontext(resources))
-        server = uvicorn.Server(
+        server = _Server(
+            resources.watch,
             uvicorn.Config(
                 app,
                 loop="none",
@@ -51,7 +65,7 @@ async def run_server(settings: Settings, opened: socket.socket, *, keep_alive: i
                 timeout_keep_alive=keep_alive,
                 timeout_graceful_shutdown=drain,
                 backlog=2048,
-            )
+            ),
         )
         # uvicorn takes the signals now, and raises them again at its end, when all is done.
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,8 +1,11 @@
 """What every request passes before a route is chosen."""
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import Unavailable, error_response
 from service.http.bodies import SteadyBodies
 from service.http.cors import CorsMiddleware
 from service.http.proxy import BehindProxy
@@ -51,6 +54,36 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET"}, receive, send_without_body)
 
 
+class Handover:
+    """Answers requests that the end of the process cuts off unanswered: another process can take them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the answer back; 503 in place of one that did not begin."""
+        begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except asyncio.CancelledError:
+            if not begun and scope["type"] == "http":
+                await error_response(Ending(headers={"Retry-After": "1"}))(scope, receive, send)
+            raise
+
+
+class Ending(Unavailable):
+    """The service is ending; send this again."""
+
+    code = "ending"
+
+
 class SecurityHeaders:
     """Adds the headers that every answer carries."""
 
@@ -74,6 +107,7 @@ class SecurityHeaders:
 def install_middleware(app: FastAPI, settings: Settings) -> None:
     """Put the middleware around the application; the last added is the outermost."""
     app.add_middleware(SteadyBodies, settings=settings)
+    app.add_middleware(Handover)
     app.add_middleware(CorsMiddleware, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
+from weakref import WeakSet
 
 from service.errors import TooManyRequests
 from service.jobs.service import get
@@ -71,6 +72,16 @@ class JobWatch:
         self._waiting: Events = defaultdict(set)
         self._following: Events = defaultdict(set)
         self._followers: Counter[UUID] = Counter()
+        self._present: WeakSet[Following] = WeakSet()
+        self._ended = False
+
+    def end(self) -> None:
+        """The process ends: who waits is told where the job stands, who follows is let go. The jobs go on elsewhere."""
+        self._ended = True
+        for job in list(self._waiting):
+            _wake(self._waiting, job)
+        for following in list(self._present):
+            following.leave()
 
     def notify(self, payload: str) -> None:
         """A job, named by its id, has ended; with a `+` behind it: got further, or changed its state."""
@@ -80,13 +91,13 @@ class JobWatch:
         _wake(self._following, job)
 
     async def wait(self, workspace: UUID, job_id: UUID, seconds: float) -> Job:
-        """The job when it has ended, or as it stands after `seconds`."""
+        """The job when it has ended, or as it stands after `seconds`, or when the process ends."""
         deadline = asyncio.get_running_loop().time() + seconds
         with _listening(self._waiting, str(job_id)) as event:
             while True:
                 job = await get(self._database, workspace, job_id)
                 left = deadline - asyncio.get_running_loop().time()
-                if job.state in FINAL or left <= 0:
+                if job.state in FINAL or left <= 0 or self._ended:
                     return job
                 await _either(event, min(left, LOOK_SECONDS))
 
@@ -98,7 +109,9 @@ class JobWatch:
                 f"job_streams: {MOST_FOLLOWERS} streams of this workspace are open; close some, or ask with `wait`",
                 headers={"Retry-After": "5"},
             )
-        return Following(self._database, workspace, job, self._following, self._followers)
+        following = Following(self._database, workspace, job, self._following, self._followers)
+        self._present.add(following)
+        return following
 
 
 def _wake(events: Events, job: str) -> None:

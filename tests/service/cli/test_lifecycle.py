@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -97,3 +98,26 @@ def test_a_service_on_a_database_given_by_url_starts_and_ends(tmp_path: Path, em
         assert json.loads(checked.stdout) == {"pending": []}
         started.process.send_signal(signal.SIGTERM)
         assert started.process.wait(60) == 0
+
+
+def test_who_waits_for_a_job_when_the_service_ends_is_told_where_it_stands(tmp_path: Path) -> None:
+    with up(tmp_path / "data") as started, ThreadPoolExecutor() as threads:
+        made = ragstone("key", "new", "--name", "mine", "--data", started.data, "--json")
+        api = f"{started.note.url}/api/v1"
+        bearer = {"Authorization": f"Bearer {json.loads(made.stdout)['apiKey']}"}
+        with httpx.Client(headers=bearer, timeout=60) as client:
+            store = client.post(f"{api}/document-store/store", json={"name": "Ends"}).json()["id"]
+            text = " ".join(f"word{number}" for number in range(300_000))
+            upsert = f"{api}/document-store/upsert/{store}"
+            put = threads.submit(client.post, upsert, files={"files": ("a.txt", text)})
+            (job,) = eventually(lambda: client.get(f"{api}/jobs", params={"storeId": store}).json())
+            assert client.post(f"{api}/jobs/{job['id']}/pause").json()["state"] == "paused"
+            read = threads.submit(client.get, f"{api}/jobs/{job['id']}", params={"wait": 50})
+            followed = threads.submit(client.get, f"{api}/jobs/{job['id']}/events")
+            eventually(lambda: client.get(f"{api}/jobs", params={"state": "paused"}).json())
+            started.process.send_signal(signal.SIGTERM)
+            assert started.process.wait(60) == 0
+            assert (put.result().status_code, put.result().json()["id"]) == (202, job["id"])
+            assert put.result().headers["Location"] == job["url"]
+            assert (read.result().status_code, read.result().json()["state"]) == (200, "paused")
+            assert '"state":"paused"' in followed.result().text
