@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from service.jobs import service as jobs
-from service.plugins import resolve
+from service.plugins import resolve_aside
 from service.resources import Resources
 from service.worker.jobs import HOUSEKEEPING
 
@@ -16,7 +16,7 @@ Chore = Callable[[Resources], Awaitable[int]]
 async def keep_house(resources: Resources) -> None:
     """Do every chore once. Any number of workers may do so at the same time."""
     for name in HOUSEKEEPING:
-        chore: Chore = resolve(HOUSEKEEPING, name, "chore")
+        chore: Chore = await resolve_aside(HOUSEKEEPING, name, "chore")
         if gone := await chore(resources):
             log.info("Housekeeping: %s, %d rows", name, gone)
 

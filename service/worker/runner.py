@@ -11,7 +11,7 @@ from service.errors import ServiceError, StorageFull
 from service.jobs import service as jobs
 from service.jobs.types import FINAL, Job, JobState
 from service.limits.room import out_of_room
-from service.plugins import resolve
+from service.plugins import resolve_aside
 from service.resources import Resources
 from service.secret_names import redacted_text
 from service.worker import records
@@ -159,7 +159,7 @@ class Runner:
             await self._fail(job, 500, "worker_lost", message)
             return
         try:
-            handler: Handler = resolve(JOBS, job.kind, "job")
+            handler: Handler = await resolve_aside(JOBS, job.kind, "job")
             result = await self._leased(job, handler)
         except Stopped:
             await self._clear_up(job.id)
@@ -181,7 +181,7 @@ class Runner:
             async with self._resources.database.write(job.workspace) as scope:
                 done = await jobs.finish(scope, job, JobState.DONE, result=result)
                 if done and job.kind in CONCLUDE:
-                    conclude: Conclude = resolve(CONCLUDE, job.kind, "job")
+                    conclude: Conclude = await resolve_aside(CONCLUDE, job.kind, "job")
                     await conclude(scope, job, result)
             if not done:
                 await self._clear_up(job.id)
@@ -233,5 +233,5 @@ class Runner:
             raise Superseded(f"job {job_id}")
         log.info("Job %s ended: %s", job_id, (job.error or {}).get("message", job.state))
         if job.kind in AFTERMATH:
-            aftermath: Handler = resolve(AFTERMATH, job.kind, "job")
+            aftermath: Handler = await resolve_aside(AFTERMATH, job.kind, "job")
             await aftermath(Work(job, self._resources))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from service.plugins import resolve
+from service.plugins import resolve_aside
 from service.resources import Resources
 from service.worker.jobs import SCHEDULES
 
@@ -15,6 +15,6 @@ Look = Callable[[Resources], Awaitable[int]]
 async def queue_due(resources: Resources) -> None:
     """Queue what is due. Any number of workers may do so at the same time."""
     for name in SCHEDULES:
-        look: Look = resolve(SCHEDULES, name, "schedule")
+        look: Look = await resolve_aside(SCHEDULES, name, "schedule")
         if queued := await look(resources):
             log.info("Queued %d scheduled job(s): %s", queued, name)

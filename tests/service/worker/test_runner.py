@@ -1,6 +1,9 @@
 import asyncio
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +16,10 @@ from service.jobs.types import FINAL, Job, JobState
 from service.resources import Resources
 from service.worker import jobs as kinds
 from service.worker import runner as running
+from service.worker.housekeeping import keep_house
 from service.worker.postgres import PostgresQueue, Superseded
 from service.worker.runner import Runner
+from service.worker.schedules import queue_due
 from service.worker.work import Work
 from stores.records.database import Scope
 
@@ -402,3 +407,23 @@ async def test_flows_take_turns_however_much_one_has_waiting(resources: Resource
         for run in waiting:
             await ended(resources, workspace, run)
     assert "".join(order) == "abcabaaa"
+
+
+@pytest.mark.parametrize("table", ["SCHEDULES", "HOUSEKEEPING", "JOBS"])
+async def test_what_a_row_names_is_imported_beside_the_event_loop(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table: str
+) -> None:
+    name = f"imported_late_{table.lower()}"
+    text = "import threading\nTHREAD = threading.get_ident()\nasync def work(_given):\n    return {} and 0\n"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for key in list(getattr(kinds, table)):
+        monkeypatch.delitem(getattr(kinds, table), key)
+    monkeypatch.setitem(getattr(kinds, table), "test", f"{name}:work")
+    if table == "SCHEDULES":
+        await queue_due(resources)
+    elif table == "HOUSEKEEPING":
+        await keep_house(resources)
+    else:
+        await Runner(resources)._run(str((await submit(resources, workspace)).id))
+    assert threading.get_ident() != sys.modules.pop(name).THREAD
