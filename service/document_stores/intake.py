@@ -33,7 +33,7 @@ from service.document_stores.space import (
 )
 from service.document_stores.types import Component, LoaderRow, StoreRow, Upload, Upsert
 from service.document_stores.vectors import backend_of, check_place, check_vector_store
-from service.errors import NotFound, TooLarge
+from service.errors import NotFound, TooLarge, Unprocessable
 from service.jobs import service as jobs
 from service.jobs.types import Job
 from service.nodes.service import json_object
@@ -140,13 +140,19 @@ class Intake:
 
     def sources(self, uploads: Sequence[Upload], taken: set[str] | None = None) -> list[Upload]:
         """Everything the call brings, each with a stable source id: files, text, files inside the loader's config;
-        blocks. Raises `Unprocessable` naming the field of a file that cannot be read.
+        blocks. Raises `Unprocessable` naming the field of a file that cannot be read or that its loader does not take.
 
         Ids in `taken` belong to other parts of the call; the new ones are added."""
         taken = set() if taken is None else taken
         named = []
+        brought = [*uploads, *self._inline()]
+        if brought and self.remote:  # its job would take them away again, as its place has none of them
+            raise Unprocessable(
+                f"files: the loader '{self.component.name}' fetches what it loads and takes no files, such as"
+                f" '{brought[0].name[:100]}'; send them in a call with another loader, or with none"
+            )
         label = self.cleaning.source_of(self._metadata()) if self.cleaning.configured else None
-        for upload in [*uploads, *self._inline()]:
+        for upload in brought:
             name = clean(upload.name)[-1000:] or "file"
             known = upload.source or (f"id:{label}" if label else f"file:{name}")
             check_names("metadata" if label else "source" if upload.source else "files", name, known, upload.mime)

@@ -11,7 +11,7 @@ import pytest
 
 from service.settings import Settings, load
 from service.worker.runner import Runner
-from tests.service.document_stores.loading.form import call, loader
+from tests.service.document_stores.loading.form import call, loader, text_files
 from tests.service.document_stores.talk import API, Talk
 from tests.stubs.web_site import Answer, Request, WebSite
 
@@ -76,6 +76,22 @@ async def test_an_upsert_fetches_the_pages_of_a_site(
     assert (again["numAdded"], again["numSkipped"], again["docId"]) == (0, 2, answer["docId"])
     assert len((await talk.read(store))["loaders"]) == 1
     await talk.holds_together()
+
+
+async def test_a_loader_that_fetches_refuses_files_that_come_along(
+    talk: Talk, client: httpx.AsyncClient, site: WebSite, worker: Runner
+) -> None:
+    store = await talk.store()
+    scraper = {"name": "cheerioWebScraper", "config": crawl(site)}
+    for config in (scraper, {**scraper, "config": {**crawl(site), **text_files(("b.txt", "Typed."))}}):
+        files = [("a.txt", "Brought along.")] if config is scraper else []
+        response = await talk.send(store, *files, loader=config)
+        assert response.status_code == 422
+        assert "'cheerioWebScraper' fetches what it loads and takes no files" in response.json()["message"]
+    body = {**loader("cheerioWebScraper", {**crawl(site), **text_files(("b.txt", "Typed."))}), "storeId": store}
+    for path in ("preview", "save"):
+        assert "'b.txt'" in (await call(client, f"loader/{path}", body, 422))["message"]
+    assert (await talk.read(store))["loaders"] == []
 
 
 async def test_a_refresh_asks_for_what_changed_and_lets_go_of_what_is_gone(
