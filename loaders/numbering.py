@@ -18,7 +18,7 @@ BULLET = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class Level:
     """How one level of a list is numbered; `text` has `%1` where the number of the first level stands."""
 
     start: int = 1
@@ -31,28 +31,75 @@ class _Level:
 
 
 @dataclass(slots=True)
-class _List:
-    levels: dict[int, _Level]
+class List:
+    """A list by its levels from 0, and the numbers it has come to; `link` is the style that it has them of."""
+
+    levels: dict[int, Level]
     link: str = ""
     counts: dict[int, int] = field(default_factory=dict)
 
 
-class Numbering:
+Number = tuple[str, Mapping[int, int], Mapping[int, Level]]
+"""The list that a number belongs to, where it begins anew by levels, its own levels."""
+
+
+class Lists:
     """The lists of one document; numbers count on from paragraph to paragraph, so ask once for each, in order."""
+
+    def __init__(self, lists: Mapping[str, List], numbers: Mapping[str, Number]) -> None:
+        """`numbers` by the keys that paragraphs name: the list of each, where it begins anew or has levels of its own
+        by their places."""
+        self._lists = lists
+        self._numbers = numbers
+        self._begun = set[tuple[str, int]]()
+
+    def count(self, key: str, at: int) -> tuple[str, int] | None:
+        """What stands before the next paragraph with that number and level, as `Numbering.mark` has it."""
+        if key not in self._numbers:
+            return None
+        abstract, starts, own = self._numbers[key]
+        at = min(at, _LEVELS - 1)
+        found = self._resolved(abstract)
+        if found is None:
+            return BULLET, at
+        levels = {**found.levels, **own}
+        if at in starts and (key, at) not in self._begun:
+            found.counts.pop(at, None)
+            self._begun.add((key, at))
+        here = levels.get(at, Level())
+        start = starts.get(at, here.start)
+        found.counts[at] = found.counts.get(at, start - 1) + 1
+        for deeper in [each for each in found.counts if at < each and at < levels.get(each, Level()).restart]:
+            del found.counts[deeper]
+        if here.kind == "bullet":
+            return BULLET, at
+        text = here.text
+        for place in range(at + 1):
+            each = levels.get(place, Level())
+            count = found.counts.setdefault(place, each.start)
+            text = text.replace(f"%{place + 1}", written(count, "decimal" if here.decimal else each.kind))
+        return text.strip(), at
+
+    def _resolved(self, abstract: str) -> List | None:
+        return self._lists.get(abstract)
+
+
+class Numbering(Lists):
+    """The lists of a document by the parts of DOCX that say how they are numbered."""
 
     def __init__(self, lists: Any, styles: Iterable[Any]) -> None:
         """`lists` is the root of the part with the document's lists (None: it has none), `styles` its styles."""
-        self._lists: dict[str, _List] = {}
-        self._numbers: dict[str, tuple[str, dict[int, int], dict[int, _Level]]] = {}
-        self._begun = set[tuple[str, int]]()
+        known: dict[str, List] = {}
+        numbers: dict[str, Number] = {}
         self._styles: dict[str, tuple[str, str | None]] = {}
         self._bases: dict[str, str] = {}
         for child in lists if lists is not None else ():
             if child.tag == _W + "abstractNum":
                 levels = dict(_level(level) for level in child.iterchildren(_W + "lvl"))
-                self._lists[child.get(_W + "abstractNumId", "")] = _List(levels, _value(child, "numStyleLink"))
+                known[child.get(_W + "abstractNumId", "")] = List(levels, _value(child, "numStyleLink"))
             elif child.tag == _W + "num":
-                self._numbers[child.get(_ID, "")] = _number(child)
+                numbers[child.get(_ID, "")] = _number(child)
+        super().__init__(known, numbers)
         for style in styles:
             key = style.get(_W + "styleId", "")
             self._bases[key] = _value(style, "basedOn")
@@ -71,29 +118,13 @@ class Numbering:
             level = level or inherited or ""
         if key not in self._numbers:
             return None
-        abstract, starts, own = self._numbers[key]
-        found = self._resolved(abstract)
-        if found is None:
-            return BULLET, min(int(level), _LEVELS - 1) if level.isdecimal() and len(level) < 3 else 0
-        levels = {**found.levels, **own}
-        at = int(level) if level.isdecimal() and len(level) < 3 else _place(levels, style)
-        at = min(at, _LEVELS - 1)
-        if at in starts and (key, at) not in self._begun:
-            found.counts.pop(at, None)
-            self._begun.add((key, at))
-        here = levels.get(at, _Level())
-        start = starts.get(at, here.start)
-        found.counts[at] = found.counts.get(at, start - 1) + 1
-        for deeper in [each for each in found.counts if at < each and at < levels.get(each, _Level()).restart]:
-            del found.counts[deeper]
-        if here.kind == "bullet":
-            return BULLET, at
-        text = here.text
-        for place in range(at + 1):
-            each = levels.get(place, _Level())
-            count = found.counts.setdefault(place, each.start)
-            text = text.replace(f"%{place + 1}", written(count, "decimal" if here.decimal else each.kind))
-        return text.strip(), at
+        if level.isdecimal() and len(level) < 3:
+            place = int(level)
+        else:
+            abstract, _, own = self._numbers[key]
+            found = self._resolved(abstract)
+            place = _place({**found.levels, **own}, style) if found is not None else 0
+        return self.count(key, place)
 
     def _of_style(self, style: str) -> tuple[str, str | None]:
         for _ in range(10):
@@ -102,7 +133,7 @@ class Numbering:
             style = self._bases.get(style, "")
         return "", None
 
-    def _resolved(self, abstract: str) -> _List | None:
+    def _resolved(self, abstract: str) -> List | None:
         """The list by its id; one that only names a style has the levels of that style's list."""
         found = self._lists.get(abstract)
         if found is not None and found.link and not found.levels:
@@ -121,11 +152,11 @@ def _whole(text: str, other: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 7 else other
 
 
-def _level(level: Any) -> tuple[int, _Level]:
+def _level(level: Any) -> tuple[int, Level]:
     kind = _value(level, "numFmt") or "decimal"
     legal = level.find(_W + "isLgl")
     decimal = legal is not None and legal.get(_VAL, "1") not in ("0", "false")
-    made = _Level(
+    made = Level(
         _whole(_value(level, "start"), 0),
         kind,
         _value(level, "lvlText"),
@@ -136,10 +167,10 @@ def _level(level: Any) -> tuple[int, _Level]:
     return _whole(level.get(_W + "ilvl", "0"), 0), made
 
 
-def _number(number: Any) -> tuple[str, dict[int, int], dict[int, _Level]]:
+def _number(number: Any) -> Number:
     """The list that a number belongs to, and where it begins anew or is numbered in a way of its own."""
     starts: dict[int, int] = {}
-    levels: dict[int, _Level] = {}
+    levels: dict[int, Level] = {}
     for override in number.iterchildren(_W + "lvlOverride"):
         at = _whole(override.get(_W + "ilvl", "0"), 0)
         if (begin := _value(override, "startOverride")).isdecimal():
@@ -149,7 +180,7 @@ def _number(number: Any) -> tuple[str, dict[int, int], dict[int, _Level]]:
     return _value(number, "abstractNumId"), starts, levels
 
 
-def _place(levels: Mapping[int, _Level], style: str) -> int:
+def _place(levels: Mapping[int, Level], style: str) -> int:
     """The level that a style stands for."""
     return next((at for at, level in levels.items() if style and level.style == style), 0)
 

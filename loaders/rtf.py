@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import groupby, takewhile
-from operator import itemgetter
 from typing import Any
 
 from langchain_core.documents import Document
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document
-from loaders.marks import escaped
-from loaders.tables import markdown_table
+from loaders.marks import Piece, joined
+from loaders.tables import captioned_table
 
 _TITLE = re.compile(r"\{\\title[ \r\n]?((?:[^{}\\]|\\.){1,1000})\}", re.DOTALL)
 _CODEPAGE = re.compile(rb"\\ansicpg[0-9]{1,5}")
@@ -29,8 +27,6 @@ _TABLE_MARKS = {b"trowd": _ROW.encode(), b"cell": _CELL_END.encode(), b"row": _R
 _MARK = re.compile(rf"[ \t]*{_HEADING}([1-9])")
 _BULLET = re.compile("^[ ]?[\uf000-\uf0ff\u00b7\u2022][ ]?\t")
 """Dots before items of lists, most of them in fonts of symbols."""
-_Piece = tuple[bool, str]
-"""Whether a piece of the text is Markdown's, and the piece."""
 
 
 def text_of(data: bytes) -> str:
@@ -125,25 +121,17 @@ class RtfLoader(Loader):
 
 def _markdown(text: str) -> tuple[str, str, bool]:
     """The text with its headings and tables in Markdown, the first heading, and whether there are any of both."""
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     rows: list[list[str]] = []
     *parts, last = text.split(_ROW_END)
     for part in parts:
         before, cells = _row(part)
         if before.strip():
-            pieces += [*_table(rows), *_lines(before)]
+            pieces += [*captioned_table(rows), *_lines(before)]
             rows = []
         rows += [cells] if any(cells) else []
-    pieces += [*_table(rows), *_lines(last)]
-    heading = next((text.lstrip("# ") for is_mark, text in pieces if is_mark and text.startswith("#")), "")
-    is_marked = any(is_mark for is_mark, _ in pieces)
-    blocks: list[str] = []
-    for is_mark, group in groupby(pieces, key=itemgetter(0)):
-        texts = [text for _, text in group]
-        blocks.append("\n\n".join(["", *texts, ""]) if is_mark else "\n".join(texts))
-        if is_marked and not is_mark:
-            blocks[-1] = escaped(blocks[-1])
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(blocks)), heading, is_marked
+    pieces += [*captioned_table(rows), *_lines(last)]
+    return joined(pieces)
 
 
 def _row(part: str) -> tuple[str, list[str]]:
@@ -159,17 +147,7 @@ def _row(part: str) -> tuple[str, list[str]]:
     return before, cells
 
 
-def _table(rows: list[list[str]]) -> Iterator[_Piece]:
-    """A table below its first rows of one cell, which are its captions; one of a single column is lines."""
-    widest = max(map(len, rows), default=0)
-    captions = list(takewhile(lambda row: len(row) == 1, rows))
-    for (caption,) in captions:
-        yield False, f"\n{caption}\n" if widest > 1 else caption
-    if widest > 1:
-        yield True, markdown_table(rows[len(captions) :])
-
-
-def _lines(text: str) -> Iterator[_Piece]:
+def _lines(text: str) -> Iterator[Piece]:
     for line in text.replace(_ROW, "").replace(_CELL_END, " ").split("\n"):
         heading = _MARK.match(line)
         words = _MARK.sub("", line)

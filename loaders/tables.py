@@ -1,9 +1,10 @@
 """Rows of cells to Markdown tables, the one way for all loaders."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
-from loaders.marks import escaped
+from loaders.marks import Piece, escaped
 
 _LONGEST_HEAD = 60
 _NUMBER = re.compile(r"(?!(?:19|20)\d\d\Z)[-+(]?[$€£¥]?\s?\d[\d.,]*\s?[%)]?")
@@ -37,6 +38,16 @@ def headed_table(rows: Sequence[Sequence[str]], spans: Iterable[tuple[int, int]]
     pairs = ((top[over.get(column, column)], below[column]) for column in range(wide))
     head = [" ".join(dict.fromkeys(filter(None, pair))) for pair in pairs]
     return "\n\n".join([*captions, markdown_table([head, *rows[2:]])])
+
+
+def captioned_table(rows: Sequence[Sequence[str]]) -> Iterator[Piece]:
+    """A table below its first rows of one cell, which are its captions; one of a single column is lines."""
+    widest = max(map(len, rows), default=0)
+    captions = list(takewhile(lambda row: len(row) == 1, rows))
+    for (caption,) in captions:
+        yield False, f"\n{caption}\n" if widest > 1 else caption
+    if widest > 1:
+        yield True, markdown_table(rows[len(captions) :])
 
 
 def markdown_table(rows: Iterable[Sequence[str]]) -> str:

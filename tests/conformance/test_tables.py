@@ -61,7 +61,8 @@ TABLES = [
         frozenset(
             {"archives", "base", "channels", "charts", "child", "detect", "drawings", "equations", "forks",
              "isolation", "jats", "layout", "mail", "marks", "numbering", "numerals", "nursery", "ocr", "odf",
-             "ole", "outlines", "png", "program", "sandbox", "sheets", "tables", "tesseract", "unicode"}
+             "ole", "outlines", "paragraphs", "png", "program", "sandbox", "sheets", "tables", "tesseract",
+             "unicode"}
         ),
     ),
     Table("splitters", SPLITTERS, Splitter, "loaders/splitters", frozenset({"base", "cutting", "structure"})),

@@ -244,6 +244,15 @@ def test_a_word_document_in_pieces_with_nested_fields(put: Put) -> None:
     assert found.metadata["format"] == "text"
 
 
+def test_damaged_properties_of_a_word_document_leave_its_text(put: Put) -> None:
+    data = (SAMPLES / "doc" / "rules.doc").read_bytes()
+    for start in range(0x200 + 0x9A, 0x200 + 0x2F2, 8):  # the places of its parts
+        if start != 0x200 + 0x1A2:  # of the pieces of its text
+            damaged = data[:start] + b"\xff\xff\xff\x7f" + data[start + 4 :]
+            (found,) = load("doc", put(damaged, "a.doc"))
+            assert "For all tenants." in found.page_content
+
+
 def test_cells_of_a_table_without_regular_rows_are_lines(put: Put) -> None:
     (found,) = load("doc", put(doc("a\x07b\x07\x07c\x07x\r"), "a.doc"))
     assert found.page_content == "a\nb\nc\n\nx"
