@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -237,6 +238,9 @@ def open_session(model: Path | bytes) -> Any:
 
     Raises `Malformed` for what is no model.
     """
+    # It makes an id for the machine and reports to its maker, in native code that no egress client holds, unless this
+    # is set before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

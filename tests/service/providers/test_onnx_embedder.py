@@ -3,7 +3,10 @@
 import asyncio
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import service
 from service.providers.embedding.lanes import BATCH_TEXTS, BATCH_TOKENS, Lanes, Tokens
 from service.providers.embedding.onnx import OnnxEmbedder, bundled_model, model_in
 from service.providers.errors import Malformed, RequestRefused
@@ -189,3 +193,21 @@ def test_a_failing_batch_fails_its_callers_and_not_the_worker() -> None:
     lanes.close()
     with pytest.raises(RuntimeError, match="closed"):
         lanes.submit([[2]], urgent=False)
+
+
+def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """Its reports leave in native code, past the egress client: that none are made shows in what it would keep for
+    them."""
+    program = (
+        "import asyncio; from service.providers.embedding.onnx import OnnxEmbedder; asyncio.run(OnnxEmbedder().open())"
+    )
+    place = {name: str(tmp_path) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")}
+    root = str(Path(service.__file__).parent.parent)
+    subprocess.run(
+        [sys.executable, "-B", "-c", program],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": root, **place},
+        check=True,
+        timeout=120,
+    )
+    assert [str(path) for path in tmp_path.rglob("*")] == []
