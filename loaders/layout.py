@@ -166,14 +166,16 @@ class _Layout:
             return 0
         if text.endswith(_NO_HEADING_END) or (index and not self._begins(lines[index - 1], line)):
             return 0
-        below = next((each.text.strip() for each in lines[index + 1 :] if each.text.strip()), "")
+        after = (lines[at].text.strip() for at in range(index + 1, len(lines)))
+        below = next((text for text in after if text), "")
         return 0 if below[:1].islower() else 1
 
 
 def _run(lines: Sequence[Line], index: int) -> list[Line]:
     """The lines from here on that are set alike, one below the other."""
     run = [lines[index]]
-    for line in lines[index + 1 :]:
+    for at in range(index + 1, len(lines)):  # a slice would be the whole page each time
+        line = lines[at]
         down = run[-1].bottom - line.bottom
         if _type(line) != _type(run[0]) or not line.text.strip() or not 0 <= down <= 1.6 * line.size:
             break
