@@ -244,7 +244,7 @@ def _json(text: str, whole: bool, by_name: str) -> str:
         return ""
     line, _, rest = start.partition("\n")
     try:
-        json.loads(line)
+        json.loads(line, parse_int=str)  # Python's own numbers have a limit on digits
     except (json.JSONDecodeError, RecursionError):
         pass
     else:
@@ -254,7 +254,7 @@ def _json(text: str, whole: bool, by_name: str) -> str:
     if by_name == "jsonl":
         return "jsonl"
     try:
-        _, end = json.JSONDecoder(strict=False).raw_decode(start)
+        _, end = json.JSONDecoder(strict=False, parse_int=str).raw_decode(start)
     except RecursionError:
         return "json"
     except json.JSONDecodeError as error:

@@ -37,7 +37,7 @@ _LIST = re.compile(r"list (bullet|number|paragraph)", re.IGNORECASE)
 _NOTES = (("footnotes", "footnote"), ("endnotes", "endnote"))
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _MARGINS = ("header", "footer")
-_PAGE_NUMBER = re.compile(r"\W*(?:(?:page|seite|p\.|s\.)?\W*\d*(?:\s*(?:of|von|/)\s*\d*)?)\W*", re.IGNORECASE)
+_PAGE_NUMBER = re.compile(r"\W*+(?:page|seite|p\.|s\.)?\W*+\d*+(?:\s*+(?:of|von|/)\s*+\d*+)?\W*+", re.IGNORECASE)
 _WINGDINGS = {
     0x6F: "\u2610", 0xA8: "\u2610", 0x72: "\u2610", 0xFD: "\u2612", 0xFE: "\u2611", 0xFC: "\u2713", 0xFB: "\u2717",
     0xE0: "\u2192", 0xDF: "\u2190", 0xF0: "\u21e8", 0x4A: "\u263a",

@@ -44,7 +44,9 @@ PARSER = "+"
 
 _SCALARS = (str, int, float, bool, type(None))
 _SMALL_ANSWER = 1 << 20
-_NEAR_LIMIT = 0.8
+_NEAR_LIMIT = 1 / 3
+"""Of the memory limit: a buffer that grows asks for twice what it has, so that no more may be in use when that is
+refused."""
 _LONGEST_MESSAGE = 1000
 
 

@@ -126,6 +126,14 @@ def forms_of_forms(levels: int = 12) -> bytes:
     return pdf_of(b"/F Do", b"/XObject<</F 5 0 R>>", *inner)
 
 
+def endless_line(words: int) -> bytes:
+    """A page on which the same word is shown again and again, packed."""
+    shown = zlib.compress(b"BT /F 1 Tf 50 700 Td " + b"(aaaaaaaaaaaaaaaaaaaa) Tj " * words + b"ET", 9)
+    font = b"/Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>"
+    page = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<<%s>>>>" % (BOX, font)
+    return pdf([CATALOGUE, b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, stream(shown, b"/Filter/FlateDecode")])
+
+
 def page_cycle() -> bytes:
     """A tree of pages that is its own child."""
     return pdf([CATALOGUE, b"<</Type/Pages/Kids[2 0 R 3 0 R]/Count 100000>>", b"<</Type/Pages/Kids[2 0 R]/Count 9>>"])

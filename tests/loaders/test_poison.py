@@ -1,10 +1,12 @@
 """Hostile and odd files: each loads right or fails alone with its reason, and no parser grows beyond its limit."""
 
+import io
 import random
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 
+import docx
 import pytest
 import pytest_asyncio
 
@@ -72,6 +74,7 @@ REFUSED: list[tuple[str, Make, set[Failure]]] = [
       for kind in ("xml", "svg", "docx", "xlsx", "odt")],
     ("recursive-forms.pdf", poison.recursive_forms, {Failure.MEMORY, Failure.TIMEOUT, Failure.EMPTY}),
     ("forms-of-forms.pdf", poison.forms_of_forms, {Failure.MEMORY, Failure.TIMEOUT, Failure.EMPTY}),
+    ("endless-line.pdf", lambda: poison.endless_line(500_000), {Failure.MEMORY}),
     ("page-cycle.pdf", poison.page_cycle, {Failure.CORRUPT}),
     ("pages.pdf", lambda: poison.many_pages(20_000), {Failure.EMPTY, Failure.TOO_LARGE}),
     ("picture.png", lambda: poison.png(60_000), {Failure.TOO_LARGE}),
@@ -86,11 +89,23 @@ REFUSED: list[tuple[str, Make, set[Failure]]] = [
     ("nul.txt", lambda: bytes(100_000), {Failure.UNKNOWN, Failure.EMPTY}),
 ]  # fmt: skip
 
+
+def footed(footer: str) -> bytes:
+    made, file = docx.Document(), io.BytesIO()
+    made.add_paragraph("The ferry leaves at eight.")
+    made.sections[0].footer.paragraphs[0].text = footer
+    made.save(file)
+    return file.getvalue()
+
+
 READ: list[tuple[str, Make, str]] = [
     ("objects.pdf", lambda: poison.many_objects(100_000), "Lost among objects"),
     ("declared.xlsx", lambda: poison.sheet('<row r="1"><c r="A1" t="inlineStr"><is><t>one</t></is></c></row>'), "one"),
     ("laughs.html", lambda: poison.laughing("html"), "Readable."),
     ("deep.html", lambda: b"<div>" * 20_000 + b"core", "core"),
+    ("digits.json", lambda: b'{"berths": ' + b"9" * 1_000_000 + b', "ferry": "at eight"}', "ferry: at eight"),
+    ("digits.jsonl", lambda: b'{"berths": ' + b"9" * 5000 + b'}\n{"ferry": "at eight"}\n', "ferry: at eight"),
+    ("leaders.docx", lambda: footed("- " * 20_000 + "Harbour office"), "Harbour office"),
     ("self.tif", poison.tiff_of_itself, "Picture of 1100 x 20"),
     ("lines.txt", lambda: b"ab\n" * 1_000_000, "ab\nab"),
     ("words.txt", lambda: poison.line_of(10_000_000, (b"some", b"words ")), "some words"),
