@@ -206,6 +206,7 @@ class Egress:
         return httpx2.Client(
             transport=BlockingTransport(self.guard, self._tls),
             timeout=timeout,
+            headers={"Accept-Encoding": "identity"},
             cookies=_no_cookies(),
             follow_redirects=False,
             trust_env=False,

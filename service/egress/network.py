@@ -169,9 +169,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             stream=_Body(answer.stream, answer.aclose, request.url.host),
             extensions=answer.extensions,
         )
-        if not self._packed and response.headers.get("content-encoding", "identity").lower() != "identity":
+        if not self._packed and _is_packed(response):
             await response.aclose()
-            raise EgressFailed(f"'{request.url.host}' packs its answer although it was asked not to.")
+            raise _packs(request)
         return response
 
     async def aclose(self) -> None:
@@ -193,9 +193,7 @@ class _Body(httpx2.AsyncByteStream):
         left = MAX_ANSWER
         with _translated():
             async for piece in self._stream:
-                left -= len(piece)
-                if left < 0:
-                    raise EgressTooLarge(f"'{self._host}' answers with more than {MAX_ANSWER} bytes.")
+                left = _left(left, piece, self._host)
                 yield piece
 
     async def aclose(self) -> None:
@@ -203,7 +201,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class BlockingTransport(httpx2.BaseTransport):
-    """Guarded connections for code without an event loop."""
+    """Guarded connections for code without an event loop: answers are bounded, and may not be compressed."""
 
     def __init__(self, guard: Guard, context: ssl.SSLContext) -> None:
         self._guard = guard
@@ -224,10 +222,14 @@ class BlockingTransport(httpx2.BaseTransport):
         with _translated():
             answer = self._pool.handle_request(sent)
         assert isinstance(answer.stream, Iterable)
-        stream = _BlockingBody(answer.stream, answer.close)
-        return httpx2.Response(
+        stream = _BlockingBody(answer.stream, answer.close, request.url.host)
+        response = httpx2.Response(
             status_code=answer.status, headers=answer.headers, stream=stream, extensions=answer.extensions
         )
+        if _is_packed(response):
+            response.close()
+            raise _packs(request)
+        return response
 
     def close(self) -> None:
         """Close every connection."""
@@ -235,16 +237,35 @@ class BlockingTransport(httpx2.BaseTransport):
 
 
 class _BlockingBody(httpx2.SyncByteStream):
-    def __init__(self, stream: Iterable[bytes], close: Callable[[], None]) -> None:
+    def __init__(self, stream: Iterable[bytes], close: Callable[[], None], host: str) -> None:
         self._stream = stream
         self._close = close
+        self._host = host
 
     def __iter__(self) -> Iterator[bytes]:
+        left = MAX_ANSWER
         with _translated():
-            yield from self._stream
+            for piece in self._stream:
+                left = _left(left, piece, self._host)
+                yield piece
 
     def close(self) -> None:
         self._close()
+
+
+def _is_packed(response: httpx2.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").lower() != "identity"
+
+
+def _packs(request: httpx2.Request) -> EgressFailed:
+    return EgressFailed(f"'{request.url.host}' packs its answer although it was asked not to.")
+
+
+def _left(left: int, piece: bytes, host: str) -> int:
+    """How many bytes may follow a piece of an answer. Raises `EgressTooLarge` for less than none."""
+    if len(piece) > left:
+        raise EgressTooLarge(f"'{host}' answers with more than {MAX_ANSWER} bytes.")
+    return left - len(piece)
 
 
 def _credential(request: httpcore2.Request) -> str | None:

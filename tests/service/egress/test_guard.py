@@ -1,5 +1,6 @@
 """Nothing private is ever connected to, however it is written, resolved or redirected to (S26 to S28)."""
 
+import asyncio
 import itertools
 import random
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 from service.egress.addresses import parse_allowed
 from service.egress.client import Egress
-from service.egress.errors import EgressError, EgressFailed, EgressRefused
+from service.egress.errors import EgressError, EgressFailed, EgressRefused, EgressTooLarge
 from tests.service.egress.conftest import resolver
 from tests.stubs.web_site import Answer, WebSite, moved
 
@@ -261,6 +262,27 @@ async def test_libraries_follow_no_redirects_keep_no_cookies_and_unpack_nothing(
             await client.get(f"{site.url}/packed")
     assert all("cookie" not in request.headers for request in site.requests)
     assert {request.headers["accept-encoding"] for request in site.requests} == {"identity"}
+
+
+async def test_libraries_without_an_event_loop_are_held_to_the_same(
+    egress: Egress, site: WebSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.egress.network.MAX_ANSWER", 1000)
+    site["/packed"] = Answer(b"x", headers={"Content-Encoding": "gzip"})
+    site["/large"] = Answer(b"x" * 1001)
+
+    def call() -> None:
+        with egress.blocking_client(timeout=5.0) as client:
+            with pytest.raises(EgressFailed, match="packs its answer"):
+                client.get(f"{site.url}/packed")
+            with pytest.raises(EgressTooLarge):
+                client.get(f"{site.url}/large")
+
+    await asyncio.to_thread(call)
+    assert {request.headers["accept-encoding"] for request in site.requests} == {"identity"}
+    async with egress.http_client(timeout=5.0) as client:
+        with pytest.raises(EgressTooLarge):
+            await client.get(f"{site.url}/large")
 
 
 async def test_unix_sockets_are_not_called(strict: Egress) -> None:
