@@ -235,7 +235,8 @@ def _table(lines: Sequence[Line], index: int) -> tuple[int, list[list[str]]] | N
         return None
     rows = [[cell.text for cell in header.cells]]
     above = header
-    for line in lines[index + 1 :]:
+    for at in range(index + 1, len(lines)):
+        line = lines[at]
         if line.bold or not line.cells or not 0 < above.bottom - line.bottom < 4 * line.size:
             break
         columns = [_column(header, cell) for cell in line.cells]

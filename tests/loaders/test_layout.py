@@ -10,6 +10,7 @@ from fpdf import FPDF
 from langchain_core.documents import Document
 
 from loaders.base import Source
+from loaders.layout import Cell, Line, pages
 from loaders.pdf import PdfLoader
 
 Make = Callable[[FPDF], None]
@@ -220,3 +221,31 @@ def test_every_word_is_kept(read: Read) -> None:
 
     found = [word for page in read(make) for word in page.page_content.split() if word.strip("#")]
     assert found == words
+
+
+def test_no_line_costs_a_look_at_all_behind_it() -> None:
+    """Drawings and maps have a hundred thousand words on a page, each a line."""
+    copied = 0
+
+    class Lines(list[Line]):
+        def __getitem__(self, at: Any) -> Any:
+            nonlocal copied
+            found = super().__getitem__(at)
+            copied += len(found) if isinstance(at, slice) else 1
+            return found
+
+    cells = (Cell("a", 10, 20), Cell("b", 40, 50))
+    count = 500
+    scattered = [
+        Line(
+            f"Pier {number}",
+            10 + number % 3,
+            bool(number % 5 == 0),
+            number * 37 % 800,
+            cells if number % 5 == 0 else (),
+        )
+        for number in range(count)
+    ]
+    (page,) = pages([Lines(scattered)])
+    assert all(f"Pier {number}" in page.text for number in (0, 1, count - 1))
+    assert copied < 30 * count
