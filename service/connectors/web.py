@@ -77,7 +77,9 @@ class WebPages(Connector):
         super().__init__(options, outside)
         self.options = options
         self._most = outside.settings.crawl_pages
-        self._limit = min(options.limit or self._most, self._most)
+        # Links that somebody chose are cut by a limit that is given, and not by the one for pages that are found.
+        self._asked = options.limit if "limit" in options.model_fields_set or not options.selected_links else 0
+        self._limit = min(self._asked or self._most, self._most)
         self._visits = Visits(outside.egress, robots=outside.settings.crawl_robots)
         self._held: dict[str, Fetched] = {}
 
@@ -137,7 +139,7 @@ class WebPages(Connector):
 
     def _tell_cut(self, is_cut: bool) -> None:
         """Say so where the operator's limit, not the node's, has ended the list."""
-        if is_cut and (self.options.limit == 0 or self.options.limit > self._most):
+        if is_cut and (self._asked == 0 or self._asked > self._most):
             raise Incomplete(f"There are more than {self._most} pages; {PREFIX}CRAWL_PAGES sets how many are taken")
 
     def _hold(self, source: str, got: Fetched) -> None:

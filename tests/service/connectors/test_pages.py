@@ -6,7 +6,7 @@ import pytest
 
 from service.connectors.base import BadConnectorOption, Gone, Got, Item, Known, NotModified
 from service.egress.errors import EgressFailed
-from tests.service.connectors.conftest import Make, links, listed, read
+from tests.service.connectors.conftest import Make, links, listed, listed_in_part, read
 from tests.stubs.web_site import Answer, Request, WebSite, moved
 
 
@@ -53,6 +53,10 @@ async def test_chosen_links_come_in_place_of_what_the_page_leads_to(site: WebSit
     for value in (chosen, json.dumps(chosen)):
         connector = make(url=site.url, relativeLinksMethod="webCrawl", selectedLinks=value, limit="0")
         assert [item.url for item in await listed(connector)] == chosen[:2]
+    many = [f"{site.url}/{number}" for number in range(25)]
+    assert [item.url for item in await listed(make(selectedLinks=many))] == many
+    found, said = await listed_in_part(make(selectedLinks=many, settings={"crawl_pages": 20}))
+    assert (len(found), "RAGSTONE_CRAWL_PAGES" in said) == (20, True)
     only_first = make(selectedLinks=chosen, limit=1)
     assert [item.url for item in await listed(only_first)] == chosen[:1]
     assert site.requests == []
