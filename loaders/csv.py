@@ -2,16 +2,16 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any, ClassVar
 
 from langchain_core.documents import Document
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.marks import escaped
-from loaders.tables import markdown_table
+from loaders.tables import is_number, markdown_table
 from loaders.text import read_text
 from loaders.unicode import clean
 
@@ -25,10 +25,12 @@ _MOST_CAPTIONS = 10
 """Rows of a single cell at the beginning; more are data."""
 
 
-def parse(text: str, delimiter: str) -> Iterator[list[str]]:
-    """The rows of delimited `text`; a quote that never closes takes the rest into its cell, as spreadsheets do."""
+def parse(text: str, delimiter: str, *, blanks: bool = True) -> Iterator[list[str]]:
+    """The rows of delimited `text`; a quote that never closes takes the rest into its cell, as spreadsheets do.
+
+    Without `blanks` those before a cell do not belong to it, so that a quote may stand behind them."""
     csv.field_size_limit(max(len(text), 131072))
-    yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=not blanks)
 
 
 def sniff(text: str, *, strict: bool = False) -> str:
@@ -78,7 +80,8 @@ class CsvLoader(Loader):
     """The whole table as one document of `markdown` format, titled with the name of the file without suffix.
 
     The delimiter is the one of Excel's `sep=` line, else found by its regularity. First rows of a single cell above
-    wider ones are captions: the first becomes the title and a heading, others stand below it. `columnName` reads only
+    wider ones are captions: the first becomes the title and a heading, others stand below it. Where a header follows an
+    empty row, another table begins. `columnName` reads only
     that column: a document of `text` format a row, with `row` from 1.
     """
 
@@ -94,7 +97,7 @@ class CsvLoader(Loader):
         delimiter = sniff(text[:65536]) if declared or not self.delimiter else self.delimiter
         text = text[declared.end() :] if declared else text
         try:
-            rows = [row for row in parse(text, delimiter) if any(map(str.strip, row))]
+            rows, starts = _rows_of(parse(text, delimiter, blanks=delimiter == "\t"))
         except csv.Error as error:
             raise LoaderError(Failure.CORRUPT, f"The table cannot be read: {error}.") from error
         above = list(takewhile(_is_caption, rows[: _MOST_CAPTIONS + 1]))
@@ -107,10 +110,54 @@ class CsvLoader(Loader):
         if column:
             yield from _column(source, rows, column, title)
             return
-        table = markdown_table(rows)
+        table = "\n\n".join(map(markdown_table, _tables(rows, [start - len(above) for start in starts])))
         heads = [f"# {title}", *map(escaped, captions[1:])] if captions else []
         text = "\n\n".join([*heads, table]) if table else ""
         yield required(document(source, text, title=title, form=Format.MARKDOWN), "The table is empty.")
+
+
+def _rows_of(parsed: Iterable[list[str]]) -> tuple[list[list[str]], list[int]]:
+    """The rows that hold something, and which of them stand below an empty one."""
+    rows: list[list[str]] = []
+    starts: list[int] = []
+    gap = False
+    for row in parsed:
+        if any(map(str.strip, row)):
+            if gap:
+                starts.append(len(rows))
+            rows.append(row)
+            gap = False
+        else:
+            gap = True
+    return rows, starts
+
+
+def _tables(rows: Sequence[Sequence[str]], starts: Sequence[int]) -> Iterator[Sequence[Sequence[str]]]:
+    """The rows, parted below empty ones where a row begins that is a header for sure: else they are data, and keep
+    the header above them."""
+    begun = 0
+    for start, end in pairwise([*(start for start in starts if start > 0), len(rows)]):
+        if start > begun and _has_header(rows[start:end]):
+            yield rows[begun:start]
+            begun = start
+    yield rows[begun:]
+
+
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names all columns, and in a column below it there are but numbers."""
+    head = [cell.strip() for cell in rows[0]]
+    while head and not head[-1]:
+        head.pop()
+    widest = max(max((at for at, cell in enumerate(row, start=1) if cell.strip()), default=0) for row in rows)
+    if len(rows) < 2 or len(head) < 2 or len(head) != widest or len(set(head)) < len(head) or not all(head):
+        return False
+    if any(map(is_number, head)):
+        return False
+    return any(
+        all(is_number(cell) for row in rows[1:] if at < len(row) and (cell := row[at].strip()))
+        and any(at < len(row) and row[at].strip() for row in rows[1:])
+        for at in range(len(head))
+    )
 
 
 def _is_caption(row: Sequence[str]) -> bool:

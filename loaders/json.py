@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 from langchain_core.documents import Document
 
 from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.marks import Piece, joined
 from loaders.tables import markdown_table
 from loaders.text import read_text
 
@@ -18,7 +19,7 @@ _TITLES = ("title", "name", "heading", "subject")
 
 
 class JsonLoader(Loader):
-    """A JSON file as one document: a list of small flat objects as a Markdown table, all else as `key: value` lines,
+    """A JSON file as one document: lists of small flat objects as Markdown tables, all else as `key: value` lines,
     records separated by blank lines, nested keys joined by dots.
 
     `pointersName` (comma-separated; Flowise's fileLoader says `pointerName`) reads only the values at these places:
@@ -102,9 +103,27 @@ def _lines(text: str) -> Iterator[tuple[int, _Json]]:
 
 def _whole(source: Source, root: _Json, title: str) -> Document | None:
     rows = _table(root)
-    if rows:
-        return document(source, markdown_table(rows), title=title, form=Format.MARKDOWN)
-    return document(source, "\n\n".join(_readable(record) for record in _records(root)), title=title)
+    pieces = [(True, markdown_table(rows))] if rows else list(_pieces(root, ""))
+    text, _, is_marked = joined(pieces)
+    return document(source, text, title=title, form=Format.MARKDOWN if is_marked else Format.TEXT)
+
+
+def _pieces(value: _Json, path: str) -> Iterator[Piece]:
+    """Lists of objects wherever they stand: a table below its key, or records that empty lines part; all else as
+    lines."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _pieces(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and (not path or (len(value) > 1 and any(isinstance(inner, dict) for inner in value))):
+        if path and (rows := _table(value)):
+            yield False, f"\n{path}:"
+            yield True, markdown_table(rows)
+            return
+        for number, inner in enumerate(value, start=1):
+            lines = "\n".join(_key_lines(inner, f"{path}[{number}]" if path else ""))
+            yield from [(False, f"\n{lines}\n")] if lines else []
+    else:
+        yield from ((False, line) for line in _key_lines(value, path))
 
 
 def _separate(source: Source, records: list[_Json], pointers: list[str]) -> Iterator[Document]:

@@ -40,6 +40,11 @@ def headed_table(rows: Sequence[Sequence[str]], spans: Iterable[tuple[int, int]]
     return "\n\n".join([*captions, markdown_table([head, *rows[2:]])])
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell holds an amount: digits with what may stand around them, but no year."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def captioned_table(rows: Sequence[Sequence[str]]) -> Iterator[Piece]:
     """A table below its first rows of one cell, which are its captions; one of a single column is lines."""
     widest = max(map(len, rows), default=0)

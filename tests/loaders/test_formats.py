@@ -185,6 +185,31 @@ def test_a_csv_caption_is_its_title_and_a_wrong_column_names_the_right_ones(put:
     assert failure("csv", put("a,b\n,2\n", "a"), columnName="a") is Failure.EMPTY
 
 
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        (
+            "Team,Cups\nBlues,1\n\nTown,Age\nOslo,5\nRome,\n",
+            [["Team,Cups", "Blues,1"], ["Town,Age", "Oslo,5", "Rome,"]],
+        ),
+        ("Team,Cups\nBlues,1\n,\nReds,2\nGreens,3\n", [["Team,Cups", "Blues,1", "Reds,2", "Greens,3"]]),
+        ("Team,Town\nBlues,STL\n\nReds,Oslo\nGreens,Rome\n", [["Team,Town", "Blues,STL", "Reds,Oslo", "Greens,Rome"]]),
+        (
+            "Team,Town,Age\nBlues,STL,5\n\nReds,Oslo,\nGreens,Rome,2\n",
+            [["Team,Town,Age", "Blues,STL,5", "Reds,Oslo,", "Greens,Rome,2"]],
+        ),
+        ('Team, "Town, state"\nBlues, "St. Louis, MO"\n', [["Team,Town; state", "Blues,St. Louis; MO"]]),
+    ],
+)
+def test_a_further_table_of_a_csv_begins_only_with_a_header_below_an_empty_row(
+    put: Put, text: str, tables: list[list[str]]
+) -> None:
+    (found,) = load("csv", put(text, "a.csv"))
+    rows = [[line for line in table.split("\n") if "---" not in line] for table in found.page_content.split("\n\n")]
+    cells = [[line[1:-1].split("|") for line in table] for table in rows]
+    assert [[",".join(cell.strip().replace(",", ";") for cell in row) for row in table] for table in cells] == tables
+
+
 def test_several_captions_of_a_csv_stand_above_its_table(put: Put) -> None:
     (found,) = load("csv", put("Cups,,\n# of 2024,,\nTeam,Town,Cups\nBlues,STL,1\n", "a.csv"))
     table = "| Team | Town | Cups |\n| --- | --- | --- |\n| Blues | STL | 1 |"
@@ -204,6 +229,17 @@ def test_json_lists_of_flat_objects_are_tables_and_numbers_keep_their_digits(put
     assert found.metadata["format"] == "markdown"
     (found,) = load("json", put(json.dumps([{"a": "x" * 300}, {"a": "y"}]), "a.json"))
     assert found.page_content == f"a: {'x' * 300}\n\na: y"
+
+
+def test_json_lists_within_objects_are_tables_or_records_apart(put: Put) -> None:
+    people = [{"id": 1, "name": "# Ann"}, {"id": 2, "name": "Bob"}]
+    (found,) = load("json", put(json.dumps({"n": 2, "data": {"people": people}, "next": "# none"}), "a.json"))
+    table = "| id | name |\n| --- | --- |\n| 1 | # Ann |\n| 2 | Bob |"
+    assert found.page_content == f"n: 2\n\ndata.people:\n\n{table}\n\nnext: # none"
+    (found,) = load("json", put('{"a": [{"b": {"c": 1}}, {"b": {"c": 2}}], "d": 3}', "a.json"))
+    assert found.page_content == "a[1].b.c: 1\n\na[2].b.c: 2\n\nd: 3"
+    (found,) = load("json", put('["one", "two", [3, 4]]', "a.json"))
+    assert found.page_content == "one\n\ntwo\n\n3, 4"
 
 
 def test_json_objects_can_be_documents_and_places_be_pointed_at(put: Put) -> None:
