@@ -8,7 +8,7 @@ from uuid import UUID
 from service.document_stores.gathering import service as documents
 from service.document_stores.gathering.service import Empty, Errand
 from service.errors import NotFound
-from service.jobs.types import Job
+from service.jobs.types import Job, JobState
 from service.sync import records, service
 from service.worker.queue import Queue
 from service.worker.work import Work
@@ -50,9 +50,16 @@ async def abandon(work: Work) -> Mapping[str, Any]:
 
 
 async def retry(scope: Scope, queue: Queue, job: Job) -> Job | None:
-    """Another run of the same source; None when the source is gone. A run under way is the answer."""
+    """Another run of the same source, forced if this one was; None when the source is gone, or when nothing of this run
+    failed. A run under way is the answer."""
+    result = job.result or {}
+    if job.state is JobState.DONE and result.get("complete") and not result.get("failed"):
+        return None
     source = await records.lock(scope, UUID(job.payload["syncId"]))
     if source is None:
         return None
     under_way = await service.open_run(scope, source)
-    return under_way or await service.begin(scope, queue, source, source.next_run_at, await records.clock(scope))
+    if under_way is not None:
+        return under_way
+    now = await records.clock(scope)
+    return await service.begin(scope, queue, source, source.next_run_at, now, force=job.payload["force"])

@@ -167,6 +167,27 @@ async def test_a_failed_run_can_be_retried_as_a_new_one(
     assert (await keeper.read(source))["lastRun"]["id"] == again.json()["id"]
 
 
+@pytest.mark.usefixtures("worker")
+async def test_a_retry_is_as_forced_as_its_run_and_none_where_nothing_failed(keeper: Keeper, wiki: Path) -> None:
+    write(wiki / "a.txt", passages("apple"))
+    source = await keeper.folder(wiki)
+    job = await keeper.run(source)
+    refused = await keeper.talk.client.post(f"{job['url']}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_retry")
+    (wiki / "a.txt").unlink()
+    wiki.rmdir()
+    job = await keeper.run(source, force=True)
+    assert job["state"] == "failed"
+    wiki.mkdir()
+    again = await keeper.talk.client.post(f"{job['url']}/retry")
+    assert (await keeper.talk.end(again.json()["url"]))["result"]["left"] == 1
+    write(wiki / "empty.txt", "")
+    job = await keeper.run(source)
+    assert (job["state"], len(job["result"]["failed"])) == ("done", 1)
+    assert (await keeper.talk.client.post(f"{job['url']}/retry")).status_code == 202
+    await keeper.talk.holds_together()
+
+
 async def test_a_deleted_loader_takes_its_source_and_its_run_along(keeper: Keeper, wiki: Path) -> None:
     source = await keeper.folder(wiki)
     loader = (await keeper.read(source))["docId"]
