@@ -24,7 +24,7 @@ _TABLE = re.compile(r"[ ]*\.\.[ ]+(list-table|csv-table|table)::(?:[ ]+(.*))?\Z"
 _OPTION = re.compile(r"([ ]*):([\w-]+):[ ]*(.*)\Z")
 _LIST_ROW = re.compile(r"([*+-][ ]+)[*+-](?:[ ]+(.*))?\Z")
 _LIST_CELL = re.compile(r"([ ]+)[*+-](?:[ ]+(.*))?\Z")
-_SHORTEST = 3
+_SHORTEST, _BORDERS = 3, 3
 # What follows is cut by hand: an expression that looks for the blanks at an end takes the square of those before it.
 _ORG_HEADING = re.compile(r"(\*{1,20})[ \t]+(?:(?:TO(?:DO)|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(.*)\Z")
 _ORG_TAGS = re.compile(r"(?<=[ \t]):[\w@#%:]+:\Z")
@@ -87,6 +87,9 @@ def _rst(lines: list[str]) -> Iterator[str]:
             end, table = _grid_table(lines, at) if _GRID.match(line) else _simple_table(lines, at)
             yield table
             at = end
+        elif line[:1].isspace() and (_GRID.match(line.lstrip()) or _SIMPLE.match(line.lstrip())):
+            table, at = _indented_table(lines, at)
+            yield table
         elif _is_adornment(line) and under.strip() and line.strip() == after.strip():
             yield _heading(styles, line[0] * 2, under)
             at += 3
@@ -243,6 +246,23 @@ def _simple_table(lines: list[str], at: int) -> tuple[int, str]:
     return end, markdown_table(rows)
 
 
+def _indented_table(lines: list[str], at: int) -> tuple[str, int]:
+    """A table in a note, an item of a list and the like, and where it ends."""
+    margin = len(lines[at]) - len(lines[at].lstrip())
+    is_grid = _GRID.match(lines[at][margin:]) is not None
+    block: list[str] = []
+    borders = 0
+    for line in map(lines.__getitem__, range(at, len(lines))):
+        inner = line[margin:]
+        if line[:margin].strip() or borders == _BORDERS or (is_grid and not inner.startswith(("+", "|"))):
+            break
+        borders += not is_grid and _SIMPLE.match(inner) is not None
+        block.append(inner)
+    taken, table = _grid_table(block, 0) if is_grid else _simple_table(block, 0)
+    after = lines[at + taken] if at + taken < len(lines) else ""
+    return f"{table}\n" if after.strip() else table, at + taken
+
+
 def _org(lines: list[str]) -> Iterator[str]:
     table: list[list[str]] = []
     hidden = -1
@@ -267,7 +287,9 @@ def _org(lines: list[str]) -> Iterator[str]:
             yield line
         elif heading := _ORG_HEADING.match(line):
             yield f"{'#' * min(len(heading.group(1)), 6)} {_ORG_LINK.sub(_shown, _untagged(heading.group(2)))}"
-        elif not (block or _ORG_KEYWORD.match(line) or line.startswith("# ") or line == "#"):
+        elif (keyword := _ORG_KEYWORD.match(line.strip())) and keyword.group(1).lower() == "caption":
+            yield escaped(_ORG_LINK.sub(_shown, keyword.group(2).strip()) + "\n")
+        elif not (block or keyword or line.startswith("# ") or line == "#"):
             yield escaped(_ORG_LINK.sub(_shown, line))
 
 

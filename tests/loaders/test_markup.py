@@ -142,6 +142,44 @@ def test_tables_of_directives_stay_tables(put: Put, text: str, shown: str) -> No
         assert shown in found.page_content
 
 
+def test_a_table_in_a_note_of_rst_stays_one(put: Put) -> None:
+    grid = "   +---+---+\n   | A | B |\n   +===+===+\n   | 1 | 2 |\n   +---+---+\n"
+    simple = "   === ===\n   C   D\n   === ===\n   3   4\n   === ===\n"
+    (found,) = load("rst", put(f".. note:: Mind\n\n{grid}\n{simple}   After.\n", "a.rst"))
+    tables = [block for block in found.page_content.split("\n\n") if block.startswith("|")]
+    assert [table.splitlines()[::2] for table in tables] == [["| A | B |", "| 1 | 2 |"], ["| C | D |", "| 3 | 4 |"]]
+    assert found.page_content.endswith("   After.")
+
+
+def test_the_caption_of_a_table_of_org_stands_above_it(put: Put) -> None:
+    (found,) = load(
+        "org", put("Text.\n  #+CAPTION: Rain of [[x][May]]\n  | A | B |\n  |---+---|\n  | 1 | 2 |\n", "a.org")
+    )
+    assert found.page_content == "Text.\nRain of May\n\n| A | B |\n| --- | --- |\n| 1 | 2 |"
+
+
+HTML_TABLE = "<table>\n<tr><th>A</th><th>B</th></tr>\n<tr><td>1</td><td>%s</td></tr>\n</table>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"# T\n\n{HTML_TABLE % '[2](x)'}\nEnd", "# T\n\n\n| A | B |\n| --- | --- |\n| 1 | [2](x) |\n\nEnd"),
+        (f"```html\n{HTML_TABLE % 2}\n```", f"```html\n{HTML_TABLE % 2}\n```"),
+        ("<table><tr><td>\n\n```\nx\n```\n</td></tr></table>", "<table><tr><td>\n\n```\nx\n```\n</td></tr></table>"),
+        ("<table><tr><td>cut", "<table><tr><td>cut"),
+        ("+++\ndate = 2024\ntitle = 'Of Hugo'\n+++\nWords.", "Words."),
+        ("+++\nno front matter", "+++\nno front matter"),
+    ],
+)
+def test_tables_of_html_in_markdown_become_its_own_and_front_matter_may_be_toml(
+    put: Put, text: str, shown: str
+) -> None:
+    (found,) = load("markdown", put(text, "a.md"))
+    assert found.page_content == shown
+    assert (found.metadata["title"] == "Of Hugo") is (shown == "Words.")
+
+
 def test_code_that_begins_like_an_option_is_kept(put: Put) -> None:
     (found,) = load("rst", put(".. code-block:: yaml\n   :linenos:\n\n   :key: x\n", "a.rst"))
     assert found.page_content == "```yaml\n:key: x\n```"
@@ -218,6 +256,10 @@ def test_yaml_is_titled_at_its_top_level_only(put: Put, text: str, title: str) -
         ("rst", ".. csv-table::\n\n" + '   "a\n' * 100_000),
         ("vtt", "0" * 500_000 + "\n\n00:00.000 --> 00:00.001\nx " + "<v " * 300_000),
         ("rst", ("=" * 100_000 + "!\n") * 20),
+        ("rst", "x\n" + "   == ==\n   == ==\n\n" * 50_000),
+        ("rst", "x\n" + "   +--+--+\n\n" * 50_000),
+        ("markdown", "<table>\n" * 100_000),
+        ("markdown", "+++\n" + "a = 1\n" * 100_000),
         ("rst", "+--" * 100_000 + "+\n|a\n"),
         ("eml", "From: a\nDate: x\nSubject: " + "=?utf-8?q?x?= " * 100_000 + "\n\nx"),
     ],
