@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
 
+ADDED = "added"
+"""Metadata of a document: the JSON text of an object that the caller asked to be read in the file, by name."""
 LONGEST_PLACE = 1000
 """Characters of a title, and of anything else that says where a text is from: every chunk of a file carries it."""
 
@@ -112,7 +114,7 @@ class Loader(ABC):
     are known `page` (from 1, a slide too) and `pages`, `row` or `line` (from 1), `sheet`, `chapter`, `language` (of
     source code), `attachment` (the name of the file within `source` that the text comes from, with ` > ` between
     levels), `ocr_confidence` (in percent, of text that was read from a picture). `format` is `markdown` when the text
-    carries Markdown headings and tables, else `text`; splitters go by it.
+    carries Markdown headings and tables, else `text`; splitters go by it. `ADDED` is what the caller wants to know.
     Text is valid Unicode in NFC without NUL characters.
 
     Raises `LoaderError`; a file without any text is `Failure.EMPTY`, never an empty list.

@@ -1,20 +1,26 @@
 """JSON and JSON Lines as readable text."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from langchain_core.documents import Document
 
-from loaders.base import Failure, Format, Loader, LoaderError, Source, document, required
+from loaders.base import ADDED, Failure, Format, Loader, LoaderError, Source, document, required
 from loaders.marks import Piece, joined
 from loaders.tables import markdown_table
 from loaders.text import read_text
+from loaders.unicode import clean
 
 _Json: TypeAlias = "bool | int | float | str | list[_Json] | dict[str, _Json] | None"
 
 _TABLE_COLUMNS = 12
 _TABLE_CELL = 200
+LONGEST_ADDED = 10_000
+"""Characters of the JSON text of a value that becomes metadata."""
+MOST_DIGITS = 100
+"""Of a whole number in metadata; a longer one stays a text."""
 _TITLES = ("title", "name", "heading", "subject")
 
 
@@ -24,10 +30,11 @@ class JsonLoader(Loader):
 
     `pointersName` (comma-separated; Flowise's fileLoader says `pointerName`) reads only the values at these places:
     `/a/b` is a JSON pointer from the root, or from each record when the root is a list; a bare name is a key at any
-    depth. `separateByObject` makes each element of a list at the root a document, with `row` from 1.
+    depth. `separateByObject` makes each element of a list at the root a document, with `row` from 1. `metadata` are
+    JSON pointers by name: what a document has there is in its `ADDED`.
     """
 
-    options: ClassVar[Mapping[str, Any]] = {"pointersName": "", "separateByObject": False}
+    options: ClassVar[Mapping[str, Any]] = {"pointersName": "", "separateByObject": False, "metadata": None}
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document, or one for each record."""
@@ -38,24 +45,27 @@ class JsonLoader(Loader):
             if part.strip()
         ]
         title = _title(root)
+        wanted = options.get("metadata") or {}
         if options.get("separateByObject") in (True, "true") and isinstance(root, list):
-            yield from _separate(source, root, pointers)
-        elif pointers:
+            yield from _separate(source, root, pointers, _standing(wanted, root))
+            return
+        if pointers:
             values = [text for record in _records(root) for text in _pointed(record, pointers)]
-            yield required(
+            made = required(
                 document(source, "\n\n".join(values), title=title),
                 f"pointersName: nothing stands at {', '.join(pointers)}.",
             )
         else:
-            yield required(_whole(source, root, title), "The file holds no values.")
+            made = required(_whole(source, root, title), "The file holds no values.")
+        yield _with_added(made, root, _standing(wanted, [root]))
 
 
 class JsonLinesLoader(Loader):
     """JSON Lines as one document, written like a JSON list; with `pointerName` a document for each line that has the
-    pointed value, with `line` from 1.
+    pointed value, with `line` from 1, and `metadata` as those of `JsonLoader`.
     """
 
-    options: ClassVar[Mapping[str, Any]] = {"pointerName": ""}
+    options: ClassVar[Mapping[str, Any]] = {"pointerName": "", "metadata": None}
 
     def load(self, source: Source, options: Mapping[str, Any]) -> Iterator[Document]:
         """The file as one document, or one for each line."""
@@ -65,11 +75,12 @@ class JsonLinesLoader(Loader):
             yield required(_whole(source, [record for _, record in lines], ""), "The file holds no values.")
             return
         found = False
+        wanted = _standing(options.get("metadata") or {}, [record for _, record in lines])
         for number, record in lines:
             made = document(source, "\n\n".join(_pointed(record, [pointer])), title=_title(record), line=number)
             if made is not None:
                 found = True
-                yield made
+                yield _with_added(made, record, wanted)
         if not found:
             raise LoaderError(Failure.EMPTY, f"pointerName: nothing stands at {pointer}.")
 
@@ -79,16 +90,15 @@ def _parse(text: str, where: str = "The file") -> _Json:
     if not text.strip():
         raise LoaderError(Failure.EMPTY, "The file is empty.")
     try:
-        return json.loads(text, strict=False, parse_int=_number, parse_float=_number)  # type: ignore[no-any-return]  # json is untyped
+        return json.loads(text, strict=False, parse_int=_Digits, parse_float=_Digits)  # type: ignore[no-any-return]  # json is untyped
     except json.JSONDecodeError as error:
         raise LoaderError(Failure.CORRUPT, f"{where} is not valid JSON: {error}.") from error
     except RecursionError as error:
         raise LoaderError(Failure.CORRUPT, f"{where} is nested too deeply.") from error
 
 
-def _number(digits: str) -> str:
-    """Numbers stay as they are written: no rounding, no limit on digits."""
-    return digits
+class _Digits(str):
+    """A number as it is written: no rounding, no limit on digits."""
 
 
 def _lines(text: str) -> Iterator[tuple[int, _Json]]:
@@ -126,14 +136,16 @@ def _pieces(value: _Json, path: str) -> Iterator[Piece]:
         yield from ((False, line) for line in _key_lines(value, path))
 
 
-def _separate(source: Source, records: list[_Json], pointers: list[str]) -> Iterator[Document]:
+def _separate(
+    source: Source, records: list[_Json], pointers: list[str], wanted: Mapping[str, list[str]]
+) -> Iterator[Document]:
     found = False
     for number, record in enumerate(records, start=1):
         text = "\n\n".join(_pointed(record, pointers)) if pointers else _readable(record)
         made = document(source, text, title=_title(record), row=number)
         if made is not None:
             found = True
-            yield made
+            yield _with_added(made, record, wanted)
     if not found:
         raise LoaderError(Failure.EMPTY, "The list holds no values.")
 
@@ -209,7 +221,7 @@ def _pointed(record: _Json, pointers: list[str]) -> list[str]:
     found: list[_Json] = []
     for pointer in pointers:
         if pointer.startswith("/"):
-            found += _at(record, pointer[1:].split("/"))
+            found += _at(record, _steps(pointer))
         else:
             found += _keyed(record, pointer)
     return [text for text in map(_readable, found) if text.strip()]
@@ -225,6 +237,44 @@ def _at(value: _Json, steps: list[str]) -> list[_Json]:
         else:
             return []
     return [value]
+
+
+def _steps(pointer: str) -> list[str]:
+    return pointer[1:].split("/")
+
+
+def _standing(wanted: Mapping[str, str], records: list[_Json]) -> dict[str, list[str]]:
+    """The pointers, by steps, that lead anywhere in one of the records at least: others are texts, such as paths."""
+    steps = {name: _steps(pointer) for name, pointer in wanted.items()}
+    return {name: path for name, path in steps.items() if any(_at(record, path) for record in records)}
+
+
+def _with_added(made: Document, record: _Json, wanted: Mapping[str, list[str]]) -> Document:
+    """The document with what stands at the pointers in its record as `ADDED`; null where it has nothing there."""
+    if wanted:
+        values = {name: _typed(next(iter(_at(record, path)), None)) for name, path in wanted.items()}
+        for name, value in values.items():
+            if len(json.dumps(value)) > LONGEST_ADDED:
+                where = "/".join(("", *wanted[name]))
+                raise LoaderError(
+                    Failure.TOO_LARGE, f"metadata.{name}: a value at {where} is longer than {LONGEST_ADDED} characters."
+                )
+        made.metadata[ADDED] = json.dumps(values)
+    return made
+
+
+def _typed(value: Any) -> Any:
+    """A value as JSON has it, its texts cleaned; numbers that Python has not, or would round away, stay texts."""
+    if isinstance(value, _Digits):
+        if value.lstrip("-").isdecimal():
+            return int(value) if len(value) <= MOST_DIGITS else str(value)
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(name): _typed(inner) for name, inner in value.items()}
+    return [_typed(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _keyed(value: _Json, key: str) -> Iterator[_Json]:

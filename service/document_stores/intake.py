@@ -151,7 +151,7 @@ class Intake:
                 f"files: the loader '{self.component.name}' fetches what it loads and takes no files, such as"
                 f" '{brought[0].name[:100]}'; send them in a call with another loader, or with none"
             )
-        label = self.cleaning.source_of(self._metadata()) if self.cleaning.configured else None
+        label = self._label() if self.cleaning.configured else None
         for upload in brought:
             name = clean(upload.name)[-1000:] or "file"
             known = upload.source or (f"id:{label}" if label else f"file:{name}")
@@ -163,6 +163,12 @@ class Intake:
             taken.add(source)
             named.append(Upload(name, upload.stream, upload.mime, source))
         return named
+
+    def _label(self) -> str | None:
+        """The source that the metadata name; those that are read in the file name none."""
+        recipe = self.recipe()
+        read = recipe.loader_options.get("metadata", ())
+        return self.cleaning.source_of({key: value for key, value in recipe.metadata.items() if key not in read})
 
     @property
     def remote(self) -> bool:

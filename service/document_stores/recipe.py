@@ -11,7 +11,7 @@ from uuid import UUID
 from langchain_core.documents import Document
 
 from loaders import DETECT
-from loaders.base import Source
+from loaders.base import ADDED, Source
 from loaders.detect import declared
 from loaders.splitters import splitter
 from loaders.splitters.base import Splitter
@@ -22,8 +22,8 @@ INDEX_VERSION = 1
 """Raised when the text that is embedded for a chunk is made differently: documents are then indexed anew."""
 
 _UTF_8 = ("", "utf-8", "utf8")
-HIDDEN = frozenset({"format"})
-"""Metadata that loaders give to splitters and nobody else needs."""
+HIDDEN = frozenset({"format", ADDED})
+"""Metadata that loaders give to splitters and to `plan`, and nobody else needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,20 @@ def plan(store: UUID, source: str, recipe: Recipe, documents: Iterable[Document]
                 id=chunk_id(store, source, fingerprint, text, key, seen[text, key]),
                 position=position,
                 text=text,
-                metadata={**_shown(metadata, recipe.omit), **recipe.metadata},
+                metadata={**_shown(metadata, recipe.omit), **_added(recipe.metadata, piece.metadata.get(ADDED))},
                 head=head,
             )
         )
         seen[text, key] += 1
     return chunks
+
+
+def _added(metadata: Mapping[str, Any], read: str | None) -> dict[str, Any]:
+    """What callers add, some of which the loader has `read` in the file; what it has not found there is left out."""
+    if read is None:
+        return dict(metadata)
+    found = {**metadata, **clean(json.loads(read))}
+    return {key: value for key, value in found.items() if value is not None or metadata.get(key) is None}
 
 
 def _shown(metadata: Mapping[str, Any], omit: Sequence[str]) -> dict[str, Any]:

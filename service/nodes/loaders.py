@@ -9,7 +9,8 @@ METADATA = Field(
     "Additional Metadata",
     FieldType.JSON,
     optional=True,
-    description="An object whose values every chunk gets",
+    description="An object whose values every chunk gets; in loaders of JSON, a text such as `/author` is a pointer to"
+    " the value in the file, or in the record that the chunk is of",
 )
 OMIT = Field(
     "omitMetadataKeys",

@@ -10,7 +10,7 @@ from fpdf import FPDF
 from langchain_core.documents import Document
 
 from loaders import loader
-from loaders.base import Failure, LoaderError, Source, document
+from loaders.base import ADDED, Failure, LoaderError, Source, document
 from tests.loaders.conftest import Put
 
 PDFS = Path(__file__).parent.parent / "samples" / "pdf"
@@ -256,6 +256,23 @@ def test_json_objects_can_be_documents_and_places_be_pointed_at(put: Put) -> Non
     assert failure("json", source, pointersName="/nowhere") is Failure.EMPTY
     made = load("json", source, separateByObject="true", pointersName="name")
     assert [found.page_content for found in made] == ["A", "B"]
+
+
+def test_metadata_are_read_at_pointers_in_json(put: Put) -> None:
+    wanted = {"by": "/x/author", "no": "/n", "path": "/sales/2024"}
+    records = '[{"t": "A", "x": {"author": "Ann"}, "n": 12}, {"t": "B", "n": 1.50}, {"t": "C", "n": 1e999}]'
+    read = [{"by": "Ann", "no": 12}, {"by": None, "no": 1.5}, {"by": None, "no": "1e999"}]
+    made = load("json", put(records, "a.json"), separateByObject=True, metadata=wanted)
+    assert [json.loads(found.metadata[ADDED]) for found in made] == read
+    lines = records[1:-1].replace("}, {", "}\n{")
+    made = load("jsonl", put(lines, "a.jsonl"), pointerName="t", metadata=wanted)
+    assert [json.loads(found.metadata[ADDED]) for found in made] == read
+    (found,) = load("json", put('{"t": "A", "x": [true, {"y": "z\\u0000"}]}', "a.json"), metadata={"all": "/x"})
+    assert json.loads(found.metadata[ADDED]) == {"all": [True, {"y": "z"}]}
+    for name, options in (("json", {"metadata": wanted}), ("jsonl", {"metadata": wanted}), ("json", {})):
+        assert ADDED not in load(name, put('{"t": "A"}', "a"), **options)[0].metadata
+    long = put(json.dumps({"t": "x" * 20_000}), "a.json")
+    assert failure("json", long, metadata={"all": "/t"}) is Failure.TOO_LARGE
 
 
 def test_json_that_is_wrong_says_where(put: Put) -> None:

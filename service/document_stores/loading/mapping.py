@@ -31,6 +31,9 @@ NO_OPTIONS = FILE_FIELDS | {
 BROUGHT = FILE_FIELDS | {"text"}
 """Fields of loaders that hold what they load, and are bounded as uploads are."""
 
+POINTED = ("json", "jsonl")
+"""Loaders that read metadata in the file: a text such as `/author` is a JSON pointer, where anything stands there."""
+
 OPTIONS_OF_CONNECTORS = ("usage", "pointerName", "pointersName", "separateByObject", "columnName")
 """Fields of a loader that fetches that are for reading what it fetched; its others say what to fetch."""
 
@@ -66,7 +69,7 @@ def recipe_of(
     except SplitterError as error:
         raise Unprocessable(f"splitter.{error.field}: {error.message}") from None
     metadata = metadata_of(resources, component, field=field)
-    options = clean(read.options, field)
+    options = clean({**read.options, **_pointers(read.loader, metadata)}, field)
     return Recipe(read.loader, options, name, clean(config, "splitter.config"), metadata, omit=read.omit)
 
 
@@ -78,6 +81,12 @@ def metadata_of(resources: Resources, component: Component, *, field: str = CONF
     if size > (limit := resources.settings.max_metadata):
         raise TooLarge(f"max_metadata: the metadata have {size} bytes, the limit is {limit}")
     return metadata
+
+
+def _pointers(loader: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the metadata that are added to what loaders of JSON read, those that may be pointers to values in the file."""
+    found = {key: value for key, value in metadata.items() if isinstance(value, str) and value.startswith("/")}
+    return {"metadata": found} if found and loader in POINTED else {}
 
 
 def _reading(resources: Resources, workspace: UUID, component: Component, field: str) -> Reading:
