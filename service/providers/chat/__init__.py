@@ -1,5 +1,6 @@
 """Chat models by name, and the Flowise node names that stand for them."""
 
+import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,16 @@ def create_chat_model(
         raise UnknownProvider(f"There is no chat model '{name}' here. Available: {known}.")
     if (missing := lacking(row)) is not None:
         raise missing
+    _trace_nothing()
     made: BaseChatModel = resolve(CHAT_MODELS, row, "chat model")(
         config or {}, credential or {}, defaults or Defaults()
     )
     return made
+
+
+def _trace_nothing() -> None:
+    """Have LangChain send what models read and write to no tracing service, past the egress client, by variables that
+    stand in the environment for another program. With those of its old tracing it would answer nothing at all."""
+    os.environ["LANGSMITH_TRACING_V2"] = "false"  # goes before all other names of this
+    for old in ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER"):
+        os.environ.pop(old, None)
