@@ -59,6 +59,7 @@ RETRY = {
     "sync": "service.sync.jobs:retry",
     "evaluate": "service.evaluations.jobs:retry",
     "reindex": "service.document_stores.reindexing.service:retry",
+    "import": "service.document_stores.archive.jobs:retry",
 }
 """What a kind does again of a job that has ended, in the caller's transaction: takes the scope, the queue and the job,
 returns a new job, or None when nothing of it failed. Kinds that are not named repeat the whole of a failed job."""

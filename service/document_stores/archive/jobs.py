@@ -8,10 +8,19 @@ from uuid import UUID
 from service.document_stores import records as stores
 from service.document_stores.archive.checking import check
 from service.document_stores.archive.importing import Import
-from service.errors import NotFound
+from service.errors import Conflict, NotFound
 from service.jobs import service as jobs
+from service.jobs.types import Job, JobState
+from service.worker.queue import Queue
 from service.worker.work import Work
 from stores.blobs.base import UnknownBlob
+from stores.records.database import Scope
+
+
+class ArchiveGone(Conflict):
+    """The archive is no longer kept; send it again."""
+
+    code = "archive_gone"
 
 
 async def load(work: Work) -> Mapping[str, Any]:
@@ -40,3 +49,11 @@ async def abandon(work: Work) -> Mapping[str, Any]:
         if await stores.deleted(scope, store_id) is not None:
             await jobs.submit(scope, work.resources.queue, "purge_store", payload={"storeId": str(store_id)})
     return {}
+
+
+async def retry(_scope: Scope, _queue: Queue, job: Job) -> Job | None:
+    """None: nothing of it failed. Raises `ArchiveGone` for any other: archive and document store go with its end, and
+    are not to be written into while they do."""
+    if job.state is JobState.DONE:
+        return None
+    raise ArchiveGone

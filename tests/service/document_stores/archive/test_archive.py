@@ -332,6 +332,17 @@ async def test_an_upload_that_breaks_off_leaves_nothing(talk: Talk) -> None:
     assert await talk.rows("SELECT id FROM document_stores") == []
 
 
+async def test_an_import_that_is_cancelled_cannot_be_retried_as_its_archive_is_gone(talk: Talk) -> None:
+    archive = await export(talk, await filled(talk))
+    response = await talk.client.post(f"{API}/import", content=archive, headers={"Prefer": "respond-async"})
+    job = response.json()["url"]
+    await talk.client.post(f"{job}/pause")
+    assert (await talk.client.delete(job)).json()["state"] == "cancelled"
+    refused = await talk.client.post(f"{job}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "archive_gone")
+    await talk.holds_together()
+
+
 async def test_archives_have_a_limit_of_their_own(talk: Talk) -> None:
     small = talk.resources.settings.model_copy(update={"max_archive": 1000})
 
