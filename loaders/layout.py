@@ -74,7 +74,9 @@ class Page:
 def pages(read: Sequence[Sequence[Line]]) -> list[Page]:
     """The pages of one document, read together as the body's type is that of the whole."""
     layout = _Layout(read)
-    found = [layout.blocks(lines) for lines in read]
+    found: list[list[_Block]] = []
+    for lines in read:
+        found.append(layout.blocks(lines, layout.open_table(found[-1]) if found else None))
     levels = sorted({size for blocks in found for block in blocks if (size := block.heading)}, reverse=True)
     marked = bool(levels) or any(block.rows for blocks in found for block in blocks)
     return [_page(blocks, levels, marked=marked) for blocks in found]
@@ -87,6 +89,8 @@ class _Block:
     lines: list[Line]
     heading: float = 0.0
     rows: list[list[str]] | None = None
+    header: Line | None = None
+    """Of a table; it may stand on an earlier page."""
 
     @property
     def text(self) -> str:
@@ -113,14 +117,20 @@ class _Layout:
         on_pages = Counter(text for lines in read for text in {_masked(line) for line in lines})
         self._running = {text for text, count in on_pages.items() if count >= max(2, len(read) / 2)}
 
-    def blocks(self, lines: Sequence[Line]) -> list[_Block]:
+    def blocks(self, lines: Sequence[Line], above: _Block | None = None) -> list[_Block]:
+        """The blocks of a page; `above` is the table that the page before ends with."""
         found: list[_Block] = []
         index = 0
         while index < len(lines):
             table = _table(lines, index)
+            header: Line | None = lines[index]
+            if not table and above is not None:
+                table, header = _goes_on(above, lines, index), above.header
+                above = above if not table and self._is_furniture(lines[index]) else None
             if table:
                 count, rows = table
-                found.append(_Block(list(lines[index : index + count]), rows=rows))
+                found.append(_Block(list(lines[index : index + count]), rows=rows, header=header))
+                above = None
             elif count := self._heading(lines, index):
                 line = lines[index]
                 size = _rounded(line.size) if line.size >= _LARGER * self._body else self._body
@@ -134,6 +144,19 @@ class _Layout:
                     found[-1].lines.append(line)
             index += count
         return found
+
+    def open_table(self, blocks: Sequence[_Block]) -> _Block | None:
+        """The table that a page ends with, apart from what all pages end with."""
+        for block in reversed(blocks):
+            if block.rows:
+                return block
+            if not all(map(self._is_furniture, block.lines)):
+                break
+        return None
+
+    def _is_furniture(self, line: Line) -> bool:
+        text = _masked(line)
+        return not text or text in self._running or _PAGE_NUMBER.fullmatch(text) is not None
 
     def _begins(self, above: Line, line: Line) -> bool:
         """Whether a paragraph begins with `line`: more space than usual, another column, a ruler."""
@@ -156,7 +179,7 @@ class _Layout:
         text = " ".join(each.text.strip() for each in run)
         if len(run) > _HEADING_LINES or len(text) > _LONGEST_HEADING or not _names(text):
             return 0
-        if _masked(line) in self._running or _PAGE_NUMBER.fullmatch(_masked(line)):
+        if self._is_furniture(line):
             return 0
         if len(line.cells) == 2 and len(line.cells[0].text) > _LONGEST_NUMBER:
             return 0
@@ -233,22 +256,53 @@ def _table(lines: Sequence[Line], index: int) -> tuple[int, list[list[str]]] | N
     header = lines[index]
     if not header.bold or len(header.cells) < 2:
         return None
+    found = _rows(header, lines, index + 1, header)
+    return (found[0] + 1, found[1]) if found else None
+
+
+def _goes_on(table: _Block, lines: Sequence[Line], index: int) -> tuple[int, list[list[str]]] | None:
+    """The rows with which a table of the page before goes on from this line, below its header again: how many lines
+    they take, and the rows.
+
+    Only what is set like its last row, in columns at the same places, is taken for such; of two columns only several
+    rows, as such lines are common.
+    """
+    header, line = table.header, lines[index]
+    if header is None or line.bold or len(line.cells) != len(header.cells):
+        return None
+    last = next((each for each in reversed(table.lines) if len(each.cells) == len(header.cells)), header)
+    if last is header or _type(last) != _type(line):
+        return None
+    if not all(_is_below(cell, over, line.size) for cell, over in zip(line.cells, last.cells, strict=True)):
+        return None
+    found = _rows(header, lines, index, None)
+    return found if found and len(found[1]) > (2 if len(header.cells) == 2 else 1) else None
+
+
+def _is_below(cell: Cell, over: Cell, size: float) -> bool:
+    """Whether two cells of a column begin, or end, at the same place."""
+    return min(abs(cell.left - over.left), abs(cell.right - over.right)) < size / 4
+
+
+def _rows(header: Line, lines: Sequence[Line], index: int, above: Line | None) -> tuple[int, list[list[str]]] | None:
+    """The header and the rows from a line on, and how many lines they take; `above` is the line over the first."""
     rows = [[cell.text for cell in header.cells]]
-    above = header
-    for at in range(index + 1, len(lines)):
-        line = lines[at]
-        if line.bold or not line.cells or not 0 < above.bottom - line.bottom < 4 * line.size:
+    begin = index
+    while index < len(lines):
+        line = lines[index]
+        down = above.bottom - line.bottom if above is not None else line.size
+        if line.bold or not line.cells or not 0 < down < 4 * line.size:
             break
         columns = [_column(header, cell) for cell in line.cells]
         if columns == list(range(len(header.cells))):
             rows.append([cell.text for cell in line.cells])
-        elif len(rows) > 1 and len(columns) == 1 and columns[0] and above.bottom - line.bottom < 1.6 * line.size:
+        elif len(rows) > 1 and len(columns) == 1 and columns[0] and down < 1.6 * line.size:
             rows[-1][columns[0]] += f" {line.cells[0].text}"
         else:
             break
         above = line
-    taken = lines.index(above, index) - index + 1
-    return (taken, rows) if len(rows) > 1 else None
+        index += 1
+    return (index - begin, rows) if len(rows) > 1 else None
 
 
 def _column(header: Line, cell: Cell) -> int | None:

@@ -36,6 +36,9 @@ _BETWEEN_CELLS = 0.9
 """White space between the cells of a row, in sizes of the row's type; a justified line's blanks are narrower."""
 _WRAPPED = 3
 """Lines below a row in which a further row is looked for."""
+_MARGIN = 6
+"""Lines at the end of a page, and at the start of the next, between which a table may go on: what stands there on every
+page may part it."""
 _BOLD = re.compile(r"bold|black|heavy|demi|medi\b|cmbx", re.IGNORECASE)
 _BOLD_WEIGHT = 600
 _DPI, _POINTS = 300, 72
@@ -73,7 +76,10 @@ class PdfLoader(Loader):
         pdf = _open(source)
         try:
             named = str(pdf.get_metadata_value("Title") or "").strip()
-            lines = [_lines(pdf, index) for index in range(len(pdf))]
+            lines: list[list[layout.Line]] = []
+            for index in range(len(pdf)):
+                cells = bool(lines) and any(len(line.cells) > 1 for line in lines[-1][-_MARGIN:])
+                lines.append(_lines(pdf, index, cells=cells))
             read = layout.pages(lines)
             sections = _above(read) if any(page.headings for page in read) else _bookmarked(pdf)
             counts = [sum(bool(line.text.strip()) for line in found) for found in lines]
@@ -302,7 +308,8 @@ def _page(pdf: Any, index: int) -> Iterator[Any]:
         raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
 
 
-def _lines(pdf: Any, index: int) -> list[layout.Line]:
+def _lines(pdf: Any, index: int, *, cells: bool) -> list[layout.Line]:
+    """The lines of a page; `cells` where the page before may end with a table, which may go on."""
     with _page(pdf, index) as page:
         layer = page.get_textpage()
         turned = page.get_rotation()
@@ -312,7 +319,7 @@ def _lines(pdf: Any, index: int) -> list[layout.Line]:
                 layer.close()
                 page.set_rotation(turn * 90)
                 layer = page.get_textpage()
-            return _read_lines(layer, _Layer(layer.raw, turn or 0), page.get_bbox())
+            return _read_lines(layer, _Layer(layer.raw, turn or 0), page.get_bbox(), cells=cells)
         finally:
             layer.close()
             page.set_rotation(turned)
@@ -351,15 +358,16 @@ def _is_stamped(pdf: Any, index: int) -> bool:
             return False
 
 
-def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float]) -> list[layout.Line]:
-    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out."""
+def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float], *, cells: bool) -> list[layout.Line]:
+    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out. With
+    `cells` the first ones have theirs, whatever their type."""
     text = _LAM_ALEF.sub(partial(_in_order, layer.raw), str(page.get_text_range()))
     box = layer.upright(*box)
     lines: list[layout.Line] = []
     at = 0
     for written in text.split("\r\n"):
-        cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
-        line = _line(layer, written, at, box, lines[-1].size if lines else 0.0, cells=cells)
+        parted = (cells and len(lines) < _MARGIN) or any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
+        line = _line(layer, written, at, box, lines[-1].size if lines else 0.0, cells=parted)
         if line is not None:
             lines.append(line)
         at += len(written) + 2

@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from loaders.base import Source
 from loaders.layout import Cell, Line, pages
 from loaders.pdf import PdfLoader
+from tests.loaders.conftest import Put
 
 Make = Callable[[FPDF], None]
 Read = Callable[[Make], list[Document]]
@@ -249,3 +250,62 @@ def test_no_line_costs_a_look_at_all_behind_it() -> None:
     (page,) = pages([Lines(scattered)])
     assert all(f"Pier {number}" in page.text for number in (0, 1, count - 1))
     assert copied < 30 * count
+
+
+def over_pages(*pages: list[tuple[float, str, str]], widths: tuple[int, ...] = (60, 50, 40)) -> bytes:
+    """Pages of lines: where a line begins, its style, and its cells with `|` between; each page has a header and a
+    number."""
+    pdf = FPDF()
+    pdf.set_auto_page_break(False)
+    for number, lines in enumerate(pages, start=1):
+        pdf.add_page()
+        for left, style, text in [(0.0, "", "Of the harbour"), *lines, (0.0, "", f"Page {number} of {len(pages)}")]:
+            pdf.set_font("helvetica", style, size=11)
+            pdf.set_x(pdf.l_margin + left)
+            for cell, width in zip(text.split("|"), widths, strict=False):
+                pdf.cell(width if "|" in text else 0, 6, cell)
+            pdf.ln()
+    return bytes(pdf.output())
+
+
+FIRST = [(0.0, "B", "Station|Depth|Keeper"), (0.0, "", "Buoy A|7 m|Ann"), (0.0, "", "Buoy B|9 m|Bob")]
+HEAD = "| Station | Depth | Keeper |"
+
+
+def test_a_table_that_goes_on_over_pages_has_its_header_on_each(put: Put) -> None:
+    rows = [(0.0, "", f"Buoy {letter}|{at} m|Eve") for at, letter in enumerate("CDEFGHIJK", start=10)]
+    found = list(PdfLoader().load(put(over_pages(FIRST, rows, [*rows[:1], (0.0, "", "Then words.")]), "a.pdf"), {}))
+    tables = [[line for line in page.page_content.split("\n") if line.startswith("|")] for page in found]
+    assert [table[0] for table in tables] == [HEAD] * 3
+    assert [len(table) for table in tables] == [4, 11, 3]
+    assert "Then words." in found[2].page_content.split("\n")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [(0.0, "", "Words stand between."), (0.0, "", "Buoy C|7 m|Ann")],
+        [(9.0, "", "Buoy C|7 m|Ann"), (9.0, "", "Buoy D|7 m|Ann")],
+        [(0.0, "", "Buoy C|7 m"), (0.0, "", "Buoy D|7 m")],
+        [(0.0, "B", "Boat|Sails|Owner"), (0.0, "", "Mary|two|Ann")],
+    ],
+)
+def test_a_page_that_begins_otherwise_gets_no_header_of_the_table_before(
+    put: Put, lines: list[tuple[float, str, str]]
+) -> None:
+    _, page = PdfLoader().load(put(over_pages(FIRST, lines), "a.pdf"), {})
+    assert HEAD not in page.page_content
+
+
+def test_a_table_that_ends_on_its_page_gives_its_header_to_no_other(put: Put) -> None:
+    first = [*FIRST, (0.0, "", "Words below the table.")]
+    _, page = PdfLoader().load(put(over_pages(first, FIRST[1:]), "a.pdf"), {})
+    assert "|" not in page.page_content
+
+
+def test_a_single_line_of_two_cells_is_no_row_of_the_table_before(put: Put) -> None:
+    first = [(left, style, text.rpartition("|")[0]) for left, style, text in FIRST]
+    _, page = PdfLoader().load(put(over_pages(first, [first[1], (0.0, "", "Words.")]), "a.pdf"), {})
+    assert "|" not in page.page_content
+    _, page = PdfLoader().load(put(over_pages(first, first[1:]), "a.pdf"), {})
+    assert page.page_content.count("|") == 12
