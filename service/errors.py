@@ -184,7 +184,9 @@ def internal_error() -> Response:
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors says; what our own checks raised, in their words alone."""
+    """What one of pydantic's errors says; what our own checks raised, in their words alone. No class is named."""
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "Input should be a valid dictionary"
     return str(error["msg"]).removeprefix("Value error, ")
 
 

@@ -75,6 +75,21 @@ async def test_an_edit_of_the_metadata_alone_embeds_nothing_and_is_filtered_by(
     await talk.holds_together()
 
 
+async def test_metadata_may_come_back_as_chunks_show_them(talk: Talk) -> None:
+    store = await talk.store()
+    await talk.upsert(store, ("a.txt", "Alpha."), metadata={"page": 2, "tags": ["x", None]})
+    chunk = await first(talk, store)
+    response = await edit(talk, store, chunk, "Beta.", metadata=chunk["metadata"])
+    assert response.status_code == 200, response.text
+    edited = await first(talk, store)
+    assert (edited["pageContent"], json.loads(edited["metadata"])) == ("Beta.", json.loads(chunk["metadata"]))
+    for metadata, word in (("{page", "metadata: not valid JSON"), ("[1]", "metadata: Input should be a valid dict")):
+        response = await edit(talk, store, chunk, "Gamma.", metadata=metadata)
+        assert response.status_code == 422
+        assert word in response.json()["message"]
+    await talk.holds_together()
+
+
 async def test_a_chunk_that_is_not_indexed_is_edited_and_then_indexed(talk: Talk, embedder: FakeEmbedder) -> None:
     store = await talk.store()
     await stage(talk, store, ("a.txt", passages("Alpha", "Beta")))

@@ -63,6 +63,19 @@ async def test_a_document_does_not_wait_for_one_that_takes_long_to_read(
     await talk.holds_together()
 
 
+async def test_a_body_that_is_no_object_is_told_so_without_names_of_ours(talk: Talk, client: httpx.AsyncClient) -> None:
+    store = await talk.store()
+    said = "Input should be a valid dictionary"
+    for path, body, where in [
+        (f"upsert/{store}", [], "body"),
+        (f"upsert/{store}", {"docStore": '"x"'}, "docStore"),
+        (f"refresh/{store}", {"items": [5]}, "items.0"),
+        ("loader/preview", [], "body"),
+    ]:
+        response = await client.post(f"{API}/{path}", json=body)
+        assert (response.status_code, response.json()["message"]) == (422, f"Invalid request. {where}: {said}")
+
+
 async def test_upserts_and_refreshes_without_an_id_are_refused(talk: Talk, anonymous: httpx.AsyncClient) -> None:
     for path in (f"{API}/upsert", f"{API}/refresh"):
         refused = await talk.client.post(path, json={})
