@@ -1,8 +1,10 @@
 """Word documents (DOCX) to Markdown, in document order."""
 
+import posixpath
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -73,7 +75,11 @@ class DocxLoader(Loader):
             raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
         try:
             with source.open() as file:
-                opened = _open(archives.transitional(file))
+                archive = archives.transitional(file)
+                try:
+                    opened = _open(archive)
+                except KeyError:
+                    opened = _open(_connected(archive))
             reader = _Reader(opened)
             margins = list(reader.margins())
             reader.title = ""
@@ -100,6 +106,37 @@ def _open(file: BinaryIO) -> Any:
     if not isinstance(main, DocumentPart):
         raise LoaderError(Failure.CORRUPT, "The archive is not a Word document.")
     return main.document
+
+
+def _connected(file: BinaryIO) -> BinaryIO:
+    """An archive that `archives.check` let pass, without relations to parts that it does not hold.
+
+    Programs leave such behind, mostly of pictures, and open them; libraries do not.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True)
+    made = BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(made, "w") as written:
+        names = frozenset(archive.namelist())
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            if entry.filename.endswith(".rels"):
+                root = etree.fromstring(data, parser)
+                folder = posixpath.dirname(posixpath.dirname(entry.filename))
+                for relation in list(root.iterchildren("{*}Relationship")):
+                    if (
+                        relation.get("TargetMode") != "External"
+                        and _part(folder, relation.get("Target", "")) not in names
+                    ):
+                        root.remove(relation)
+                data = etree.tostring(root)
+            written.writestr(entry, data)
+    made.seek(0)
+    return made
+
+
+def _part(folder: str, target: str) -> str:
+    """The part that a relation leads to, from the folder of the part that it starts at."""
+    return posixpath.normpath(posixpath.join("/", folder, target.partition("#")[0])).removeprefix("/")
 
 
 class _Reader:

@@ -376,3 +376,14 @@ def test_a_diagram_is_read_without_its_empty_shapes(put: Put) -> None:
         parse_xml(f"<w:drawing {nsdecls('w', 'r')}><w:x r:dm='{key}'/></w:drawing>")
     )
     assert load(put(saved(made), "a.docx")).page_content == "From\n\nTo"
+
+
+@pytest.mark.parametrize("target", ["../NULL", "media/image1.png", "/word/gone.xml", "../../../etc/passwd"])
+def test_a_relation_to_a_part_that_is_not_there_is_no_damage(put: Put, target: str) -> None:
+    made = docx.Document()
+    made.add_paragraph("The ferry leaves at eight.")
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/image"
+    one = f'<Relationship Id="rId98" Type="{kind}" Target="{target}"/>'
+    loose = f"{one}{one.replace('98', '99')}</Relationships>".encode()
+    data = edited(saved(made), "word/_rels/document.xml.rels", b"</Relationships>", loose)
+    assert load(put(data, "a.docx")).page_content == "The ferry leaves at eight."
