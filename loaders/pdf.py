@@ -77,9 +77,10 @@ class PdfLoader(Loader):
         try:
             named = str(pdf.get_metadata_value("Title") or "").strip()
             lines: list[list[layout.Line]] = []
+            columns = 0
             for index in range(len(pdf)):
-                cells = bool(lines) and any(len(line.cells) > 1 for line in lines[-1][-_MARGIN:])
-                lines.append(_lines(pdf, index, cells=cells))
+                lines.append(_lines(pdf, index, columns))
+                columns = _columns_below(lines[-1], columns)
             read = layout.pages(lines)
             sections = _above(read) if any(page.headings for page in read) else _bookmarked(pdf)
             counts = [sum(bool(line.text.strip()) for line in found) for found in lines]
@@ -308,8 +309,21 @@ def _page(pdf: Any, index: int) -> Iterator[Any]:
         raise LoaderError(Failure.CORRUPT, f"Page {index + 1} of the PDF is damaged.") from error
 
 
-def _lines(pdf: Any, index: int, *, cells: bool) -> list[layout.Line]:
-    """The lines of a page; `cells` where the page before may end with a table, which may go on."""
+def _columns_below(lines: Sequence[layout.Line], columns: int) -> int:
+    """The columns of a table that a page may end with, and 0 where it ends with none; `columns` are those of the page
+    before."""
+    ends = (at for at in range(len(lines) - 1, max(len(lines) - 1 - _MARGIN, -1), -1) if len(lines[at].cells) > 1)
+    end = next(ends, -1)
+    for at in range(end, -1, -1):
+        line = lines[at]
+        if line.bold or not line.cells:
+            found = len(line.cells) if line.bold else columns if at < _MARGIN else 0
+            return found if found == len(lines[end].cells) else 0
+    return columns if end >= 0 and columns == len(lines[end].cells) else 0
+
+
+def _lines(pdf: Any, index: int, columns: int) -> list[layout.Line]:
+    """The lines of a page; `columns` of a table that the page before may end with."""
     with _page(pdf, index) as page:
         layer = page.get_textpage()
         turned = page.get_rotation()
@@ -319,7 +333,7 @@ def _lines(pdf: Any, index: int, *, cells: bool) -> list[layout.Line]:
                 layer.close()
                 page.set_rotation(turn * 90)
                 layer = page.get_textpage()
-            return _read_lines(layer, _Layer(layer.raw, turn or 0), page.get_bbox(), cells=cells)
+            return _read_lines(layer, _Layer(layer.raw, turn or 0), page.get_bbox(), columns)
         finally:
             layer.close()
             page.set_rotation(turned)
@@ -358,16 +372,20 @@ def _is_stamped(pdf: Any, index: int) -> bool:
             return False
 
 
-def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float], *, cells: bool) -> list[layout.Line]:
-    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out. With
-    `cells` the first ones have theirs, whatever their type."""
+def _read_lines(page: Any, layer: _Layer, box: tuple[float, float, float, float], columns: int) -> list[layout.Line]:
+    """The lines of an open text page in its order; those that lie outside of the page's `box` are left out. The first
+    ones have their cells, whatever their type, where these are as many as `columns`."""
     text = _LAM_ALEF.sub(partial(_in_order, layer.raw), str(page.get_text_range()))
     box = layer.upright(*box)
     lines: list[layout.Line] = []
     at = 0
     for written in text.split("\r\n"):
-        parted = (cells and len(lines) < _MARGIN) or any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
-        line = _line(layer, written, at, box, lines[-1].size if lines else 0.0, cells=parted)
+        cells = any(len(line.cells) > 1 for line in lines[-_WRAPPED:])
+        above = lines[-1].size if lines else 0.0
+        line = _line(layer, written, at, box, above, cells=cells)
+        if columns and not cells and line is not None and not line.cells and len(lines) < _MARGIN:
+            parted = _line(layer, written, at, box, above, cells=True)
+            line = parted if parted is not None and len(parted.cells) == columns else line
         if line is not None:
             lines.append(line)
         at += len(written) + 2
