@@ -39,10 +39,6 @@ class Elsewhere(VectorStore):
         with self._told():
             await self._inner.create(collection, dimension)
 
-    async def draft(self, collection: str, dimension: int) -> None:
-        with self._told():
-            await self._inner.draft(collection, dimension)
-
     async def complete(self, collection: str) -> None:
         with self._told():
             await self._inner.complete(collection)

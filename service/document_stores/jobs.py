@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,20 @@ from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.loading import records as loader_rows
 from service.document_stores.pacing import paced
 from service.document_stores.shelf import changing
-from service.document_stores.space import Space, current_space, drop_collections, open_space, undecided
+from service.document_stores.space import (
+    Space,
+    complete_collection,
+    current_space,
+    drop_collections,
+    open_space,
+    undecided,
+)
 from service.errors import NotFound, Unprocessable
 from service.jobs.types import Job
 from service.worker.work import Work
 from stores.lexical.compaction import compact as compact_index
 from stores.records.database import Scope
+from stores.vector.base import UnknownCollection
 
 log = logging.getLogger("ragstone.ingest")
 
@@ -150,7 +159,13 @@ async def drop_vectors(work: Work) -> Mapping[str, Any]:
 
 
 async def compact(work: Work) -> Mapping[str, Any]:
-    """Merge the keyword index's segments and forget deleted chunks."""
-    async with work.resources.database.write(work.job.workspace) as scope:
-        await compact_index(scope, UUID(work.payload["storeId"]))
+    """Merge the keyword index's segments, forget deleted chunks in it, and complete a collection that has grown."""
+    resources, store_id = work.resources, UUID(work.payload["storeId"])
+    async with resources.database.write(work.job.workspace) as scope:
+        await compact_index(scope, store_id)
+    async with resources.database.read(work.job.workspace) as scope:
+        name = await collections.incomplete(scope, store_id)
+    if name is not None:
+        with suppress(UnknownCollection):  # another has taken its place
+            await complete_collection(resources, work.job.workspace, name)
     return {"compacted": True}

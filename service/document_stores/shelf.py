@@ -18,6 +18,7 @@ from uuid import UUID
 
 from service.document_stores import records
 from service.document_stores.collections import records as collections
+from service.document_stores.compacting import compact_soon
 from service.document_stores.ledger.chunks import records as chunk_rows
 from service.document_stores.ledger.types import DocumentRow, NewChunk, indexed
 from service.document_stores.principals import records as principals
@@ -32,6 +33,8 @@ from stores.vector.base import Metadata, Point, Unavailable, UnknownCollection, 
 
 log = logging.getLogger("ragstone.ingest")
 
+LOOKED_AFTER = 1000
+"""Chunks after which the indexes are looked at: one upsert may bring more than are searched quickly as they came."""
 DESCRIBED_AT_ONCE = 500
 """Points that are read and written again at a time when only metadata change."""
 
@@ -149,6 +152,8 @@ class Shelf:
             for (document, metadata, indexed), number in zip(rows, numbers, strict=True)
         ]
         await self.searched.vectors.upsert(self.searched.name, await self.points(points))
+        if numbers[0] // LOOKED_AFTER < (numbers[-1] + 1) // LOOKED_AFTER:
+            await compact_soon(self.scope, self.resources.queue, self.store_id)
         return numbers
 
     async def _index(

@@ -24,7 +24,7 @@ from service.providers.embedding import LOCAL
 from service.providers.embedding.base import Embedder
 from service.resources import Resources
 from stores.records.database import Scope
-from stores.vector.base import Unavailable, VectorStore
+from stores.vector.base import Unavailable, UnknownCollection, VectorStore
 
 log = logging.getLogger("ragstone.ingest")
 
@@ -194,16 +194,26 @@ async def make_collection(
     backend: Backend | None,
     *,
     building: bool = False,
-    aside: bool = False,
 ) -> str:
     """A new, empty collection for the vectors of a document store, of which the caller has the `lock`, in `backend`.
-    `building`: it is to take the searched one's place once it is filled. That, and one that is filled `aside` in a
-    document store that nobody sees yet, is to be completed then."""
+    `building`: it is to take the searched one's place once it is filled."""
     collection = await collections.add(scope, store_id, backend=backend, building=building)
     vectors, _ = await writing_at(resources, scope, backend)
     await vectors.drop(collection)  # left by a transaction that did not end: then its name was not given yet
-    await (vectors.draft if building or aside else vectors.create)(collection, dimension)
+    await vectors.create(collection, dimension)
     return collection
+
+
+async def complete_collection(resources: Resources, workspace: UUID, name: str) -> None:
+    """Have a collection completed, wherever it is. Raises `UnknownCollection` when it is gone."""
+    async with resources.database.read(workspace) as scope:
+        places = await collections.placed(scope, [name])
+        if name not in places:
+            raise UnknownCollection(name)
+        vectors = await vectors_at(resources, scope, places[name])
+    await vectors.complete(name)
+    async with resources.database.write(workspace) as scope:
+        await collections.note_complete(scope, name)
 
 
 async def drop_in(resources: Resources, scope: Scope, names: Sequence[str]) -> list[str]:

@@ -137,16 +137,12 @@ class VectorStore(ABC):
 
     @abstractmethod
     async def create(self, collection: str, dimension: int) -> None:
-        """Make an empty collection; a no-op when it exists with this dimension, else `WrongDimension`."""
-
-    async def draft(self, collection: str, dimension: int) -> None:
-        """As `create`, for a collection that is filled before it is searched: `complete` ends that. Until then searches
-        are right, and may be slow."""
-        await self.create(collection, dimension)
+        """Make an empty collection; a no-op when it exists with this dimension, else `WrongDimension`. Searches are
+        right at once; those among many points may be slow until it is `complete`."""
 
     async def complete(self, collection: str) -> None:  # noqa: B027 - most indexes grow point by point
-        """Make a drafted collection as quick to search as any; takes minutes where an index is built over millions of
-        points, and joins no transaction. Points may come and go meanwhile. May be done twice."""
+        """Build what makes a collection of many points quick to search, from then on with every point; takes minutes
+        over millions of points, and joins no transaction. Points may come and go meanwhile. May be done twice."""
 
     @abstractmethod
     async def drop(self, collection: str) -> None:

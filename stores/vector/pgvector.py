@@ -1,4 +1,4 @@
-"""Vectors in Postgres through pgvector: one table and one HNSW index a collection.
+"""Vectors in Postgres through pgvector: one table a collection, and once it is complete one HNSW index.
 
 A table `vectors_<collection>` holds `id`, `embedding` (unit length, as `vector` or `halfvec`) and `metadata`. HNSW
 indexes end at 2,000 dimensions for `vector` and 4,000 for `halfvec`: wider `vector` collections index a half-precision
@@ -136,10 +136,15 @@ class PgVectorStore(VectorStore):
         return joined
 
     async def create(self, collection: str, dimension: int) -> None:
-        await self._create(collection, dimension, indexed=True)
-
-    async def draft(self, collection: str, dimension: int) -> None:
-        await self._create(collection, dimension, indexed=False)
+        table = _Table(collection, dimension, self._precision)
+        async with self._transaction(collection) as connection:
+            # One maker at a time: CREATE TABLE IF NOT EXISTS alone fails when two run at once.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"vectors_{collection}",))
+            known = await self._find(connection, collection)
+            if known is None:
+                await connection.execute(_create_statement(table))
+            elif known.dimension != dimension:
+                raise WrongDimension(f"{collection} holds vectors of {known.dimension} numbers, not {dimension}")
 
     async def complete(self, collection: str) -> None:
         async with self._session(collection) as connection:
@@ -148,7 +153,7 @@ class PgVectorStore(VectorStore):
                 if await _usable(connection, name):
                     continue
                 # What is left of an attempt that died is no index, and in the way.
-                await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name)))
+                await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
                 await connection.execute(_MEMORY_FOR_INDEX.format(table.name), (_in_memory(table),))
                 try:
                     await connection.execute(
@@ -157,19 +162,6 @@ class PgVectorStore(VectorStore):
                 finally:
                     await connection.execute("RESET maintenance_work_mem")
         self._tables.pop(collection, None)
-
-    async def _create(self, collection: str, dimension: int, *, indexed: bool) -> None:
-        table = _Table(collection, dimension, self._precision)
-        async with self._transaction(collection) as connection:
-            # One maker at a time: CREATE TABLE IF NOT EXISTS alone fails when two run at once.
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"vectors_{collection}",))
-            known = await self._find(connection, collection)
-            if known is None:
-                await connection.execute(_create_statement(table))
-                for name, definition in _indexes(collection, table) if indexed else ():
-                    await connection.execute(sql.SQL("CREATE INDEX {} ON {}").format(sql.Identifier(name), definition))
-            elif known.dimension != dimension:
-                raise WrongDimension(f"{collection} holds vectors of {known.dimension} numbers, not {dimension}")
 
     async def drop(self, collection: str) -> None:
         self._tables.pop(collection, None)

@@ -107,6 +107,7 @@ def fill(service: Service, real: Vectors, chunks: int) -> tuple[str, Vectors]:
         body = {"source": f"block-{block.first}", "chunks": given, "embedding": {"name": "local", "config": {}}}
         service.post(f"/document-store/upsert/{store}", body)
         vectors.append(block.vectors)
+    service.settle()
     return store, np.concatenate(vectors)
 
 

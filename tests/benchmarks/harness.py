@@ -103,6 +103,11 @@ class Service:
         answer.raise_for_status()
         return answer.json()
 
+    def settle(self) -> None:
+        """Wait until no job is left: the last ones of an upsert put the indexes in order."""
+        while any(self.http.get(f"/api/v1/jobs?state={state}").json() for state in ("queued", "running")):
+            time.sleep(0.1)
+
     def upload(self, store: str, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         """Upsert files into a document store and wait for it."""
         parts = [("files", (name, data, "text/plain")) for name, data in files]

@@ -79,6 +79,7 @@ async def backend(opening: Backend) -> AsyncIterator[Backend]:
     for name in ("words", "other", "fresh", "kb_get"):
         await opening.store.drop(name)  # left in a server by the test before
     await opening.store.create("words", 6)
+    await opening.store.complete("words")
     yield opening
     await opening.store.close()
 
@@ -113,8 +114,8 @@ async def test_creating_again_keeps_the_points_and_another_dimension_is_refused(
         await store.create("words", 7)
 
 
-async def test_a_drafted_collection_is_searched_rightly_before_and_after_it_is_completed(store: VectorStore) -> None:
-    await store.draft("fresh", 6)
+async def test_a_collection_is_searched_rightly_before_and_after_it_is_completed(store: VectorStore) -> None:
+    await store.create("fresh", 6)
     await store.upsert("fresh", [Point("a", EAST, {"n": 1}), Point("b", NORTH), Point("c", WEST)])
     for _ in range(3):
         assert [match.id for match in await store.query("fresh", NORTHEAST, 2)] == ["a", "b"]
@@ -123,7 +124,7 @@ async def test_a_drafted_collection_is_searched_rightly_before_and_after_it_is_c
     await store.upsert("fresh", [Point("d", NORTHEAST)])
     assert [match.id for match in await store.query("fresh", NORTHEAST, 2)] == ["d", "b"]
     with pytest.raises(WrongDimension):
-        await store.draft("fresh", 5)
+        await store.create("fresh", 5)
 
 
 async def test_two_creators_at_once_both_succeed(store: VectorStore) -> None:

@@ -22,9 +22,9 @@ from service.document_stores.collections import records as collections
 from service.document_stores.ledger.types import indexed, masked
 from service.document_stores.own_chunks import LOADER as OWN_CHUNKS
 from service.document_stores.shelf import Held, Indexed, Shelf
-from service.document_stores.space import make_collection
+from service.document_stores.space import complete_collection, make_collection
 from service.document_stores.types import Component
-from service.document_stores.vectors import OWN, vectors_at, writing_at
+from service.document_stores.vectors import OWN, writing_at
 from service.errors import NotFound
 from service.jobs import service as jobs
 from service.worker.work import Work
@@ -123,7 +123,7 @@ class Import:
             await records.describe(scope, self._store, values)
             if manifest.vectors and manifest.fingerprint is not None and not collection:
                 dimension = manifest.fingerprint.dimension
-                made = await make_collection(self._work.resources, scope, self._store, dimension, None, aside=True)
+                made = await make_collection(self._work.resources, scope, self._store, dimension, None)
                 await collections.set_space(scope, self._store, manifest.fingerprint.model_dump(), made)
             await self._note(scope)
 
@@ -214,10 +214,9 @@ class Import:
         async with work.resources.database.write(work.job.workspace) as scope:
             collection = await self._hold(scope)
             await self._note(scope, "completing")
-            vectors = await vectors_at(work.resources, scope, None)
         if collection:
             with suppress(UnknownCollection):  # purged: the next step says so
-                await vectors.complete(collection)
+                await complete_collection(work.resources, work.job.workspace, collection)
 
     async def _show(self) -> Mapping[str, Any]:
         work = self._work

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from service.document_stores.check import records
 from service.document_stores.check.service import PAGE, differences, ledger_numbers, lexical_faults, lexical_numbers
+from service.document_stores.collections import records as collections
+from service.document_stores.compacting import compact_soon
 from service.document_stores.indexing.fill import of_no_chunk, restore_vectors, vectors_of, without_chunks
 from service.document_stores.indexing.lender import Lender
 from service.document_stores.indexing.records import lock_numbered, numbered
@@ -156,7 +158,7 @@ async def _repair_indexes(
 ) -> AsyncIterator[str]:
     """Bring vectors and words into step with the chunks that the ledger says are indexed; those of the numbers `wrong`
     have not their own words."""
-    await _made(space)
+    await _made(resources, workspace, space)
     missing, extra = await _words(resources, workspace, space.store_id)
     missing = sorted({*missing, *wrong})
     again = 0
@@ -175,6 +177,8 @@ async def _repair_indexes(
         surplus += await _delete_points(resources, workspace, space, points)
     if surplus:
         yield f"removed {surplus} vectors that belonged to no chunk"
+    async with resources.database.write(workspace) as scope:
+        await compact_soon(scope, resources.queue, space.store_id)
 
 
 async def _mend_words(resources: Resources, workspace: UUID, store_id: UUID, words: Faults) -> None:
@@ -239,9 +243,11 @@ async def _delete_points(resources: Resources, workspace: UUID, space: Space, po
     return len(gone)
 
 
-async def _made(space: Space) -> None:
+async def _made(resources: Resources, workspace: UUID, space: Space) -> None:
     """Make the collection again if it is gone."""
     try:
         await space.vectors.ids(space.collection, limit=1)
     except UnknownCollection:
         await space.vectors.create(space.collection, (await space.embedder.fingerprint()).dimension)
+        async with resources.database.write(workspace) as scope:
+            await collections.note_complete(scope, space.collection, complete=False)

@@ -33,6 +33,7 @@ from service.document_stores.shelf import Shelf, changing
 from service.document_stores.space import (
     DEFAULT_VECTOR_STORE,
     Space,
+    complete_collection,
     drop_in,
     drop_soon,
     filling_embedder,
@@ -142,7 +143,7 @@ class _Reindexing:
         async with self._resources.database.write(self._workspace) as scope:
             await self._note(scope, 0, "completing")
         try:
-            await space.vectors.complete(space.collection)
+            await complete_collection(self._resources, self._workspace, space.collection)
         except UnknownCollection as error:
             raise self._removed() from error
 

@@ -67,6 +67,7 @@ class Library:
         store = MemoryVectorStore()
         size = len(next(iter(self.vectors.values()), [1.0, 0.0]))
         await store.create(COLLECTION, size)
+        await store.complete(COLLECTION)
         points = [
             Point(point_id(number), vector, self.rows[number].metadata) for number, vector in self.vectors.items()
         ]

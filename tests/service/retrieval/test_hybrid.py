@@ -73,6 +73,7 @@ class Corpus:
     async def sources(self, store: MemoryVectorStore, unrelated: float = 0.0) -> Sources:
         """The corpus in this vector store."""
         await store.create(COLLECTION, DIMENSION)
+        await store.complete(COLLECTION)
         await store.upsert(COLLECTION, [Point(point_id(n), vector) for n, vector in self.vectors.items()])
         return Sources(store, COLLECTION, self.embed, self.words, Library(), unrelated=unrelated)
 

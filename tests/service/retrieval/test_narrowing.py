@@ -74,6 +74,7 @@ async def sources_of(library: Library, store: Slow) -> Sources:
     """The library, its points in this store."""
     sources = await library.sources()
     await store.create(COLLECTION, 2)
+    await store.complete(COLLECTION)
     points = [Point(point_id(n), vector, library.rows[n].metadata) for n, vector in library.vectors.items()]
     await store.upsert(COLLECTION, points)
     return Sources(store, COLLECTION, library.embed, library.words, library, languages=sources.languages)

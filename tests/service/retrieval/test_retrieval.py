@@ -89,6 +89,7 @@ async def sources(database: Database) -> Sources:
     """A document store of four chunks, in Postgres."""
     vectors, index, ledger = PgVectorStore(database), LexicalIndex(), DictLedger()
     await vectors.create("animals", 6)
+    await vectors.complete("animals")
     metadata = {key: {"kind": key} for key in TEXTS}
     async with database.write(WORKSPACE) as scope:
         numbers = await index.add(scope, STORE, [text for text, _ in TEXTS.values()])
@@ -217,6 +218,7 @@ async def test_leaving_out_hopeless_candidates_changes_no_result(database: Datab
     vectors = {number: random.normal(size=6) for number in range(1, 401)}
     store, index = PgVectorStore(database), LexicalIndex()
     await store.create("many", 6)
+    await store.complete("many")
     await store.upsert("many", [Point(point_id(number), vector) for number, vector in vectors.items()])
     async with database.write(WORKSPACE) as scope:
         await index.add(scope, STORE, texts)

@@ -25,6 +25,7 @@ async def test_vectors_wider_than_an_index_takes_are_searched_all_the_same(
 ) -> None:
     store = open_vector_store(f"pgvector://?type={kind}", database)
     await store.create("wide", dimension)
+    await store.complete("wide")
     rows = np.random.default_rng(5).normal(size=(20, dimension))
     await store.upsert("wide", [Point(f"p{place:02d}", row) for place, row in enumerate(rows)])
     found = await store.query("wide", rows[7], 3)
@@ -41,6 +42,7 @@ async def test_deleted_points_that_lie_nearest_keep_no_others_away(
     random = np.random.default_rng(11)
     near, far = random.normal(size=(1500, 16)) / 50 + np.eye(16)[0], random.normal(size=(60, 16)) + np.eye(16)[1] * 9
     await store.create("left", 16)
+    await store.complete("left")
     await store.upsert("left", [Point(f"n{n:04d}", row) for n, row in enumerate(near)])
     await store.upsert("left", [Point(f"f{n:04d}", row) for n, row in enumerate(far)])
     async with database.connection() as connection:
@@ -68,6 +70,7 @@ async def test_filters_that_let_few_points_through_keep_their_recall(
     memory = MemoryVectorStore()
     for filled in (store, memory):
         await filled.create("many", 16)
+        await filled.complete("many")
         await filled.upsert("many", points)
     hits = total = 0
     for query in random.normal(size=(10, 16)):
@@ -90,15 +93,15 @@ async def _indexes(database: Database, collection: str) -> dict[str, bool]:
         return {row["amname"]: row["indisvalid"] for row in await cursor.fetchall()}
 
 
-async def test_indexes_of_a_drafted_collection_are_built_once_it_is_filled(database: Database) -> None:
+async def test_indexes_are_built_once_a_collection_is_to_be_complete(database: Database) -> None:
     store = PgVectorStore(database)
-    await store.draft("drafted", 16)
+    await store.create("filled", 16)
     rows = np.random.default_rng(3).normal(size=(500, 16))
-    await store.upsert("drafted", [Point(f"p{n:03d}", row, {"n": n}) for n, row in enumerate(rows)])
-    assert await _indexes(database, "drafted") == {"btree": True}
-    await store.complete("drafted")
-    assert await _indexes(database, "drafted") == {"btree": True, "gin": True, "hnsw": True}
-    assert (await store.query("drafted", rows[7], 1))[0].id == "p007"
+    await store.upsert("filled", [Point(f"p{n:03d}", row, {"n": n}) for n, row in enumerate(rows)])
+    assert await _indexes(database, "filled") == {"btree": True}
+    await store.complete("filled")
+    assert await _indexes(database, "filled") == {"btree": True, "gin": True, "hnsw": True}
+    assert (await store.query("filled", rows[7], 1))[0].id == "p007"
     async with database.connection() as connection:
         cursor = await connection.execute("SELECT source FROM pg_settings WHERE name = 'maintenance_work_mem'")
         assert await cursor.fetchone() == {"source": "configuration file"}
@@ -108,7 +111,7 @@ async def test_an_index_whose_building_was_cancelled_is_built_anew_and_writers_g
     database: Database,
 ) -> None:
     store = PgVectorStore(database)
-    await store.draft("cancelled", 3)
+    await store.create("cancelled", 3)
     await store.upsert("cancelled", [Point("a", [1, 0, 0])])
     async with database.connection() as writer, writer.transaction():
         await store.within(writer).upsert("cancelled", [Point("b", [0, 1, 0])])
@@ -131,6 +134,7 @@ async def test_searches_are_broader_in_larger_collections(database: Database, mo
     monkeypatch.setattr(pgvector, "MEASURED_AGAIN", 0)
     store = PgVectorStore(database)
     await store.create("large", 3)
+    await store.complete("large")
     await store.upsert("large", [Point(f"p{n:04d}", [1, n, n * n]) for n in range(1500)])
     breadths = []
     async with database.connection() as connection, connection.transaction():
@@ -162,6 +166,7 @@ async def test_searches_of_large_collections_go_on_beyond_the_broadest(
         store = PgVectorStore(database)
         if each == "narrow":
             await store.create("large", 64)
+            await store.complete("large")
             await store.upsert("large", points)
             async with database.connection() as connection:
                 await connection.execute("ANALYZE vectors_large")
@@ -182,6 +187,7 @@ async def test_a_collection_that_has_grown_is_searched_further(
     monkeypatch.setattr(hnsw, "POINTS_PER_FOUND", 1)
     store = PgVectorStore(database)
     await store.create("grows", 3)
+    await store.complete("grows")
     assert (await store.count("grows")) == 0
     await store.upsert("grows", [Point(f"p{n:04d}", [1, n, n * n]) for n in range(1200)])
     async with database.connection() as connection:
@@ -196,6 +202,7 @@ async def test_a_search_finds_its_settings_whatever_was_done_with_the_connection
     async with Database(database_url, size=1) as database:
         store = PgVectorStore(database)
         await store.create("some", 3)
+        await store.complete("some")
         await store.upsert("some", [Point(f"p{n}", [1, n, n * n]) for n in range(200)])
 
         async def asked_for() -> tuple[str, str]:
