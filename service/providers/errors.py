@@ -20,7 +20,9 @@ from typing import ClassVar
 
 from service.errors import ServiceError
 
-_SECRET = re.compile(r"(?i)(sk-[a-z0-9_-]{6,}|bearer\s+\S+|[a-z0-9_-]*\*{3,}[a-z0-9_-]*)")
+_SECRET = re.compile(
+    r"(?i)(sk-[a-z0-9_-]{6,}|bearer\s+\S+|(?:(?<![a-z0-9_-])[a-z0-9_-]++)?\*{3,}[a-z0-9_-]*)"  # a word is tried once
+)
 
 
 class ProviderError(ServiceError):

@@ -59,3 +59,12 @@ def test_messages_lose_keys() -> None:
 def test_errors_carry_what_the_caller_needs() -> None:
     assert RateLimited("slow down", retry_after=0.2).headers == {"Retry-After": "1"}
     assert "pip install 'ragstone[torch]'" in MissingLibrary("sentence-transformers", "torch").message
+
+
+def test_a_long_text_of_a_provider_is_redacted_at_once() -> None:
+    """Providers repeat what they were sent, pictures too; a pattern that tries each character anew takes hours here."""
+    picture = "iVBORw0KGgo" * 200_000
+    assert redact(f"Not a picture: {picture}").startswith("Not a picture: iVBORw0KGgo")
+    assert (
+        redact("Not a key: sk-p***89, x***, ***y and sk-abcdef***z") == "Not a key: [key], [key], [key] and [key][key]"
+    )
