@@ -156,6 +156,17 @@ async def process_loader(
     return await answered(resources, job, request.headers.get("prefer"), done)
 
 
+process_without_id = routes.refuse(
+    "POST",
+    "/document-store/loader/process",
+    PREVIEW,
+    "process_without_id",
+    "loaderId",
+    summary="Process a loader",
+    response_model=stores_wire.ChunkPage,
+)
+
+
 @routes.get(
     "/document-store/store-configs/{store_id}/{loader_id}",
     VIEW,

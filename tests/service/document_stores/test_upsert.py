@@ -76,11 +76,11 @@ async def test_a_body_that_is_no_object_is_told_so_without_names_of_ours(talk: T
         assert (response.status_code, response.json()["message"]) == (422, f"Invalid request. {where}: {said}")
 
 
-async def test_upserts_and_refreshes_without_an_id_are_refused(talk: Talk, anonymous: httpx.AsyncClient) -> None:
-    for path in (f"{API}/upsert", f"{API}/refresh"):
-        refused = await talk.client.post(path, json={})
-        assert (error(refused), refused.json()["code"]) == ((412, "storeId not provided!"), "missing_part")
-        assert (await anonymous.post(path, json={})).status_code == 401
+async def test_paths_without_their_id_are_refused(talk: Talk, anonymous: httpx.AsyncClient) -> None:
+    for path, part in (("upsert", "storeId"), ("refresh", "storeId"), ("loader/process", "loaderId")):
+        refused = await talk.client.post(f"{API}/{path}", json={})
+        assert (error(refused), refused.json()["code"]) == ((412, f"{part} not provided!"), "missing_part")
+        assert (await anonymous.post(f"{API}/{path}", json={})).status_code == 401
 
 
 async def test_a_new_store_that_names_nothing_takes_the_defaults(talk: Talk, client: httpx.AsyncClient) -> None:
