@@ -17,7 +17,7 @@ from service.connectors.urls import (
     origin,
     same_site,
 )
-from service.connectors.visits import AT_ONCE, Disallowed, Visits
+from service.connectors.visits import AT_ONCE, Disallowed, SignIn, Visits, check_shown
 from service.egress.client import Fetched
 from service.egress.errors import EgressError, EgressRefused, EgressTooLarge
 
@@ -63,7 +63,7 @@ class Crawl:
         self._listed: set[str] = set()
         self._failures = 0
         self.refused: list[str] = []
-        """URLs that the site would not show (401, 403 and their like)."""
+        """URLs that the site would not show (401, 403 and their like, forms to sign in)."""
 
     @property
     def is_cut(self) -> bool:
@@ -129,6 +129,13 @@ class Crawl:
         if not 200 <= got.status < 300:
             if got.status not in GONE:
                 self.refused.append(url)
+            return _Read(None)
+        try:
+            check_shown(url, got, got.body)
+        except SignIn:
+            if first:
+                raise
+            self.refused.append(url)
             return _Read(None)
         found = normal(got.url) or url
         if first:

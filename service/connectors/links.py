@@ -17,6 +17,8 @@ class Links:
     urls: tuple[str, ...]
     canonical: str | None
     """The URL that the page calls its own."""
+    asks: bool
+    """Whether it has something to fill in."""
 
 
 def links_of(page: bytes, url: str, charset: str = "") -> Links:
@@ -36,7 +38,7 @@ def links_of(page: bytes, url: str, charset: str = "") -> Links:
         parser.close()
     except etree.LxmlError:
         pass  # cut off or hostile: what was seen until then counts
-    return Links(tuple(target.found), target.canonical)
+    return Links(tuple(target.found), target.canonical, target.asks)
 
 
 @dataclass(slots=True)
@@ -45,9 +47,11 @@ class _Target:
 
     base: str
     canonical: str | None = None
+    asks: bool = False
     found: dict[str, None] = field(default_factory=dict)
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self.asks = self.asks or tag == "input"
         address = attributes.get("href")
         if not address:
             return

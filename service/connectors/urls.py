@@ -33,6 +33,12 @@ _BESIDE = frozenset({*LOADERS["code"].mimes, *LOADERS["image"].mimes})
 _MIMES = frozenset(mime for row in LOADERS.values() for mime in row.mimes) - _BESIDE
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 
+_SIGN_IN = re.compile(
+    r"(?<![^\W_])(?:log-?[io]n|sign-?[io]n|sso|cas|saml2?|oauth2?|openid|authorize|auth|authenticate|idp)(?![^\W_])",
+    re.IGNORECASE,
+)
+"""A word of host or path where visitors sign in."""
+
 
 def normal(url: str, base: str = "") -> str | None:
     """The one spelling of a URL, relative ones seen from `base`; None for what is no page of http or https, or
@@ -94,6 +100,16 @@ def related(url: str, scope: str) -> bool:
 def suffix(url: str) -> str:
     """The suffix of the last part of the path, in lower case, or an empty text."""
     return PurePosixPath(urlsplit(url).path).suffix.lower()
+
+
+def signs_in(url: str, asked: str) -> bool:
+    """Whether a visitor who `asked` for a page was sent to where visitors sign in, by the address."""
+
+    def says(address: str) -> bool:
+        parts = urlsplit(address)
+        return _SIGN_IN.search(f"{parts.hostname or ''}{parts.path}") is not None
+
+    return says(url) and not says(asked)
 
 
 def is_document(url: str) -> bool:

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from service.connectors.base import Known
-from service.connectors.urls import host_of, origin
+from service.connectors.links import links_of
+from service.connectors.urls import HTML, host_of, origin, signs_in
 from service.egress.client import Egress, Fetched
 from service.egress.errors import EgressError, EgressFailed, EgressTooLarge
 
@@ -34,6 +35,12 @@ class Disallowed(EgressError):
     """The robots.txt of a site does not allow a page to be read by programs."""
 
     status, code = 422, "robots_disallowed"
+
+
+class SignIn(EgressError):
+    """A page is shown only to those who have signed in."""
+
+    status, code = 422, "sign_in_needed"
 
 
 @dataclass(slots=True)
@@ -140,6 +147,13 @@ class Visits:
             tuple(islice(rules.sitemaps, MOST_SITEMAPS)),
             min(max(float(pause), 0.0), LONGEST_PAUSE) if self._robots else 0.0,
         )
+
+
+def check_shown(url: str, got: Fetched, page: bytes) -> None:
+    """Raises `SignIn` when the `page` that came for `url` is a form to sign in: sites send visitors there with the
+    status of success, whatever they asked for."""
+    if got.mime in HTML and signs_in(got.url, url) and links_of(page, got.url, got.charset).asks:
+        raise SignIn(f"{url} is shown to those who have signed in: it leads to {got.url}")
 
 
 def _pause(value: str) -> float:

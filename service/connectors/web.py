@@ -16,10 +16,10 @@ from service.connectors.base import (
     NotModified,
     Outside,
 )
-from service.connectors.crawl import Crawl
+from service.connectors.crawl import PAGE_BYTES, Crawl
 from service.connectors.listing import SitemapWalk
-from service.connectors.urls import normal, origin, source_of
-from service.connectors.visits import AT_ONCE, Visits
+from service.connectors.urls import normal, origin, signs_in, source_of
+from service.connectors.visits import AT_ONCE, Visits, check_shown
 from service.egress.client import Fetched
 from service.settings import MIB, PREFIX
 
@@ -124,7 +124,11 @@ class WebPages(Connector):
             return NotModified()
         if got.status in (404, 410):
             raise Gone(f"{url} is not there (status {got.status})")
-        return _got(url, got.good())
+        got.good()
+        if signs_in(got.url, url) and got.size <= PAGE_BYTES:
+            sink.seek(0)
+            check_shown(url, got, sink.read())
+        return _got(url, got)
 
     async def close(self) -> None:
         """Forget the pages at hand."""

@@ -243,3 +243,49 @@ async def test_pages_that_a_site_refuses_for_now_stay_and_so_does_what_they_link
         assert (result["complete"], result["left"]) == (True, 1)
         assert await keeper.names() == [f"{site.url}/", f"{site.url}/a", f"{site.url}/deep"]
     await keeper.talk.holds_together()
+
+
+async def test_pages_that_now_lead_to_a_form_to_sign_in_stay_as_they_were(keeper: Keeper) -> None:
+    def page(text: str, *targets: str) -> Answer:
+        anchors = "".join(f"<a href={target!r}>x</a>" for target in targets)
+        return Answer(f"<html><body><p>{passages(text)}</p>{anchors}</body></html>")
+
+    form = "<html><body><form action='/login'>Sign in <input name='user'><input type='password'></form></body></html>"
+    away = Answer(status=302, headers={"Location": "/accounts/login?next=%2F"})
+    async with WebSite() as site:
+        site["/"], site["/a"], site["/accounts/login"] = page("front", "/a"), page("apple"), Answer(form)
+        site["/accounts/login?next=%2F"] = Answer(form)
+        crawl = {"url": f"{site.url}/", "relativeLinksMethod": "webCrawl", "limit": 0}
+        whole = str((await keeper.add("cheerioWebScraper", crawl))["id"])
+        assert (await keeper.done(whole))["complete"] is True
+        texts = await keeper.talk.texts(keeper.store)
+
+        site["/a"] = away
+        result = await keeper.done(whole)
+        assert (result["complete"], result["left"], result["keptForSafety"]) == (False, 0, 1)
+
+        site["/"] = away
+        job = await keeper.run(whole)
+        assert (job["state"], job["error"]["code"]) == ("failed", "sign_in_needed")
+        assert await keeper.talk.texts(keeper.store) == texts
+
+        site["/"] = Answer(status=302, headers={"Location": "/start"})
+        site["/start"] = Answer(f"<html><body><p>{passages('pear')}</p><input name='search'></body></html>")
+        assert (await keeper.done(whole))["left"] == 2  # moved within the site, to a page that asks for something else
+    await keeper.talk.holds_together()
+
+
+async def test_a_page_that_is_asked_for_alone_keeps_its_text_where_it_leads_to_a_form_to_sign_in(
+    keeper: Keeper,
+) -> None:
+    async with WebSite() as site:
+        site["/a"] = Answer(f"<html><body><p>{passages('apple')}</p></body></html>")
+        source = str((await keeper.add("cheerioWebScraper", {"url": f"{site.url}/a"}))["id"])
+        await keeper.done(source)
+        texts = await keeper.talk.texts(keeper.store)
+        site["/a"] = Answer(status=302, headers={"Location": "/sso"})
+        site["/sso"] = Answer("<html><body>Sign in <input name='user'></body></html>")
+        job = await keeper.run(source)
+        assert "sign_in_needed" in str(job)
+        assert await keeper.talk.texts(keeper.store) == texts
+    await keeper.talk.holds_together()
