@@ -17,7 +17,7 @@ from service.nodes.service import json_object
 from service.providers.embedding import LOCAL
 from service.resources import Resources
 from service.retrieval.base import Found, Models, Query, Sources, Stage
-from service.retrieval.pipeline import Pipeline, pipeline
+from service.retrieval.pipeline import Pipeline, pipeline, stage_of
 from service.retrieval.trace import Trace
 from service.viewers import ANYBODY, Viewer
 from stores.lexical.base import Hits, Numbers
@@ -29,6 +29,7 @@ from stores.vector.translation import from_qdrant
 DEFAULT_LIMIT = 4
 """Chunks of an answer, as in the contract, where the caller does not say."""
 MAX_LIMIT = 1000
+SEARCH_TYPES = ("similarity", "mmr")
 
 
 def limit_of(value: object, field: str = "topK") -> int:
@@ -89,13 +90,29 @@ def filter_among(config: Mapping[str, Any], place: str) -> Filter | None:
 
 def retrieval_of(vector_store: Component | None, *, follow_up: bool = False) -> Pipeline:
     """The pipeline that a document store keeps in its vector store configuration, as `retrieval`, else the default: the
-    one for questions within a conversation, if it is a `follow_up`.
+    one for questions within a conversation, if it is a `follow_up`, and with what `picking_among` the fields says.
 
     Raises `Unprocessable` naming the place of a fault."""
-    kept = vector_store.config.get("retrieval") if vector_store is not None else None
-    if kept is None:
-        return _FOLLOW_UP if follow_up else _DEFAULT
-    return pipeline(kept, "vectorStore.config.retrieval")
+    config = vector_store.config if vector_store is not None else {}
+    kept = config.get("retrieval")
+    if kept is not None:
+        return pipeline(kept, "vectorStore.config.retrieval")
+    default = _FOLLOW_UP if follow_up else _DEFAULT
+    return default.plus(picking_among(config, "vectorStore.config") or ())
+
+
+def picking_among(config: Mapping[str, Any], place: str) -> Sequence[Stage] | None:
+    """How Flowise's vector stores are to pick from what they found: `searchType`, of which `mmr` has `fetchK` and
+    `lambda`. None where the fields do not say. Raises `Unprocessable` naming the field in its `place`."""
+    kind = config.get("searchType")
+    if kind in (None, ""):
+        return None
+    if kind not in SEARCH_TYPES:
+        raise Unprocessable(f"{place}.searchType: must be one of {', '.join(SEARCH_TYPES)}, not {kind!r}")
+    if kind == "similarity":
+        return ()
+    options = {name: config[name] for name in ("fetchK", "lambda") if config.get(name) not in (None, "")}
+    return (stage_of({"name": kind, **options}, place),)
 
 
 async def search(

@@ -184,7 +184,7 @@ def pipeline(value: object = None, field: str = "retrieval") -> Pipeline:
         raise Unprocessable(f'{field}: must be a list of stages such as [{{"name": "{DEFAULT_SEARCH}"}}]')
     if len(items) > MAX_STAGES:
         raise Unprocessable(f"{field}: at most {MAX_STAGES} stages, not {len(items)}")
-    stages = [_stage(item, f"{field}[{place}]") for place, item in enumerate(items)]
+    stages = [stage_of(item, f"{field}[{place}]") for place, item in enumerate(items)]
     before: list[QuestionStage] = []
     search: SearchStage | None = None
     after: list[HitStage] = []
@@ -218,7 +218,8 @@ def _default() -> SearchStage:
     return stage
 
 
-def _stage(item: object, place: str) -> Stage:
+def stage_of(item: object, place: str) -> Stage:
+    """A stage by its name and options. Raises `Unprocessable` naming the option in its `place`, and `UnknownName`."""
     if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
         raise Unprocessable(f'{place}: must be an object with the name of a stage, such as {{"name": "mmr"}}')
     try:

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.chatflows.types import Role, Turn
 from service.document_stores.examples import EXAMPLE_ID
 from service.document_stores.ledger.types import ChunkRow
-from service.document_stores.search import filter_among, filter_of, limit_of
+from service.document_stores.search import filter_among, filter_of, limit_of, picking_among
 from service.document_stores.types import FoundChunk
 from service.errors import Unprocessable
 from service.http.wire import Body, Wire
@@ -69,7 +69,8 @@ class QueryBody(Body):
     inputs: dict[str, Any] | None = Field(
         None,
         description="`topK`, `filter`, `strategy`, `retrieval`, `history` and `explain`, if not given beside it; also"
-        " the filters of Flowise's vector stores, such as `pgMetadataFilter`, which count besides the others",
+        " the filters of Flowise's vector stores, such as `pgMetadataFilter`, which count besides the others, and their"
+        " `searchType` (`mmr` with `fetchK` and `lambda`) where no stages are named",
     )
 
     def asked(self) -> Asked:
@@ -90,7 +91,7 @@ class QueryBody(Body):
         return Asked(
             limit=limit_of(given["topK"]) if given["topK"] not in (None, "") else None,
             where=both(filter_of(given["filter"]), filter_among(self.inputs or {}, "inputs")),
-            retrieval=_retrieval(given["strategy"], given["retrieval"]),
+            retrieval=_retrieval(given["strategy"], given["retrieval"]) or _picking(self.inputs or {}),
             history=_turns(given["history"]),
             explain=_flag(given["explain"]),
         )
@@ -247,6 +248,11 @@ def _retrieval(strategy: object, stages: object) -> Pipeline | None:
     if not isinstance(strategy, str):
         raise Unprocessable("strategy: must be the name of a stage")
     return of_strategy(strategy)
+
+
+def _picking(inputs: Mapping[str, Any]) -> Pipeline | None:
+    picking = picking_among(inputs, "inputs")
+    return None if picking is None else pipeline().plus(picking)
 
 
 def _turns(history: object) -> tuple[Turn, ...]:

@@ -93,6 +93,8 @@ async def test_stages_come_with_the_body_or_with_its_inputs(talk: Talk, client: 
         ({"inputs": {"filter": "x"}}, "filter"),
         ({"inputs": {"pgMetadataFilter": "{"}}, "inputs.pgMetadataFilter"),
         ({"inputs": {"chromaMetadataFilter": {"a": {"$near": 1}}}}, "inputs.chromaMetadataFilter"),
+        ({"inputs": {"searchType": "nearest"}}, "inputs.searchType"),
+        ({"inputs": {"searchType": "mmr", "lambda": 2}}, "inputs.lambda"),
         ({"filter": {"number": {"$regex": "1"}}}, "filter.number.$regex"),
         ({"filter": {"number": {"$gt": True}}}, "filter.number.$gt"),
         ({"filter": {"number": {"$in": 1}}}, "filter.number.$in"),
@@ -121,6 +123,27 @@ async def test_a_vector_stores_own_filter_counts_among_the_inputs(
     store = await filled(talk)
     found = await ask(client, store, inputs={"topK": 10, **inputs})
     assert {doc["metadata"]["number"] for doc in found["docs"]} == {1}
+
+
+async def test_a_vector_stores_own_search_type_counts_where_no_stages_are_named(
+    talk: Talk, client: httpx.AsyncClient
+) -> None:
+    async def picked(store: str, **inputs: Any) -> list[str]:
+        trace = (await ask(client, store, explain=True, inputs=inputs))["trace"]
+        return [stage["name"] for stage in trace["stages"]]
+
+    plain = await filled(talk)
+    assert await picked(plain) == ["hybrid", "ledger"]
+    assert await picked(plain, searchType="mmr", fetchK="", **{"lambda": "0.2"}) == ["hybrid", "ledger", "mmr"]
+    assert await picked(plain, searchType="mmr", strategy="similarity") == ["similarity", "ledger"]
+    config = {"name": "postgres", "config": {"searchType": "mmr", "fetchK": 30}}
+    varied = await talk.store("Varied", vectorStoreConfig=json.dumps(config))
+    await talk.upsert(varied, ("a.txt", passages("Alpha", "Beta")))
+    assert await picked(varied) == ["hybrid", "ledger", "mmr"]
+    assert await picked(varied, searchType="similarity") == ["hybrid", "ledger"]
+    bad = {"name": "postgres", "config": {"searchType": "mmr", "fetchK": 0}}
+    refused = await talk.send(varied, ("b.txt", "Gamma"), vectorStore=bad)
+    assert (refused.status_code, "vectorStore.config.fetchK" in refused.text) == (422, True)
 
 
 @pytest.mark.parametrize(
