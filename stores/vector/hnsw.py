@@ -29,6 +29,9 @@ SCANNED_QUICKLY = 20_000
 """Points that are compared one by one in some milliseconds, where a search through the index found too few."""
 MEMORY = "16"
 """`hnsw.scan_mem_multiplier`: what a long scan remembers to have seen takes more than `work_mem` alone."""
+RANDOM = "1.1"
+"""`random_page_cost`: by the usual 4, which is that of turning disks, all of 10,000 points are compared in place of a
+search through the index, in four times its time."""
 BROADER = 2
 """How many times broader than it need be a search may run, where to say so would cost a round trip."""
 
@@ -80,4 +83,4 @@ class Tuning:
     def params(self) -> dict[str, str]:
         """The values that Postgres takes, by what they are for."""
         scan = "relaxed_order" if self.goes_on else "off"
-        return {"scan": scan, "breadth": str(self.breadth), "most": str(self.most), "memory": MEMORY}
+        return {"scan": scan, "breadth": str(self.breadth), "most": str(self.most), "memory": MEMORY, "random": RANDOM}

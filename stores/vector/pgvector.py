@@ -373,7 +373,7 @@ def _nearest(table: _Table, condition: sql.Composable | None, approximate: bool,
 _TUNE: LiteralString = (
     "SELECT set_config('hnsw.iterative_scan', %(scan)s, false), set_config('hnsw.ef_search', %(breadth)s, false),"
     " set_config('hnsw.max_scan_tuples', %(most)s, false),"
-    " set_config('hnsw.scan_mem_multiplier', %(memory)s, false)"
+    " set_config('hnsw.scan_mem_multiplier', %(memory)s, false), set_config('random_page_cost', %(random)s, false)"
 )
 
 _NEAREST = sql.SQL(

@@ -11,8 +11,8 @@ from stores.records.database import Scope
 
 MANY_NUMBERS = 1_500_000
 """Numbers of all vectors together, from which on a collection is completed: 3,900 vectors of 384. To compare that many
-took 1 ms with a question, as long as a search through pgvector's index, which its planner does not choose before; and
-to let the index grow with them took eight times as long as to put them in."""
+with a question took 1 ms, about as long as a search through pgvector's index; and to let the index grow with them took
+eight times as long as to put them in."""
 
 
 async def add(scope: Scope, store_id: UUID, *, backend: Backend | None = None, building: bool = False) -> str:

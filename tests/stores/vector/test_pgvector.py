@@ -107,6 +107,25 @@ async def test_indexes_are_built_once_a_collection_is_to_be_complete(database: D
         assert await cursor.fetchone() == {"source": "configuration file"}
 
 
+async def test_some_thousand_points_are_searched_through_the_index_that_they_have(database: Database) -> None:
+    store = PgVectorStore(database)
+    await store.create("thousands", 384)
+    rows = np.random.default_rng(5).normal(size=(6000, 384))
+    for start in range(0, len(rows), 1000):
+        block = enumerate(rows[start : start + 1000], start)
+        await store.upsert("thousands", [Point(f"p{n:04d}", row) for n, row in block])
+    await store.complete("thousands")
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE vectors_thousands")  # as a worker of Postgres does before long
+    assert (await store.query("thousands", rows[7], 120))[0].id == "p0007"
+    async with database.connection() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        cursor = await connection.execute(
+            "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'vectors_thousands_hnsw'"
+        )
+        assert await cursor.fetchone() == {"idx_scan": 1}
+
+
 async def test_an_index_whose_building_was_cancelled_is_built_anew_and_writers_go_on_meanwhile(
     database: Database,
 ) -> None:
@@ -160,6 +179,7 @@ async def test_searches_of_large_collections_go_on_beyond_the_broadest(
     monkeypatch.setattr(hnsw, "MIN_EF_SEARCH", 12)
     monkeypatch.setattr(hnsw, "GOOD_EF_SEARCH", 12)
     monkeypatch.setattr(hnsw, "FOUND_STEP", 1)
+    monkeypatch.setattr(hnsw, "SCANNED_QUICKLY", 1000)
     shares, narrow = {}, parse(where) if where else None
     for each, step in (("narrow", 4001), ("further", 4)):
         monkeypatch.setattr(hnsw, "POINTS_PER_FOUND", step)
